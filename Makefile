@@ -1,0 +1,49 @@
+# Two commands do everything on a fresh machine with python3 (3.11 or newer) and make:
+#   make search   set up, search the noise schedule for the digits, show the leaderboard, write the JSON
+#   make test     set up, run the tests
+.DEFAULT_GOAL := help
+.PHONY: help setup search test test-slow lint types bench clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+SPEC ?= searches/digits.yaml
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+help:
+	@sed -n 's/^#   //p' Makefile
+	@echo 'make test-slow   the tests with real Ray, kills and a browser; make lint types; make bench'
+
+.venv/.ready: pyproject.toml constraints.txt
+	@echo 'Setting up .venv (a few minutes, once) ...'
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv .venv
+	@$(PIP) .
+	@touch $@
+
+.venv/.ready-dev: .venv/.ready
+	@$(PIP) '.[dev]'
+	@touch $@
+
+setup: .venv/.ready
+
+search: .venv/.ready
+	@$(BIN)/python -m search run $(SPEC) --output best_schedule.json
+
+test: .venv/.ready-dev
+	@$(BIN)/python -m pytest -m 'not integration'
+
+test-slow: .venv/.ready-dev
+	@$(BIN)/python -m pytest -m integration
+
+lint: .venv/.ready-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/.ready-dev
+	@$(BIN)/mypy
+
+bench: .venv/.ready
+	@$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv .cache build ./*.egg-info

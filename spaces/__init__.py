@@ -1,0 +1,33 @@
+"""What may be chosen: noise schedules as pure mathematics, and the search space over them.
+
+noise_distribution.py, noise/   how often each noise level is trained
+curriculum.py, curricula/       how many noise levels are used when
+grid.py                         where the noise levels lie
+schedule.py                     the three together: NoiseSchedule
+search_space.py                 what a search may propose
+preset.py, presets/             schedules of the literature
+"""
+
+from spaces.curriculum import CURRICULA, Curriculum
+from spaces.grid import KarrasGrid
+from spaces.noise_distribution import NOISE, IndexLaw, NoiseDistribution, SigmaLaw
+from spaces.preset import PRESETS, Preset
+from spaces.schedule import NoiseSchedule, Stage
+from spaces.schema import schedule_json_schema
+from spaces.search_space import SearchSpace
+
+__all__ = [
+    "CURRICULA",
+    "NOISE",
+    "PRESETS",
+    "Curriculum",
+    "IndexLaw",
+    "KarrasGrid",
+    "NoiseDistribution",
+    "NoiseSchedule",
+    "Preset",
+    "SearchSpace",
+    "SigmaLaw",
+    "Stage",
+    "schedule_json_schema",
+]

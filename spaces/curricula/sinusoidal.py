@@ -1,0 +1,68 @@
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+
+from spaces.curriculum import MAX_INTERVALS, Curriculum, Steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sinusoidal(Curriculum):
+    """N follows humps of a sine from s0 to s1, with a period. After Gokmen et al. 2024 (arXiv:2404.06353).
+
+        phi  = (2 pi / period) (k/K)**exponent,   rounded down to a multiple of delta (0: not rounded)
+        N(k) = min(ceil(s0 + amplitude |sin phi|**power) + offset, s1 + offset)
+
+    period: as a fraction of the run; 4 rises to the end, 2 goes up and down once, 1 twice.
+    amplitude: s1 - s0 unless given. offset: 1 counts s0 and s1 in intervals, 0 in levels.
+
+    Our generalisation of two forms in the author's code, both reproduced exactly. Half sine (2404.06353):
+    period 2, exponent 1.5, delta .1, offset 0. Quarter sine (HN-iCT, arXiv:2411.12181): period 4,
+    exponent 1, delta 1/6, amplitude s1. The papers' own formulas are not verified.
+    """
+
+    s0: int = 20
+    s1: int = 250
+    period: float = 2.0
+    exponent: float = 1.0
+    delta: float = 0.1
+    amplitude: int | None = None
+    power: float = 1.0
+    offset: int = 1
+
+    BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "s0": (1, MAX_INTERVALS),
+        "s1": (1, MAX_INTERVALS),
+        "period": (0.01, 100.0),
+        "exponent": (0.01, 100.0),
+        "delta": (0.0, 2 * math.pi),
+        "amplitude": (0, MAX_INTERVALS),
+        "power": (0.01, 100.0),
+        "offset": (0, 1),
+    }
+    SPACE: ClassVar[Mapping[str, BaseDistribution]] = {
+        "s0": IntDistribution(5, 40, log=True),
+        "s1": IntDistribution(80, 640, log=True),
+        "period": FloatDistribution(0.5, 4.0, log=True),
+        "exponent": FloatDistribution(0.75, 2.0),
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.s0 <= self.s1:
+            raise ValueError(f"`s0 <= s1` must hold, but got s0={self.s0}, s1={self.s1}")
+        if not self.s0 + self.offset >= 2:
+            raise ValueError(
+                f"`s0 + offset >= 2` levels must hold, but got s0={self.s0}, offset={self.offset}"
+            )
+
+    def levels_at(self, step_K: Steps, total_steps: int) -> Steps:
+        amplitude = self.s1 - self.s0 if self.amplitude is None else self.amplitude
+        phi_K = 2 * math.pi / self.period * (step_K / total_steps) ** self.exponent
+        if self.delta > 0:
+            phi_K = self.delta * np.floor(phi_K / self.delta)
+        level_K = np.ceil(self.s0 + amplitude * np.abs(np.sin(phi_K)) ** self.power)
+        return np.minimum(level_K, self.s1).astype(np.int64) + self.offset

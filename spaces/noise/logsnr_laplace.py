@@ -1,0 +1,59 @@
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from optuna.distributions import BaseDistribution, FloatDistribution
+from torch import Tensor
+
+from spaces.noise_distribution import SigmaLaw
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSNRLaplace(SigmaLaw):
+    """logSNR = 2 ln(sigma_data / sigma) ~ Laplace(mu, b). Hang et al. 2024 (arXiv:2407.03297).
+
+    mu is the peak on the logSNR axis, b its width there. It is not a law on ln sigma: seen from
+    ln sigma the width is b/2 and the sign of mu is flipped (some ports have this wrong).
+
+    sigma_data says what "signal" is. Convention B, the default: the standard deviation of the training
+    images, .5 for images in [-1, 1]. Convention A, the paper's: 1, for data of unit variance. Published
+    mu and b are those of A; moving them to B keeps the peak where signal and noise balance.
+
+    The paper is about diffusion with many sampling steps; its best values need not suit one-step models.
+    """
+
+    mu: float = 0.0
+    b: float = 0.5
+    sigma_data: float = 0.5
+
+    BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "mu": (-100.0, 100.0),
+        "b": (1e-3, 1e3),
+        "sigma_data": (1e-3, 1e3),
+    }
+    SPACE: ClassVar[Mapping[str, BaseDistribution]] = {
+        "mu": FloatDistribution(-6.0, 4.0),
+        "b": FloatDistribution(0.5, 6.0, log=True),
+    }
+
+    def _z(self, sigma: Tensor) -> Tensor:
+        """How far sigma lies above the peak, in widths: falls as logSNR rises."""
+        logsnr = 2 * (math.log(self.sigma_data) - sigma.log())
+        return (self.mu - logsnr) / self.b
+
+    def cdf(self, sigma: Tensor) -> Tensor:
+        return self.log_cdf(sigma).exp()
+
+    def log_cdf(self, sigma: Tensor) -> Tensor:
+        return _log_standard_cdf(self._z(sigma))
+
+    def log_sf(self, sigma: Tensor) -> Tensor:
+        return _log_standard_cdf(-self._z(sigma))
+
+
+def _log_standard_cdf(z: Tensor) -> Tensor:
+    """ln P(Z <= z) for Laplace(0, 1)."""
+    half_tail = torch.exp(-z.abs()) / 2
+    return torch.where(z < 0, z - math.log(2), torch.log1p(-half_tail))

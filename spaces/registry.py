@@ -1,0 +1,154 @@
+"""A folder is a registry: each file in it is one choice, found by its file name.
+
+Dropping `weibull.py` with one subclass of the folder's base class into the folder makes `weibull`
+a choice everywhere: search files, the command line, contract tests. No list is kept by hand.
+"""
+
+import dataclasses
+import importlib
+import json
+import pkgutil
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+T = TypeVar("T")
+
+# Set as `__pydantic_config__` on every base class of a folder: options read from a file must have
+# the declared type ("0.5" is not a number, True is not 1), be finite and be known.
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+def name_of(choice: object) -> str:
+    """The file name that holds the class of `choice` (an instance or the class itself)."""
+    cls = choice if isinstance(choice, type) else type(choice)
+    return cls.__module__.rpartition(".")[2]
+
+
+def summary_of(cls: type) -> str:
+    """First line of the docstring: what `list` prints."""
+    return (cls.__doc__ or "").strip().partition("\n")[0]
+
+
+@lru_cache(maxsize=256)
+def adapter(cls: Any) -> TypeAdapter[Any]:
+    """pydantic's validator of a type, kept: making one costs more than using it."""
+    return TypeAdapter(cls)
+
+
+def validated(cls: type[T], fields: Mapping[str, Any]) -> T:
+    """An instance of a dataclass from plain values, strictly validated.
+
+    Raises pydantic.ValidationError (a ValueError) for an unknown field, a wrong type or a value that
+    the class refuses, ValueError for what is not plain data.
+    """
+    hashable: Any = cls
+    try:
+        # Through JSON, where a strict tuple may be written as a list.
+        text = json.dumps(dict(fields))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"plain values are needed, but {error}") from None
+    return adapter(hashable).validate_json(text)
+
+
+def one_line(error: ValidationError, path: str) -> str:
+    """The first complaint as `path.option: rule, but got value`, and how many more there are."""
+    first, *others = error.errors(include_url=False)
+    where = ".".join([path, *map(str, first["loc"])])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "unexpected_keyword_argument":
+        message = "unknown option"
+    elif first["type"] != "value_error":  # a rule of the class names its values itself
+        message = f"{message[:1].lower()}{message[1:]}, but got {first['input']!r:.60}"
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{where}: {message}{more}"
+
+
+def modules_in(package: str) -> Iterator[tuple[str, ModuleType]]:
+    """(name, module) of each file in a package, by name, but for those that start with "_".
+
+    Raises ImportError with the name of a file that cannot be imported.
+    """
+    folder = importlib.import_module(package)
+    for entry in sorted(pkgutil.iter_modules(folder.__path__), key=lambda entry: entry.name):
+        if not entry.name.startswith("_"):
+            try:
+                module = importlib.import_module(f"{package}.{entry.name}")
+            except Exception as error:
+                where = f"{package}.{entry.name}".replace(".", "/")
+                raise ImportError(f"{where}.py does not import: {error!r}") from error
+            yield entry.name, module
+
+
+class Registry(Mapping[str, type[T]], Generic[T]):
+    """The choices of one folder: name -> the one concrete subclass of `base` in the file `name`.py.
+
+    Files whose name starts with "_" hold shared code and are no choices. The folder is read at the
+    first look-up, not at import, so that files in it may import the package they stand in. A file
+    that cannot be imported or has not exactly one choice raises ImportError with its name.
+    """
+
+    def __init__(self, package: str, base: type[T], what: str):
+        self.package = package
+        self.base = base
+        self.what = what
+        self._classes: dict[str, type[T]] | None = None
+
+    def _load(self) -> dict[str, type[T]]:
+        if self._classes is None:
+            self._classes = {name: self._choice_in(module) for name, module in modules_in(self.package)}
+        return self._classes
+
+    def _choice_in(self, module: ModuleType) -> type[T]:
+        found = [
+            value
+            for value in vars(module).values()
+            if isinstance(value, type)
+            and issubclass(value, self.base)
+            and value.__module__ == module.__name__
+            and not value.__name__.startswith("_")
+        ]
+        if len(found) != 1:
+            names = ", ".join(cls.__name__ for cls in found) or "none"
+            raise ImportError(
+                f"{module.__name__.replace('.', '/')}.py must define exactly one {self.base.__name__}, "
+                f"but defines {names}"
+            )
+        return found[0]
+
+    def __getitem__(self, name: str) -> type[T]:
+        try:
+            return self._load()[name]
+        except KeyError:
+            raise ValueError(
+                f"Unknown {self.what} {name!r}. Known: {', '.join(self._load())}. "
+                f"Add one in {self.package.replace('.', '/')}/."
+            ) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._load()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._load())
+
+    def __len__(self) -> int:
+        return len(self._load())
+
+    def build(self, options: Mapping[str, Any] | str) -> T:
+        """The choice that `{"name": ..., **fields}` (or just the name) describes, strictly validated.
+
+        Raises ValueError for an unknown name, pydantic.ValidationError (a ValueError) for an
+        unknown field, a wrong type or a value that the class refuses.
+        """
+        fields = {"name": options} if isinstance(options, str) else dict(options)
+        if not isinstance(fields.get("name"), str):
+            raise ValueError(f"A {self.what} needs a `name`. Known: {', '.join(self)}")
+        cls = self[fields.pop("name")]
+        return validated(cls, fields)
+
+    def describe(self, choice: T) -> dict[str, Any]:
+        """The inverse of `build`: `{"name": ..., **fields}` of plain values, for JSON."""
+        return {"name": name_of(choice), **dataclasses.asdict(choice)}  # type: ignore[call-overload]

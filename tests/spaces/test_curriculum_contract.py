@@ -1,0 +1,58 @@
+"""Every curriculum in spaces/curricula/, the ones dropped in later included, keeps these promises."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from spaces import CURRICULA, Curriculum, SearchSpace
+from spaces.curriculum import MAX_INTERVALS
+
+CORNERS = {
+    family.prefix: [family.cls(**options) for options in family.corners()]
+    for family in SearchSpace.from_mapping(None).curriculum
+}
+
+every_curriculum = pytest.mark.parametrize("name", list(CURRICULA))
+
+
+def instances(name: str) -> list[Curriculum]:
+    return [CURRICULA[name](), *CORNERS[name]]
+
+
+@every_curriculum
+@pytest.mark.parametrize("total_steps", [1, 2, 7, 400, 2000])
+def test_at_least_2_and_not_too_many_levels_at_every_corner_and_step(name: str, total_steps: int) -> None:
+    step_K = np.arange(total_steps + 1, dtype=np.int64)
+    for curriculum in instances(name):
+        num_levels_K = curriculum.num_levels(step_K, total_steps)
+        assert num_levels_K.dtype == np.int64
+        assert num_levels_K.shape == step_K.shape
+        assert num_levels_K.min() >= 2
+        assert num_levels_K.max() <= MAX_INTERVALS + 1
+
+
+@every_curriculum
+def test_one_step_and_many_steps_agree(name: str) -> None:
+    step_K = np.array([0, 1, 57, 200, 398, 399, 400], dtype=np.int64)
+    for curriculum in instances(name):
+        many = curriculum.num_levels(step_K, 400).tolist()
+        one = [curriculum.num_levels(step, 400) for step in step_K.tolist()]
+        assert many == one
+        assert all(type(levels) is int for levels in one)
+
+
+@every_curriculum
+def test_needs_a_budget(name: str) -> None:
+    with pytest.raises(ValueError, match="total_steps >= 1"):
+        CURRICULA[name]().num_levels(0, 0)
+
+
+@every_curriculum
+def test_json_and_pickle_give_the_equal_curriculum_back(name: str) -> None:
+    for curriculum in instances(name):
+        again = CURRICULA.build(json.loads(json.dumps(CURRICULA.describe(curriculum))))
+        assert again == curriculum
+        assert hash(again) == hash(curriculum)
+        assert pickle.loads(pickle.dumps(curriculum)) == curriculum

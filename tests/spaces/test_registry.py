@@ -1,0 +1,129 @@
+"""A folder is a registry: what stands in it is found, and a bad file is named."""
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from optuna.trial import FixedTrial
+
+import spaces.noise
+from spaces import CURRICULA, NOISE, NoiseDistribution, SearchSpace, schedule_json_schema
+from spaces.preset import Presets
+from spaces.registry import Registry, name_of, summary_of
+
+LOG_UNIFORM = '''
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from optuna.distributions import FloatDistribution
+
+from spaces.noise_distribution import SigmaLaw
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogUniform(SigmaLaw):
+    """ln sigma uniform below `top`. A family for this test only."""
+
+    top: float = 80.0
+    SPACE: ClassVar = {"top": FloatDistribution(10.0, 100.0)}
+
+    def cdf(self, sigma):
+        return ((sigma / 1e-3).log() / math.log(self.top / 1e-3)).clamp(0, 1)
+'''
+
+MakeFolder = Callable[..., str]
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeFolder]:
+    """Writes files into a package of its own and gives its name."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def make(**files: str) -> str:
+        folder = tmp_path / "a_folder"
+        folder.mkdir()
+        for name, text in {"__init__": "", **files}.items():
+            (folder / f"{name}.py").write_text(text)
+        importlib.invalidate_caches()
+        return "a_folder"
+
+    yield make
+    for module in [name for name in sys.modules if name.split(".")[0] == "a_folder"]:
+        del sys.modules[module]
+
+
+def registry(package: str) -> Registry[NoiseDistribution]:
+    return Registry(package, NoiseDistribution, "noise family")  # type: ignore[type-abstract]
+
+
+def test_a_file_is_a_choice_named_after_it(make_folder: MakeFolder) -> None:
+    found = registry(make_folder(log_uniform=LOG_UNIFORM, _shared="x = 1"))
+    assert list(found) == ["log_uniform"]
+    noise = found.build({"name": "log_uniform", "top": 50.0})
+    assert name_of(noise) == "log_uniform"
+    assert summary_of(found["log_uniform"]) == "ln sigma uniform below `top`. A family for this test only."
+    assert found.describe(noise) == {"name": "log_uniform", "top": 50.0}
+    assert found.build("log_uniform") == found["log_uniform"]()
+
+
+def test_a_file_dropped_into_the_noise_folder_is_searched_described_and_in_the_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "log_uniform.py").write_text(LOG_UNIFORM)
+    monkeypatch.setattr(spaces.noise, "__path__", [*spaces.noise.__path__, str(tmp_path)])
+    monkeypatch.setattr(NOISE, "_classes", None)
+    importlib.invalidate_caches()
+    try:
+        space = SearchSpace.from_mapping({"noise": {"log_uniform": {}}, "curriculum": {"constant": {}}})
+        params = {"log_uniform.top": 20.0, "constant.levels": 20, "grid.rho": 7.0}
+        schedule = space.suggest(FixedTrial(params))
+        assert space.params_of(schedule) == params
+        assert schedule.stages(10)[0].probability_M.sum().item() == pytest.approx(1.0)
+        assert "log_uniform(top=20)" in schedule.describe()
+        assert type(schedule).from_dict(json.loads(json.dumps(schedule.to_dict()))) == schedule
+        assert "noise.log_uniform" in schedule_json_schema()["$defs"]
+    finally:
+        sys.modules.pop("spaces.noise.log_uniform", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import no_such_module", "a_folder/bad.py does not import: ModuleNotFoundError"),
+        ("def (", "a_folder/bad.py does not import: SyntaxError"),
+        ("x = 1", "a_folder/bad.py must define exactly one NoiseDistribution, but defines none"),
+        (
+            LOG_UNIFORM + LOG_UNIFORM.replace("class LogUniform", "class Twice"),
+            "a_folder/bad.py must define exactly one NoiseDistribution, but defines LogUniform, Twice",
+        ),
+    ],
+)
+def test_a_bad_file_stops_the_program_with_its_name(make_folder: MakeFolder, text: str, message: str) -> None:
+    found = registry(make_folder(bad=text))
+    with pytest.raises(ImportError) as caught:
+        list(found)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_preset_file_without_a_preset_is_named(make_folder: MakeFolder) -> None:
+    with pytest.raises(ImportError, match=r"a_folder/empty\.py must define PRESET"):
+        list(Presets(make_folder(empty="x = 1")))
+
+
+def test_unknown_names_and_options_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"Unknown noise family 'LogNorml'\. Known: logn.*spaces/noise/"):
+        NOISE["LogNorml"]
+    with pytest.raises(ValueError, match="needs a `name`"):
+        NOISE.build({"p_mean": 1.0})
+    with pytest.raises(ValueError, match="sigma"):
+        NOISE.build({"name": "lognormal", "sigma": 1.0})
+
+
+def test_no_two_folders_share_a_name() -> None:
+    """Optuna parameters are named after the family: `lognormal.p_mean`."""
+    assert not set(NOISE) & set(CURRICULA)
+    assert not {"grid", "noise", "curriculum"} & {*NOISE, *CURRICULA}

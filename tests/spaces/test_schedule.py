@@ -1,0 +1,121 @@
+import copy
+import itertools
+import json
+import pickle
+import random
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from spaces import PRESETS, KarrasGrid, NoiseSchedule
+from spaces.curricula.exponential import Exponential
+from spaces.curricula.sinusoidal import Sinusoidal
+from spaces.noise.lognormal import LogNormal
+from spaces.noise.logsnr_laplace import LogSNRLaplace
+from spaces.noise.uniform import Uniform
+
+ICT = NoiseSchedule(grid=KarrasGrid(), noise=LogNormal(), curriculum=Exponential())
+
+
+def test_ict_starts_with_11_levels_and_its_stages_cover_the_budget() -> None:
+    stages = ICT.stages(2000)
+    assert [stage.start_step for stage in stages] == [0, 250, 500, 750, 1000, 1250, 1500, 1750]
+    assert [stage.num_levels for stage in stages] == [11, 21, 41, 81, 161, 321, 641, 1281]
+    for stage in stages:
+        assert torch.equal(stage.sigma_N, ICT.grid.sigmas(stage.num_levels))
+        assert torch.equal(stage.probability_M, ICT.noise.interval_probabilities(stage.sigma_N))
+
+
+def test_stages_are_the_curriculum_run_length_encoded() -> None:
+    schedule = NoiseSchedule(
+        grid=KarrasGrid(), noise=Uniform(), curriculum=Sinusoidal(period=1.0, delta=0.0, s1=100)
+    )
+    stages = schedule.stages(500)
+    expected = schedule.curriculum.num_levels(np.arange(500, dtype=np.int64), 500)
+    starts = [*(stage.start_step for stage in stages), 500]
+    levels = [stage.num_levels for stage in stages]
+    assert np.repeat(levels, np.diff(starts)).tolist() == expected.tolist()
+    assert all(before != after for before, after in itertools.pairwise(levels))
+    by_n = {stage.num_levels: stage.sigma_N for stage in stages}
+    assert all(stage.sigma_N is by_n[stage.num_levels] for stage in stages)  # built once per N
+
+
+def test_stages_are_cheap_and_kept() -> None:
+    schedule = NoiseSchedule(grid=KarrasGrid(rho=6.5), noise=LogNormal(), curriculum=Exponential())
+    start = time.perf_counter()
+    stages = schedule.stages(2000)
+    assert time.perf_counter() - start < 1.0  # measured 2 ms; room for a busy machine
+    assert schedule.stages(2000) is stages
+    with pytest.raises(ValueError, match="total_steps >= 1"):
+        schedule.stages(0)
+
+
+def test_equal_schedules_hash_equal_and_pickle_and_survive_json() -> None:
+    for schedule in [ICT, *(preset.schedule for preset in PRESETS.values())]:
+        again = NoiseSchedule.from_dict(json.loads(json.dumps(schedule.to_dict())))
+        assert again == schedule
+        assert len({again, schedule, pickle.loads(pickle.dumps(schedule))}) == 1
+    assert NoiseSchedule(grid=KarrasGrid(), noise=Uniform(), curriculum=Exponential()) != ICT
+
+
+def test_describe_is_one_short_line() -> None:
+    schedule = NoiseSchedule(
+        grid=KarrasGrid(rho=5.0468),
+        noise=LogSNRLaplace(mu=-1.47, b=1.12),
+        curriculum=Exponential(s0=10, doublings=6),
+    )
+    assert schedule.describe() == "logsnr_laplace(mu=-1.47, b=1.12) rho=5.047 exponential(s0=10, doublings=6)"
+
+
+def edited(**changes: Any) -> dict[str, Any]:
+    return {**copy.deepcopy(ICT.to_dict()), **changes}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, "A schedule needs a mapping"),
+        ({}, "A schedule needs exactly grid, noise, curriculum, but got nothing"),
+        (edited(extra=1), "but got curriculum, extra, grid, noise"),
+        (edited(noise="lognormal"), "noise: a mapping is needed, but got 'lognormal'"),
+        (edited(noise={"name": "lognorml"}), "noise: Unknown noise family 'lognorml'. Known: lognormal"),
+        (edited(noise={"p_mean": 1.0}), "noise: A noise family needs a `name`"),
+        (edited(noise={"name": "lognormal", "p_std": "2"}), "noise.p_std: input should be a valid number"),
+        (edited(noise={"name": "lognormal", "std": 2.0}), "noise.std: unknown option"),
+        (edited(noise={"name": "lognormal", "p_std": 0.0}), "noise: `0.001 <= p_std <= 1000` must hold"),
+        (edited(noise={"name": "lognormal", "p_std": float("nan")}), "noise.p_std: input should be a finite"),
+        (edited(grid={"rho": True}), "grid.rho: input should be a valid number, but got True"),
+        (edited(curriculum={"name": "constant", "levels": 20.5}), "curriculum.levels: input should be"),
+        (edited(curriculum={"name": "constant", "levels": 10**5000}), "curriculum"),
+        (edited(noise={"name": "lognormal", "p_std": {1, 2}}), "noise: plain values are needed"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line_with_its_place(data: Any, message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        NoiseSchedule.from_dict(data)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_thousand_mutations_give_a_valid_schedule_or_a_value_error() -> None:
+    rng = random.Random(0)
+    junk: list[Any] = [None, True, -1, 0, 10**400, 1e308, float("inf"), "x", "", [], {}, [[1]], {"name": 1}]
+    for _ in range(1000):
+        data = copy.deepcopy(rng.choice(list(PRESETS.values())).schedule.to_dict())
+        part = rng.choice([data, *data.values()])
+        key = rng.choice([*part, "name", "other"])
+        if rng.random() < 0.2:
+            part.pop(key, None)
+        else:
+            part[key] = rng.choice(junk)
+        message = ""
+        try:
+            stages = NoiseSchedule.from_dict(data).stages(20)
+        except ValueError as error:
+            stages, message = (), str(error)
+        assert "\n" not in message
+        assert all(abs(stage.probability_M.sum().item() - 1) < 1e-12 for stage in stages)

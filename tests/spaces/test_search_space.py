@@ -1,0 +1,224 @@
+import json
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FixedTrial
+
+from spaces import CURRICULA, NOISE, PRESETS, KarrasGrid, NoiseSchedule, SearchSpace
+from spaces.curricula.constant import Constant
+from spaces.curricula.exponential import Exponential
+from spaces.noise.lognormal import LogNormal
+from spaces.noise.uniform import Uniform
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+NARROW = {
+    "grid": {"rho": 7, "sigma_max": {"low": 40, "high": 80}},
+    "noise": {"lognormal": {"p_mean": -1, "p_std": {"choices": [1.4, 2]}}, "uniform": None},
+    "curriculum": {"exponential": {"s0": 10, "doublings": {"low": 2, "high": 6, "step": 2}}},
+}
+
+
+def ask(space: SearchSpace, num_trials: int, seed: int = 0) -> list[tuple[Any, NoiseSchedule]]:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    drawn = []
+    for _ in range(num_trials):
+        trial = study.ask()
+        drawn.append((trial, space.suggest(trial)))
+    return drawn
+
+
+@pytest.mark.parametrize("mapping", [None, NARROW])
+def test_the_params_of_a_proposed_schedule_propose_it_again(mapping: dict[str, Any] | None) -> None:
+    space = SearchSpace.from_mapping(mapping)
+    for trial, schedule in ask(space, 60):
+        params = space.params_of(schedule)
+        assert params == trial.params
+        assert space.suggest(FixedTrial(params)) == schedule
+        assert space.suggest(study_frozen(trial)) == schedule
+        assert NoiseSchedule.from_dict(json.loads(json.dumps(schedule.to_dict()))) == schedule
+
+
+def study_frozen(trial: Any) -> optuna.trial.FrozenTrial:
+    return trial.study.get_trials(deepcopy=False)[trial.number]
+
+
+def test_everything_is_searched_unless_said_otherwise() -> None:
+    for mapping in (None, {}, {"noise": None, "grid": {}}):
+        space = SearchSpace.from_mapping(mapping)
+        assert [family.prefix for family in space.noise] == list(NOISE)
+        assert [family.prefix for family in space.curriculum] == list(CURRICULA)
+        assert space == SearchSpace.from_mapping(None)
+    drawn = ask(space, 100)
+    assert {trial.params["noise"] for trial, _ in drawn} == set(NOISE)
+    assert {trial.params["curriculum"] for trial, _ in drawn} == set(CURRICULA)
+
+
+def test_only_the_params_of_the_families_drawn_are_asked_for() -> None:
+    space = SearchSpace.from_mapping(None)
+    for trial, _ in ask(space, 40):
+        prefixes = {name.partition(".")[0] for name in trial.params if "." in name}
+        assert prefixes <= {"grid", trial.params["noise"], trial.params["curriculum"]}
+
+
+def test_what_is_fixed_is_no_optuna_parameter() -> None:
+    space = SearchSpace.from_mapping(NARROW)
+    distributions: dict[str, Any] = {}
+    for trial, schedule in ask(space, 30):
+        distributions |= trial.distributions
+        assert schedule.grid.rho == 7.0
+        assert schedule.noise in (
+            LogNormal(p_mean=-1.0, p_std=1.4),
+            LogNormal(p_mean=-1.0, p_std=2.0),
+            Uniform(),
+        )
+    assert distributions == {
+        "grid.sigma_max": FloatDistribution(40.0, 80.0),
+        "noise": CategoricalDistribution(["lognormal", "uniform"]),
+        "lognormal.p_std": CategoricalDistribution([1.4, 2.0]),
+        "exponential.doublings": IntDistribution(2, 6, step=2),
+    }
+
+
+def test_a_space_of_one_schedule_has_no_parameters() -> None:
+    ict = PRESETS["ict"].schedule
+    space = SearchSpace.from_mapping(
+        {
+            "grid": {"rho": {"low": 7, "high": 7}},
+            "noise": {"lognormal": {"p_mean": -1.1, "p_std": {"choices": [2.0]}}},
+            "curriculum": {"exponential": {"s0": 10, "doublings": 7}},
+        }
+    )
+    assert space.suggest(FixedTrial({})) == ict
+    assert space.params_of(ict) == {}
+
+
+def test_log_and_step_come_from_the_class_unless_given() -> None:
+    space = SearchSpace.from_mapping(
+        {
+            "grid": {"rho": {"low": 2, "high": 8, "step": 2}},
+            "noise": {
+                "logsnr_laplace": {"b": {"low": 1, "high": 3}, "mu": {"low": 1, "high": 2, "log": True}}
+            },
+            "curriculum": {"constant": {"levels": {"low": 20, "high": 40, "step": 10}}},
+        }
+    )
+    assert space.grid.free == {"rho": FloatDistribution(2.0, 8.0, step=2.0)}
+    assert space.noise[0].free == {
+        "mu": FloatDistribution(1.0, 2.0, log=True),
+        "b": FloatDistribution(1.0, 3.0, log=True),  # the class searches b on a log scale
+    }
+    assert space.curriculum[0].free == {"levels": IntDistribution(20, 40, step=10)}
+
+
+def test_an_option_that_is_not_searched_by_default_can_be() -> None:
+    space = SearchSpace.from_mapping(
+        {
+            "noise": {"logsnr_laplace": {"sigma_data": {"low": 0.4, "high": 0.8}}},
+            "curriculum": {"sinusoidal": {"offset": 0, "amplitude": {"choices": [None, 250]}}},
+        }
+    )
+    params = {name for trial, _ in ask(space, 5) for name in trial.params}
+    assert {"logsnr_laplace.sigma_data", "sinusoidal.amplitude"} <= params
+    assert "sinusoidal.offset" not in params
+
+
+def test_presets_inside_the_space_are_recognised_and_others_are_not() -> None:
+    space = SearchSpace.from_mapping(None)
+    assert space.params_of(PRESETS["ict"].schedule) == {
+        "grid.rho": 7.0,
+        "noise": "lognormal",
+        "lognormal.p_mean": -1.1,
+        "lognormal.p_std": 2.0,
+        "curriculum": "exponential",
+        "exponential.s0": 10,
+        "exponential.doublings": 7,
+    }
+    assert space.params_of(PRESETS["ict_short"].schedule) is None  # s1 = 150 is fixed to none in the space
+    grid, uniform, constant = KarrasGrid(), Uniform(), Constant(levels=20)
+    outside = [
+        NoiseSchedule(grid=KarrasGrid(rho=1.5), noise=uniform, curriculum=constant),
+        NoiseSchedule(grid=KarrasGrid(sigma_max=40.0), noise=uniform, curriculum=constant),
+        NoiseSchedule(grid=grid, noise=LogNormal(p_std=9.0), curriculum=constant),
+    ]
+    assert [space.params_of(schedule) for schedule in outside] == [None, None, None]
+    narrow = SearchSpace.from_mapping(NARROW)
+    for doublings, inside in [(2, True), (3, False), (4, True), (8, False)]:
+        schedule = NoiseSchedule(grid=grid, noise=uniform, curriculum=Exponential(s0=10, doublings=doublings))
+        assert (narrow.params_of(schedule) is not None) is inside
+    assert narrow.params_of(NoiseSchedule(grid=grid, noise=uniform, curriculum=constant)) is None
+
+
+@pytest.mark.parametrize("mapping", [None, NARROW])
+def test_the_resolved_space_is_plain_data_that_reads_back(mapping: dict[str, Any] | None) -> None:
+    space = SearchSpace.from_mapping(mapping)
+    resolved = json.loads(json.dumps(space.to_dict()))
+    assert SearchSpace.from_mapping(resolved) == space
+    assert SearchSpace.from_mapping(resolved).to_dict() == space.to_dict()
+
+
+def test_the_order_in_the_file_does_not_matter() -> None:
+    one = SearchSpace.from_mapping({"noise": {"uniform": None, "lognormal": None}})
+    other = SearchSpace.from_mapping({"noise": {"lognormal": {}, "uniform": {}}})
+    assert one == other
+    assert json.dumps(one.to_dict()) == json.dumps(other.to_dict())
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ([], "space: a mapping is needed, but got []"),
+        ({"nois": {}}, "space: unknown section 'nois'. Known: grid, noise, curriculum"),
+        ({"noise": ["lognormal"]}, "space.noise: a mapping is needed, but got ['lognormal']"),
+        ({"noise": {}}, "space.noise: name at least one of lognormal"),
+        ({"noise": {"lognorml": {}}}, "space.noise: unknown noise family 'lognorml'. Known: lognormal"),
+        ({"noise": {"lognormal": 1}}, "space.noise.lognormal: a mapping is needed, but got 1"),
+        ({"noise": {"lognormal": {"std": 1}}}, "space.noise.lognormal: unknown option 'std'. Known: p_mean"),
+        ({"noise": {"lognormal": {"p_std": "2"}}}, "space.noise.lognormal.p_std: input should be a"),
+        ({"noise": {"lognormal": {"p_std": None}}}, "space.noise.lognormal.p_std: input should be a valid"),
+        ({"noise": {"lognormal": {"p_std": 0}}}, "space.noise.lognormal.p_std: `0.001 <= p_std <= 1000`"),
+        (
+            {"noise": {"lognormal": {"p_std": {"low": -1, "high": 2}}}},
+            "space.noise.lognormal.p_std: `0.001 <= p_std <= 1000` must hold, but got p_std=-1.0",
+        ),
+        ({"grid": {"rho": {"low": 2}}}, "space.grid.rho: a range needs `low` and `high`"),
+        ({"grid": {"rho": {"low": 9, "high": 2}}}, "space.grid.rho: `low <= high` must hold, but"),
+        ({"grid": {"rho": {"low": 2, "hi": 9}}}, "space.grid.rho: unknown key of a range 'hi'"),
+        ({"grid": {"rho": {"low": 2, "high": True}}}, "space.grid.rho.high: input should be a valid number"),
+        ({"grid": {"rho": {"low": 2, "high": 9, "step": 2}}}, "space.grid.rho: `high - low` must be a"),
+        ({"grid": {"rho": {"low": 2, "high": 9, "step": 0}}}, "space.grid.rho: `high - low` must be a"),
+        ({"grid": {"rho": {"low": 2, "high": 9, "log": 1}}}, "space.grid.rho.log: input should be a"),
+        (
+            {"grid": {"rho": {"low": 2, "high": 8, "log": True, "step": 2}}},
+            "space.grid.rho: `step` and `log: true` cannot be combined",
+        ),
+        (
+            {"noise": {"logsnr_laplace": {"b": {"low": 0, "high": 2}}}},
+            "space.noise.logsnr_laplace.b: `low > 0` must hold with `log: true`",
+        ),
+        ({"grid": {"rho": {"choices": []}}}, "space.grid.rho.choices: a list of values is needed"),
+        ({"grid": {"rho": {"choices": [7, 7.0]}}}, "space.grid.rho.choices: a value stands there twice"),
+        ({"grid": {"rho": {"choices": [7], "log": True}}}, "space.grid.rho: unknown key beside `choices`"),
+        ({"grid": {"sigma_min": 90}}, "space.grid.sigma_min: `2 * sigma_min <= sigma_max` must hold"),
+        (
+            {"curriculum": {"constant": {"levels": {"low": 10.5, "high": 20}}}},
+            "space.curriculum.constant.levels.low: input should be a valid integer, but got 10.5",
+        ),
+        ({"curriculum": {"sinusoidal": {"s0": 300}}}, "space.curriculum.sinusoidal.s0: `s0 <= s1` must hold"),
+        (
+            {"curriculum": {"exponential": {"s1": 150}}},
+            "space.curriculum.exponential: `s0 * 2**(doublings - 1) < s1 < s0 * 2**doublings` must hold",
+        ),
+        (
+            {"curriculum": {"exponential": {"doublings": {"low": 3, "high": 14}}}},
+            "space.curriculum.exponential.doublings: `s0 * 2**doublings <= 16384` must hold",
+        ),
+    ],
+)
+def test_bad_input_is_refused_in_one_line_that_starts_with_its_key(mapping: Any, message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        SearchSpace.from_mapping(mapping)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
