@@ -1,0 +1,98 @@
+"""What the tests of `trainable` share: small data sets, the digits' assets, a loopback web server."""
+
+import gzip
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainable.assets import Assets, prepare
+from trainable.data._idx import TEST, TRAIN
+from trainable.dataset import DATASETS
+from trainable.extractor import EXTRACTORS
+
+
+def idx_bytes(tensor: Tensor) -> bytes:
+    header = bytes((0, 0, 8, tensor.ndim)) + b"".join(n.to_bytes(4, "big") for n in tensor.shape)
+    return gzip.compress(header + tensor.numpy().tobytes(), mtime=0)
+
+
+def write_idx_files(folder: Path, num_train: int, num_test: int, side: int = 8) -> None:
+    """Three classes that a small network learns at once: a bright row, at a height of the class's own."""
+    generator = torch.Generator().manual_seed(7)
+    folder.mkdir(parents=True, exist_ok=True)
+    for (images_name, labels_name), n in ((TRAIN, num_train), (TEST, num_test)):
+        y_N = torch.arange(n) % 3
+        x_NHW = torch.randint(0, 100, (n, side, side), generator=generator, dtype=torch.uint8)
+        x_NHW[torch.arange(n), 2 * y_N] += 155
+        (folder / images_name).write_bytes(idx_bytes(x_NHW))
+        (folder / labels_name).write_bytes(idx_bytes(y_N.to(torch.uint8)))
+
+
+@pytest.fixture
+def idx_folder(tmp_path: Path) -> Path:
+    """A folder with the four files of an MNIST-like data set: 200 + 50 images of 8x8, 3 classes."""
+    folder = tmp_path / "idx"
+    write_idx_files(folder, num_train=200, num_test=50)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache folder for the whole session, so that a network is trained once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def digits_assets(cache_dir: Path) -> Assets:
+    """The digits with their feature network, trained here (a few seconds)."""
+    return prepare(DATASETS.build("digits"), EXTRACTORS.build("digits_cnn"), cache_dir)
+
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Server:
+    """A web server on loopback: request number i gets `answers[i]`, later ones the last of them."""
+
+    def __init__(self, answers: list[Answer]):
+        self.answers = answers
+        self.ranges: list[str | None] = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.ranges.append(self.headers.get("Range"))
+                server.answers[min(len(server.ranges), len(server.answers)) - 1](self)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/file.bin"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Server]]:
+    """`serve(answer, ...)` starts a Server; all are closed at the end."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    servers: list[Server] = []
+
+    def start(*answers: Answer) -> Server:
+        servers.append(Server(list(answers)))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()

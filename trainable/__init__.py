@@ -1,0 +1,1 @@
+"""How one trial runs: data, feature network, Frechet distance, training. torch; Ray in one file only."""

@@ -1,0 +1,39 @@
+"""1,797 real handwritten digits, 8x8 grey, that scikit-learn ships: no download."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from trainable.dataset import Dataset, Images
+
+SHA256 = "49aad9b25b543d1d35cd3dad9415e7ffe9eadf4c119640e1c7cf2d97f45b0102"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digits(Dataset):
+    """1,797 real handwritten digits, 8x8 grey, shipped with scikit-learn (no download).
+
+    Test part of Alpaydin and Kaynak 1998, UCI "Optical Recognition of Handwritten Digits". Values
+    0..16 become -1..1. No held-out split: there are few images, and all are learnt from.
+    """
+
+    EXTRACTOR: ClassVar[str] = "digits_cnn"
+
+    def load(self, cache_dir: Path) -> Images:
+        """x_NCHW float32 (1797, 1, 8, 8); ValueError if scikit-learn's copy is not the known one."""
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits()
+        images = Images(
+            name="digits",
+            x_NCHW=torch.from_numpy(bunch.images).to(torch.float32).div_(8).sub_(1)[:, None].contiguous(),
+            y_N=torch.from_numpy(bunch.target).to(torch.int64),
+        )
+        if images.sha256 != SHA256:
+            raise ValueError(
+                f"scikit-learn's digits must have SHA-256 {SHA256}, but this copy has {images.sha256}. "
+                "Reinstall scikit-learn."
+            )
+        return images

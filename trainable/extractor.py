@@ -1,0 +1,55 @@
+"""What a feature network is: images in, feature vectors out, weights with a checksum.
+
+Axes: B images, C channels, H height, W width, D features.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from spaces.registry import STRICT, Registry
+from trainable.dataset import Images
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """The frozen state of a feature network. Distances from two checksums cannot be compared.
+
+    `accuracy` is that on held-out images, for a network that was trained here as a classifier.
+    """
+
+    state: dict[str, Tensor]
+    sha256: str
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extractor(ABC):
+    """Base of `trainable/extractors/`: the fields are what a search file may set under `extractor`."""
+
+    __pydantic_config__ = STRICT
+
+    @abstractmethod
+    def weights(self, images: Images, cache_dir: Path) -> Weights:
+        """Weights for this data set: trained (and then cached), read or downloaded, always verified.
+
+        Raises ValueError with one line when this network does not suit the images or its weights
+        cannot be had. Called once per search, on the driver.
+        """
+
+    @abstractmethod
+    def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> nn.Module:
+        """The network with these weights: float32 (B, C, H, W) in [-1, 1] -> float32 (B, D).
+
+        In evaluation mode, each image for itself. Needs no files: it is called in every worker.
+        """
+
+
+EXTRACTORS: Registry[Extractor] = Registry("trainable.extractors", Extractor, "feature network")  # type: ignore[type-abstract]
+
+
+def objective_name(extractor_name: str) -> str:
+    """`fid` for the standard Inception features and for nothing else; otherwise `fd_<network>`."""
+    return "fid" if extractor_name == "inception" else f"fd_{extractor_name}"

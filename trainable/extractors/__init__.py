@@ -1,0 +1,1 @@
+"""Feature networks of the Frechet distance: one file, one choice."""

@@ -1,0 +1,99 @@
+"""Inception-v3 with the standard weights: the only network whose distance may be called FID."""
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from trainable.dataset import Images
+from trainable.download import download, file_sha256
+from trainable.extractor import Extractor, Weights
+
+# Inception of 2015-12-05 as ported from TensorFlow by pytorch-fid and by torch-fidelity; the file
+# name of both releases ends in the first digits of this SHA-256.
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+NUM_BYTES = 95628359
+URLS = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+)
+FEATURES = "2048"  # the last pooling layer
+
+
+class _InceptionFeatures(nn.Module):
+    """(B, C, H, W) in [-1, 1] -> 8-bit RGB, as an image file would hold -> (B, 2048).
+
+    torch-fidelity's network resizes to 299x299 with TensorFlow 1's bilinear rule, as FID was defined.
+    """
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        x_BCHW = x_BCHW.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+        (features_BD,) = self.network(x_BCHW.expand(-1, 3, -1, -1))
+        return features_BD
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inception(Extractor):
+    """2048 features of Inception-v3, standard weights: the distance is FID (needs `torch-fidelity`).
+
+    weights_path: the file pt_inception-2015-12-05-6726825d.pth (of pytorch-fid; torch-fidelity's
+    weights-inception-... is the same); without it, it is downloaded once (96 MB). Its SHA-256 is
+    checked before it is read, for it is a pickle, and because with any other weights the distance
+    would not be FID. Needs a GPU in practice: about 3 GFLOP an image.
+    """
+
+    weights_path: str | None = None
+
+    def weights(self, images: Images, cache_dir: Path) -> Weights:
+        _feature_extractor_class()
+        if images.image_shape[0] not in (1, 3):
+            raise ValueError(
+                f"Feature network 'inception' takes grey or RGB images, but those of '{images.name}' have "
+                f"{images.image_shape[0]} channels. Use pixels or small_cnn."
+            )
+        if self.weights_path is None:
+            path = download(URLS, cache_dir / "extractors" / URLS[0].rpartition("/")[2], SHA256, NUM_BYTES)
+        else:
+            path = Path(self.weights_path).expanduser()
+            try:
+                sha256 = file_sha256(path)
+            except OSError as error:
+                raise ValueError(
+                    f"Inception weights {path} cannot be read: {error.strerror}. Leave out `weights_path` to "
+                    "download them."
+                ) from error
+            if sha256 != SHA256:
+                raise ValueError(
+                    f"FID needs the standard Inception weights with SHA-256 {SHA256}, but {path} has "
+                    f"{sha256}. Leave out `weights_path` to download them."
+                )
+        return Weights(torch.load(path, map_location="cpu", weights_only=True), SHA256)
+
+    def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> nn.Module:
+        make = _feature_extractor_class()
+        # The class reads its weights from a file and draws random ones first: both are kept in here.
+        file = io.BytesIO()
+        torch.save(state, file)
+        file.seek(0)
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            network = make("inception-v3-compat", [FEATURES], feature_extractor_weights_path=file)
+        return _InceptionFeatures(network).eval().requires_grad_(False)
+
+
+def _feature_extractor_class() -> type[nn.Module]:
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision built for another torch
+        raise ValueError(
+            f"Feature network 'inception' needs torch-fidelity, which does not import ({error}). Run: pip "
+            "install torch-fidelity, with the torchvision that was built for this torch."
+        ) from error
+    return FeatureExtractorInceptionV3

@@ -1,0 +1,125 @@
+"""ResNet-56 for CIFAR-10 as a feature network: much cheaper than Inception, and not called FID.
+
+Axes: B images, C channels, H height, W width, D features.
+"""
+
+import pickle
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainable.dataset import Images, sha256_of
+from trainable.extractor import Extractor, Weights
+
+SOURCE = "https://github.com/akamaster/pytorch_resnet_cifar10 (pretrained_models/resnet56-4bfd9763.th)"
+# Of the tensors in the order of their names (`sha256_of`), not of a file: the same weights are about
+# in several files. 93.39% of CIFAR-10's test images.
+SHA256 = "6b15b65a49965a341f7c71fdb4183d9f6229aab66a7ae70875e74f2bacb56734"
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of images in 0..1, as it was trained
+
+
+class _Block(nn.Module):
+    """Two 3x3 convolutions and a shortcut without weights (option A of He et al. 2016)."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.stride = stride
+        self.extra = (channels - channels_in) // 2
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        y_BCHW = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x_BCHW)))))
+        # Every second pixel, and new channels of zeros on either side.
+        shortcut = x_BCHW[:, :, :: self.stride, :: self.stride]
+        return F.relu(y_BCHW + F.pad(shortcut, (0, 0, 0, 0, self.extra, self.extra)))
+
+
+class ResNet56(nn.Module):
+    """He et al. 2016 (arXiv:1512.03385), section 4.2, n = 9; 64 features from the last pooling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.layer1 = self._layer(16, 16, 1)
+        self.layer2 = self._layer(16, 32, 2)
+        self.layer3 = self._layer(32, 64, 2)
+        self.linear = nn.Linear(64, 10)
+
+    @staticmethod
+    def _layer(channels_in: int, channels: int, stride: int) -> nn.Sequential:
+        blocks = [_Block(channels_in, channels, stride), *(_Block(channels, channels, 1) for _ in range(8))]
+        return nn.Sequential(*blocks)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Images in [-1, 1] -> features (B, 64)."""
+        mean, std = (x_BCHW.new_tensor(value)[:, None, None] for value in (MEAN, STD))
+        x_BCHW = ((x_BCHW + 1) / 2 - mean) / std
+        x_BCHW = F.relu(self.bn1(self.conv1(x_BCHW)))
+        return self.layer3(self.layer2(self.layer1(x_BCHW))).mean(dim=(2, 3))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNet56Features(Extractor):
+    """64 features of a ResNet-56 trained on CIFAR-10, for 32x32 RGB images (weights from a file).
+
+    weights_path: a PyTorch file with the published weights, as released or as a bare state_dict. Read
+    without executing anything in it; other weights are refused. About .13 GFLOP an image.
+    """
+
+    weights_path: str | None = None
+
+    def weights(self, images: Images, cache_dir: Path) -> Weights:
+        if images.image_shape != (3, 32, 32):
+            raise ValueError(
+                f"Feature network 'resnet56' takes RGB images of 32x32, but those of '{images.name}' have "
+                f"shape {images.image_shape}. Use small_cnn or pixels."
+            )
+        if self.weights_path is None:
+            raise ValueError(
+                f"Feature network 'resnet56' needs `weights_path`, a file with its weights. Get {SOURCE}"
+            )
+        path = Path(self.weights_path).expanduser()
+        state = _state_in(path)
+        sha256 = sha256_of(*(state[name] for name in sorted(state)))
+        if sha256 != SHA256:
+            raise ValueError(
+                f"`weights_path` must hold the published weights, whose tensors have SHA-256 {SHA256}, but "
+                f"those in {path} have {sha256}. Get {SOURCE}"
+            )
+        return Weights(state, sha256)
+
+    def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> nn.Module:
+        with torch.device("meta"):
+            net = ResNet56()
+        counts = {name: torch.tensor(0) for name in net.state_dict() if name.endswith("num_batches_tracked")}
+        net.load_state_dict({**counts, **state}, assign=True)
+        return net.eval().requires_grad_(False)
+
+
+def _state_in(path: Path) -> dict[str, Tensor]:
+    """The float tensors of a state_dict, bare or under "state_dict", without DataParallel's prefix."""
+    try:
+        with warnings.catch_warnings():  # it also warns of what it then refuses
+            warnings.simplefilter("ignore")
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"ResNet-56 weights {path} cannot be read ({reason}). Get {SOURCE}") from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ValueError(f"{path} holds no state_dict. Get {SOURCE}")
+    return {
+        name.removeprefix("module."): tensor
+        for name, tensor in content.items()
+        if not name.endswith("num_batches_tracked")
+    }

@@ -1,0 +1,90 @@
+"""What a network is: F(x_BCHW, c_noise_B) -> (B, C, H, W), sized by the search file.
+
+Axes: B images, C channels, H height, W width, E features of the noise level.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from spaces.registry import STRICT, Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network(ABC):
+    """Base of `trainable/networks/`: the fields are what a search file may set, `build` does the work.
+
+    BOUNDS: the closed interval of values that a numeric option accepts; anything else raises ValueError.
+    """
+
+    __pydantic_config__ = STRICT
+    BOUNDS: ClassVar[Mapping[str, tuple[int, int]]] = {}
+
+    def __post_init__(self) -> None:
+        for option, (low, high) in self.BOUNDS.items():
+            if not low <= getattr(self, option) <= high:
+                raise ValueError(
+                    f"`{low} <= {option} <= {high}` must hold, but got {option}={getattr(self, option)!r}"
+                )
+
+    @abstractmethod
+    def build(self, image_shape: tuple[int, int, int]) -> "NetworkModule":
+        """F for images of shape (C, H, W). ValueError for images that it cannot take."""
+
+
+class NetworkModule(nn.Module, ABC):
+    """F(x_BCHW, c_noise_B) -> (B, C, H, W) in float32 (or what autocast makes of it).
+
+    All state is parameters: no batch norm and no dropout, because the checkpoint holds parameters only and
+    the teacher must see exactly what the student sees.
+    """
+
+    @abstractmethod
+    def reset_parameters(self, generator: torch.Generator) -> None:
+        """Draw every parameter anew from a CPU generator, and nothing from anywhere else."""
+
+
+NETWORKS: Registry[Network] = Registry("trainable.networks", Network, "network")  # type: ignore[type-abstract]
+
+
+class NoiseFeatures(nn.Module):
+    """sin and cos of 2 pi f_e c_noise, f_e geometric from 2^-7 to 2^-4: (B,) -> (B, E).
+
+    Slow waves only, as in iCT (Fourier scale .02): c_noise = ln(sigma)/4 spans 2.6 from sigma .002 to 80, so F is
+    nearly a low polynomial in it and what is learnt at one level carries over to the next ones. Waves up to
+    f = 4 let levels differ freely, and one-step samples of digits collapsed to the mean image. Fixed instead of
+    drawn, so that trials differ in what is searched. float32 under autocast too: sin and addcmul are not on its list.
+    """
+
+    frequency_E: Tensor
+    phase_E: Tensor
+
+    def __init__(self, num_features: int):
+        super().__init__()
+        octave = torch.linspace(-7, -4, (num_features + 1) // 2, dtype=torch.float64)
+        frequency = 2 * math.pi * torch.exp2(octave)
+        # sin(a + pi/2) = cos(a): one call gives both halves.
+        phase = torch.cat([torch.zeros_like(frequency), torch.full_like(frequency, math.pi / 2)])
+        self.register_buffer("frequency_E", frequency.repeat(2)[:num_features].float(), persistent=False)
+        self.register_buffer("phase_E", phase[:num_features].float(), persistent=False)
+
+    def forward(self, c_noise_B: Tensor) -> Tensor:
+        return torch.addcmul(self.phase_E, c_noise_B[:, None], self.frequency_E).sin_()
+
+
+def draw_linear_(layer: nn.Linear | nn.Conv2d, generator: torch.Generator, gain: float = 1.0) -> None:
+    """weight ~ U(-a, a), a = gain sqrt(3 / fan_in): outputs have variance gain^2 per unit input; bias 0.
+
+    LeCun et al. 1998. gain 0 makes a layer that starts at zero. Draws as many numbers whatever the gain.
+    """
+    fan_in = layer.weight[0].numel()
+    weight = torch.empty(layer.weight.shape).uniform_(-1, 1, generator=generator)
+    with torch.no_grad():
+        layer.weight.copy_(weight.mul_(gain * math.sqrt(3 / fan_in)))
+        if layer.bias is not None:
+            layer.bias.zero_()

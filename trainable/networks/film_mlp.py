@@ -1,0 +1,73 @@
+"""A multilayer perceptron whose hidden layers are scaled and shifted by the noise level.
+
+Axes: B images, W width, E features of the noise level.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainable.network import Network, NetworkModule, NoiseFeatures, draw_linear_
+
+
+class _FilmMlpModule(NetworkModule):
+    def __init__(self, num_values: int, width: int, depth: int, noise_features: int, noise_width: int):
+        super().__init__()
+        self.width = width
+        self.features = NoiseFeatures(noise_features)
+        self.noise_in = nn.Linear(noise_features, noise_width)
+        # For all layers at once: one large product costs less than several small ones.
+        self.film = nn.Linear(noise_width, 2 * width * depth)
+        self.image_in = nn.Linear(num_values, width)
+        self.layers = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.image_out = nn.Linear(width, num_values)
+
+    def reset_parameters(self, generator: torch.Generator) -> None:
+        draw_linear_(self.noise_in, generator)
+        draw_linear_(self.film, generator, gain=0.3)
+        with torch.no_grad():  # shift about 0, scale about 1: film's bias carries the 1
+            self.film.bias.view(-1, 2, self.width)[:, 1] = 1
+        draw_linear_(self.image_in, generator)
+        for layer in self.layers:
+            assert isinstance(layer, nn.Linear)
+            draw_linear_(layer, generator, gain=math.sqrt(2))
+        draw_linear_(self.image_out, generator, gain=0)
+
+    def forward(self, x_BCHW: Tensor, c_noise_B: Tensor) -> Tensor:
+        e_BE = functional.silu(self.noise_in(self.features(c_noise_B)))
+        film = self.film(e_BE).split(self.width, dim=1)  # shift_0, scale_0, shift_1, ...
+        h_BW = self.image_in(x_BCHW.flatten(1))
+        for i, layer in enumerate(self.layers):
+            h_BW = h_BW + functional.silu(torch.addcmul(film[2 * i], film[2 * i + 1], layer(h_BW)))
+        return self.image_out(h_BW).view(x_BCHW.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmMlp(Network):
+    """Residual multilayer perceptron, scaled and shifted by the noise level (FiLM); for tiny images.
+
+    FiLM: Perez et al. 2018 (arXiv:1709.07871). `depth` hidden layers of `width` between a linear layer in and
+    one out. The last starts at zero, so training starts from f = c_skip x.
+    """
+
+    width: int = 96
+    depth: int = 2
+    noise_features: int = 16
+    noise_width: int = 32
+
+    BOUNDS: ClassVar[Mapping[str, tuple[int, int]]] = {
+        "width": (1, 8192),
+        "depth": (1, 64),
+        "noise_features": (2, 1024),
+        "noise_width": (1, 8192),
+    }
+
+    def build(self, image_shape: tuple[int, int, int]) -> NetworkModule:
+        return _FilmMlpModule(
+            math.prod(image_shape), self.width, self.depth, self.noise_features, self.noise_width
+        )

@@ -1,0 +1,406 @@
+"""The training loop of one trial at a time, for many trials one after another.
+
+The step is a function of tensors (`training_step`): weights, optimiser state, batch, level tables and the step's
+factors go in, all are changed in place. No random numbers are drawn in it, nothing is branched on and nothing
+read back, so it can be captured. Everything random at step k is a pure function of (seed, k): an
+interrupted trial goes on exactly, and trials with the same seed see the same initial weights, images, noise and
+level quantiles u, whatever their schedules (common random numbers).
+
+Axes: B images in a batch, N images of the data set, C channels, H height, W width, P parameters, K steps.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from spaces import NoiseSchedule
+from spaces.registry import STRICT
+from trainable.consistency import LevelTables, NetworkFunction, consistency_loss, sample
+from trainable.dataset import model_input
+from trainable.ema import ema_weights
+from trainable.flat_parameters import flatten_gradients, flatten_parameters
+from trainable.network import NETWORKS, Network
+from trainable.radam import radam_, radam_factors
+
+_CHECK_EVERY = 50  # steps between looks at the loss; each look waits for the device
+_SAMPLE_BATCH = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How every trial of a search is trained; only the noise schedule differs between them.
+
+    total_steps: the full budget K. Curriculum, learning rate and EMA are defined on it, also for a trial
+    that is stopped earlier. learning_rate: RAdam's; constant up to the fraction `lr_decay_start` of K, from
+    there linear down to `lr_final_fraction` of itself at K. ema_horizon: memory of the weight average as a
+    fraction of the steps done; 0 samples from the current weights. sigma_data: standard deviation
+    assumed by the scalings. huber_c: pseudo-Huber constant per square root of the number of values of an image.
+    stratified: draw the noise levels of a batch from B equal slices of the distribution instead of
+    independently; the expected loss is the same, its variance smaller. precision: "bf16" runs the
+    network under autocast; noise levels, loss, gradients and weights stay float32. cuda_graph: capture
+    the step once and replay it, on CUDA only; off by default because it has not been run on a GPU yet.
+    """
+
+    __pydantic_config__ = STRICT
+
+    total_steps: int = 2000
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    lr_decay_start: float = 0.5
+    lr_final_fraction: float = 0.1
+    ema_horizon: float = 0.3
+    sigma_data: float = 0.5
+    huber_c: float = 0.00054
+    stratified: bool = True
+    precision: Literal["float32", "bf16"] = "float32"
+    cuda_graph: bool = False
+
+    BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "total_steps": (1, 100_000_000),
+        "batch_size": (1, 65_536),
+        "learning_rate": (1e-9, 10.0),
+        "lr_decay_start": (0.0, 1.0),
+        "lr_final_fraction": (0.0, 1.0),
+        "ema_horizon": (0.0, 1.0),
+        "sigma_data": (1e-3, 1e3),
+        "huber_c": (1e-9, 1e3),
+    }
+
+    def __post_init__(self) -> None:
+        for option, (low, high) in self.BOUNDS.items():
+            if not low <= getattr(self, option) <= high:  # NaN fails too
+                raise ValueError(
+                    f"`{low:g} <= {option} <= {high:g}` must hold, but got {option}={getattr(self, option)!r}"
+                )
+        if self.lr_decay_start == 1 and self.lr_final_fraction != type(self).lr_final_fraction:
+            raise ValueError(
+                f"lr_final_fraction={self.lr_final_fraction:g} has no effect with lr_decay_start=1: "
+                "set `lr_decay_start` below 1, or leave it out"
+            )
+
+    def learning_rates(self) -> Tensor:
+        """The learning rate of each step, (K,) float64."""
+        done_K = torch.arange(self.total_steps, dtype=torch.float64) / self.total_steps
+        if self.lr_decay_start == 1:
+            return torch.full_like(done_K, self.learning_rate)
+        decayed_K = ((done_K - self.lr_decay_start) / (1 - self.lr_decay_start)).clamp(min=0)
+        return self.learning_rate * (1 - decayed_K * (1 - self.lr_final_fraction))
+
+
+def stream_seed(stream: str, *key: int) -> int:
+    """A seed for one purpose at one place, so that no two draws of a search share random numbers by design."""
+    text = "/".join([stream, *map(str, key)])
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1  # int64, as torch wants it
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step is given: images, their noise (the same for both levels), quantiles of their levels."""
+
+    x_BCHW: Tensor
+    z_BCHW: Tensor
+    u_B: Tensor  # float64, in [0, 1)
+
+    def draw_(
+        self, images_NCHW: Tensor, seed: int, step: int, stratified: bool, generator: torch.Generator
+    ) -> None:
+        """Fill with the batch of `step`: a pure function of (seed, step), on one kind of device.
+
+        Images are drawn with replacement. Stratified, image j gets u_j = (j + U_j)/B; images are in random order, so
+        the pairing of images and levels is random as well.
+        """
+        generator.manual_seed(stream_seed("batch", seed, step))
+        batch_size, device = len(self.u_B), self.u_B.device
+        index_B = torch.randint(len(images_NCHW), (batch_size,), generator=generator, device=device)
+        self.u_B.uniform_(generator=generator)
+        if stratified:
+            self.u_B.add_(torch.arange(batch_size, device=device)).div_(batch_size)
+        self.z_BCHW.normal_(generator=generator)
+        self.x_BCHW.copy_(model_input(images_NCHW.index_select(0, index_B)))
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """All that a step changes. parameters_P and gradient_P are what the network's parameters are views of.
+
+    m_P, v_P: RAdam's moments. loss_sum: float64, of the steps since it was last set to zero.
+    """
+
+    parameters_P: Tensor
+    gradient_P: Tensor
+    ema_P: Tensor
+    m_P: Tensor
+    v_P: Tensor
+    loss_sum: Tensor
+
+    def saved(self) -> dict[str, Tensor]:
+        """The tensors that decide the next step; the gradient is made anew in each."""
+        names = ("parameters_P", "ema_P", "m_P", "v_P", "loss_sum")
+        return {name: getattr(self, name) for name in names}
+
+
+def training_step(
+    network: NetworkFunction,
+    state: TrainingState,
+    batch: Batch,
+    levels: LevelTables,
+    factors_3: Tensor,
+    huber_c: float,
+) -> None:
+    """One optimiser step, in place. factors_3: RAdam's adaptive and plain factor, weight of the EMA."""
+    levels_BL = levels.table_ML.index_select(0, levels.draw(batch.u_B))
+    state.gradient_P.zero_()
+    loss = consistency_loss(network, batch.x_BCHW, batch.z_BCHW, levels_BL, huber_c)
+    loss.backward()
+    adaptive, plain, ema_weight = factors_3.unbind()
+    radam_(state.parameters_P, state.gradient_P, state.m_P, state.v_P, adaptive, plain)
+    state.ema_P.lerp_(state.parameters_P, ema_weight)
+    state.loss_sum.add_(loss.detach())
+
+
+class Trainer:
+    """Trains trials one after another on one device. Lives for a whole search.
+
+    network: the options of F. images_NCHW: float32 in [-1, 1] or uint8. `begin` must come first.
+    CPU: bit-exact for a fixed number of threads on one kind of machine, resumed or not.
+    CUDA: parameters in channels_last; not bit-exact, as some of cuDNN's sums have no fixed order.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        images_NCHW: Tensor,
+        config: TrainingConfig,
+        device: str | torch.device = "cpu",
+    ):
+        self.config = config
+        self._device = torch.device(device)
+        on_cuda = self._device.type == "cuda"
+        if config.cuda_graph and not on_cuda:
+            raise ValueError(f"`cuda_graph` needs a CUDA device, but got {self._device}: leave it out")
+        self._images_NCHW = images_NCHW.to(self._device)
+        self._image_shape = tuple(images_NCHW.shape[1:])
+        channels, height, width = self._image_shape
+        self._module = network.build((channels, height, width))
+        self._ema_module = network.build((channels, height, width)).requires_grad_(False)
+        parameters_P = flatten_parameters(self._module, self._device, channels_last=on_cuda)
+        self._state = TrainingState(
+            parameters_P=parameters_P,
+            gradient_P=flatten_gradients(self._module, channels_last=on_cuda),
+            ema_P=flatten_parameters(self._ema_module, self._device, channels_last=on_cuda),
+            m_P=torch.zeros_like(parameters_P),
+            v_P=torch.zeros_like(parameters_P),
+            loss_sum=torch.zeros((), dtype=torch.float64, device=self._device),
+        )
+        batch_shape = (config.batch_size, *self._image_shape)
+        self._batch = Batch(
+            x_BCHW=torch.zeros(batch_shape, device=self._device),
+            z_BCHW=torch.zeros(batch_shape, device=self._device),
+            u_B=torch.zeros(config.batch_size, dtype=torch.float64, device=self._device),
+        )
+        self._generator = torch.Generator(self._device)
+        factors_K3 = torch.stack(
+            [*radam_factors(config.learning_rates()), ema_weights(config.total_steps, config.ema_horizon)],
+            dim=1,
+        )
+        self._factors_K3 = factors_K3.float().to(self._device)
+        self._factors_3 = torch.zeros(3, device=self._device)
+        self._huber_c = config.huber_c * math.sqrt(math.prod(self._image_shape))
+        self._levels = LevelTables.empty(0, self._device)
+        self._graph: torch.cuda.CUDAGraph | None = None
+        # What a checkpoint must agree with, besides schedule and seed.
+        self._setting = {
+            "config": asdict(config),
+            "network": NETWORKS.describe(network),
+            "images": list(images_NCHW.shape),
+            "device": self._device.type,
+        }
+
+    @property
+    def total_steps(self) -> int:
+        """K, the full budget of a trial."""
+        return self.config.total_steps
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done in this trial."""
+        return self._step
+
+    def begin(self, schedule: NoiseSchedule, seed: int) -> None:
+        """Start a new trial at step 0: initial weights from `seed`, optimiser and averages empty."""
+        self._schedule, self._seed = schedule, seed
+        self._stages = schedule.stages(self.total_steps)
+        self._make_room(max(len(stage.probability_M) for stage in self._stages))
+        self._module.reset_parameters(torch.Generator().manual_seed(stream_seed("weights", seed)))
+        self._state.ema_P.copy_(self._state.parameters_P)
+        for tensor in (self._state.m_P, self._state.v_P, self._state.loss_sum):
+            tensor.zero_()
+        self._step = 0
+        self._loss_from_step = 0
+        self._enter_stage()
+
+    def train(self, until_step: int, should_pause: Callable[[], bool] | None = None) -> float:
+        """Train up to `until_step`, or until `should_pause()` (asked after each step) says so.
+
+        Returns the mean loss since the last call that reached its `until_step`, so that pauses and resumes do not show
+        in it. NaN or inf: the trial has diverged; noticed within 50 steps, and training ends there.
+        """
+        if not self._step <= until_step <= self.total_steps:
+            raise ValueError(
+                f"`step <= until_step <= total_steps` must hold, but got step={self._step}, "
+                f"until_step={until_step}, total_steps={self.total_steps}"
+            )
+        mean_loss = 0.0
+        while self._step < until_step:
+            if self._step >= self._stage_end:
+                self._enter_stage()
+            self._batch.draw_(
+                self._images_NCHW, self._seed, self._step, self.config.stratified, self._generator
+            )
+            self._factors_3.copy_(self._factors_K3[self._step])
+            if self._graph is None:
+                self._run_step()
+            else:
+                self._graph.replay()
+            self._step += 1
+            pause = should_pause is not None and should_pause()
+            if pause or self._step == until_step or self._step % _CHECK_EVERY == 0:
+                mean_loss = self._state.loss_sum.item() / (self._step - self._loss_from_step)
+                if pause or not math.isfinite(mean_loss):
+                    break
+        # The last update may have spoilt the weights after a finite loss.
+        if not bool(self._state.parameters_P.isfinite().all()):
+            return math.nan
+        if self._step == until_step:
+            self._state.loss_sum.zero_()
+            self._loss_from_step = self._step
+        return mean_loss
+
+    @torch.no_grad()
+    def sample(self, num_samples: int, seed: int, sigmas: Sequence[float] | None = None) -> Tensor:
+        """(num_samples, C, H, W) float32 on the CPU, about in [-1, 1] (not clipped), from the averaged weights.
+
+        One network call from sigma_max; `sigmas` are further, decreasing levels, one call each. The noise is
+        drawn on the CPU: the same seed gives the same noise on every device, for every schedule.
+        """
+        grid = self._schedule.grid
+        levels = (grid.sigma_max, *(sigmas or ()))
+        generator = torch.Generator().manual_seed(stream_seed("samples", seed))
+        samples = []
+        for start in range(0, num_samples, _SAMPLE_BATCH):
+            num = min(_SAMPLE_BATCH, num_samples - start)
+            z_SBCHW = torch.randn((len(levels), num, *self._image_shape), generator=generator)
+            x_BCHW = sample(
+                self._in_precision(self._ema_module),
+                z_SBCHW.to(self._device),
+                levels,
+                grid.sigma_min,
+                self.config.sigma_data,
+            )
+            samples.append(x_BCHW.float().cpu())
+        return torch.cat(samples)
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, int | float | str]]:
+        """(tensors, scalars): all that decides the rest of the trial, as copies; scalars are JSON values.
+
+        Random numbers and the data position need no entry: they follow from seed and step.
+        """
+        tensors = {name: tensor.detach().cpu().clone() for name, tensor in self._state.saved().items()}
+        scalars: dict[str, int | float | str] = {
+            "step": self._step,
+            "loss_from_step": self._loss_from_step,
+            **self._identity(),
+        }
+        return tensors, scalars
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken, after `begin` with the same schedule and seed.
+
+        Raises ValueError where the checkpoint is of another trial or another setting, or is not complete.
+        """
+        for name, value in self._identity().items():
+            if scalars.get(name) != value:
+                raise ValueError(
+                    f"The checkpoint is of another trial: its {name} is {scalars.get(name)}, not {value}"
+                )
+        for name, tensor in self._state.saved().items():
+            if (
+                name not in tensors
+                or tensors[name].shape != tensor.shape
+                or tensors[name].dtype != tensor.dtype
+            ):
+                raise ValueError(f"The checkpoint has no tensor '{name}' of shape {tuple(tensor.shape)}")
+            tensor.copy_(tensors[name])
+        self._step = int(scalars["step"])
+        self._loss_from_step = int(scalars["loss_from_step"])
+        self._enter_stage()
+
+    def _identity(self) -> dict[str, int | str]:
+        return {
+            "seed": self._seed,
+            "schedule": json.dumps(self._schedule.to_dict(), sort_keys=True),
+            "setting": json.dumps(self._setting, sort_keys=True),
+        }
+
+    def _enter_stage(self) -> None:
+        """Make the level tables those of the stage that the current step belongs to."""
+        starts = [stage.start_step for stage in self._stages]
+        current = max(i for i, start in enumerate(starts) if start <= self._step)
+        stage = self._stages[current]
+        self._stage_end = starts[current + 1] if current + 1 < len(starts) else self.total_steps
+        sigma_min, sigma_data = self._schedule.grid.sigma_min, self.config.sigma_data
+        self._levels.copy_(LevelTables.of_stage(stage.sigma_N, stage.probability_M, sigma_min, sigma_data))
+
+    def _in_precision(self, module: NetworkFunction) -> NetworkFunction:
+        if self.config.precision == "float32":
+            return module
+
+        def autocast(x_BCHW: Tensor, c_noise_B: Tensor) -> Tensor:
+            # No cache of cast weights: each is used once, and a captured step must cast them anew.
+            with torch.autocast(self._device.type, torch.bfloat16, cache_enabled=False):
+                return module(x_BCHW, c_noise_B)
+
+        return autocast
+
+    def _run_step(self) -> None:
+        training_step(
+            self._in_precision(self._module),
+            self._state,
+            self._batch,
+            self._levels,
+            self._factors_3,
+            self._huber_c,
+        )
+
+    def _make_room(self, num_intervals: int) -> None:
+        """Level tables with at least so many rows. Larger ones lie elsewhere: a captured step is captured anew."""
+        if len(self._levels.cdf_M) < num_intervals:
+            self._levels = LevelTables.empty(num_intervals, self._device)
+            self._levels.cdf_M.fill_(torch.inf)
+            if self.config.cuda_graph:
+                self._capture()
+
+    def _capture(self) -> None:
+        """Capture the step in a CUDA graph. Spoils the training state: only to be called before it is set.
+
+        After https://pytorch.org/docs/stable/notes/cuda.html#cuda-graphs: some steps on a side stream first, so that
+        libraries and autograd have allocated what they keep.
+        """
+        self._graph = None
+        side = torch.cuda.Stream(self._device)
+        side.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                self._run_step()
+        torch.cuda.current_stream(self._device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._run_step()
+        self._graph = graph
