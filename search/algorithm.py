@@ -1,0 +1,30 @@
+"""What a search algorithm is: a factory of Optuna samplers."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from optuna.samplers import BaseSampler
+from pydantic import ConfigDict
+
+from spaces.registry import STRICT, Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Algorithm(ABC):
+    """Options of a search algorithm; its fields are what the search file may set."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    @abstractmethod
+    def sampler(self, seed: int) -> BaseSampler:
+        """A fresh sampler. One is made for every proposal, seeded by the search's seed and the trial's number.
+
+        So a proposal depends on the study and the seed alone: not on what the sampler drew before, which
+        a restart would lose. The study it sees holds finished trials as COMPLETE, stopped ones as PRUNED
+        with their values at every rung, the others that run as RUNNING; trials which are no observation of
+        the space (failed, confirmations, presets outside the space) as FAIL.
+        """
+
+
+ALGORITHMS: Registry[Algorithm] = Registry("search.algorithms", Algorithm, "search algorithm")  # type: ignore[type-abstract]

@@ -1,0 +1,1 @@
+"""Search algorithms: which parameters to try next. One file is one algorithm."""

@@ -1,0 +1,63 @@
+"""What may be claimed: means over fresh seeds, their intervals, paired differences, ties.
+
+All intervals are two-sided 95 % Student t intervals over training seeds: for a mean, of the values; for a
+difference, of the values' differences seed by seed, since every finalist is trained on the same seeds. With
+five seeds the factor is 2.78. Nothing is corrected for the number of finalists that are compared.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy.stats import t as student_t
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its interval. low and high are None for fewer than two values."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    num_seeds: int
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval lies on one side of zero."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean of `values` with its 95 % Student t interval."""
+    count = len(values)
+    mean = math.fsum(values) / count
+    if count < 2:
+        return Estimate(mean, None, None, count)
+    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
+    half = float(student_t.ppf((1 + CONFIDENCE) / 2, count - 1)) * math.sqrt(variance / count)
+    return Estimate(mean, mean - half, mean + half, count)
+
+
+def paired_difference(one: Mapping[int, float], other: Mapping[int, float]) -> Estimate | None:
+    """Mean of `one - other` over the seeds that both have, None without any."""
+    seeds = sorted(one.keys() & other.keys())
+    return estimate([one[seed] - other[seed] for seed in seeds]) if seeds else None
+
+
+def ranks(values: Mapping[int, Mapping[int, float]]) -> dict[int, int]:
+    """Rank of each finalist by its mean; those that cannot be told from the best of their group share one.
+
+    values: finalist -> {seed: objective}. In the order of the means, a finalist is tied with the first of
+    the group above it unless the interval of their paired difference lies above zero.
+    """
+    order = sorted(values, key=lambda number: (estimate(list(values[number].values())).mean, number))
+    rank_of: dict[int, int] = {}
+    leader: int | None = None
+    for position, number in enumerate(order, start=1):
+        difference = None if leader is None else paired_difference(values[number], values[leader])
+        if leader is None or (difference is not None and difference.excludes_zero):
+            leader, rank = number, position
+        rank_of[number] = rank
+    return rank_of

@@ -1,0 +1,115 @@
+"""`best_schedule.json`: the schedule, as options and as plain numbers, with the evidence for it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from search.errors import OperationFailed
+from search.leaderboard import Leaderboard, Row
+from spaces import NoiseSchedule
+from trainable.atomic import write_atomically
+
+FORMAT = "noise-schedule/1"
+
+
+def export_document(
+    board: Leaderboard, header: Mapping[str, Any], *, unconfirmed: bool = False
+) -> dict[str, Any]:
+    """The winner of a search as plain data, self-contained.
+
+    The confirmed winner; with `unconfirmed`, where nothing is confirmed, the best finished trial, and the
+    document says `"confirmed": false`. header: what the study keeps of the search. Raises OperationFailed
+    if there is nothing that may be exported.
+    """
+    row = board.winner
+    if row is None and unconfirmed:
+        row = board.best_unconfirmed
+    if row is None:
+        if board.best_unconfirmed is None:
+            raise OperationFailed(f"search {board.name!r} has no finished trial: nothing to export")
+        raise OperationFailed(
+            f"search {board.name!r} has no schedule confirmed on fresh seeds: finish it with `run`, or take the "
+            "best value seen, which is partly luck, with --unconfirmed"
+        )
+    search = header["search"]
+    total_steps = search["training"]["total_steps"]
+    return {
+        "format": FORMAT,
+        "confirmed": row.confirmed,
+        "schedule": row.record.schedule.to_dict(),
+        "describe": row.record.schedule.describe(),
+        "training": {
+            "total_steps": total_steps,
+            "loss": "pseudo-Huber of the per-image L2 norm, weight 1 / (sigma[i+1] - sigma[i])",
+            "huber_c_over_sqrt_d": search["training"]["huber_c"],
+            "sigma_data": search["training"]["sigma_data"],
+            "stages": _stages(row.record.schedule, total_steps),
+        },
+        "objective": {
+            "name": board.objective,
+            "num_samples": search["objective"]["num_samples"],
+            "network_evaluations": 1,
+            "extractor_sha256": header["extractor_sha256"],
+            "data": search["data"]["name"],
+            "data_sha256": header["data_sha256"],
+        },
+        "evidence": _evidence(board, row),
+        "provenance": {
+            "search": board.name,
+            "trial": row.record.number,
+            "preset": row.record.preset,
+            "seed_of_the_search": row.record.seed,
+            "num_trials": len(board.rows),
+            "network": search["network"],
+            "optimizer": {key: value for key, value in search["training"].items() if key != "total_steps"},
+            "versions": header["versions"],
+            "git_commit": header["git_commit"],
+        },
+    }
+
+
+def _evidence(board: Leaderboard, row: Row) -> dict[str, Any]:
+    plain = row.to_dict()
+    tied = [r.label for r in board.rows if r.rank is not None and r.rank == row.rank and r is not row]
+    evidence = {
+        key: plain[key]
+        for key in (
+            "mean",
+            "interval",
+            "values",
+            "search_value",
+            "optimism",
+            "difference",
+            "difference_interval",
+        )
+    }
+    return {
+        **evidence,
+        "interval_method": "95% Student t over training seeds; differences paired by seed",
+        "baseline": board.baseline.label if board.baseline else None,
+        "baseline_mean": board.baseline.to_dict()["mean"] if board.baseline else None,
+        "tied_with": tied,
+        "finding": board.sentence(),
+    }
+
+
+def _stages(schedule: NoiseSchedule, total_steps: int) -> list[dict[str, Any]]:
+    """Per stage: its first step, its noise levels, the probability of each interval between two of them."""
+    return [
+        {
+            "start_step": stage.start_step,
+            "sigmas": stage.sigma_N.tolist(),
+            "interval_probabilities": stage.probability_M.tolist(),
+        }
+        for stage in schedule.stages(total_steps)
+    ]
+
+
+def write_export(path: Path, document: Mapping[str, Any]) -> None:
+    """Write the document: all of it, or nothing and an OperationFailed."""
+    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise OperationFailed(f"{path} cannot be written: {error.strerror or error}") from error

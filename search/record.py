@@ -1,0 +1,69 @@
+"""What is known of one trial: the immutable view that everything but the engine works with.
+
+The Optuna study is the truth; a `TrialRecord` is read from it (`search.study.record_of`) and handed to the
+leaderboard, the tracker, the progress view and the export. It holds plain values only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from spaces import NoiseSchedule
+
+
+class Stage(StrEnum):
+    """Why a trial was run."""
+
+    BASELINE = "baseline"  # a literature preset, run first
+    SEARCH = "search"  # proposed by the search algorithm
+    CONFIRM = "confirm"  # a fresh-seed replicate of a finalist or of the best baseline
+
+
+class State(StrEnum):
+    """How a trial stands. The first is open, the others are final."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"  # ran to its full budget
+    STOPPED = "stopped"  # stopped at a rung by the stopping rule (Optuna: PRUNED)
+    DIVERGED = "diverged"  # a non-finite loss or sample: a result, told as the worst value
+    FAILED = "failed"  # an error or lost machines: not a result
+
+
+@dataclass(frozen=True)
+class Report:
+    """One evaluation of a trial, at a rung.
+
+    step: optimizer steps done. objective: Frechet distance there (the worst finite value if the
+    trial diverged). metrics: everything measured, the objective under its own name included.
+    time_ms: wall-clock time in milliseconds since 1970, fixed when first made, so that replays are
+    recognised as the same report.
+    """
+
+    step: int
+    objective: float
+    time_ms: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial. `number` is its Optuna trial number, the key of its files and of its MLflow run."""
+
+    number: int
+    stage: Stage
+    state: State
+    schedule: NoiseSchedule
+    seed: int
+    params: Mapping[str, Any] = field(default_factory=dict)  # empty when outside the search space
+    preset: str | None = None  # name of the literature preset
+    replicate_of: int | None = None  # for confirm trials: the number of the finalist
+    reports: tuple[Report, ...] = ()  # by increasing step
+    reason: str | None = None  # of a failure, one line
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+    @property
+    def objective(self) -> float | None:
+        """The objective at the last rung reached, None before the first report."""
+        return self.reports[-1].objective if self.reports else None

@@ -1,0 +1,1 @@
+"""Stopping rules: which trials end early. One file is one rule."""

@@ -1,0 +1,47 @@
+"""What a stopping rule is: a pure decision on the values at one rung."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+from spaces.registry import STRICT, Registry
+
+
+@dataclass(frozen=True)
+class Rung:
+    """The values known at one rung. step: optimizer steps. values: trial number -> objective there."""
+
+    step: int
+    values: Mapping[int, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoppingRule(ABC):
+    """Options of a stopping rule. It keeps no state: what it needs is in the study, so a restart loses nothing.
+
+    rungs: fractions of the budget, increasing, below 1, at which a trial is measured and may be stopped.
+    """
+
+    rungs: tuple[float, ...] = ()
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        if list(self.rungs) != sorted(set(self.rungs)) or not all(0 < rung < 1 for rung in self.rungs):
+            raise ValueError(
+                f"`rungs` must increase and lie strictly between 0 and 1, but got {list(self.rungs)}"
+            )
+
+    def steps(self, total_steps: int) -> tuple[int, ...]:
+        """Steps at which trials are measured: the rungs, then the full budget."""
+        return (*(max(1, round(rung * total_steps)) for rung in self.rungs), total_steps)
+
+    @abstractmethod
+    def stops(self, number: int, rung: Rung) -> bool:
+        """Whether trial `number`, whose value is in `rung`, ends here."""
+
+
+STOPPING: Registry[StoppingRule] = Registry("search.stopping", StoppingRule, "stopping rule")  # type: ignore[type-abstract]

@@ -1,0 +1,262 @@
+"""The policy of a search, driven without Ray: a toy trial in virtual time, a study in SQLite."""
+
+import heapq
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from search.algorithms.random import Random
+from search.algorithms.same_rung_tpe import SameRungTPE
+from search.conductor import Conductor, Plan
+from search.record import Report, Stage, State, TrialRecord
+from search.stopping.asha import ASHA
+from search.stopping.none import NoStopping
+from search.study import StudyStore
+from spaces import PRESETS, SearchSpace
+
+SPACE = SearchSpace.from_mapping(
+    {"noise": {"lognormal": None, "polynomial": None}, "curriculum": {"exponential": None}}
+)
+PLAN = Plan(
+    space=SPACE,
+    baselines={name: PRESETS[name].schedule for name in ("ict", "gokmen_constant")},
+    algorithm=Random(),
+    stopping=ASHA(),
+    total_steps=100,
+    max_trials=18,
+    confirm_top=2,
+    confirm_seeds=3,
+    max_concurrent=2,
+)
+
+
+def url_in(folder: Path) -> str:
+    return f"sqlite:///{folder / 'study.db'}"
+
+
+def conductor_in(folder: Path, plan: Plan = PLAN, **options: object) -> Conductor:
+    store = StudyStore.open(url_in(folder), "toy") or StudyStore.create(url_in(folder), "toy", {"search": {}})
+    return Conductor(plan, store, **options)  # type: ignore[arg-type]
+
+
+def toy_value(record: TrialRecord, step: int) -> float:
+    """A learning curve that depends on the schedule, the seed and the step only."""
+    noise = random.Random(f"{record.schedule.describe()}/{record.seed}").random()
+    return (10 + 100 * noise) * 100 / step
+
+
+class Killed(Exception):
+    pass
+
+
+def drive(
+    conductor: Conductor,
+    value: Callable[[TrialRecord, int], float] = toy_value,
+    kill_after: int | None = None,
+    order: list[tuple[int, int]] | None = None,
+) -> None:
+    """Run to the end with workers in virtual time; a trial's speed depends on its number."""
+    running: list[tuple[float, int, int]] = []  # (time of the report, number, index of the rung)
+    now, events = 0.0, 0
+
+    def start() -> None:
+        while (record := conductor.next()) is not None:
+            done = len(record.reports)
+            # An adopted trial answers at once with its history, as a worker does.
+            heapq.heappush(running, (now, record.number, done - 1) if done else (now + 1, record.number, 0))
+
+    start()
+    while running:
+        now, number, index = heapq.heappop(running)
+        record = conductor.records[number]
+        steps = conductor.plan.rungs[: index + 1]
+        reports = [
+            Report(step, value(record, step), 1000 * step, {"fd": value(record, step)}) for step in steps
+        ]
+        complete = index + 1 == len(conductor.plan.rungs)
+        if order is not None:
+            order.append((number, steps[-1]))
+        over = conductor.observe(number, steps[-1], reports, "complete" if complete else None)
+        events += 1
+        if events == kill_after:
+            raise Killed
+        if not over:
+            heapq.heappush(running, (now + 1 + (number % 3) / 10, number, index + 1))
+        start()
+    assert conductor.finished
+
+
+def test_a_search_runs_baselines_then_proposals_then_confirmation(tmp_path: Path) -> None:
+    conductor = conductor_in(tmp_path)
+    drive(conductor)
+    stages = Counter(record.stage for record in conductor.records.values())
+    assert stages == {Stage.BASELINE: 2, Stage.SEARCH: 16, Stage.CONFIRM: 3 * 3}
+    assert [conductor.records[n].preset for n in (0, 1)] == ["ict", "gokmen_constant"]
+
+
+def test_the_study_says_what_happened(tmp_path: Path) -> None:
+    conductor = conductor_in(tmp_path)
+    drive(conductor)
+    store = StudyStore.open(url_in(tmp_path), "toy")
+    assert store is not None
+    assert {record.number: record for record in store.records()}.keys() == conductor.records.keys()
+    states = Counter()
+    for trial, record in zip(store.load(), store.records(), strict=True):
+        mine = conductor.records[record.number]
+        assert (record.state, record.reports, record.schedule) == (mine.state, mine.reports, mine.schedule)
+        steps = sorted(trial.intermediate_values)
+        assert steps == [report.step for report in record.reports]
+        assert trial.value == record.objective
+        if record.state is State.STOPPED:
+            assert trial.state is TrialState.PRUNED
+            assert steps[-1] < PLAN.total_steps
+        else:
+            assert trial.state is TrialState.COMPLETE
+            assert steps == [50, 75, 100]
+        states[record.state] += 1
+    assert states[State.STOPPED] > 0
+    assert states[State.RUNNING] == 0
+
+
+def test_baselines_and_replicates_are_never_stopped(tmp_path: Path) -> None:
+    conductor = conductor_in(tmp_path)
+    # Baselines are the worst of all, and still run to the end.
+    drive(conductor, lambda record, step: 1e6 if record.stage is Stage.BASELINE else toy_value(record, step))
+    for record in conductor.records.values():
+        if record.stage is not Stage.SEARCH:
+            assert record.state is State.COMPLETE
+
+
+def test_confirmation_uses_fresh_seeds_the_same_for_all_finalists(tmp_path: Path) -> None:
+    conductor = conductor_in(tmp_path)
+    drive(conductor)
+    searched = {r.seed for r in conductor.records.values() if r.stage is not Stage.CONFIRM}
+    seeds: dict[int | None, list[int]] = {}
+    for record in conductor.records.values():
+        if record.stage is Stage.CONFIRM:
+            seeds.setdefault(record.replicate_of, []).append(record.seed)
+    assert searched == {PLAN.seed}
+    assert {tuple(sorted(own)) for own in seeds.values()} == {(1, 2, 3)}
+    assert set(seeds) == {finalist.number for finalist in conductor.finalists}
+    best = min(
+        (r for r in conductor.records.values() if r.stage is Stage.SEARCH and r.state is State.COMPLETE),
+        key=lambda record: record.objective,
+    )
+    assert best.number in seeds
+    assert conductor.best_baseline is not None
+    assert conductor.best_baseline.number in seeds
+
+
+def test_free_slots_confirm_the_baseline_while_the_last_trials_run(tmp_path: Path) -> None:
+    plan = replace(PLAN, max_trials=3, baselines={"ict": PRESETS["ict"].schedule})
+    conductor = conductor_in(tmp_path, plan)
+    ict = conductor.next()
+    assert ict is not None
+    for step in (50, 75):
+        conductor.observe(ict.number, step, [Report(step, 1.0, 0)], None)
+    conductor.next()
+    conductor.observe(ict.number, 100, [Report(step, 1.0, 0) for step in (50, 75, 100)], "complete")
+    second = conductor.next()
+    assert second is not None
+    assert second.stage is Stage.SEARCH
+    conductor.observe(second.number, 50, [Report(50, 2.0, 0)], "failed", "boom")
+    filler = conductor.next()
+    assert filler is not None
+    assert (filler.stage, filler.replicate_of, filler.seed) == (Stage.CONFIRM, ict.number, 1)
+
+
+@pytest.mark.parametrize("kill_after", [1, 2, 5, 9, 14, 20, 30, 40])
+def test_a_killed_driver_is_continued_without_loss_or_doubles(tmp_path: Path, kill_after: int) -> None:
+    first = conductor_in(tmp_path)
+    with pytest.raises(Killed):
+        drive(first, kill_after=kill_after)
+    open_before = {r.number for r in first.records.values() if r.state is State.RUNNING}
+    second = conductor_in(tmp_path)
+    assert {r.number for r in second.records.values() if r.state is State.RUNNING} == open_before
+    drive(second)
+    stages = Counter(record.stage for record in second.records.values())
+    assert stages == {Stage.BASELINE: 2, Stage.SEARCH: 16, Stage.CONFIRM: 9}
+    assert not any(record.state is State.RUNNING for record in second.records.values())
+    for record in second.records.values():
+        steps = [report.step for report in record.reports]
+        assert steps == sorted(set(steps))
+        assert [r.metrics for r in record.reports] == [{"fd": toy_value(record, step)} for step in steps]
+
+
+def test_a_report_that_only_the_checkpoint_knows_is_taken_and_judged(tmp_path: Path) -> None:
+    plan = replace(PLAN, baselines={}, max_concurrent=3)
+    first = conductor_in(tmp_path, plan)
+    good, bad = first.next(), first.next()
+    assert good is not None
+    assert bad is not None
+    first.observe(good.number, 50, [Report(50, 1.0, 0)], None)
+    second = conductor_in(tmp_path, plan)  # the first driver died before it heard of bad's report
+    assert [second.next().number, second.next().number] == [good.number, bad.number]  # type: ignore[union-attr]
+    assert second.observe(bad.number, 50, [Report(50, 99.0, 0)], None)
+    assert second.records[bad.number].state is State.STOPPED
+
+
+def test_a_decision_that_died_with_the_driver_is_taken_again(tmp_path: Path) -> None:
+    plan = replace(PLAN, baselines={}, max_concurrent=3)
+    first = conductor_in(tmp_path, plan)
+    good, bad = first.next(), first.next()
+    assert good is not None
+    assert bad is not None
+    first.observe(good.number, 50, [Report(50, 1.0, 0)], None)
+    first.store.report(bad.number, 50, 99.0)  # written, then killed
+    second = conductor_in(tmp_path, plan)
+    second.next(), second.next()
+    assert second.observe(bad.number, 50, [Report(50, 99.0, 0)], None)
+    assert second.records[bad.number].state is State.STOPPED
+
+
+def test_diverged_is_a_result_and_failed_is_none(tmp_path: Path) -> None:
+    conductor = conductor_in(tmp_path, replace(PLAN, baselines={}, max_concurrent=3))
+    diverged, failed = conductor.next(), conductor.next()
+    assert diverged is not None
+    assert failed is not None
+    assert conductor.observe(diverged.number, 20, [Report(50, 1e9, 0)], "diverged")
+    assert conductor.observe(failed.number, 0, [], "failed", "RuntimeError: boom")
+    trials = conductor.store.load()
+    assert (trials[diverged.number].state, trials[diverged.number].value) == (TrialState.COMPLETE, 1e9)
+    assert (trials[failed.number].state, trials[failed.number].value) == (TrialState.FAIL, None)
+    assert conductor.records[failed.number].reason == "RuntimeError: boom"
+    told = conductor._told.get_trials()
+    assert told[diverged.number].intermediate_values == {50: 1e9, 75: 1e9, 100: 1e9}
+    assert told[failed.number].state is TrialState.FAIL
+
+
+def test_confirmations_are_no_observations_for_the_sampler(tmp_path: Path) -> None:
+    conductor = conductor_in(tmp_path)
+    drive(conductor)
+    for trial, record in zip(conductor._told.get_trials(), conductor.records.values(), strict=True):
+        if record.stage is Stage.CONFIRM:
+            assert trial.state is TrialState.FAIL
+        elif record.state is State.STOPPED:
+            assert trial.state is TrialState.PRUNED
+
+
+def test_a_continued_search_proposes_what_the_uninterrupted_one_would(tmp_path: Path) -> None:
+    plan = replace(PLAN, algorithm=SameRungTPE(num_startup_trials=3, min_at_rung=3), max_concurrent=1)
+    whole = conductor_in(tmp_path / "whole", plan)
+    drive(whole)
+    first = conductor_in(tmp_path / "parts", plan)
+    with pytest.raises(Killed):
+        drive(first, kill_after=17)
+    second = conductor_in(tmp_path / "parts", plan)
+    drive(second)
+    assert [r.schedule for r in second.records.values()] == [r.schedule for r in whole.records.values()]
+
+
+def test_a_trial_that_cannot_be_run_is_failed_and_the_search_goes_on(tmp_path: Path) -> None:
+    conductor = conductor_in(tmp_path, replace(PLAN, stopping=NoStopping()))
+    first = conductor.next()
+    assert first is not None
+    conductor.lost(first.number, "its worker was lost 4 times")
+    assert conductor.records[first.number].state is State.FAILED
+    drive(conductor)

@@ -1,0 +1,111 @@
+"""What is claimed: intervals, paired differences, ties, words."""
+
+import math
+import statistics
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from search.confirm import estimate, paired_difference, ranks
+from search.leaderboard import Leaderboard, leaderboard
+from search.record import Report, Stage, State, TrialRecord
+from spaces import PRESETS
+
+ICT = PRESETS["ict"].schedule
+OTHER = PRESETS["gokmen_constant"].schedule
+
+
+def trial(number: int, value: float | None, **options: object) -> TrialRecord:
+    reports = () if value is None else (Report(step=100, objective=value, time_ms=0),)
+    given = {"stage": Stage.SEARCH, "state": State.COMPLETE, "schedule": OTHER, "seed": 0, **options}
+    return TrialRecord(number=number, reports=reports, **given)  # type: ignore[arg-type]
+
+
+def search(found: list[float], baseline: list[float], seen: float = 30.0) -> Leaderboard:
+    """A search with one baseline (number 0) and one finalist (number 1), confirmed on the same seeds."""
+    records = [
+        trial(0, 70.0, stage=Stage.BASELINE, preset="ict", schedule=ICT),
+        trial(1, seen),
+        trial(2, 90.0, state=State.STOPPED),
+        trial(3, None, state=State.FAILED),
+    ]
+    number = len(records)
+    for of, values in ((0, baseline), (1, found)):
+        for seed, value in enumerate(values, start=1):
+            records.append(trial(number, value, stage=Stage.CONFIRM, replicate_of=of, seed=seed))
+            number += 1
+    return leaderboard("toy", "fd_toy", records)
+
+
+def test_the_interval_is_students_t() -> None:
+    values = [41.0, 45.5, 38.2, 52.1, 44.0]
+    found = estimate(values)
+    low, high = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
+    assert found.mean == pytest.approx(statistics.mean(values))
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert estimate([3.0]).low is None
+
+
+def test_the_interval_covers_the_true_mean_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(2000):
+        found = estimate(rng.normal(10, 3, size=5).tolist())
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 10 <= found.high
+    # Binomial(2000, .95): standard deviation 9.7; 6 sigma fails by chance twice in 1e9.
+    assert abs(covered - 1900) < 59
+
+
+def test_pairing_sees_a_difference_that_two_intervals_hide() -> None:
+    seeds = {seed: 50.0 + 20 * math.sin(seed) for seed in range(6)}
+    better = {seed: value - 5 + 0.5 * math.cos(3 * seed) for seed, value in seeds.items()}
+    difference = paired_difference(better, seeds)
+    assert difference is not None
+    assert difference.excludes_zero
+    assert difference.mean == pytest.approx(-5, abs=0.5)
+    assert ranks({0: seeds, 1: better}) == {1: 1, 0: 2}
+
+
+def test_what_cannot_be_told_apart_shares_a_rank() -> None:
+    noisy = {1: {0: 40.0, 1: 50.0, 2: 45.0}, 2: {0: 50.0, 1: 41.0, 2: 46.0}, 3: {0: 90.0, 1: 99.0, 2: 95.0}}
+    assert ranks(noisy) == {1: 1, 2: 1, 3: 3}
+
+
+def test_a_real_win_is_stated_with_its_size() -> None:
+    board = search([40, 42, 41, 39, 43], [70, 75, 72, 68, 71])
+    assert board.winner is not None
+    assert board.winner.record.number == 1
+    assert not board.winner.tied
+    assert "trial 1 is better than the best baseline, ict: -30.2" in board.sentence()
+    assert "lower on 5 of 5 fresh seeds" in board.sentence()
+    assert board.winner.optimism == pytest.approx(41 - 30)
+
+
+def test_a_lucky_draw_is_called_tied() -> None:
+    board = search([60, 85, 70, 66, 74], [70, 75, 72, 68, 71])
+    assert board.winner is not None
+    assert board.winner.tied
+    assert "not shown to be better" in board.sentence() or "No schedule has a better mean" in board.sentence()
+    assert "Tied with it" in board.sentence()
+
+
+def test_unconfirmed_trials_stand_below_and_have_no_rank() -> None:
+    board = search([60, 61], [70, 75])
+    assert [row.record.number for row in board.rows] == [1, 0, 2, 3]
+    assert [row.rank is None for row in board.rows] == [False, False, True, True]
+
+
+def test_without_confirmation_nothing_wins() -> None:
+    board = search([], [])
+    assert board.winner is None
+    assert board.best_unconfirmed is not None
+    assert board.best_unconfirmed.record.number == 1
+    assert board.sentence() == "No schedule is confirmed on fresh seeds yet."
+
+
+def test_a_diverged_replicate_counts_against_its_schedule() -> None:
+    board = search([10, 1e9], [70, 75])
+    assert board.rows[0].record.number == 0
