@@ -1,0 +1,192 @@
+"""Finds the commands, reads the command line, turns what goes wrong into one line and an exit code.
+
+0: done. 1: the search or the operation failed. 2: bad input or usage. 130: interrupted.
+"""
+
+import argparse
+import ast
+import contextlib
+import difflib
+import importlib
+import json
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from search import preflight
+from search.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, OperationFailed, UsageError
+
+_COMMANDS = Path(__file__).parent / "commands"
+
+_DESCRIPTION = """\
+Searches the noise schedule of a consistency model: which noise levels, how often each,
+and how many at which time. The best one, confirmed on fresh seeds, is written as JSON.
+"""
+
+_EPILOG = """\
+examples:
+  python -m search run searches/digits.yaml            search on this machine, or go on with it
+  python -m search run searches/digits.yaml --dry-run  show the resolved search and its cost
+  python -m search leaderboard digits                  who leads, and how sure that is
+  python -m search export digits                       write the winner to best_schedule.json
+  python -m search ui                                  look at it all in the browser
+  python -m search list noise                          what may stand in a search file
+  python -m search doctor                              is this machine ready?
+
+`python -m search VERB --help` explains a verb. Every verb takes --json: the result, or the
+error, as JSON on stdout. Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
+SEARCH_DEBUG=1 shows tracebacks.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong command line as UsageError, so that it ends like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}. See: {self.prog} --help")
+
+
+def commands() -> dict[str, str]:
+    """Verb -> its one line of help. Read from the source: importing all commands takes seconds."""
+    found = {}
+    for path in sorted(_COMMANDS.glob("*.py")):
+        if not path.name.startswith("_"):
+            found[path.stem.replace("_", "-")] = _help_of(path)
+    return found
+
+
+def _help_of(path: Path) -> str:
+    try:
+        tree = ast.parse(path.read_bytes())
+    except SyntaxError:
+        return "(does not import)"
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == "HELP" for target in targets):
+            value = getattr(node, "value", None)
+            if isinstance(value, ast.Constant):
+                return str(value.value)
+    return ""
+
+
+def parser_for(verb: str | None) -> argparse.ArgumentParser:
+    """The parser of the whole command line; of the verbs only `verb` knows its arguments."""
+    known = commands()
+    # argparse would break lines after the longest verbs.
+    listed = "\n".join(f"  {name:<12} {line}" for name, line in known.items())
+    parser = _Parser(
+        prog="python -m search",
+        usage="python -m search VERB ... [--json]",
+        description=_DESCRIPTION,
+        epilog=f"verbs:\n{listed}\n\n{_EPILOG}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    verbs = parser.add_subparsers(
+        prog="python -m search", help=argparse.SUPPRESS, dest="verb", parser_class=_Parser
+    )
+    for name, line in known.items():
+        if name != verb:
+            verbs.add_parser(name, add_help=False)
+            continue
+        module = importlib.import_module(f"search.commands.{name.replace('-', '_')}")
+        sub = verbs.add_parser(
+            name,
+            description=(module.__doc__ or line).strip(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        module.add_arguments(sub)
+        with contextlib.suppress(argparse.ArgumentError):  # the command says itself what its JSON is
+            sub.add_argument("--json", action="store_true", help="print the result as JSON")
+        sub.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: that of the process); returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in arguments
+    try:
+        in_the_way = preflight.problems()
+        if in_the_way:
+            return _fail("\n".join(in_the_way), EXIT_INPUT, as_json)
+        return _dispatch(arguments)
+    except KeyboardInterrupt:
+        message = "interrupted. The same command again goes on where this stopped"
+        return _fail(message, EXIT_INTERRUPTED, as_json)
+    except BrokenPipeError:
+        # The reader of our output has gone (`... | head`). Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # 128 + SIGPIPE, as if we had died of it
+    except Exception as error:
+        if os.environ.get("SEARCH_DEBUG") == "1":
+            raise
+        if isinstance(error, OperationFailed):
+            return _fail(str(error), EXIT_FAILED, as_json)
+        if isinstance(error, InputError) or (isinstance(error, ValueError) and _is_ours(error)):
+            return _fail(str(error), EXIT_INPUT, as_json)
+        where = _write_traceback(error)
+        message = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+        return _fail(f"{message} (unexpected; traceback in {where})", EXIT_FAILED, as_json)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    verb = next((argument for argument in arguments if not argument.startswith("-")), None)
+    known = commands()
+    if verb is not None and verb not in known:
+        close = difflib.get_close_matches(verb, known, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise UsageError(f"Unknown verb {verb!r}.{hint} Known: {', '.join(known)}")
+    parser = parser_for(verb)
+    try:
+        args = parser.parse_args(arguments)
+    except SystemExit as end:  # --help
+        return int(end.code or 0)
+    if verb is None:
+        raise UsageError(f"Name a verb: {', '.join(known)}. See: {parser.prog} --help")
+    code = args.run(args)
+    sys.stdout.flush()
+    return int(code)
+
+
+def _is_ours(error: ValueError) -> bool:
+    """Whether our own code raised it: then it speaks to the user, by the rule for ValueErrors here."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    if at is None:
+        return False
+    path = Path(at.tb_frame.f_code.co_filename).resolve()
+    return any(path.is_relative_to(preflight.ROOT / package) for package in preflight.PACKAGES)
+
+
+def _fail(message: str, code: int, as_json: bool) -> int:
+    """One `error:` line for each line of the message; with --json also an object on stdout."""
+    if as_json:
+        problem: dict[str, Any] = {"error": message, "exit_code": code}
+        sys.stdout.write(json.dumps(problem) + "\n")
+    for line in message.splitlines() or ["unknown"]:
+        sys.stderr.write(f"error: {line}\n")
+    sys.stderr.flush()
+    return code
+
+
+def _write_traceback(error: BaseException) -> str:
+    """Keep the traceback in a file beside the results; returns its path."""
+    text = "".join(traceback.format_exception(error))
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    for folder in (Path("runs") / "errors", Path(tempfile.gettempdir()) / f"search-errors-{os.getuid()}"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / name
+            path.write_text(f"{' '.join(sys.argv)}\n\n{text}", encoding="utf-8", errors="backslashreplace")
+            return str(path)
+        except OSError:
+            continue
+    return "no file: no folder could be written to. Set SEARCH_DEBUG=1 to see it"

@@ -1,0 +1,51 @@
+"""Fills in what MLflow lacks of a search: missing runs, values, tags and files, from the study.
+
+examples:
+  python -m search reconcile digits
+
+Needed after MLflow was unreachable at the end of a run, or after runs were deleted there. It changes
+nothing else and may be repeated; a second time it finds nothing to do.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+
+HELP = "fill in what MLflow lacks of a search"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="name of a search, or its search file")
+    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from search.errors import OperationFailed
+    from search.conductor import Conductor
+    from search.session import board_of, find_spec, open_store, parent_info, plan_of, projection_of
+    from search.tracking import reconcile
+
+    spec = find_spec(args.name, args.storage)
+    store = open_store(spec)
+    records = store.records()
+    projection = projection_of(spec, store)
+    try:
+        changes = reconcile(records, projection)
+        status = "FINISHED" if Conductor(plan_of(spec, 1), store).finished else "KILLED"
+        changes += projection.sync_parent(parent_info(spec, store, status))
+        # Written again each time, so it does not count as missing.
+        projection.sync_leaderboard([row.to_dict() for row in board_of(spec, records).rows])
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise OperationFailed(f"MLflow did not take it ({reason}). Try again when it answers") from error
+    counts = asdict(changes)
+    if args.json:
+        text = json.dumps({"search": spec.name, "trials": len(records), "written": counts})
+    elif changes:
+        parts = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        text = f"MLflow was behind and has all {len(records)} trials of {spec.name} now. Written: {parts}."
+    else:
+        text = f"MLflow has all {len(records)} trials of {spec.name}. Nothing to do."
+    sys.stdout.write(text + "\n")
+    return 0

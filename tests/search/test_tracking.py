@@ -1,0 +1,604 @@
+"""MLflow as a projection: the same state from live tracking, after a crash, an outage, a deletion."""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import math
+import shutil
+import sqlite3
+import threading
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from PIL import Image
+
+from search.record import Report, Stage, State, TrialRecord
+from search.tracking import Changes, ParentInfo, Projection, Tracker, check_metric_name, names, reconcile
+from search.tracking.client import artifact_root, connect, sqlite_file
+from search.tracking.density import density_png, stage_densities
+from search.tracking.tables import html_table, markdown_table
+from spaces import NOISE, PRESETS, NoiseSchedule
+
+# MLflow 3.17 on SQLAlchemy 2.1; MLflow's to change.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+
+OBJECTIVE = "fd_digits_cnn"
+TOTAL_STEPS = 200
+ICT = PRESETS["ict"].schedule
+
+
+def trial(
+    number: int = 0, state: State = State.COMPLETE, num_reports: int = 3, **fields: object
+) -> TrialRecord:
+    reports = tuple(
+        Report(
+            step=50 * (i + 1),
+            objective=100.0 / (i + 1) + number,
+            time_ms=1_700_000_000_000 + 1000 * number + i,
+            metrics={OBJECTIVE: 100.0 / (i + 1) + number, "train_loss": 0.1 / (i + 1)},
+        )
+        for i in range(num_reports)
+    )
+    record = TrialRecord(
+        number=number,
+        stage=Stage.SEARCH,
+        state=state,
+        schedule=ICT,
+        seed=7,
+        reports=reports,
+        start_ms=1_700_000_000_000,
+    )
+    return dataclasses.replace(record, **fields)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Making MLflow's tables takes seconds: done once, copied for each test."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        connect(f"sqlite:///{path}").search_experiments()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("pragma wal_checkpoint(truncate)")  # all of it into the one file
+    return path
+
+
+@pytest.fixture
+def uri(empty_database: Path, tmp_path: Path) -> str:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+class Flaky:
+    """A client in front of a real store that can be switched off, and told to fail at one method."""
+
+    def __init__(self, client: MlflowClient):
+        self.client = client
+        self.down = False
+        self.fail_after: str | None = None  # the call happens, its answer is lost
+        self.fail_at: str | None = None
+        self.calls: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> object:
+        method = getattr(self.client, name)
+
+        def call(*args: object, **kwargs: object) -> object:
+            if self.down or self.fail_at == name:
+                raise ConnectionError("MLflow is away")
+            self.calls[name] += 1
+            result = method(*args, **kwargs)
+            if self.fail_after == name:
+                raise ConnectionError("the answer was lost")
+            return result
+
+        return call
+
+
+def projection(uri: str, tmp_path: Path, client: object = None, **fields: object) -> Projection:
+    options = {
+        "search_name": "s",
+        "objective": OBJECTIVE,
+        "total_steps": TOTAL_STEPS,
+        "folder": tmp_path / "s",
+        "study_id": "abc",
+    }
+    return Projection(uri, client=client, **(options | fields))  # type: ignore[arg-type]
+
+
+def runs(uri: str, role: str = "trial") -> list:
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("s")
+    found = client.search_runs([experiment.experiment_id], f"tags.`{names.ROLE}` = '{role}'")
+    return sorted(found, key=lambda run: int(run.data.tags.get(names.TRIAL, -1)))
+
+
+def stored(uri: str) -> dict:
+    """Everything that MLflow shows of the trials, with every row of every metric."""
+    client = MlflowClient(uri)
+    return {
+        run.data.tags[names.TRIAL]: (
+            run.info.status,
+            run.data.tags,
+            run.data.params,
+            {
+                key: [(m.step, m.value, m.timestamp) for m in client.get_metric_history(run.info.run_id, key)]
+                for key in run.data.metrics
+            },
+            sorted(file.path for file in client.list_artifacts(run.info.run_id)),
+        )
+        for run in runs(uri)
+    }
+
+
+# --- one trial ------------------------------------------------------------------------------------
+
+
+def test_a_trial_is_a_child_run_with_params_values_files_and_state(uri: str, tmp_path: Path) -> None:
+    folder = tmp_path / "s" / "trials" / "00003"
+    folder.mkdir(parents=True)
+    Image.new("L", (8, 8)).save(folder / "samples.png")
+    mlflow = projection(uri, tmp_path)
+    mlflow.sync(trial(3, preset="ict", stage=Stage.BASELINE, end_ms=1_700_000_009_000))
+
+    (run,) = runs(uri)
+    assert run.info.status == "FINISHED"
+    assert (run.info.start_time, run.info.end_time) == (1_700_000_000_000, 1_700_000_009_000)
+    assert run.data.tags[names.PARENT_RUN] == mlflow.parent.run_id
+    expected = {names.STATE: "complete", names.STEP: "150", names.STAGE: "baseline", names.PRESET: "ict"}
+    assert expected.items() <= run.data.tags.items()
+    assert run.data.params["seed"] == "7"
+    assert run.data.params["noise.name"] == "lognormal"
+    assert float(run.data.params["noise.p_std"]) == ICT.noise.p_std  # type: ignore[attr-defined]
+    (_, _, _, values, files) = stored(uri)["3"]
+    assert values[OBJECTIVE] == [
+        (50, 103.0, 1_700_000_003_000),
+        (100, 53.0, 1_700_000_003_001),
+        (150, 100 / 3 + 3, 1_700_000_003_002),
+    ]
+    assert files == ["samples.png", "schedule.json", "sigma_density.png"]
+    local = MlflowClient(uri).download_artifacts(run.info.run_id, "schedule.json", str(tmp_path))
+    assert NoiseSchedule.from_dict(json.loads(Path(local).read_text())) == ICT
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        (State.RUNNING, "RUNNING"),
+        (State.COMPLETE, "FINISHED"),
+        (State.STOPPED, "FINISHED"),
+        (State.DIVERGED, "FINISHED"),
+        (State.FAILED, "FAILED"),
+    ],
+)
+def test_the_state_is_a_tag_and_a_run_status(uri: str, tmp_path: Path, state: State, status: str) -> None:
+    projection(uri, tmp_path).sync(trial(0, state, num_reports=1, reason="a reason"))
+    (run,) = runs(uri)
+    assert run.info.status == status
+    assert run.data.tags[names.STATE] == state.value
+    assert run.data.tags[names.STEP] == "50"
+    assert run.data.tags[names.REASON] == "a reason"
+
+
+def test_a_replicate_names_what_it_replicates(uri: str, tmp_path: Path) -> None:
+    projection(uri, tmp_path).sync(trial(9, stage=Stage.CONFIRM, replicate_of=4))
+    (run,) = runs(uri)
+    assert run.data.tags[names.REPLICATE_OF] == "4"
+    assert run.data.tags[names.STAGE] == "confirm"
+
+
+def test_what_mlflow_cannot_hold_is_named_in_a_tag(uri: str, tmp_path: Path) -> None:
+    metrics = {OBJECTIVE: 1e6, "train_loss": math.nan, "max": math.inf, "a@b": 1.0}
+    report = Report(step=50, objective=1e6, time_ms=1, metrics=metrics)
+    projection(uri, tmp_path).sync(trial(0, State.DIVERGED, reports=(report,)))
+    (run,) = runs(uri)
+    assert run.data.metrics == {OBJECTIVE: 1e6}
+    assert (
+        run.data.tags[names.LEFT_OUT] == "train_loss=nan at step 50; max=inf at step 50; a@b=1.0 at step 50"
+    )
+
+
+def test_nothing_is_written_outside_the_given_folders(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("home", "here"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.chdir(tmp_path / "here")
+    projection(uri, tmp_path).sync(trial(0))
+    assert list((tmp_path / "home").iterdir()) == []
+    assert list((tmp_path / "here").iterdir()) == []
+    (run,) = runs(uri)
+    assert run.info.artifact_uri.startswith((tmp_path / "mlflow-artifacts" / "s").as_uri())
+
+
+# --- the same state on every way ------------------------------------------------------------------
+
+
+def history(number: int, last: State) -> list[TrialRecord]:
+    """A trial as it is seen while it runs."""
+    open_ = [trial(number, State.RUNNING, num_reports=n) for n in range(4)]
+    return [*open_, trial(number, last)]
+
+
+def test_syncing_again_changes_nothing(uri: str, tmp_path: Path) -> None:
+    mlflow = projection(uri, tmp_path)
+    record = trial(0)
+    assert mlflow.sync(record) == Changes(
+        runs=1, values=7, params=len(runs(uri)[0].data.params), files=2, statuses=1
+    )
+    before = stored(uri)
+    assert not mlflow.sync(record)
+    assert not mlflow.sync(record, verify=True)
+    assert not projection(uri, tmp_path).sync(record, verify=True)
+    mlflow.reload()
+    assert not mlflow.sync(record)
+    assert stored(uri) == before
+
+
+def test_report_by_report_gives_the_same_as_all_at_once(uri: str, tmp_path: Path) -> None:
+    mlflow = projection(uri, tmp_path)
+    for record in history(0, State.STOPPED):
+        mlflow.sync(record)
+    mlflow.sync(trial(1, State.STOPPED))
+    seen = stored(uri)
+    values = {number: {key: len(rows) for key, rows in seen[number][3].items()} for number in ("0", "1")}
+    assert values["0"] == values["1"] == {OBJECTIVE: 3, "train_loss": 3}
+    assert seen["0"][0] == seen["1"][0] == "FINISHED"
+
+
+@pytest.mark.parametrize("method", ["create_run", "log_batch", "log_artifacts", "set_terminated"])
+@pytest.mark.parametrize("answered", ["fail_at", "fail_after"])
+def test_a_crash_at_any_call_leaves_one_whole_run(
+    uri: str, tmp_path: Path, method: str, answered: str
+) -> None:
+    client = Flaky(connect(uri))
+    first = projection(uri, tmp_path, client)
+    assert first.parent
+    setattr(client, answered, method)
+    with pytest.raises(ConnectionError):
+        first.sync(trial(0))
+    projection(uri, tmp_path).sync(trial(0))  # another process
+    projection(uri, tmp_path / "other").sync(trial(1), verify=True)
+    seen = stored(uri)
+    assert list(seen) == ["0", "1"]
+    assert {key: len(rows) for key, rows in seen["0"][3].items()} == {OBJECTIVE: 3, "train_loss": 3}
+    assert seen["0"][0] == "FINISHED"
+    assert seen["0"][4] == ["schedule.json", "sigma_density.png"]
+
+
+def test_another_study_of_the_same_name_gets_runs_of_its_own(uri: str, tmp_path: Path) -> None:
+    projection(uri, tmp_path).sync(trial(0))
+    projection(uri, tmp_path, study_id="later").sync(trial(0))
+    assert len(runs(uri)) == 2
+    assert len(runs(uri, "parent")) == 2
+
+
+# --- reconcile ------------------------------------------------------------------------------------
+
+
+def test_reconcile_fills_in_all_that_is_missing(uri: str, tmp_path: Path) -> None:
+    records = [trial(number) for number in range(4)]
+    mlflow = projection(uri, tmp_path)
+    for record in records:
+        mlflow.sync(record)
+    whole = stored(uri)
+    client = MlflowClient(uri)
+    ids = [run.info.run_id for run in runs(uri)]
+    client.delete_run(ids[0])
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+        database.execute(f"delete from metrics where run_uuid = '{ids[1]}' and step = 100")
+    client.set_tag(ids[2], names.STATE, "running")
+    client.update_run(ids[2], status="RUNNING")
+    for path in Path(artifact_root(uri, tmp_path) or "").glob(f"**/{ids[3]}/**/schedule.json"):
+        path.unlink()
+
+    changes = reconcile(records, projection(uri, tmp_path))
+    assert (changes.runs, changes.values, changes.tags) == (1, 6 + 2, 1)
+    assert (changes.files, changes.statuses) == (2 + 1, 2)
+    for number, (status, tags, params, values, files) in stored(uri).items():
+        assert (status, params, values, files) == (whole[number][0], *whole[number][2:])
+        assert tags == whole[number][1]
+    assert not reconcile(records, projection(uri, tmp_path))
+
+
+def test_reconcile_survives_a_deleted_parent(uri: str, tmp_path: Path) -> None:
+    mlflow = projection(uri, tmp_path)
+    mlflow.sync(trial(0))
+    MlflowClient(uri).delete_run(mlflow.parent.run_id)
+    again = projection(uri, tmp_path)
+    changes = reconcile([trial(0)], again)
+    assert changes.runs == 0
+    (run,) = runs(uri)
+    assert run.data.tags[names.PARENT_RUN] == again.parent.run_id != mlflow.parent.run_id
+
+
+def test_reconcile_takes_a_deleted_experiment_out_of_the_trash(uri: str, tmp_path: Path) -> None:
+    mlflow = projection(uri, tmp_path)
+    mlflow.sync(trial(0))
+    MlflowClient(uri).delete_experiment(mlflow.experiment_id)
+    reconcile([trial(0), trial(1)], projection(uri, tmp_path))
+    assert [run.data.tags[names.TRIAL] for run in runs(uri)] == ["0", "1"]
+
+
+def test_reconcile_removes_a_second_run_of_a_trial(uri: str, tmp_path: Path) -> None:
+    mlflow = projection(uri, tmp_path)
+    mlflow.sync(trial(0))
+    (first,) = runs(uri)
+    MlflowClient(uri).create_run(mlflow.experiment_id, tags=first.data.tags)
+    assert reconcile([trial(0)], mlflow) == Changes(duplicates=1)
+    assert [run.info.run_id for run in runs(uri)] == [first.info.run_id]
+
+
+# --- the search itself ----------------------------------------------------------------------------
+
+
+def test_the_parent_holds_tags_params_files_and_status(uri: str, tmp_path: Path) -> None:
+    mlflow = projection(uri, tmp_path)
+    params = {"space": {"noise": {"lognormal": {"p_std": [0.5, 3.0]}}}, "seed": 0}
+    info = ParentInfo({"git_commit": "1234"}, params, {"search.yaml": "name: s\n"})
+    mlflow.sync_parent(info)
+    mlflow.sync_parent(dataclasses.replace(info, files={"best_schedule.json": "{}"}, status="FINISHED"))
+    again = projection(uri, tmp_path)
+    again.sync_parent(dataclasses.replace(info, params=params | {"seed": 1}, status="FINISHED"))
+    (run,) = runs(uri, "parent")
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["git_commit"] == "1234"
+    assert run.data.params == {"space.noise.lognormal.p_std": "[0.5, 3.0]", "seed": "0"}
+    files = {file.path for file in MlflowClient(uri).list_artifacts(run.info.run_id)}
+    assert files == {"search.yaml", "best_schedule.json"}
+
+
+def test_the_parent_carries_the_best_full_value_so_far(uri: str, tmp_path: Path) -> None:
+    mlflow = projection(uri, tmp_path)
+    mlflow.sync(trial(5))
+    mlflow.sync(trial(1, State.STOPPED))
+    mlflow.sync(trial(0, stage=Stage.CONFIRM, replicate_of=5))
+    again = projection(uri, tmp_path)
+    again.sync(trial(6))
+    again.sync(trial(2))
+    (run,) = runs(uri, "parent")
+    assert run.data.metrics == {OBJECTIVE: 100 / 3 + 2}
+    assert run.data.tags[names.BEST_TRIAL] == "2"
+    assert len(MlflowClient(uri).get_metric_history(run.info.run_id, OBJECTIVE)) == 2
+
+
+def test_the_leaderboard_is_stored_and_its_trials_are_marked(uri: str, tmp_path: Path) -> None:
+    mlflow = projection(uri, tmp_path)
+    for number in range(3):
+        mlflow.sync(trial(number))
+    row = {
+        "rank": 1,
+        "confirmed": True,
+        "number": 1,
+        "schedule": {"noise": {}},
+        "mean": 34.5,
+        "interval": [33.0, 36.0],
+    }
+    rows = [row, {"rank": None, "confirmed": False, "number": 0, "mean": None, "interval": None}]
+    mlflow.sync_leaderboard(rows)
+    assert not mlflow.sync_leaderboard(rows)
+    (parent,) = runs(uri, "parent")
+    assert parent.data.metrics[f"{OBJECTIVE}_confirmed"] == 34.5
+    assert "| 1 | yes | 1 | 34.5 | 33 to 36 |" in parent.data.tags[names.NOTE]
+    first, second, third = runs(uri)
+    assert second.data.metrics[f"{OBJECTIVE}_confirmed"] == 34.5
+    assert second.data.tags[names.RANK] == "1"
+    assert not {names.RANK} & (first.data.tags.keys() | third.data.tags.keys())
+    local = MlflowClient(uri).download_artifacts(parent.info.run_id, "leaderboard.json", str(tmp_path))
+    assert json.loads(Path(local).read_text()) == rows
+
+
+def test_the_saved_view_sorts_by_the_objective_and_leaves_out_parent_and_replicates(
+    uri: str, tmp_path: Path
+) -> None:
+    mlflow = projection(uri, tmp_path)
+    for number in (2, 0, 1):
+        mlflow.sync(trial(number))
+    mlflow.sync(trial(3, stage=Stage.CONFIRM, replicate_of=0))
+    path = mlflow.save_view()
+    page, _, query = path.partition("?")
+    assert page == f"/#/experiments/{mlflow.experiment_id}/runs"
+    key = dict(part.split("=") for part in query.split("&"))["viewStateShareKey"]
+    client = MlflowClient(uri)
+    state = json.loads(client.get_experiment(mlflow.experiment_id).tags[f"mlflow.sharedViewState.{key}"])
+    order = f"{state['orderByKey']} {'ASC' if state['orderByAsc'] else 'DESC'}"
+    found = client.search_runs([mlflow.experiment_id], state["searchFilter"], order_by=[order])
+    assert [run.data.tags[names.TRIAL] for run in found] == ["0", "1", "2"]
+
+
+# --- live -----------------------------------------------------------------------------------------
+
+
+def test_the_tracker_ends_with_the_newest_state_of_every_trial(uri: str, tmp_path: Path) -> None:
+    tracker = Tracker(projection(uri, tmp_path), linger=0.05)
+    tracker.put_parent(ParentInfo())
+    for records in zip(history(0, State.COMPLETE), history(1, State.STOPPED), strict=True):
+        for record in records:
+            tracker.put(record)
+    tracker.put_leaderboard([{"rank": 1, "number": 1, "confirmed": True, "mean": 2.0}])
+    left = tracker.close(timeout=20)
+    assert not left
+    assert tracker.num_waiting == 0
+    assert [run.data.tags[names.STATE] for run in runs(uri)] == ["complete", "stopped"]
+    assert runs(uri)[1].data.tags[names.RANK] == "1"
+    assert all(
+        len(rows) == 3 for seen in stored(uri).values() for key, rows in seen[3].items() if "conf" not in key
+    )
+
+
+def test_a_burst_of_reports_is_one_write(uri: str, tmp_path: Path) -> None:
+    client = Flaky(connect(uri))
+    tracker = Tracker(projection(uri, tmp_path, client), linger=0.3)
+    for record in history(0, State.COMPLETE):
+        tracker.put(record)
+    assert not tracker.close(timeout=20)
+    assert client.calls["create_run"] == 2  # the parent and the trial
+    assert client.calls["set_terminated"] == 1
+    assert client.calls["log_artifacts"] == 1
+
+
+def test_an_outage_neither_blocks_nor_loses_anything(
+    uri: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Flaky(connect(uri))
+    client.down = True
+    with caplog.at_level(logging.WARNING, "search.tracking"):
+        tracker = Tracker(projection(uri, tmp_path, client), linger=0.0)
+        slowest = 0.0
+        for number in range(20):
+            for record in history(number, State.COMPLETE):
+                start = time.perf_counter()
+                tracker.put(record)
+                slowest = max(slowest, time.perf_counter() - start)
+        deadline = time.monotonic() + 10
+        while tracker.error is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert tracker.num_waiting == 20
+        client.down = False
+        assert not tracker.close(timeout=20)
+    assert slowest < 0.1
+    assert any("MLflow is away" in message for message in caplog.messages)
+    assert capfd.readouterr() == ("", "")
+    seen = stored(uri)
+    assert len(seen) == 20
+    for number, (status, _, _, values, _) in seen.items():
+        assert status == "FINISHED"
+        assert [value for _, value, _ in values[OBJECTIVE]] == [
+            report.objective for report in trial(int(number)).reports
+        ]
+
+
+def test_close_says_what_mlflow_lacks_and_reconcile_fills_it_in(uri: str, tmp_path: Path) -> None:
+    client = Flaky(connect(uri))
+    tracker = Tracker(projection(uri, tmp_path, client), linger=0.0)
+    tracker.put(trial(0))
+    while tracker.num_waiting:
+        time.sleep(0.01)
+    client.down = True
+    tracker.put(trial(1))
+    tracker.put(trial(2))
+    start = time.monotonic()
+    left = tracker.close(timeout=0.5)
+    assert time.monotonic() - start < 2
+    assert left.trials == (1, 2)
+    assert left.message("s") == (
+        "MLflow is not up to date (ConnectionError: MLflow is away): 2 trials wait; "
+        "run `python -m search reconcile s`"
+    )
+    changes = reconcile([trial(number) for number in range(3)], projection(uri, tmp_path))
+    assert (changes.runs, changes.values) == (2, 12)
+
+
+def test_a_record_that_mlflow_refuses_does_not_hold_up_the_others(uri: str, tmp_path: Path) -> None:
+    class Picky(Projection):
+        def sync(self, record: TrialRecord, *, verify: bool = False) -> Changes:
+            if record.number == 0:
+                raise MlflowException.invalid_parameter_value("not this one")
+            return super().sync(record, verify=verify)
+
+    client = connect(uri)
+    folder = tmp_path / "s"
+    picky = Picky(
+        uri, search_name="s", objective=OBJECTIVE, total_steps=TOTAL_STEPS, folder=folder, client=client
+    )
+    tracker = Tracker(picky, linger=0.0)
+    for number in range(3):
+        tracker.put(trial(number))
+    left = tracker.close(timeout=20)
+    assert left.trials == (0,)
+    assert [run.data.tags[names.TRIAL] for run in runs(uri)] == ["1", "2"]
+
+
+def test_put_after_close_is_reported_not_raised(uri: str, tmp_path: Path) -> None:
+    tracker = Tracker(projection(uri, tmp_path, connect(uri)))
+    tracker.close(timeout=5)
+    tracker.put(trial(3))
+    assert tracker.close(timeout=1).trials == (3,)
+
+
+def test_a_hanging_mlflow_does_not_hold_up_close(uri: str, tmp_path: Path) -> None:
+    release = threading.Event()
+
+    class Hanging(Projection):
+        def sync(self, record: TrialRecord, *, verify: bool = False) -> Changes:
+            release.wait(20)
+            return Changes()
+
+    folder = tmp_path / "s"
+    hanging = Hanging(
+        uri, search_name="s", objective=OBJECTIVE, total_steps=TOTAL_STEPS, folder=folder, client=object()
+    )
+    tracker = Tracker(hanging, linger=0.0)
+    tracker.put(trial(0))
+    start = time.monotonic()
+    left = tracker.close(timeout=0.2)
+    assert time.monotonic() - start < 2
+    assert left.trials == (0,)
+    release.set()
+
+
+# --- names, pictures, places ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["", "a@b", "../x", "a//b", "/a", "ä", "x" * 251, "a\nb"])
+def test_a_bad_objective_name_is_refused_before_anything_starts(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="A metric name has"):
+        projection("sqlite:///never.db", tmp_path, object(), objective=name)
+
+
+@pytest.mark.parametrize("name", ["fid", "fd_digits_cnn", "a/b.c-d e:f"])
+def test_good_metric_names_pass(name: str) -> None:
+    assert check_metric_name(name) == name
+
+
+def test_nested_data_becomes_flat_parameters() -> None:
+    data = {"a": {"b": 1.5, "c": {}}, "d": [1, 2], "e": [{"name": "x"}], "f g/h@": None}
+    assert names.flatten(data) == {
+        "a.b": "1.5",
+        "a.c": "{}",
+        "d": "[1, 2]",
+        "e.0.name": "x",
+        "f g_h_": "None",
+    }
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_density_of_every_stage_integrates_to_one(name: str) -> None:
+    for _, edges_N, density_M in stage_densities(PRESETS[name].schedule, 1000):
+        widths_M = edges_N[1:] - edges_N[:-1]
+        assert abs(float((density_M * widths_M).sum()) - 1) < 1e-9
+
+
+@pytest.mark.parametrize("name", NOISE)
+def test_every_noise_distribution_can_be_drawn(name: str, tmp_path: Path) -> None:
+    schedule = dataclasses.replace(ICT, noise=NOISE.build(name))
+    path = tmp_path / "density.png"
+    path.write_bytes(density_png(schedule, 1000))
+    with Image.open(path) as image:
+        assert image.size == (640, 360)
+        assert len(image.getcolors(1 << 20) or []) > 50
+
+
+def test_tables_leave_out_what_has_no_value_and_escape_the_rest() -> None:
+    rows = [{"a": "x|<b>", "b": None, "c": {"d": 1}, "e": 1.23456}]
+    assert markdown_table(rows).splitlines()[2] == "| x\\|<b> | 1.235 |"
+    assert "<td>x|&lt;b&gt;</td><td>1.235</td>" in html_table(rows, "t")
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_memory_is_refused(uri: str) -> None:
+    with pytest.raises(ValueError, match="SQLite file"):
+        sqlite_file(uri)
+
+
+def test_files_go_beside_the_database_or_to_the_server(tmp_path: Path) -> None:
+    assert artifact_root("http://127.0.0.1:5000", tmp_path) is None
+    assert artifact_root(f"sqlite:///{tmp_path}/x/m.db", tmp_path) == tmp_path / "x" / "mlflow-artifacts"
+    assert artifact_root("postgresql+psycopg://h/d", tmp_path) == tmp_path / "mlflow-artifacts"
