@@ -1,0 +1,228 @@
+"""Ray Tune under the conductor: a Searcher that asks it, a TrialScheduler that tells it.
+
+No decision is taken here. Ray Tune places trials on machines, keeps workers alive between them and starts
+lost ones again.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune import FailureConfig, RunConfig, TuneConfig
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from search.conductor import Conductor
+from search.record import Report
+from trainable.assets import Assets
+from trainable.network import Network
+from trainable.ray_trainable import ScheduleTrainable
+from trainable.training import TrainingConfig
+from trainable.trial import TrialTask
+
+# A trial whose worker is lost starts again from its checkpoint this many times.
+MAX_LOST_WORKERS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slots:
+    """What one trial gets of the machines."""
+
+    cpu: float
+    gpu: float
+
+
+def trial_folder(search_folder: Path, number: int) -> Path:
+    """Where trial `number` keeps its checkpoints and its sample grid."""
+    return search_folder / "trials" / f"{number:05d}"
+
+
+def schedule_trainable(
+    *,
+    assets: Assets,
+    network: Network,
+    training: TrainingConfig,
+    num_samples: int,
+    slots: Slots,
+    max_concurrent: int,
+) -> Any:
+    """The trials of a search as Ray runs them; what they share is sent to each worker once."""
+    return tune.with_parameters(
+        ScheduleTrainable,
+        assets=assets,
+        network=network,
+        training=training,
+        num_samples=num_samples,
+        cpus=slots.cpu,
+        gpus=slots.gpu,
+        # A sign of life a second, fewer where many trials run: the driver takes in some tens a second.
+        pause_seconds=max(1.0, max_concurrent / 20),
+    )
+
+
+def run_trials(
+    conductor: Conductor,
+    *,
+    trainable: Any,
+    slots: Slots,
+    search_folder: Path,
+    ray_folder: Path,
+    interrupted: threading.Event,
+    on_step: Callable[[int, int], None] = lambda number, step: None,
+) -> None:
+    """Run trials on the connected Ray until the conductor has finished or `interrupted` is set.
+
+    trainable: a Ray Trainable that takes a `TrialTask` and answers with `Progress`, as `ScheduleTrainable` does.
+    on_step: called with (trial number, step) at every sign of life of a trial.
+    """
+    link = _Link(conductor, search_folder, interrupted, on_step)
+    # Start the workers side by side: by default one starts after the other.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(conductor.plan.max_concurrent)
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, {"cpu": slots.cpu, "gpu": slots.gpu}),
+        tune_config=TuneConfig(
+            search_alg=_Searcher(link), scheduler=_Scheduler(link), num_samples=-1, reuse_actors=True
+        ),
+        run_config=RunConfig(
+            name="tune",
+            storage_path=str(ray_folder / "results"),
+            verbose=0,
+            stop=_Interrupt(link),
+            failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS),
+        ),
+    )
+    tuner.fit()
+    if link.error is not None:
+        raise link.error
+
+
+class _Link:
+    """What the adapters share. Pickles as nothing: Tune saves its state, and we never read it."""
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        search_folder: Path,
+        interrupted: threading.Event,
+        on_step: Callable[[int, int], None],
+    ):
+        self.conductor = conductor
+        self.search_folder = search_folder
+        self.interrupted = interrupted
+        self.on_step = on_step
+        self.number_of: dict[str, int] = {}  # Tune's trial id -> trial number
+        # An error of ours in a callback of Tune's would come out wrapped in a page of text.
+        self.error: Exception | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_nothing, ())
+
+    @property
+    def over(self) -> bool:
+        return self.interrupted.is_set() or self.error is not None
+
+
+def _nothing() -> None:
+    return None
+
+
+class _Searcher(Searcher):
+    def __init__(self, link: _Link):
+        super().__init__(metric=None, mode=None)
+        self._link = link
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        link = self._link
+        try:
+            if link.over:
+                return Searcher.FINISHED
+            record = link.conductor.next()
+            if record is None:
+                return Searcher.FINISHED if link.conductor.finished else None
+        except Exception as error:
+            link.error = error
+            return Searcher.FINISHED
+        link.number_of[trial_id] = record.number
+        task = TrialTask(
+            number=record.number,
+            schedule=record.schedule.to_dict(),
+            seed=record.seed,
+            rungs=link.conductor.plan.rungs,
+            folder=str(trial_folder(link.search_folder, record.number)),
+        )
+        return {"task": vars(task)}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing: the scheduler has told the conductor."""
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        number = self._link.number_of.pop(trial_id, None)
+        if error and number is not None and not self._link.over:
+            self._link.conductor.lost(number, f"its worker was lost {MAX_LOST_WORKERS + 1} times")
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the study is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing, likewise."""
+
+
+class _Scheduler(TrialScheduler):
+    _supports_buffered_results = False
+
+    def __init__(self, link: _Link):
+        super().__init__()
+        self._link = link
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        link = self._link
+        if link.over:
+            return TrialScheduler.STOP
+        number = link.number_of[trial.trial_id]
+        reports = [Report(**report) for report in result["reports"]]
+        try:
+            over = link.conductor.observe(
+                number, result["step"], reports, result["outcome"], result["reason"]
+            )
+            link.on_step(number, result["step"])
+        except Exception as error:
+            link.error = error
+            return TrialScheduler.STOP
+        return TrialScheduler.STOP if over else TrialScheduler.CONTINUE
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """None: Tune starts pending trials in their order, and a search through all of them costs time."""
+        return None
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Nothing to prepare."""
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Nothing: a retry follows, or the searcher hears of the end."""
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Nothing: the conductor decided it."""
+
+    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
+        """Nothing, likewise."""
+
+    def debug_string(self) -> str:
+        return ""
+
+
+class _Interrupt(Stopper):
+    def __init__(self, link: _Link):
+        self._link = link
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._link.over

@@ -1,0 +1,98 @@
+"""A Ray of our own: started for one search, gone with it, seen by nobody else."""
+
+import logging
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from search.errors import OperationFailed
+
+_OBJECT_STORE_BYTES = 512 * 2**20
+
+# Ray Tune reads these when it is imported or run. Its files hold nothing that we read again, its output
+# and its handler of Ctrl-C would get into the way of ours, and a report without an objective is no error.
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "86400",
+}
+
+
+@contextmanager
+def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
+    """Run a private Ray with these resources; yields its temporary folder, which goes with it.
+
+    Its processes accept only holders of a token that lives as long as they do, so neither another user of
+    this machine nor another Ray can join. Nothing is written to the home folder; there is no dashboard.
+    """
+    _remove_leftovers()
+    checkout = str(Path(__file__).resolve().parents[1])
+    environment = {
+        **_QUIET,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "PYTHONPATH": os.pathsep.join(filter(None, [checkout, os.environ.get("PYTHONPATH")])),
+    }
+    hidden = {
+        name: os.environ.pop(name, None) for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_TMPDIR")
+    }
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    # Short: Unix sockets below it must stay under 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}-"))
+    try:
+        import ray
+
+        try:
+            ray.init(
+                address="local",
+                num_cpus=num_cpus,
+                num_gpus=num_gpus,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=str(folder),
+                _node_ip_address="127.0.0.1",
+            )
+        except Exception as error:
+            first = str(error).strip().partition("\n")[0]
+            raise OperationFailed(
+                f"Ray did not start: {first}. Try: python -m search doctor --ray"
+            ) from error
+        yield folder
+    finally:
+        import ray
+
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, value in {**before, **hidden}.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _prefix() -> str:
+    return f"schedule-search-{os.getuid()}-"
+
+
+def _remove_leftovers() -> None:
+    """Remove the folders of drivers that were killed: named by process id, and that process is gone."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_prefix()}*"):
+        match = re.fullmatch(rf"{re.escape(_prefix())}(\d+)-.*", folder.name)
+        if match and not Path("/proc", match[1]).exists() and Path("/proc").exists():
+            shutil.rmtree(folder, ignore_errors=True)

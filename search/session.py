@@ -1,0 +1,167 @@
+"""A search on disk: found by name or file, opened once, described once."""
+
+import fcntl
+import importlib.metadata
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from search.conductor import Plan
+from search.errors import InputError, OperationFailed
+from search.leaderboard import Leaderboard, leaderboard
+from search.record import TrialRecord
+from search.spec import SearchSpec, changed_fields, load_spec
+from search.study import StudyStore
+from search.tracking import ParentInfo, Projection
+from spaces import PRESETS
+from spaces.registry import name_of
+from trainable.assets import Assets
+from trainable.extractor import objective_name
+
+SPEC_FILE = "search.yaml"
+_PACKAGES = ("ray", "optuna", "torch", "mlflow", "sqlalchemy", "numpy")
+
+
+def find_spec(name_or_file: str, storage: str = "runs") -> SearchSpec:
+    """The search called so in `storage`, or described by the file of that name."""
+    path = Path(name_or_file)
+    if path.suffix in (".yaml", ".yml") or os.sep in name_or_file:
+        return load_spec(path)
+    kept = Path(storage) / name_or_file / SPEC_FILE
+    if not kept.exists():
+        names = sorted(found.parent.name for found in Path(storage).glob(f"*/{SPEC_FILE}"))
+        known = f"There: {', '.join(names)}." if names else "There is none."
+        raise InputError(f"no search named {name_or_file!r} in {storage}/. {known} Or give its search file")
+    return load_spec(kept)
+
+
+def plan_of(spec: SearchSpec, max_concurrent: int) -> Plan:
+    """What the conductor needs of a search file."""
+    return Plan(
+        space=spec.space,
+        baselines={name: PRESETS[name].schedule for name in spec.presets},
+        algorithm=spec.algorithm,
+        stopping=spec.stopping,
+        total_steps=spec.training.total_steps,
+        max_trials=spec.budget.max_trials,
+        confirm_top=spec.confirm.top,
+        confirm_seeds=spec.confirm.seeds,
+        max_concurrent=max_concurrent,
+        seed=spec.seed,
+    )
+
+
+def objective_of(spec: SearchSpec) -> str:
+    """Name of what is minimised: `fid` or `fd_<network>`."""
+    return objective_name(name_of(spec.objective.extractor))
+
+
+def open_store(spec: SearchSpec) -> StudyStore:
+    """The study of an existing search."""
+    store = StudyStore.open(spec.study_url_resolved, spec.name) if spec.folder.exists() else None
+    if store is None:
+        raise InputError(f"search {spec.name!r} has not been started. Run: python -m search run FILE")
+    return store
+
+
+def open_or_create(spec: SearchSpec, assets: Assets) -> StudyStore:
+    """The study of this search, new if there is none; refused if it is that of another search."""
+    store = StudyStore.open(spec.study_url_resolved, spec.name)
+    if store is None:
+        return StudyStore.create(spec.study_url_resolved, spec.name, _header(spec, assets))
+    header = store.header
+    changed = changed_fields(header["identity"], spec.fingerprint_fields())
+    if changed:
+        raise InputError(
+            f"search {spec.name!r} exists with another {', '.join(changed)}. Give this one another `name`, "
+            f"or undo the change (its file is {spec.folder / SPEC_FILE})"
+        )
+    for key, what in (("data_sha256", "data set"), ("extractor_sha256", "feature network")):
+        if header[key] != getattr(assets, key):
+            raise InputError(
+                f"search {spec.name!r} was measured with another {what} (checksum {header[key][:12]}, now "
+                f"{getattr(assets, key)[:12]}): distances cannot be compared. Give this search another `name`"
+            )
+    return store
+
+
+def _header(spec: SearchSpec, assets: Assets) -> dict[str, Any]:
+    return {
+        "study_id": secrets.token_hex(8),
+        "search": spec.resolved(),
+        "identity": spec.fingerprint_fields(),
+        "objective": assets.objective,
+        "data_sha256": assets.data_sha256,
+        "extractor_sha256": assets.extractor_sha256,
+        "extractor_accuracy": assets.extractor_accuracy,
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "git_commit": git_commit(),
+    }
+
+
+def git_commit() -> str | None:
+    """Commit of this checkout, with "+changes" if files differ from it; None outside git."""
+    root = Path(__file__).resolve().parents[1]
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return f"{commit}+changes" if git("status", "--porcelain", "--untracked-files=no") else commit
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def projection_of(spec: SearchSpec, store: StudyStore) -> Projection:
+    """The search's place in MLflow."""
+    return Projection(
+        spec.mlflow_uri_resolved,
+        search_name=spec.name,
+        objective=objective_of(spec),
+        total_steps=spec.training.total_steps,
+        folder=spec.folder,
+        study_id=store.header["study_id"],
+    )
+
+
+def parent_info(spec: SearchSpec, store: StudyStore, status: str) -> ParentInfo:
+    """What the search's own run in MLflow shows. status: RUNNING, FINISHED, FAILED or KILLED."""
+    header = store.header
+    tags = {f"version.{name}": version for name, version in header["versions"].items()}
+    tags |= {
+        "objective": header["objective"],
+        "git_commit": header["git_commit"] or "unknown",
+        "data_sha256": header["data_sha256"],
+        "extractor_sha256": header["extractor_sha256"],
+    }
+    return ParentInfo(tags=tags, params=spec.resolved(), files={SPEC_FILE: spec.to_yaml()}, status=status)
+
+
+def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:
+    """The leaderboard of this search."""
+    return leaderboard(spec.name, objective_of(spec), records)
+
+
+@contextmanager
+def only_driver(folder: Path) -> Iterator[None]:
+    """Hold the search: a second driver is refused as long as this one lives, killed or not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise OperationFailed(
+                f"search {folder.name!r} is being run by process {lock.read().strip() or 'unknown'}. "
+                "Wait for it, or stop it with Ctrl-C there"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

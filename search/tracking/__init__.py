@@ -1,0 +1,21 @@
+"""MLflow as a projection of the study: everything here can be rebuilt from the trial records.
+
+`Projection` brings one run to the state of one record (blocking, idempotent), `Tracker` does so on a
+thread of its own while a search runs, `reconcile` does so for all records of a search afterwards. MLflow is
+imported at the first connection only, so that commands which need none start quickly.
+"""
+
+from search.tracking.names import check_metric_name
+from search.tracking.projection import Changes, ParentInfo, Projection
+from search.tracking.reconcile import reconcile
+from search.tracking.tracker import Leftover, Tracker
+
+__all__ = [
+    "Changes",
+    "Leftover",
+    "ParentInfo",
+    "Projection",
+    "Tracker",
+    "check_metric_name",
+    "reconcile",
+]

@@ -1,0 +1,82 @@
+"""A quiet, impatient MLflow client that writes nowhere but to the given store.
+
+Env variables are set once, before MLflow is imported, and never unset: changing the environment from a
+thread while native code reads it is not safe. Values that the user has set are kept.
+"""
+
+import contextlib
+import logging
+import os
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy.engine import make_url
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # it also writes an id into the home folder
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # Repeating is the tracker's job: MLflow's own seven retries of 120 s would hide an outage for minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+
+
+def set_environment() -> None:
+    """Defaults for MLflow in this process; call before the first import of mlflow."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def is_http(uri: str) -> bool:
+    """Whether `uri` is a tracking server rather than a database."""
+    return uri.startswith(("http://", "https://"))
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The absolute path of a SQLite database URI, None for any other URI."""
+    if not uri.startswith("sqlite"):
+        return None
+    database = make_url(uri).database
+    if not database or database == ":memory:":
+        raise ValueError(f"MLflow needs a SQLite file that other processes can open, but got {uri!r}")
+    return Path(database).resolve()
+
+
+def artifact_root(uri: str, folder: Path) -> Path | None:
+    """Where the files of runs go: beside a SQLite database, in `folder` for another one, None (the
+    server decides) behind a tracking server.
+    """
+    if is_http(uri):
+        return None
+    database = sqlite_file(uri)
+    return (database.parent if database else folder.resolve()) / "mlflow-artifacts"
+
+
+def connect(uri: str) -> "MlflowClient":
+    """A client of the tracking server or database `uri`; creates the tables of a new database."""
+    set_environment()
+    database = sqlite_file(uri)
+    if database is not None:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        # Write-ahead logging stays set in the file: a commit costs one sync instead of several, and the UI
+        # reads while a search writes. A file system without it keeps the default mode.
+        with (
+            contextlib.suppress(sqlite3.OperationalError),
+            contextlib.closing(sqlite3.connect(database, timeout=20)) as connection,
+        ):
+            connection.execute("pragma journal_mode=wal")
+    from mlflow import MlflowClient
+
+    # MLflow gives its loggers a handler that writes to the screen. Its messages go where the application's
+    # go; the NullHandler keeps Python from printing warnings when the application has set up nothing.
+    for name in ("mlflow", "alembic"):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [logging.NullHandler()]
+        logger.propagate = True
+        logger.setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)

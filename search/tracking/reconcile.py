@@ -1,0 +1,19 @@
+"""Fills in what MLflow lacks of a search, from the study's records."""
+
+from collections.abc import Iterable
+
+from search.record import TrialRecord
+from search.tracking.projection import Changes, Projection
+
+
+def reconcile(records: Iterable[TrialRecord], projection: Projection) -> Changes:
+    """What was missing in MLflow and is there now, counted over all `records`.
+
+    Compares every run with its record in full (all values of all metrics, tags, status, files), where live
+    tracking trusts what it wrote. Running it again changes nothing. Raises what MLflow raises.
+    """
+    projection.reload()
+    changes = projection.remove_duplicates()
+    for record in records:
+        changes += projection.sync(record, verify=True)
+    return changes
