@@ -7,6 +7,7 @@ the study and the seed, so a new driver continues where a killed one stopped.
 
 import random
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -73,11 +74,16 @@ class Conductor:
         # trials that are no observation of the space (confirmations, failures) do not count.
         self._told = optuna.create_study(direction="minimize", sampler=optuna.samplers.RandomSampler(seed=0))
         self._told_ids: dict[int, int] = {}
+        # Kept with every record, because looking through all of them at each result is quadratic in a search.
+        self._running: set[int] = set()
+        self._started: Counter[Stage] = Counter()
+        self._presets: set[str] = set()
+        self._at_rung: defaultdict[int, dict[int, float]] = defaultdict(dict)  # step -> number -> objective
         for trial in self.store.load():
             record = record_of(trial)
-            self.records[record.number] = record
+            self._keep(record)
             self._tell_loaded(trial, record)
-        self._to_adopt = [record.number for record in self._in(State.RUNNING)]
+        self._to_adopt = sorted(self._running)
         self._undecided = set(self._to_adopt)
         self._issued: set[int] = set()
 
@@ -97,7 +103,7 @@ class Conductor:
     def finished(self) -> bool:
         """Whether every trial of every stage has ended."""
         return (
-            not self._in(State.RUNNING)
+            not self._running
             and not self._next_baseline()
             and not self._proposals_left()
             and (self._next_confirmation() is None)
@@ -110,7 +116,7 @@ class Conductor:
         if stage is Stage.SEARCH:
             return max(0, self.plan.max_trials - len(self.plan.baselines))
         searching = self._next_baseline() or self._proposals_left() > 0
-        if searching or any(record.stage is not Stage.CONFIRM for record in self._in(State.RUNNING)):
+        if searching or self._running_stages() - {Stage.CONFIRM}:
             top = self.plan.confirm_top
             return (top + bool(self.plan.baselines)) * self.plan.confirm_seeds if top else 0
         return len(self.finalists) * self.plan.confirm_seeds
@@ -127,11 +133,10 @@ class Conductor:
         return self._add(Stage.BASELINE, schedule, self.plan.seed, params=params, preset=name)
 
     def _next_baseline(self) -> str | None:
-        done = {record.preset for record in self.records.values() if record.stage is Stage.BASELINE}
-        return next((name for name in self.plan.baselines if name not in done), None)
+        return next((name for name in self.plan.baselines if name not in self._presets), None)
 
     def _proposals_left(self) -> int:
-        return self.plan.max_trials - sum(r.stage is not Stage.CONFIRM for r in self.records.values())
+        return self.plan.max_trials - self._started[Stage.BASELINE] - self._started[Stage.SEARCH]
 
     def _proposal(self) -> TrialRecord | None:
         if self._proposals_left() <= 0:
@@ -155,7 +160,7 @@ class Conductor:
     def _next_confirmation(self) -> tuple[TrialRecord, int] | None:
         """The next (finalist, seed) to train. While the last trials of the search run, free slots go to
         the best baseline, which is a finalist whatever comes."""
-        open_stages = {record.stage for record in self._in(State.RUNNING)}
+        open_stages = self._running_stages()
         if Stage.BASELINE in open_stages:
             return None
         finalists = self.finalists
@@ -182,8 +187,15 @@ class Conductor:
         return ([baseline] if baseline else []) + self._best(Stage.SEARCH, self.plan.confirm_top)
 
     def _best(self, stage: Stage, count: int) -> list[TrialRecord]:
-        finished = [r for r in self._in(State.COMPLETE) if r.stage is stage and r.objective is not None]
+        finished = [
+            record
+            for record in self.records.values()
+            if record.state is State.COMPLETE and record.stage is stage and record.objective is not None
+        ]
         return sorted(finished, key=lambda record: (record.objective, record.number))[:count]
+
+    def _running_stages(self) -> set[Stage]:
+        return {self.records[number].stage for number in self._running}
 
     # What happened
 
@@ -209,12 +221,12 @@ class Conductor:
         if undecided and reports:
             # Adopted: the worker's own history has the measurements, the database only steps and values.
             record = replace(record, reports=tuple(r for r in reports if r.step in known) or record.reports)
-            self.records[number] = record
+            self._keep(record)
         fresh = [report for report in reports if report.step not in known]
         for report in fresh:
             self.store.report(number, report.step, report.objective)
             record = replace(record, reports=(*record.reports, report))
-            self.records[number] = record
+            self._keep(record)
             self._tell_report(record, report)
         if outcome is not None:
             self._end(record, State(outcome), reason)
@@ -236,14 +248,7 @@ class Conductor:
         last = record.reports[-1]
         if record.stage is not Stage.SEARCH or last.step >= self.plan.total_steps:
             return False
-        values = {
-            other.number: report.objective
-            for other in self.records.values()
-            if other.stage is not Stage.CONFIRM
-            for report in other.reports
-            if report.step == last.step
-        }
-        return self.plan.stopping.stops(record.number, Rung(step=last.step, values=values))
+        return self.plan.stopping.stops(record.number, Rung(step=last.step, values=self._at_rung[last.step]))
 
     def _end(self, record: TrialRecord, state: State, reason: str | None = None) -> None:
         record = replace(record, state=state, reason=reason, end_ms=int(self.clock() * 1000))
@@ -253,11 +258,22 @@ class Conductor:
         self._changed(record)
 
     def _changed(self, record: TrialRecord) -> None:
-        self.records[record.number] = record
+        self._keep(record)
         self.on_change(record)
 
-    def _in(self, state: State) -> list[TrialRecord]:
-        return [record for record in self.records.values() if record.state is state]
+    def _keep(self, record: TrialRecord) -> None:
+        if record.number not in self.records:
+            self._started[record.stage] += 1
+            if record.stage is Stage.BASELINE and record.preset is not None:
+                self._presets.add(record.preset)
+        self.records[record.number] = record
+        if record.state is State.RUNNING:
+            self._running.add(record.number)
+        else:
+            self._running.discard(record.number)
+        if record.stage is not Stage.CONFIRM:  # replicates on other seeds are not compared at rungs
+            for report in record.reports:
+                self._at_rung[report.step][record.number] = report.objective
 
     def _add(
         self,
@@ -283,9 +299,12 @@ class Conductor:
             self.plan.space.suggest(fixed)
             distributions = fixed.distributions
         number = self.store.add(attributes, params or {}, distributions)
-        if asked is None:
+        if asked is not None:
+            told_id = asked._trial_id
+        else:
             self._told.add_trial(running_trial(attributes, params or {}, distributions))
-        self._told_ids[number] = self._told.trials[-1]._trial_id if asked is None else asked._trial_id
+            told_id = self._told.get_trials(deepcopy=False)[-1]._trial_id
+        self._told_ids[number] = told_id
         assert len(self._told_ids) == number + 1, "the study is written by another program"
         return TrialRecord(
             number=number,

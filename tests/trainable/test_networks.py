@@ -1,0 +1,164 @@
+"""The contract of every file in `trainable/networks/`, and what is special to each."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trainable.network import NETWORKS, Network, NetworkModule, NoiseFeatures
+from trainable.networks.film_mlp import FilmMlp
+from trainable.networks.unet import Unet
+
+# Small variants of the defaults, for speed. A network that is not named here is tested as it is.
+SMALL: dict[str, dict[str, object]] = {
+    "film_mlp": {"width": 16, "depth": 2},
+    "unet": {"channels": [8, 12], "blocks": 1, "attention": True, "noise_width": 8},
+}
+IMAGE_SHAPE = (1, 8, 8)
+
+every_network = pytest.mark.parametrize("name", list(NETWORKS))
+
+
+def options(name: str) -> Network:
+    return NETWORKS.build({"name": name, **SMALL.get(name, {})})
+
+
+def drawn(name: str, seed: int = 0, image_shape: tuple[int, int, int] = IMAGE_SHAPE) -> NetworkModule:
+    module = options(name).build(image_shape)
+    module.reset_parameters(torch.Generator().manual_seed(seed))
+    return module
+
+
+def scrambled(name: str) -> NetworkModule:
+    """With no weight at its initial value, zeros included."""
+    module = drawn(name)
+    generator = torch.Generator().manual_seed(9)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return module
+
+
+def batch(image_shape: tuple[int, int, int] = IMAGE_SHAPE, num: int = 4) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn((num, *image_shape), generator=generator), torch.linspace(-1.55, 1.1, num)
+
+
+@every_network
+@pytest.mark.parametrize("image_shape", [(1, 8, 8), (3, 5, 7), (1, 28, 28)])
+def test_output_has_the_shape_of_the_image(name: str, image_shape: tuple[int, int, int]):
+    out = drawn(name, image_shape=image_shape)(*batch(image_shape))
+    assert out.shape == (4, *image_shape)
+    assert out.dtype == torch.float32
+    assert out.isfinite().all()
+
+
+@every_network
+def test_weights_follow_from_the_generator_alone(name: str):
+    first, again, other = (drawn(name, seed) for seed in (5, 5, 6))
+    first.reset_parameters(torch.Generator().manual_seed(5))  # drawing anew leaves nothing of the old
+    for a, b in zip(first.parameters(), again.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert any(not torch.equal(a, b) for a, b in zip(again.parameters(), other.parameters(), strict=True))
+    other.reset_parameters(torch.Generator().manual_seed(5))
+    for a, b in zip(first.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@every_network
+def test_all_state_is_parameters(name: str):
+    module = drawn(name)
+    assert set(module.state_dict()) == {name for name, _ in module.named_parameters()}
+    assert not any(
+        isinstance(part, nn.Dropout | nn.modules.batchnorm._BatchNorm) for part in module.modules()
+    )
+
+
+@every_network
+def test_training_starts_from_zero_output(name: str):
+    assert not drawn(name)(*batch()).any()
+
+
+@every_network
+def test_every_weight_takes_part(name: str):
+    module = scrambled(name)
+    module(*batch()).square().sum().backward()
+    for parameter_name, parameter in module.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.any(), parameter_name
+
+
+@every_network
+def test_images_of_a_batch_do_not_see_each_other(name: str):
+    module = scrambled(name)
+    x_BCHW, c_noise_B = batch()
+    together = module(x_BCHW, c_noise_B)
+    alone = torch.cat([module(x_BCHW[i : i + 1], c_noise_B[i : i + 1]) for i in range(4)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+@every_network
+def test_output_depends_on_the_noise_level(name: str):
+    module = scrambled(name)
+    x_BCHW, c_noise_B = batch()
+    assert not torch.allclose(module(x_BCHW, c_noise_B), module(x_BCHW, c_noise_B + 0.5), atol=1e-3)
+
+
+@every_network
+def test_options_round_trip_and_unknown_ones_are_refused(name: str):
+    assert NETWORKS.build(NETWORKS.describe(options(name))) == options(name)
+    with pytest.raises(ValueError, match="no_such_option"):
+        NETWORKS.build({"name": name, "no_such_option": 1})
+
+
+@pytest.mark.parametrize("image_shape", [(1, 28, 28), (3, 32, 32), (1, 30, 18)])
+@pytest.mark.parametrize("channels", [(8,), (8, 8, 12, 16)])
+def test_unet_pads_inside_and_cuts_again(image_shape: tuple[int, int, int], channels: tuple[int, ...]):
+    module = Unet(channels=channels, noise_width=8).build(image_shape)
+    module.reset_parameters(torch.Generator().manual_seed(0))
+    assert module(*batch(image_shape, num=1)).shape == (1, *image_shape)
+
+
+def test_unet_uses_all_positions_with_attention():
+    """One changed pixel in a corner reaches the opposite corner only through attention."""
+    generator = torch.Generator().manual_seed(0)
+    x_BCHW = torch.randn((1, 1, 64, 64), generator=generator)
+    changed = x_BCHW.clone()
+    changed[..., 0, 0] += 10
+    reach = {}
+    for attention in (False, True):
+        module = Unet(channels=(4, 4), attention=attention, noise_width=4).build((1, 64, 64))
+        module.reset_parameters(torch.Generator().manual_seed(0))
+        for part in module.modules():
+            if isinstance(part, nn.Conv2d):
+                part.reset_parameters()
+            if isinstance(part, nn.GroupNorm):  # sees all positions too: take it out
+                part.forward = lambda input: input
+        c_noise_B = torch.zeros(1)
+        reach[attention] = (module(changed, c_noise_B) - module(x_BCHW, c_noise_B))[..., -1, -1].abs().max()
+    assert reach[False] == 0
+    assert reach[True] > 0
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: FilmMlp(width=0), r"`1 <= width <= 8192` must hold, but got width=0"),
+        (lambda: FilmMlp(depth=-1), "depth=-1"),
+        (lambda: Unet(blocks=0), "blocks=0"),
+        (lambda: Unet(channels=()), "`channels` must be 1 to 6 numbers"),
+        (lambda: Unet(channels=(8, 0)), "`channels` must be 1 to 6 numbers"),
+        (lambda: Unet(channels=(8, 8, 8, 8)).build((1, 4, 4)), "cannot be halved 3 times"),
+    ],
+)
+def test_impossible_sizes_are_refused(build, message: str):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_noise_features_are_slow_waves_that_still_tell_levels_apart():
+    c_noise_B = torch.linspace(-1.6, 1.1, 1281)
+    features_BE = NoiseFeatures(16)(c_noise_B)
+    assert features_BE.shape == (1281, 16)
+    assert (features_BE[1:] - features_BE[:-1]).norm(dim=1).min() > 1e-4  # float32 resolves 1e-7
+    # The fastest wave stays within a third of a period from one end of the levels to the other.
+    assert (2.7 * NoiseFeatures(16).frequency_E).max() < 2 * torch.pi / 3 * 1.01
