@@ -7,16 +7,12 @@ A choice (`data`, `network`, `algorithm`, `stopping`, the extractor) is `{name: 
 its name; the options are the fields of the class in the file of that name.
 """
 
-import copy
 import dataclasses
-import difflib
 import itertools
-import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import (
@@ -25,14 +21,31 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainValidator,
     ValidationError,
     model_validator,
 )
 
+from search.spec_fields import (
+    AlgorithmChoice,
+    DataChoice,
+    ExtractorChoice,
+    NetworkChoice,
+    Space,
+    StoppingChoice,
+    Training,
+    checked_folder,
+    checked_mlflow_uri,
+    checked_presets,
+    checked_space,
+    checked_study_url,
+    checked_training,
+    device_share,
+    hide_password,
+    registry_of,
+    same_database,
+)
+from search.spec_messages import NAME, UNKNOWN_FIELD, Misfit, flatten, shown, unknown_field
 from search.yaml_loader import Document, Place, Problem, SpecError, field_name, read_document, resolve_scalar
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 # Which fields make it another search when they change. What is left out may change between two runs:
 # how much is done (budget, confirm), on what (resources) and where it is kept (storage).
@@ -48,318 +61,6 @@ IDENTITY = (
     "algorithm",
     "stopping",
 )
-
-
-class Misfit(ValueError):
-    """Problems inside one value: where (below it) and what."""
-
-    def __init__(self, *items: tuple[Place, str]):
-        self.items = items
-        super().__init__("; ".join(message for _, message in items))
-
-
-# --- what stands in a field -----------------------------------------------------------------------
-
-
-def _registry(what: str) -> "Registry[Any]":
-    """The choices for a field. Imported here, late: torch takes a second that `--help` should not."""
-    if what == "data":
-        from trainable.dataset import DATASETS
-
-        return DATASETS
-    if what == "network":
-        from trainable.network import NETWORKS
-
-        return NETWORKS
-    if what == "extractor":
-        from trainable.extractor import EXTRACTORS
-
-        return EXTRACTORS
-    if what == "algorithm":
-        from search.algorithm import ALGORITHMS
-
-        return ALGORITHMS
-    assert what == "stopping", what
-    from search.stopping_rule import STOPPING
-
-    return STOPPING
-
-
-def _built(build: Callable[[Any], Any], cls: type, given: Mapping[str, Any]) -> Any:
-    """`build(given)`, with its errors turned into Misfits that name the option."""
-    items: list[tuple[Place, str]] = []
-    while True:
-        try:
-            built = build(given)
-        except ValidationError as error:
-            faulty: set[str | int] = set()
-            for place, message, kind in _flatten(error):
-                if kind in _UNKNOWN:
-                    message = _unknown(place[-1], [field.name for field in dataclasses.fields(cls)])
-                place = place or _named(message, given)
-                if not items or place:
-                    items.append((place, message))
-                faulty.update(place[:1])
-            # A wrong type hides the rules of the class: look at these without the faulty options.
-            rest = {key: value for key, value in given.items() if key not in faulty}
-            if len(rest) == len(given):
-                raise Misfit(*items) from error
-            given = rest
-        else:
-            if items:
-                raise Misfit(*items)
-            return built
-
-
-def _named(message: str, given: Mapping[str, Any]) -> Place:
-    """The one option that a message about the whole speaks of, if it is one."""
-    named = [key for key in given if key != "name" and re.search(rf"\b{re.escape(key)}\b", message)]
-    return (named[0],) if len(named) == 1 else ()
-
-
-def _choice(what: str) -> Any:
-    """Validator of a field that holds a registered choice."""
-
-    def validate(value: Any) -> Any:
-        registry = _registry(what)
-        if isinstance(value, registry.base):
-            return value
-        if isinstance(value, str):
-            value = {"name": value}
-        if not isinstance(value, Mapping):
-            raise ValueError(f"must be a name or a mapping with a `name`, but got {_shown(value)}")
-        name = value.get("name")
-        if not isinstance(name, str):
-            known = ", ".join(registry)
-            got = f", but got {_shown(name)}" if "name" in value else ""
-            raise Misfit((("name",), f"must name a {registry.what}: {known}{got}"))
-        if name not in registry:
-            hint, where = _did_you_mean(name, registry), registry.package.replace(".", "/")
-            message = f"unknown {registry.what} {_shown(name)}{hint}. Known: {', '.join(registry)}"
-            raise Misfit((("name",), f"{message}. Add one in {where}/"))
-        return _built(registry.build, registry[name], value)
-
-    return PlainValidator(validate)
-
-
-def _training(value: Any) -> Any:
-    from spaces.registry import validated
-    from trainable.training import TrainingConfig
-
-    if isinstance(value, TrainingConfig):
-        return value
-    return _built(lambda given: validated(TrainingConfig, given), TrainingConfig, _mapping(value))
-
-
-def _space(value: Any) -> Any:
-    from spaces import SearchSpace
-
-    if isinstance(value, SearchSpace):
-        return value
-    given = copy.deepcopy(dict(_mapping(value)))
-    items: list[tuple[Place, str]] = []
-    while True:
-        try:
-            space = SearchSpace.from_mapping(given)
-        except ValueError as error:
-            place, message = _in_space(str(error), given)
-            items.append((place, message))
-            # It stops at its first problem: go on without the part that has it.
-            if not _drop(given, place):
-                raise Misfit(*items) from error
-        else:
-            if items:
-                raise Misfit(*items)
-            return space
-
-
-def _in_space(message: str, given: Mapping[str, Any]) -> tuple[Place, str]:
-    """`space.noise.lognormal.p_std: rule` -> (("noise", "lognormal", "p_std"), "rule")."""
-    match = re.match(r"space((?:\.[\w-]+)*): ", message)
-    if match is None:
-        return (), message
-    place: list[str] = []
-    at: Any = given
-    for part in match[1].split(".")[1:]:
-        if not isinstance(at, Mapping) or part not in at:
-            break
-        place.append(part)
-        at = at[part]
-    rest = message[match.end() :]
-    unknown = re.match(r"unknown [\w ]+ '([^']*)'", rest)
-    if unknown and isinstance(at, Mapping) and unknown[1] in at:
-        place.append(unknown[1])
-    return tuple(place), rest
-
-
-def _drop(given: dict[str, Any], place: Place) -> bool:
-    """Remove the option, or all around it, at `place`; False if there is nothing to remove."""
-    # What stands inside an option goes with it: a range without its `low` would be a new problem.
-    place = place[: 2 if place[:1] == ("grid",) else 3]
-    if not place:
-        return False
-    at: Any = given
-    for part in place[:-1]:
-        at = at[part]
-    del at[place[-1]]
-    if not at and len(place) > 1:  # nor is a family list that became empty
-        _drop(given, place[:-1])
-    return True
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    if value is None:  # `training:` with nothing below it
-        return {}
-    if not isinstance(value, Mapping):
-        raise ValueError(f"must be a mapping, but got {_shown(value)}")
-    return value
-
-
-def _presets(names: list[str]) -> list[str]:
-    from spaces import PRESETS
-
-    items: list[tuple[Place, str]] = []
-    for index, name in enumerate(names):
-        if name not in PRESETS:
-            hint = _did_you_mean(name, PRESETS)
-            items.append(((index,), f"unknown preset {_shown(name)}{hint}. Known: {', '.join(PRESETS)}"))
-        elif name in names[:index]:
-            items.append(((index,), f"must be given once, but {name!r} is given twice"))
-    if items:
-        raise Misfit(*items)
-    return names
-
-
-_ONE_NTH = re.compile(r"1/([1-9][0-9]{0,2})")
-
-
-def _slice(value: Any) -> Any:
-    """A number of devices: 0, 1, 2, ... or 1/n of one ("1/3" works too). To 4 decimals, as Ray counts.
-
-    0.3333 is three to a card. What would strand more than 2 % of a card is refused: Ray places two
-    trials of 0.4 on a card and leaves 20 % of it to nobody.
-    """
-    if isinstance(value, str) and (match := _ONE_NTH.fullmatch(value)):
-        value = 1 / int(match[1])
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"must be a number or a share such as 1/3, but got {_shown(value)}")
-    if not 0 <= value <= 4096:
-        raise ValueError(f"must be from 0 to 4096, but got {_shown(value)}")
-    if value == int(value):
-        return float(value)
-    if value > 1:
-        below = math.floor(value)
-        raise ValueError(f"must be a whole number above 1, but got {value:g}. Nearest: {below}, {below + 1}")
-    if value < 0.001:
-        raise ValueError(f"must be 0 or at least 0.001, but got {value:g}")
-    share = math.floor(1 / value + 1e-6)
-    if 1 - share * value > 0.0200001:
-        nearest = f"{_nth(share + 1):g} ({share + 1} to a device), {_nth(share):g} ({share} to a device)"
-        stranded = round(100 * (1 - share * value))
-        raise ValueError(
-            f"must be 1/n or a whole number, but got {value:g}, which leaves {stranded} % of each device to "
-            f"nobody. Nearest: {nearest}"
-        )
-    return _nth(share)
-
-
-def _nth(n: int) -> float:
-    """1/n rounded down to 4 decimals, so that n of them fit."""
-    return math.floor(1e4 / n) / 1e4
-
-
-def _url(url: str, what: str) -> Any:
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-
-    try:
-        parsed = make_url(url)
-        parsed.get_dialect()
-    except (ArgumentError, NoSuchModuleError, ValueError):
-        raise ValueError(
-            f"must be {what}, but got {_shown(re.sub(r':[^:]*@', ':***@', url))}. "
-            "Example: postgresql+psycopg2://user@host/database"
-        ) from None
-    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise ValueError("must be kept in a file, but a SQLite database in memory is lost at the end")
-    return parsed
-
-
-def _study_url(url: str) -> str:
-    parsed = _url(url, "a database URL as SQLAlchemy reads them")
-    if parsed.drivername == "postgresql":
-        raise ValueError(
-            "must name the driver, but got postgresql:// (SQLAlchemy and Optuna disagree on its default). "
-            "Write postgresql+psycopg2:// or postgresql+psycopg://"
-        )
-    return url
-
-
-def _mlflow_uri(uri: str) -> str:
-    if re.match(r"https?://[^/\s]+", uri):
-        return uri
-    if uri.startswith("file:") or "://" not in uri:
-        raise ValueError(
-            f"must be a database URL or http(s)://, but got {_shown(uri)}: "
-            "MLflow has given up plain folders. Leave it out, or write sqlite:///PATH"
-        )
-    _url(uri, "a database URL or an http(s) address")
-    return uri
-
-
-def _folder(path: str) -> str:
-    if not path.strip() or re.search(r"[\x00-\x1f?#%]", path):
-        raise ValueError(f"must be a folder without ? # % and control characters, but got {_shown(path)}")
-    return path
-
-
-def _same_database(one: str, other: str) -> bool:
-    from sqlalchemy.engine import make_url
-
-    if re.match(r"https?://", other):
-        return False
-
-    def key(url: str) -> tuple[Any, ...]:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite":
-            return ("sqlite", str(Path(parsed.database or "").resolve()))
-        host = "localhost" if parsed.host in (None, "", "127.0.0.1", "::1") else parsed.host
-        # Two schemas of one PostgreSQL database may be told apart by `?options=-csearch_path%3Doptuna`.
-        options = str(parsed.query.get("options"))
-        ports = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
-        backend = parsed.get_backend_name()
-        return (backend, host, parsed.port or ports.get(backend), parsed.database, options)
-
-    return key(one) == key(other)
-
-
-def hide_password(url: str) -> str:
-    """`url` with its password replaced by ***: search files are logged and shown."""
-    # In a web address a later @ belongs to the path; SQLAlchemy takes a password with / in it.
-    password = r"[^/\s]+" if url.startswith("http") else r".+"
-    return re.sub(rf"(://[^/:@\s]*:){password}@", r"\1***@", url)
-
-
-if TYPE_CHECKING:  # the types hold for readers and mypy; at run time they would import torch
-    from search.algorithm import Algorithm as AlgorithmChoice
-    from search.stopping_rule import StoppingRule as StoppingChoice
-    from spaces import SearchSpace as Space
-    from spaces.registry import Registry
-    from trainable.dataset import Dataset as DataChoice
-    from trainable.extractor import Extractor as ExtractorChoice
-    from trainable.network import Network as NetworkChoice
-    from trainable.training import TrainingConfig as Training
-else:
-    DataChoice = Annotated[Any, _choice("data")]
-    NetworkChoice = Annotated[Any, _choice("network")]
-    ExtractorChoice = Annotated[Any, _choice("extractor")]
-    AlgorithmChoice = Annotated[Any, _choice("algorithm")]
-    StoppingChoice = Annotated[Any, _choice("stopping")]
-    Training = Annotated[Any, PlainValidator(_training)]
-    Space = Annotated[Any, PlainValidator(_space)]
-
-
-# --- the models -----------------------------------------------------------------------------------
 
 
 class _Section(BaseModel):
@@ -396,27 +97,27 @@ class Confirm(_Section):
 class Resources(_Section):
     """What one trial gets, and how many may run at once."""
 
-    cpu: Annotated[float, BeforeValidator(_slice)] = 1.0
-    gpu: Annotated[float, BeforeValidator(_slice)] = 0.0
+    cpu: Annotated[float, BeforeValidator(device_share)] = 1.0
+    gpu: Annotated[float, BeforeValidator(device_share)] = 0.0
     max_concurrent: int | None = Field(default=None, ge=1, le=100_000)  # None: as many as fit
 
 
 class Storage(_Section):
     """Where results are kept. `path` is relative to the current directory."""
 
-    path: Annotated[str, AfterValidator(_folder)] = "runs"
-    study_url: Annotated[str, AfterValidator(_study_url)] | None = None
-    mlflow_uri: Annotated[str, AfterValidator(_mlflow_uri)] | None = None
+    path: Annotated[str, AfterValidator(checked_folder)] = "runs"
+    study_url: Annotated[str, AfterValidator(checked_study_url)] | None = None
+    mlflow_uri: Annotated[str, AfterValidator(checked_mlflow_uri)] | None = None
 
 
 def _default_network(fields: dict[str, Any]) -> Any:
     from spaces.registry import name_of
 
-    return _registry("network").build("film_mlp" if name_of(fields["data"]) == "digits" else "unet")
+    return registry_of("network").build("film_mlp" if name_of(fields["data"]) == "digits" else "unet")
 
 
 def _default(what: str, name: str) -> Callable[[], Any]:
-    return lambda: _registry(what).build(name)
+    return lambda: registry_of(what).build(name)
 
 
 class SearchSpec(_Section):
@@ -426,10 +127,10 @@ class SearchSpec(_Section):
     seed: int = Field(default=0, ge=0, lt=2**31)
     data: DataChoice
     network: NetworkChoice = Field(default_factory=_default_network)
-    training: Training = Field(default_factory=lambda: _training({}))
+    training: Training = Field(default_factory=lambda: checked_training({}))
     objective: Annotated[Objective, BeforeValidator(_nothing_is_defaults)] = Objective()
-    space: Space = Field(default_factory=lambda: _space({}))
-    presets: Annotated[list[str], AfterValidator(_presets)] = Field(default_factory=lambda: ["ict"])
+    space: Space = Field(default_factory=lambda: checked_space({}))
+    presets: Annotated[list[str], AfterValidator(checked_presets)] = Field(default_factory=lambda: ["ict"])
     algorithm: AlgorithmChoice = Field(default_factory=_default("algorithm", "same_rung_tpe"))
     stopping: StoppingChoice = Field(default_factory=_default("stopping", "asha"))
     budget: Annotated[Budget, BeforeValidator(_nothing_is_defaults)] = Budget()
@@ -440,7 +141,7 @@ class SearchSpec(_Section):
     @model_validator(mode="after")
     def _together(self) -> Self:
         if self.objective.extractor is None:
-            extractor = _registry("extractor").build(type(self.data).EXTRACTOR)
+            extractor = registry_of("extractor").build(type(self.data).EXTRACTOR)
             # The model is frozen for its users; this is still its construction.
             self.__dict__["objective"] = self.objective.model_copy(update={"extractor": extractor})
         items = [*self._rung_problems(), *self._budget_problems(), *self._storage_problems()]
@@ -485,7 +186,7 @@ class SearchSpec(_Section):
             yield ("resources", "cpu"), "must be > 0 when gpu is 0, but got 0: a trial runs on something"
 
     def _storage_problems(self) -> Iterator[tuple[Place, str]]:
-        if _same_database(self.study_url_resolved, self.mlflow_uri_resolved):
+        if same_database(self.study_url_resolved, self.mlflow_uri_resolved):
             place: Place = ("storage", "mlflow_uri" if self.storage.mlflow_uri else "study_url")
             yield (
                 place,
@@ -524,19 +225,19 @@ class SearchSpec(_Section):
         if not passwords:
             storage = {key: hide_password(value) if value else value for key, value in storage.items()}
         confirm = self.confirm.model_dump() if self.confirm.top else {"top": 0}
-        extractor = _registry("extractor").describe(self.objective.extractor)
+        extractor = registry_of("extractor").describe(self.objective.extractor)
         plain: dict[str, Any] = _plain(
             {
                 "name": self.name,
                 "seed": self.seed,
-                "data": _registry("data").describe(self.data),
-                "network": _registry("network").describe(self.network),
+                "data": registry_of("data").describe(self.data),
+                "network": registry_of("network").describe(self.network),
                 "training": dataclasses.asdict(self.training),
                 "objective": {"extractor": extractor, "num_samples": self.objective.num_samples},
                 "space": self.space.to_dict(),
                 "presets": self.presets,
-                "algorithm": _registry("algorithm").describe(self.algorithm),
-                "stopping": _registry("stopping").describe(self.stopping),
+                "algorithm": registry_of("algorithm").describe(self.algorithm),
+                "stopping": registry_of("stopping").describe(self.stopping),
                 "budget": self.budget.model_dump(),
                 "confirm": confirm,
                 "resources": self.resources.model_dump(),
@@ -587,7 +288,7 @@ def load_spec(path: str | Path) -> SearchSpec:
 def spec_of(document: Document) -> SearchSpec:
     """The search that a YAML document describes. Raises SpecError."""
     if not isinstance(document.data, dict):
-        got = "is empty" if document.data is None else f"is {_shown(document.data)}"
+        got = "is empty" if document.data is None else f"is {shown(document.data)}"
         message = f"must be a mapping with at least `name` and `data`, but {got}"
         raise SpecError([document.problem((), message)])
     return _validated(document.data, document)
@@ -607,120 +308,11 @@ def _validated(data: Any, document: Document) -> SearchSpec:
         return SearchSpec.model_validate(data)
     except ValidationError as error:
         problems: list[Problem] = []
-        for place, message, kind in _flatten(error):
-            if kind in _UNKNOWN:
-                message = _unknown(place[-1], _fields_at(place[:-1]))
+        for place, message, kind in flatten(error):
+            if kind in UNKNOWN_FIELD:
+                message = unknown_field(place[-1], _fields_at(place[:-1]))
             problems.append(document.problem(place, message))
         raise SpecError(problems) from None
-
-
-# --- wording --------------------------------------------------------------------------------------
-
-_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
-_TYPES = {
-    "int_type": "an integer",
-    "int_from_float": "an integer",
-    "int_parsing": "an integer",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "string_type": "text",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "dict_type": "a mapping",
-    "mapping_type": "a mapping",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
-    "dataclass_type": "a mapping",
-    "dataclass_exact_type": "a mapping",
-    "finite_number": "finite",
-    "none_required": "left out",
-}
-_LIMITS = {"greater_than": ">", "greater_than_equal": ">=", "less_than": "<", "less_than_equal": "<="}
-_LIMIT_KEYS = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
-
-
-def _flatten(error: ValidationError) -> Iterator[tuple[Place, str, str]]:
-    """(place, message, pydantic's kind) of everything in `error`, nested Misfits taken apart."""
-    for entry in error.errors(include_url=False):
-        place = tuple(entry["loc"])
-        inner = entry.get("ctx", {}).get("error")
-        if entry["type"] == "default_factory_not_called":
-            continue  # its cause, an error in the field that the default follows, is reported itself
-        if isinstance(inner, Misfit):
-            for below, message in inner.items:
-                yield (*place, *below), message, "misfit"
-        elif isinstance(inner, ValidationError):
-            for below, message, kind in _flatten(inner):
-                yield (*place, *below), message, kind
-        else:
-            yield place, _message(entry), entry["type"]
-
-
-def _message(entry: Any) -> str:
-    """Rule and value of one pydantic error, in one line."""
-    kind, value, context = entry["type"], entry["input"], entry.get("ctx", {})
-    if kind == "missing":
-        return "is required, but is missing"
-    if kind in _LIMITS:
-        return f"must be {_LIMITS[kind]} {context[_LIMIT_KEYS[kind]]:g}, but got {_shown(value)}"
-    if kind in _TYPES:
-        return f"must be {_TYPES[kind]}, but got {_shown(value)}{_hint(kind, value)}"
-    if kind == "string_pattern_mismatch":
-        if context["pattern"] == NAME:
-            rule = "1 to 64 letters, digits and any of _ . - (first a letter or digit)"
-        else:
-            rule = f"text like {context['pattern']}"
-        return f"must be {rule}, but got {_shown(value)}"
-    if kind == "literal_error":
-        return f"must be {context['expected']}, but got {_shown(value)}"
-    if kind == "value_error":
-        return " ".join(str(context["error"]).split())
-    message = " ".join(entry["msg"].split())
-    return f"{message[:1].lower()}{message[1:]}, but got {_shown(value)}"
-
-
-def _hint(kind: str, value: Any) -> str:
-    """The likely remedy for a value of the wrong type."""
-    if kind.startswith("int") and isinstance(value, float) and value == int(value):
-        return f" (write {int(value)})"
-    if kind.startswith(("int", "float")) and isinstance(value, str):
-        try:
-            number = resolve_scalar(value.strip().replace("_", ""))
-        except ValueError:
-            return ""
-        if isinstance(number, int | float) and not isinstance(number, bool):
-            return f" (write {number})"
-    if kind.startswith("bool") and isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):
-        return f" (write {'true' if value.lower() in ('yes', 'on') else 'false'})"
-    return ""
-
-
-def _shown(value: Any) -> str:
-    """A value in a message: one line, never long."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return "a list"
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _did_you_mean(word: object, known: Any) -> str:
-    close = difflib.get_close_matches(str(word), [str(name) for name in known], n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
-def _unknown(key: object, known: Any) -> str:
-    names = ", ".join(str(name) for name in known)
-    if not names:
-        return "unknown field. There are no options here"
-    return f"unknown field{_did_you_mean(key, known)}. Known: {names}"
 
 
 def _fields_at(place: Place) -> list[str]:
@@ -731,7 +323,7 @@ def _fields_at(place: Place) -> list[str]:
     return list(model.model_fields)
 
 
-# --- plain data and YAML --------------------------------------------------------------------------
+# Plain data and YAML
 
 
 def _plain(value: Any) -> Any:

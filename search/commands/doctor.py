@@ -344,7 +344,7 @@ def filesystem_of(path: Path) -> str:
 
 def check_server(uri: str) -> Check:
     """Whether an MLflow server answers at `uri`."""
-    from search.spec import hide_password
+    from search.spec_fields import hide_password
 
     address = f"{uri.rstrip('/')}/health"
     shown = hide_password(uri)

@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.errors import OperationFailed
     from search.conductor import Conductor
+    from search.errors import OperationFailed
     from search.session import board_of, find_spec, open_store, parent_info, plan_of, projection_of
     from search.tracking import reconcile
 

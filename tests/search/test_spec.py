@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from search.spec import SearchSpec, SpecError, changed_fields, hide_password, load_spec, overridden, spec_of
+from search.spec import SearchSpec, SpecError, changed_fields, load_spec, overridden, spec_of
+from search.spec_fields import hide_password
 from search.yaml_loader import parse_document
 
 ROOT = Path(__file__).parents[2]
