@@ -106,7 +106,7 @@ class Conductor:
             not self._running
             and not self._next_baseline()
             and not self._proposals_left()
-            and (self._next_confirmation() is None)
+            and self._next_confirmation() is None
         )
 
     def num_trials(self, stage: Stage) -> int:
@@ -136,10 +136,11 @@ class Conductor:
         return next((name for name in self.plan.baselines if name not in self._presets), None)
 
     def _proposals_left(self) -> int:
-        return self.plan.max_trials - self._started[Stage.BASELINE] - self._started[Stage.SEARCH]
+        started = self._started[Stage.BASELINE] + self._started[Stage.SEARCH]
+        return max(0, self.plan.max_trials - started)
 
     def _proposal(self) -> TrialRecord | None:
-        if self._proposals_left() <= 0:
+        if not self._proposals_left():
             return None
         # The trial's number goes into the seed: a fresh sampler draws anew, a repeated one draws the same.
         seed = random.Random(f"{self.plan.seed}/{len(self.records)}").getrandbits(32)
@@ -215,19 +216,19 @@ class Conductor:
         record = self.records[number]
         if record.state is not State.RUNNING:
             return True
-        known = {report.step for report in record.reports}
         undecided = number in self._undecided
         self._undecided.discard(number)
-        if undecided and reports:
-            # Adopted: the worker's own history has the measurements, the database only steps and values.
-            record = replace(record, reports=tuple(r for r in reports if r.step in known) or record.reports)
-            self._keep(record)
+        known = {report.step: report for report in record.reports}
         fresh = [report for report in reports if report.step not in known]
         for report in fresh:
             self.store.report(number, report.step, report.objective)
-            record = replace(record, reports=(*record.reports, report))
-            self._keep(record)
             self._tell_report(record, report)
+        for report in reports:
+            # Of a trial that runs, the study has steps and objectives only: an adopted one's worker has the rest.
+            if report.step not in known or report.objective == known[report.step].objective:
+                known[report.step] = report
+        record = replace(record, reports=tuple(known[step] for step in sorted(known)))
+        self._keep(record)
         if outcome is not None:
             self._end(record, State(outcome), reason)
         elif fresh and self._stops(record):

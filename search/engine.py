@@ -164,8 +164,12 @@ class _Searcher(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         number = self._link.number_of.pop(trial_id, None)
-        if error and number is not None and not self._link.over:
+        if not error or number is None or self._link.over:
+            return
+        try:
             self._link.conductor.lost(number, f"its worker was lost {MAX_LOST_WORKERS + 1} times")
+        except Exception as problem:
+            self._link.error = problem
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study is the state."""

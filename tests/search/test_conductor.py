@@ -260,3 +260,26 @@ def test_a_trial_that_cannot_be_run_is_failed_and_the_search_goes_on(tmp_path: P
     conductor.lost(first.number, "its worker was lost 4 times")
     assert conductor.records[first.number].state is State.FAILED
     drive(conductor)
+
+
+def test_a_rung_that_only_the_database_kept_is_not_lost(tmp_path: Path) -> None:
+    """The newest checkpoint was damaged: the worker knows one report less than the database, and repeats it."""
+    plan = replace(PLAN, baselines={}, stopping=NoStopping(rungs=(0.5, 0.75)))
+    first = conductor_in(tmp_path, plan)
+    trial = first.next()
+    assert trial is not None
+    reports = [Report(step, 10.0 - step / 50, step, {"fd": 10.0 - step / 50}) for step in (50, 75, 100)]
+    first.observe(trial.number, 75, reports[:2], None)
+    second = conductor_in(tmp_path, plan)
+    second.next()
+    assert not second.observe(trial.number, 50, reports[:1], None)
+    assert [report.step for report in second.records[trial.number].reports] == [50, 75]
+    assert not second.observe(trial.number, 75, reports[:2], None)
+    assert second.observe(trial.number, 100, reports, "complete")
+    assert second.records[trial.number].reports == tuple(reports)
+    assert second.store.records()[trial.number].reports == tuple(reports)
+
+
+def test_a_search_with_more_trials_than_it_may_have_is_finished(tmp_path: Path) -> None:
+    drive(conductor_in(tmp_path))
+    assert conductor_in(tmp_path, replace(PLAN, max_trials=5)).finished

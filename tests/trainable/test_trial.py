@@ -1,0 +1,186 @@
+"""A trial on one device: rungs, pauses, resume, divergence, errors. No Ray."""
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from spaces import PRESETS
+from trainable.assets import Assets
+from trainable.network import NETWORKS
+from trainable.training import TrainingConfig
+from trainable.trial import WORST_OBJECTIVE, Progress, TrialTask, TrialWorker, failed
+
+SCHEDULE = PRESETS["ict"].schedule.to_dict()
+
+
+@pytest.fixture
+def worker(digits_assets: Assets) -> Callable[..., TrialWorker]:
+    def make(**training: object) -> TrialWorker:
+        config = TrainingConfig(**{"total_steps": 120, "batch_size": 16, **training})  # type: ignore[arg-type]
+        return TrialWorker(
+            digits_assets,
+            NETWORKS.build({"name": "film_mlp", "width": 16, "depth": 1}),
+            config,
+            num_samples=200,
+            clock=lambda: 1e9,
+        )
+
+    return make
+
+
+def task(folder: Path, number: int = 0, seed: int = 0) -> TrialTask:
+    return TrialTask(
+        number=number, schedule=SCHEDULE, seed=seed, rungs=(60, 90, 120), folder=str(folder / str(number))
+    )
+
+
+def to_the_end(worker: TrialWorker) -> Progress:
+    while True:
+        progress = worker.advance()
+        if progress.outcome is not None:
+            return progress
+
+
+def objectives(progress: Progress) -> dict[int, float]:
+    return {report["step"]: report["objective"] for report in progress.reports}
+
+
+def test_a_trial_is_measured_at_its_rungs_and_then_complete(
+    worker: Callable[..., TrialWorker], tmp_path: Path
+) -> None:
+    run = worker()
+    run.begin(task(tmp_path))
+    seen = [run.advance() for _ in range(3)]
+    assert [progress.step for progress in seen] == [60, 90, 120]
+    assert [progress.outcome for progress in seen] == [None, None, "complete"]
+    report = seen[-1].reports[-1]
+    assert set(report["metrics"]) == {"fd_digits_cnn", "loss", "train_seconds"}
+    assert report["objective"] == report["metrics"]["fd_digits_cnn"] > 0
+    assert report["time_ms"] == 10**12
+    assert (tmp_path / "0" / "samples.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_pausing_changes_nothing_but_the_number_of_answers(
+    worker: Callable[..., TrialWorker], tmp_path: Path
+) -> None:
+    whole, paused = worker(), worker()
+    whole.begin(task(tmp_path))
+    paused.begin(task(tmp_path, number=1))
+    answers = 1
+    while (progress := paused.advance(pause_seconds=0)).outcome is None:
+        answers += 1
+    assert answers > 50
+    expected = to_the_end(whole)
+    assert objectives(progress) == objectives(expected)
+    for mine, theirs in zip(progress.reports, expected.reports, strict=True):
+        assert mine["metrics"]["loss"] == theirs["metrics"]["loss"]
+
+
+@pytest.mark.parametrize("pauses", [1, 30, 61, 100])
+def test_a_worker_lost_anywhere_is_replaced_without_a_trace(
+    worker: Callable[..., TrialWorker], tmp_path: Path, pauses: int
+) -> None:
+    whole = worker()
+    whole.begin(task(tmp_path))
+    expected = to_the_end(whole)
+    first = worker()
+    first.begin(task(tmp_path, number=1))
+    for _ in range(pauses):
+        first.advance(pause_seconds=0)
+    first.checkpoint()
+    second = worker()
+    second.begin(task(tmp_path, number=1))
+    replay = second.advance()
+    assert replay.reports == first._reports  # told before anything is trained
+    assert replay.step == first._trainer.step
+    assert objectives(to_the_end(second)) == objectives(expected)
+
+
+def test_one_worker_runs_trials_one_after_another_as_if_each_were_the_first(
+    worker: Callable[..., TrialWorker], tmp_path: Path
+) -> None:
+    shared = worker()
+    shared.begin(task(tmp_path, number=0, seed=3))
+    to_the_end(shared)
+    shared.begin(task(tmp_path, number=1, seed=5))
+    fresh = worker()
+    fresh.begin(task(tmp_path, number=2, seed=5))
+    assert objectives(to_the_end(shared)) == objectives(to_the_end(fresh))
+
+
+def test_a_finished_trial_that_is_begun_again_only_repeats_its_answer(
+    worker: Callable[..., TrialWorker], tmp_path: Path
+) -> None:
+    run = worker()
+    run.begin(task(tmp_path))
+    expected = to_the_end(run)
+    run.begin(task(tmp_path))
+    again = run.advance()
+    assert (again.outcome, again.reports) == ("complete", expected.reports)
+
+
+def test_a_diverged_trial_ends_at_once_with_the_worst_value(
+    worker: Callable[..., TrialWorker], tmp_path: Path
+) -> None:
+    run = worker(learning_rate=9.0, lr_decay_start=1.0, total_steps=120)
+    run.begin(task(tmp_path))
+    run._trainer._state.parameters_P.fill_(math.inf)
+    progress = run.advance()
+    assert progress.outcome == "diverged"
+    assert progress.step < 60
+    assert progress.reports == [
+        {
+            "step": 60,
+            "objective": WORST_OBJECTIVE,
+            "time_ms": 10**12,
+            "metrics": {"fd_digits_cnn": WORST_OBJECTIVE},
+        }
+    ]
+    run.checkpoint()
+    assert not list((tmp_path / "0").glob("*.safetensors"))
+
+
+def test_a_damaged_checkpoint_costs_steps_but_not_the_result(
+    worker: Callable[..., TrialWorker], tmp_path: Path
+) -> None:
+    run = worker()
+    run.begin(task(tmp_path))
+    run.advance(), run.advance()
+    path = tmp_path / "0" / "000000090.safetensors"
+    path.write_bytes(path.read_bytes()[:-5])
+    again = worker()
+    again.begin(task(tmp_path))
+    assert again.advance().step == 60
+    expected = to_the_end(run)
+    assert objectives(to_the_end(again)) == objectives(expected)
+
+
+def test_a_checkpoint_of_another_schedule_is_refused(
+    worker: Callable[..., TrialWorker], tmp_path: Path
+) -> None:
+    run = worker()
+    run.begin(task(tmp_path))
+    run.advance()
+    shutil.copytree(tmp_path / "0", tmp_path / "1")
+    with pytest.raises(ValueError, match="another trial"):
+        run.begin(task(tmp_path, number=1, seed=9))
+
+
+def test_an_error_becomes_one_line(tmp_path: Path) -> None:
+    error = RuntimeError("CUDA error: something\nwith a long explanation")
+    progress = failed(task(tmp_path), error)
+    assert (progress.outcome, progress.reason) == ("failed", "RuntimeError: CUDA error: something")
+
+
+def test_a_trial_leaves_the_global_random_state_alone(
+    worker: Callable[..., TrialWorker], tmp_path: Path
+) -> None:
+    before = torch.random.get_rng_state()
+    run = worker()
+    run.begin(task(tmp_path))
+    to_the_end(run)
+    assert torch.equal(torch.random.get_rng_state(), before)
