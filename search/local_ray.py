@@ -64,7 +64,7 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
                 object_store_memory=_OBJECT_STORE_BYTES,
                 include_dashboard=False,
                 log_to_driver=False,
-                logging_level=logging.ERROR,
+                configure_logging=False,
                 _temp_dir=str(folder),
                 _node_ip_address="127.0.0.1",
             )
@@ -73,6 +73,7 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
             raise OperationFailed(
                 f"Ray did not start: {first}. Try: python -m search doctor --ray"
             ) from error
+        _log_like_the_rest()
         yield folder
     finally:
         import ray
@@ -84,6 +85,14 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _log_like_the_rest() -> None:
+    """Ray's loggers have handlers of their own for the screen; its messages go where ours go."""
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.split(".")[0] == "ray" and isinstance(logger, logging.Logger):
+            logger.handlers.clear()
+            logger.propagate = True
 
 
 def _prefix() -> str:

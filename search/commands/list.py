@@ -37,26 +37,9 @@ def _registry(kind: str) -> Any:
         import spaces
 
         return spaces.NOISE if kind == "noise" else spaces.CURRICULA
-    if kind == "data":
-        from trainable.dataset import DATASETS
+    from search.spec_fields import registry_of
 
-        return DATASETS
-    if kind == "networks":
-        from trainable.network import NETWORKS
-
-        return NETWORKS
-    if kind == "extractors":
-        from trainable.extractor import EXTRACTORS
-
-        return EXTRACTORS
-    if kind == "algorithms":
-        from search.algorithm import ALGORITHMS
-
-        return ALGORITHMS
-    assert kind == "stopping", kind
-    from search.stopping_rule import STOPPING
-
-    return STOPPING
+    return registry_of(kind.removesuffix("s"))
 
 
 def _choices(kind: str) -> tuple[str, list[dict[str, Any]]]:
