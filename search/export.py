@@ -106,10 +106,14 @@ def _stages(schedule: NoiseSchedule, total_steps: int) -> list[dict[str, Any]]:
     ]
 
 
+def export_text(document: Mapping[str, Any]) -> str:
+    """The document as the text of a JSON file."""
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
 def write_export(path: Path, document: Mapping[str, Any]) -> None:
     """Write the document: all of it, or nothing and an OperationFailed."""
-    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
     try:
-        write_atomically(path, text.encode())
+        write_atomically(path, export_text(document).encode())
     except OSError as error:
         raise OperationFailed(f"{path} cannot be written: {error.strerror or error}") from error

@@ -112,27 +112,25 @@ def _run(
     view: ProgressView | None,
 ) -> Outcome:
     tracker = Tracker(projection_of(spec, store))
-    parent = parent_info(spec, store, "RUNNING")
-    tracker.put_parent(parent)
+    tracker.put_parent(parent_info(spec, store, "RUNNING"))
     for record in conductor.records.values():
         tracker.put(record)  # what a killed driver or a lost MLflow left open
     if view is not None:
         view.restored(conductor.records.values())
         view.expect({name: conductor.num_trials(stage) for stage, name in _PHASES.items()})
     conductor.on_change = _observer(tracker, view, conductor)
-    status = "FAILED"
+    status, board = "FAILED", None
     try:
         _train(spec, conductor, assets, slots, interrupted, view)
-        status = "FINISHED" if conductor.finished else "KILLED"
-        board = board_of(spec, list(conductor.records.values()))
         if conductor.finished:
             _raise_if_all_failed(spec, conductor)
+        status = "FINISHED" if conductor.finished else "KILLED"
+        board = board_of(spec, list(conductor.records.values()))
         tracker.put_leaderboard([row.to_dict() for row in board.rows])
-        left = None
     finally:
-        tracker.put_parent(parent_info(spec, store, status))
+        tracker.put_parent(parent_info(spec, store, status, board))
         leftover = tracker.close(_CLOSE_SECONDS if status == "FINISHED" else _CLOSE_SECONDS / 6)
-        left = leftover.message(spec.name) if leftover else None
+    left = leftover.message(spec.name) if leftover else None
     return Outcome(board, store.header, finished=conductor.finished, left=left)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from search.conductor import Plan
 from search.errors import InputError, OperationFailed
+from search.export import export_document, export_text
 from search.leaderboard import Leaderboard, leaderboard
 from search.record import TrialRecord
 from search.spec import SearchSpec, changed_fields, load_spec
@@ -127,10 +128,17 @@ def projection_of(spec: SearchSpec, store: StudyStore) -> Projection:
         total_steps=spec.training.total_steps,
         folder=spec.folder,
         study_id=store.header["study_id"],
+        # A value belongs to what it was measured with.
+        trial_tags={
+            "num_samples": spec.objective.num_samples,
+            "extractor_sha256": store.header["extractor_sha256"],
+        },
     )
 
 
-def parent_info(spec: SearchSpec, store: StudyStore, status: str) -> ParentInfo:
+def parent_info(
+    spec: SearchSpec, store: StudyStore, status: str, board: Leaderboard | None = None
+) -> ParentInfo:
     """What the search's own run in MLflow shows. status: RUNNING, FINISHED, FAILED or KILLED."""
     header = store.header
     tags = {f"version.{name}": version for name, version in header["versions"].items()}
@@ -140,7 +148,10 @@ def parent_info(spec: SearchSpec, store: StudyStore, status: str) -> ParentInfo:
         "data_sha256": header["data_sha256"],
         "extractor_sha256": header["extractor_sha256"],
     }
-    return ParentInfo(tags=tags, params=spec.resolved(), files={SPEC_FILE: spec.to_yaml()}, status=status)
+    files = {SPEC_FILE: spec.to_yaml()}
+    if board is not None and board.winner is not None:
+        files["best_schedule.json"] = export_text(export_document(board, header))
+    return ParentInfo(tags=tags, params=spec.resolved(), files=files, status=status)
 
 
 def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:

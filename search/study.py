@@ -22,6 +22,9 @@ from search.errors import InputError
 from search.record import Report, Stage, State, TrialRecord
 from spaces import NoiseSchedule
 
+# Optuna tells the screen of every study that is opened, those in memory included.
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
 # Optuna's state for each of ours. A diverged trial is a result: COMPLETE, with the worst value.
 _OPTUNA_STATE = {
     State.COMPLETE: TrialState.COMPLETE,

@@ -10,7 +10,7 @@ nothing else and may be repeated; a second time it finds nothing to do.
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 HELP = "fill in what MLflow lacks of a search"
 
@@ -33,9 +33,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         changes = reconcile(records, projection)
         status = "FINISHED" if Conductor(plan_of(spec, 1), store).finished else "KILLED"
-        changes += projection.sync_parent(parent_info(spec, store, status))
-        # Written again each time, so it does not count as missing.
-        projection.sync_leaderboard([row.to_dict() for row in board_of(spec, records).rows])
+        board = board_of(spec, records)
+        # The search's own files are written again each time, so they do not count as missing.
+        changes += replace(projection.sync_parent(parent_info(spec, store, status, board)), files=0)
+        projection.sync_leaderboard([row.to_dict() for row in board.rows])
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise OperationFailed(f"MLflow did not take it ({reason}). Try again when it answers") from error

@@ -117,7 +117,7 @@ def _log_to(path: Path) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
     optuna.logging.disable_default_handler()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.enable_propagation()
 
 
 def _stop_on_ctrl_c(interrupted: threading.Event) -> None:

@@ -100,7 +100,8 @@ class Projection:
     uri: of the tracking server or database. search_name: name of the search and of its MLflow experiment.
     study_id: identity of the study; another one under the same name gets a parent run of its own. objective:
     name of the objective's metric. total_steps: a trial's full budget. folder: of the search; the trials'
-    files are in trials/<number>/. A bad objective name raises ValueError here, before anything is trained.
+    files are in trials/<number>/. trial_tags: carried by every trial's run, such as what its values were
+    measured with. A bad objective name raises ValueError here, before anything is trained.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Projection:
         total_steps: int,
         folder: Path,
         study_id: str | None = None,
+        trial_tags: Mapping[str, Any] | None = None,
         client: Any = None,
     ):
         self.uri = uri
@@ -120,6 +122,7 @@ class Projection:
         self.total_steps = total_steps
         self.folder = Path(folder)
         self.study_id = study_id or search_name
+        self._trial_tags = dict(trial_tags or {})
         self._given_client = client
         if client is None:
             # Here and not at the first use: Tracker connects on its own thread, and two threads that import
@@ -349,6 +352,7 @@ class Projection:
             if not _is_storable(key, value)
         ]
         tags = {
+            **self._trial_tags,
             names.PARENT_RUN: self.parent.run_id,
             names.ROLE: "trial",
             names.NAME: self.search_name,
