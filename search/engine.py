@@ -7,6 +7,7 @@ lost ones again.
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,8 @@ def run_trials(
             failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS),
         ),
     )
-    tuner.fit()
+    with suppress(_Leave):  # the workers end with their Ray; their trials go on from the last checkpoint
+        tuner.fit()
     if link.error is not None:
         raise link.error
 
@@ -221,6 +223,10 @@ class _Scheduler(TrialScheduler):
         return ""
 
 
+class _Leave(BaseException):
+    """Leaves Tune's loop at once: its own way waits up to ten seconds for workers in the middle of a step."""
+
+
 class _Interrupt(Stopper):
     def __init__(self, link: _Link):
         self._link = link
@@ -229,4 +235,6 @@ class _Interrupt(Stopper):
         return False
 
     def stop_all(self) -> bool:
-        return self._link.over
+        if self._link.over:
+            raise _Leave
+        return False

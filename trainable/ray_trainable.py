@@ -61,11 +61,6 @@ class ScheduleTrainable(Trainable):
                 self._error = error
         return as_result(failed(self._task, self._error))
 
-    def cleanup(self) -> None:
-        """The actor ends, perhaps in the middle of a trial that will go on later."""
-        if self._error is None:
-            self._worker.checkpoint()
-
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: the worker has checkpointed already."""
 

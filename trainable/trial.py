@@ -26,8 +26,10 @@ from trainable.training import Trainer, TrainingConfig
 # (Ray's `nan < cutoff` is False), and worse than any real Frechet distance.
 WORST_OBJECTIVE = 1e9
 
-# Between rungs a trial is checkpointed this often: what a lost machine costs at most.
-CHECKPOINT_SECONDS = 30.0
+# Between rungs a trial is checkpointed as often as costs 1 % of its time, at least every minute: what an
+# interruption or a lost machine costs at most.
+CHECKPOINT_SHARE = 0.01
+CHECKPOINT_SECONDS = 60.0
 
 _GRID_IMAGES = 64
 
@@ -88,7 +90,7 @@ class TrialWorker:
         self._folder = Path(task.folder)
         self._reports: list[dict[str, Any]] = []
         self._train_seconds = 0.0
-        self._saved_step, self._saved_at = 0, time.monotonic()
+        self._saved_step, self._save_at = 0, 0.0
         self._trainer.begin(NoiseSchedule.from_dict(task.schedule), task.seed)
         found = load_checkpoint(self._folder)
         # Reports that reached the checkpoint but perhaps not the driver are sent before any training.
@@ -102,7 +104,7 @@ class TrialWorker:
     def advance(self, pause_seconds: float = math.inf) -> Progress:
         """Train until the next rung is measured, or for about `pause_seconds`.
 
-        Checkpoints when a rung is measured, before it is reported, and every `CHECKPOINT_SECONDS`.
+        Checkpoints when a rung is measured, before it is reported, and now and then in between.
         """
         if self._replay:
             self._replay = False
@@ -120,7 +122,7 @@ class TrialWorker:
         diverged = False
         if self._trainer.step == rung:
             diverged = self._measure(loss, rung)
-        if self._trainer.step == rung or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+        if self._trainer.step == rung or time.monotonic() > self._save_at:
             self.checkpoint()
         return self._progress(diverged)
 
@@ -153,10 +155,12 @@ class TrialWorker:
         """Save the current trial, if it has moved since it was saved."""
         if self._trainer.step == self._saved_step:
             return
+        start = time.monotonic()
         tensors, scalars = self._trainer.state_dict()
         state = {"trainer": scalars, "reports": self._reports, "train_seconds": self._train_seconds}
         save_checkpoint(self._folder, self._trainer.step, tensors, state)
-        self._saved_step, self._saved_at = self._trainer.step, time.monotonic()
+        self._saved_step, now = self._trainer.step, time.monotonic()
+        self._save_at = now + min((now - start) / CHECKPOINT_SHARE, CHECKPOINT_SECONDS)
 
     def _progress(self, diverged: bool = False) -> Progress:
         # A diverged trial is recognised by its value, so that a replay says so too.

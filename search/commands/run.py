@@ -6,8 +6,8 @@ examples:
   python -m search run searches/digits.yaml --dry-run
 
 A search is known by the `name` in its file. If it was interrupted, or its machine went down, its unfinished
-trials go on from their last checkpoints. If it is finished, nothing is changed. Ctrl-C stops it within seconds
-and loses at most those seconds.
+trials go on from their last checkpoints. If it is finished, nothing is changed. Ctrl-C stops it in seconds; what
+is lost are the steps since the last checkpoint, which is made as often as costs 1 % of the time.
 """
 
 import argparse

@@ -44,6 +44,9 @@ class _FilmMlpModule(NetworkModule):
         h_BW = self.image_in(x_BCHW.flatten(1))
         for i, layer in enumerate(self.layers):
             h_BW = h_BW + functional.silu(torch.addcmul(film[2 * i], film[2 * i + 1], layer(h_BW)))
+        # Keeps the size of the output apart from the growth of the residual stream. Without it schedules that
+        # rarely train the highest levels collapsed on the digits, and iCT's Frechet distance was 30 instead of 22.
+        h_BW = functional.layer_norm(h_BW, (self.width,))
         return self.image_out(h_BW).view(x_BCHW.shape)
 
 
@@ -51,8 +54,8 @@ class _FilmMlpModule(NetworkModule):
 class FilmMlp(Network):
     """Residual multilayer perceptron, scaled and shifted by the noise level (FiLM); for tiny images.
 
-    FiLM: Perez et al. 2018 (arXiv:1709.07871). `depth` hidden layers of `width` between a linear layer in and
-    one out. The last starts at zero, so training starts from f = c_skip x.
+    FiLM: Perez et al. 2018 (arXiv:1709.07871). `depth` hidden layers of `width`, each adding to what comes in,
+    between a linear layer in and one out. The last starts at zero, so training starts from f = c_skip x.
     """
 
     width: int = 96
