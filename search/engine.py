@@ -224,7 +224,7 @@ class _Scheduler(TrialScheduler):
 
 
 class _Leave(BaseException):
-    """Leaves Tune's loop at once: its own way waits up to ten seconds for workers in the middle of a step."""
+    """Leaves Tune's loop at once: its own way out waits up to ten seconds for workers in the middle of a step."""
 
 
 class _Interrupt(Stopper):

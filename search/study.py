@@ -119,11 +119,12 @@ class StudyStore:
         self, attributes: Mapping[str, Any], params: Mapping[str, Any], distributions: Mapping[str, Any]
     ) -> int:
         """Add a RUNNING trial in one transaction; returns its number."""
-        storage = self._study._storage
-        trial_id = storage.create_new_trial(
-            self._study._study_id, running_trial(attributes, params, distributions)
-        )
-        number = storage.get_trial_number_from_id(trial_id)
+        storage, study_id = self._study._storage, self._study._study_id
+        trial_id = storage.create_new_trial(study_id, running_trial(attributes, params, distributions))
+        # Asking for the number of an id would read the whole trial back.
+        number = len(self._ids)
+        found = storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        assert found == trial_id, "the study is written by another program"
         self._ids[number] = trial_id
         return number
 
