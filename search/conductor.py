@@ -21,6 +21,10 @@ from search.stopping_rule import Rung, StoppingRule
 from search.study import StudyStore, record_of, running_trial
 from spaces import NoiseSchedule, SearchSpace
 
+# Which baseline is best is as uncertain on one seed as which proposal is: compared to the one that looked best,
+# a winner would look better than it is whenever that one was lucky.
+CONFIRMED_BASELINES = 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -28,7 +32,7 @@ class Plan:
 
     baselines: literature presets by name, run first and never stopped. max_trials: baselines and proposals of
     the algorithm together; confirmation comes on top. confirm_top, confirm_seeds: the best `confirm_top`
-    finished proposals and the best baseline are trained again on `confirm_seeds` seeds that the search did
+    finished proposals and the best two baselines are trained again on `confirm_seeds` seeds that the search did
     not use (confirm_top = 0: none). max_concurrent: open trials at any time.
     """
 
@@ -118,7 +122,8 @@ class Conductor:
         searching = self._next_baseline() or self._proposals_left() > 0
         if searching or self._running_stages() - {Stage.CONFIRM}:
             top = self.plan.confirm_top
-            return (top + bool(self.plan.baselines)) * self.plan.confirm_seeds if top else 0
+            baselines = min(CONFIRMED_BASELINES, len(self.plan.baselines))
+            return (top + baselines) * self.plan.confirm_seeds if top else 0
         return len(self.finalists) * self.plan.confirm_seeds
 
     def _adopted(self) -> TrialRecord | None:
@@ -160,7 +165,7 @@ class Conductor:
 
     def _next_confirmation(self) -> tuple[TrialRecord, int] | None:
         """The next (finalist, seed) to train. While the last trials of the search run, free slots go to
-        the best baseline, which is a finalist whatever comes."""
+        the baselines, which are finalists whatever comes."""
         open_stages = self._running_stages()
         if Stage.BASELINE in open_stages:
             return None
@@ -175,17 +180,12 @@ class Conductor:
         return None
 
     @property
-    def best_baseline(self) -> TrialRecord | None:
-        """The literature preset with the best value in the search."""
-        return next(iter(self._best(Stage.BASELINE, 1)), None)
-
-    @property
     def finalists(self) -> list[TrialRecord]:
-        """The trials to confirm: the best finished proposals and the best baseline."""
+        """The trials to confirm: the best baselines and the best finished proposals."""
         if self.plan.confirm_top == 0:
             return []
-        baseline = self.best_baseline
-        return ([baseline] if baseline else []) + self._best(Stage.SEARCH, self.plan.confirm_top)
+        baselines = self._best(Stage.BASELINE, CONFIRMED_BASELINES)
+        return baselines + self._best(Stage.SEARCH, self.plan.confirm_top)
 
     def _best(self, stage: Stage, count: int) -> list[TrialRecord]:
         finished = [

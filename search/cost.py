@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from search.conductor import CONFIRMED_BASELINES
 from search.runner import CACHE, Machine
 from search.spec import SearchSpec
 from spaces import PRESETS
@@ -59,7 +60,8 @@ class Cost:
 def cost_of(spec: SearchSpec, cache: Path = CACHE) -> Cost:
     """Count the trials and time a few steps. Raises InputError if this machine cannot run one trial."""
     slots = Machine.here().slots(spec)
-    confirm = (spec.confirm.top + bool(spec.presets)) * spec.confirm.seeds if spec.confirm.top else 0
+    baselines = min(CONFIRMED_BASELINES, len(spec.presets))
+    confirm = (spec.confirm.top + baselines) * spec.confirm.seeds if spec.confirm.top else 0
     total = spec.budget.max_trials + confirm
     return Cost(
         trials=spec.budget.max_trials,

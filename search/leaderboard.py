@@ -136,9 +136,16 @@ def leaderboard(name: str, objective: str, records: Iterable[TrialRecord]) -> Le
     rank_of = ranks(values)
     shared = list(rank_of.values())
     candidates = [record for record in records if record.stage is not Stage.CONFIRM]
+    # The best by its confirmed mean; without confirmation, by what was seen in the search.
     baseline = min(
         (r for r in candidates if r.stage is Stage.BASELINE and r.state is State.COMPLETE),
-        key=lambda record: (record.objective, record.number),
+        key=lambda record: (
+            record.number not in values,
+            estimate(list(values[record.number].values())).mean
+            if record.number in values
+            else record.objective,
+            record.number,
+        ),
         default=None,
     )
 

@@ -17,7 +17,7 @@ class Stage(StrEnum):
 
     BASELINE = "baseline"  # a literature preset, run first
     SEARCH = "search"  # proposed by the search algorithm
-    CONFIRM = "confirm"  # a fresh-seed replicate of a finalist or of the best baseline
+    CONFIRM = "confirm"  # a replicate of a finalist on a fresh seed
 
 
 class State(StrEnum):

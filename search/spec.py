@@ -90,7 +90,7 @@ class Budget(_Section):
 class Confirm(_Section):
     """What is retrained on fresh seeds before a winner is named."""
 
-    top: int = Field(default=3, ge=0, le=100)  # the best trials, and the best baseline besides; 0: none
+    top: int = Field(default=3, ge=0, le=100)  # the best trials, and the best two baselines besides; 0: none
     seeds: int = Field(default=5, ge=2, le=1000)  # fresh seeds for each of them, the same for all
 
 

@@ -95,7 +95,7 @@ def test_a_search_runs_baselines_then_proposals_then_confirmation(tmp_path: Path
     conductor = conductor_in(tmp_path)
     drive(conductor)
     stages = Counter(record.stage for record in conductor.records.values())
-    assert stages == {Stage.BASELINE: 2, Stage.SEARCH: 16, Stage.CONFIRM: 3 * 3}
+    assert stages == {Stage.BASELINE: 2, Stage.SEARCH: 16, Stage.CONFIRM: 4 * 3}
     assert [conductor.records[n].preset for n in (0, 1)] == ["ict", "gokmen_constant"]
 
 
@@ -148,8 +148,7 @@ def test_confirmation_uses_fresh_seeds_the_same_for_all_finalists(tmp_path: Path
         key=lambda record: record.objective,
     )
     assert best.number in seeds
-    assert conductor.best_baseline is not None
-    assert conductor.best_baseline.number in seeds
+    assert {0, 1} <= set(seeds)  # both baselines
 
 
 def test_free_slots_confirm_the_baseline_while_the_last_trials_run(tmp_path: Path) -> None:
@@ -180,7 +179,7 @@ def test_a_killed_driver_is_continued_without_loss_or_doubles(tmp_path: Path, ki
     assert {r.number for r in second.records.values() if r.state is State.RUNNING} == open_before
     drive(second)
     stages = Counter(record.stage for record in second.records.values())
-    assert stages == {Stage.BASELINE: 2, Stage.SEARCH: 16, Stage.CONFIRM: 9}
+    assert stages == {Stage.BASELINE: 2, Stage.SEARCH: 16, Stage.CONFIRM: 12}
     assert not any(record.state is State.RUNNING for record in second.records.values())
     for record in second.records.values():
         steps = [report.step for report in record.reports]

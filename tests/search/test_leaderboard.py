@@ -109,3 +109,19 @@ def test_without_confirmation_nothing_wins() -> None:
 def test_a_diverged_replicate_counts_against_its_schedule() -> None:
     board = search([10, 1e9], [70, 75])
     assert board.rows[0].record.number == 0
+
+
+def test_the_baseline_is_the_one_that_is_confirmed_best_not_the_one_that_looked_best() -> None:
+    records = [
+        trial(0, 70.0, stage=Stage.BASELINE, preset="ict", schedule=ICT),
+        trial(1, 50.0, stage=Stage.BASELINE, preset="lucky", schedule=OTHER),
+        trial(2, 40.0),
+    ]
+    for of, values in ((0, (66, 65, 67)), (1, (90, 95, 85)), (2, (60, 61, 58))):
+        for seed, value in enumerate(values, start=1):
+            fields = {"stage": Stage.CONFIRM, "replicate_of": of, "seed": seed}
+            records.append(trial(len(records), float(value), **fields))
+    board = leaderboard("toy", "fd_toy", records)
+    assert board.baseline is not None
+    assert board.baseline.label == "ict"
+    assert "the best baseline, ict: -6.3" in board.sentence()

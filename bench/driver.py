@@ -1,0 +1,155 @@
+"""How many results a second one driver takes in: everything of a search but its training.
+
+Trials that answer at once go through what a real search uses: conductor, study in SQLite, Ray Tune with reused
+workers, tracker with MLflow on SQLite.
+"""
+
+import logging
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench.figures import Spread, table
+from search.conductor import Conductor, Plan
+from search.local_ray import local_ray
+from search.record import Report, TrialRecord
+from search.runner import Machine
+from search.session import objective_of, plan_of
+from search.spec import SearchSpec, load_spec, overridden
+from search.stopping.none import NoStopping
+from search.study import StudyStore
+from search.tracking import Projection, Tracker
+
+NUM_TRIALS, RUNGS = 200, (0.2, 0.4, 0.6, 0.8)  # and the full budget: five results per trial
+REPEATS = 3
+_CLOSE_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One search of no-op trials. seconds: from its first result to its last, or whole if without Ray.
+
+    start_seconds: before the first result. behind_seconds: after the last, until MLflow had everything.
+    """
+
+    results: int
+    seconds: float
+    start_seconds: float = 0.0
+    behind_seconds: float = 0.0
+
+    @property
+    def per_second(self) -> float:
+        return self.results / self.seconds
+
+    @property
+    def tracked_per_second(self) -> float:
+        return self.results / (self.seconds + self.behind_seconds)
+
+
+def toy_reports(number: int, steps: tuple[int, ...], objective: str) -> list[dict[str, Any]]:
+    """Reports of trial `number` at `steps`, shaped like those of a real trial."""
+    reports = []
+    for step in steps:
+        value = random.Random(f"{number}/{step}").uniform(50, 150)
+        metrics = {objective: value, "loss": value / 100, "train_seconds": step / 500}
+        reports.append({"step": step, "objective": value, "time_ms": 1000 * step, "metrics": metrics})
+    return reports
+
+
+class _Search:
+    """A search of no-op trials in a folder of its own."""
+
+    def __init__(self, spec: SearchSpec, plan: Plan, folder: Path, tracking: bool):
+        self.folder = folder
+        self.objective = objective_of(spec)
+        folder.mkdir(parents=True)
+        store = StudyStore.create(f"sqlite:///{folder / 'study.db'}", spec.name, {"search": spec.resolved()})
+        self.tracker: Tracker | None = None
+        if tracking:
+            projection = Projection(
+                f"sqlite:///{folder / 'mlflow.db'}",
+                search_name=spec.name,
+                objective=self.objective,
+                total_steps=plan.total_steps,
+                folder=folder,
+            )
+            self.tracker = Tracker(projection)
+        self.conductor = Conductor(plan, store, on_change=self._on_change)
+
+    def _on_change(self, record: TrialRecord) -> None:
+        if self.tracker is not None:
+            self.tracker.put(record)
+
+    def without_ray(self) -> Measured:
+        """The conductor and its study alone, called in a loop."""
+        rungs, results = self.conductor.plan.rungs, 0
+        began = time.perf_counter()
+        while (record := self.conductor.next()) is not None:
+            reports = [Report(**report) for report in toy_reports(record.number, rungs, self.objective)]
+            for count, step in enumerate(rungs, start=1):
+                outcome = "complete" if count == len(rungs) else None
+                self.conductor.observe(record.number, step, reports[:count], outcome)
+                results += 1
+        return Measured(results, time.perf_counter() - began)
+
+    def with_ray(self, ray_folder: Path, cpus: float) -> Measured:
+        """All of it, on the Ray that is connected."""
+        from ray import tune
+
+        from bench.noop_trainable import NoopTrainable
+        from search.engine import Slots, run_trials
+
+        assert self.tracker is not None
+        times: list[float] = []
+        began = time.perf_counter()
+        run_trials(
+            self.conductor,
+            trainable=tune.with_parameters(NoopTrainable, objective=self.objective),
+            slots=Slots(cpu=cpus, gpu=0),
+            search_folder=self.folder,
+            ray_folder=ray_folder,
+            interrupted=threading.Event(),
+            on_step=lambda number, step: times.append(time.perf_counter()),
+        )
+        left = self.tracker.close(_CLOSE_SECONDS)
+        closed = time.perf_counter()
+        assert not left, left
+        assert self.conductor.finished
+        return Measured(len(times) - 1, times[-1] - times[0], times[0] - began, closed - times[-1])
+
+
+def main(show: Callable[[str], None]) -> None:
+    """Measure and show."""
+    logging.disable(
+        logging.WARNING
+    )  # Tune complains of the files that are switched off, a line for each trial
+    spec = overridden(load_spec("searches/digits.yaml"), {"budget.max_trials": NUM_TRIALS})
+    slots = Machine.here().slots(spec)
+    plan = replace(plan_of(spec, slots), stopping=NoStopping(rungs=RUNGS), confirm_top=0)
+    alone: list[Measured] = []
+    whole: list[Measured] = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        with local_ray(num_cpus=slots, num_gpus=0) as ray_folder:
+            for repeat in range(REPEATS):
+                alone.append(_Search(spec, plan, folder / f"alone-{repeat}", tracking=False).without_ray())
+                search = _Search(spec, plan, folder / f"whole-{repeat}", tracking=True)
+                whole.append(search.with_ray(ray_folder / f"{repeat}", spec.resources.cpu))
+    show(
+        f"driver: {NUM_TRIALS} no-op trials of {len(RUNGS) + 1} results, {slots} at a time, "
+        f"{type(plan.algorithm).__name__}, {REPEATS} times; median [smallest, largest]"
+    )
+    rows = [
+        ["conductor and study alone", Spread.of([m.per_second for m in alone]).text(0), ""],
+        ["with Ray Tune and tracking", Spread.of([m.per_second for m in whole]).text(0), ">= 100"],
+        ["  until MLflow had all of it", Spread.of([m.tracked_per_second for m in whole]).text(0), ""],
+    ]
+    show(table(["", "results/s", "target"], rows))
+    start = Spread.of([m.start_seconds for m in whole]).text(1)
+    behind = Spread.of([m.behind_seconds for m in whole]).text(1)
+    show(f"first result after {start} s; MLflow up to date {behind} s after the last result")
