@@ -33,7 +33,17 @@ def storage(tmp_path: Path) -> Path:
     path = tmp_path / "runs" / "digits" / "search.yaml"
     path.write_text(text)
     spec = load_spec(path)
-    header = {"study_id": "abc", "objective": OBJECTIVE, "search": spec.resolved()}
+    header = {
+        "study_id": "abc",
+        "objective": OBJECTIVE,
+        "search": spec.resolved(),
+        "identity": spec.fingerprint_fields(),
+        "data_sha256": "d" * 64,
+        "extractor_sha256": "e" * 64,
+        "extractor_accuracy": 0.99,
+        "versions": {"mlflow": "3.17.2"},
+        "git_commit": None,
+    }
     store = StudyStore.create(spec.study_url_resolved, spec.name, header)
     schedule = PRESETS["ict"].schedule
     for value in (30.0, 10.0, 20.0):
