@@ -24,6 +24,7 @@ from trainable.assets import Assets
 from trainable.extractor import objective_name
 
 SPEC_FILE = "search.yaml"
+LOG_FILE = "search.log"  # all that libraries have to say
 _PACKAGES = ("ray", "optuna", "torch", "mlflow", "sqlalchemy", "numpy")
 
 
@@ -119,21 +120,26 @@ def git_commit() -> str | None:
         return None
 
 
-def projection_of(spec: SearchSpec, store: StudyStore) -> Projection:
-    """The search's place in MLflow."""
-    return Projection(
-        spec.mlflow_uri_resolved,
-        search_name=spec.name,
-        objective=objective_of(spec),
-        total_steps=spec.training.total_steps,
-        folder=spec.folder,
-        study_id=store.header["study_id"],
+def projection_settings(spec: SearchSpec, store: StudyStore) -> dict[str, Any]:
+    """The search's place in MLflow: the arguments of a `Projection`."""
+    return {
+        "uri": spec.mlflow_uri_resolved,
+        "search_name": spec.name,
+        "objective": objective_of(spec),
+        "total_steps": spec.training.total_steps,
+        "folder": spec.folder,
+        "study_id": store.header["study_id"],
         # A value belongs to what it was measured with.
-        trial_tags={
+        "trial_tags": {
             "num_samples": spec.objective.num_samples,
             "extractor_sha256": store.header["extractor_sha256"],
         },
-    )
+    }
+
+
+def projection_of(spec: SearchSpec, store: StudyStore) -> Projection:
+    """What brings MLflow to the state of the search, in this process."""
+    return Projection(**projection_settings(spec, store))
 
 
 def parent_info(

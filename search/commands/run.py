@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     # Imported here: they take seconds that `--help` should not.
     from rich.console import Console
 
-    from search.session import find_spec, objective_of
+    from search.session import LOG_FILE, find_spec, objective_of
     from search.spec import overridden
 
     given = {"budget.max_trials": args.trials, "storage.path": args.storage}
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from search.progress import ProgressView
     from search.runner import run_search
 
-    _log_to(spec.folder / "search.log")
+    _log_to(spec.folder / LOG_FILE)
     interrupted = threading.Event()
     _stop_on_ctrl_c(interrupted)
     # With --json, stdout is the result's.
