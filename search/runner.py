@@ -34,7 +34,12 @@ from trainable.atomic import write_atomically
 from trainable.trial import device_of
 
 CACHE = Path(".cache")
-_PHASES = {Stage.BASELINE: "baselines", Stage.SEARCH: "search", Stage.CONFIRM: "confirm"}
+_PHASES = {
+    Stage.BASELINE: "baselines",
+    Stage.NOISE: "noise floor",
+    Stage.SEARCH: "search",
+    Stage.CONFIRM: "confirm",
+}
 _CLOSE_SECONDS = 30.0  # how long the end waits for MLflow
 
 _log = logging.getLogger(__name__)
