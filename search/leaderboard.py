@@ -302,8 +302,12 @@ def _row_line(row: Row, is_baseline: bool) -> str:
     if row.estimate is None:
         return f"{'-':<7} {row.label:<18} {'not confirmed':>20} {'':>19} {seen:>11}"
     rank = f"{row.rank}{' tied' if row.tied else ''}"
-    mean = f"{_number(row.estimate.mean)}{_text(_interval(row.estimate))}"
+    mean = _number(row.estimate.mean)
     difference = "baseline" if is_baseline else ""
+    if not row.in_race:
+        difference = "left the race"  # on too few seeds for an interval that says anything
+        return f"{rank:<7} {row.label:<18} {mean:>20} {difference:>19} {seen:>11}"
+    mean += _text(_interval(row.estimate))
     if row.difference is not None:
         difference = f"{row.difference.mean:+.1f}{_text(_interval(row.difference))}"
     return f"{rank:<7} {row.label:<18} {mean:>20} {difference:>19} {seen:>11}"
