@@ -27,9 +27,9 @@ class BetaMinMax(NoiseDistribution):
     the top of the grid. One draw of each batch is the lowest interval, one the highest.
 
     The probabilities are the expected ones of this law: draws are independent here, in the paper they
-    are tied within a batch. batch_size is part of the law and need not be the batch trained with;
-    published are 256 to 512, cut into one batch for each process. As in the author's code (6288e2f); the
-    paper's own formula is not verified.
+    are tied within a batch. batch_size is part of the law and need not be the batch trained with; 256 is that
+    of each of the two processes in the author's example. As in the author's code (6288e2f of mselmangokmen/
+    consistency-model-unofficial); the paper's own formula is not verified.
     """
 
     a: float = 1.5

@@ -13,6 +13,7 @@ PRESET = Preset(
     summary="Cauchy(0, .5) on logSNR, with iCT's grid and curriculum. Hang et al. 2024 (arXiv:2407.03297).",
     published=(
         "None for consistency models, and no figure of the paper's was read. The density [notes on the "
-        "paper]; (0, .5) is recalled. Peak placed for sigma_data = .5; grid and curriculum are iCT's, our choice."
+        "paper]; (0, .5) is recalled. Peak placed for sigma_data = .5; grid and curriculum are iCT's, our "
+        "choice."
     ),
 )

@@ -7,7 +7,7 @@ from spaces.schedule import NoiseSchedule
 PRESET = Preset(
     schedule=NoiseSchedule(
         grid=KarrasMasterGrid(rho=7.0, levels=251),
-        noise=PolynomialJittered(degree=4.0, batch_size=256, commit="994cbf8"),
+        noise=PolynomialJittered(degree=4.0, batch_size=128, commit="994cbf8"),
         curriculum=Sinusoidal(s0=20, s1=250, period=2.0, exponent=1.5, delta=0.1, offset=0),
     ),
     summary=(

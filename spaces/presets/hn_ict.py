@@ -16,8 +16,8 @@ PRESET = Preset(
     ),
     published=(
         "No figure recorded. Law and curve [code mselmangokmen/consistency-model-unofficial, 6288e2f]; the "
-        "paper's own formulas are not verified. RAdam 1e-4 with betas (.9, .995), batch 256 to 512, about "
-        "400k steps, c = .00054 sqrt(d) elementwise, EMA off in the example runs [code]: optimizer and "
-        "elementwise loss are not reproduced."
+        "paper's own formulas are not verified. RAdam 1e-4 with betas (.9, .995), batch 512, 256 in each of "
+        "two processes, 400k to 800k steps, c = .00054 sqrt(d) elementwise, EMA off in the example runs "
+        "[code]: optimizer and elementwise loss are not reproduced."
     ),
 )

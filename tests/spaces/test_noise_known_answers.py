@@ -48,10 +48,10 @@ TABLE = [
     (Cosine(sigma_data=1.0), 1281, [1.1, 5.1, 23.3, 20.7, 37.9, 9.5, 1.6, 0.80], 1.0),
     (VPLinear(), 1281, [0.32, 2.6, 12.6, 12.3, 33.1, 21.9, 9.1, 8.3], 2.9),
     (Uniform(), 1281, [10.9, 10.2, 12.7, 6.5, 17.7, 18.9, 10.9, 12.1], 2.5),
-    (PolynomialJittered(degree=1.0), 20, [2.8, 9.5, 11.0, 5.6, 22.2, 16.6, 12.8, 19.6], 4.9),
-    (PolynomialJittered(degree=2.5), 20, [15.7, 25.7, 13.9, 5.1, 15.8, 9.2, 6.1, 8.5], 0.38),
-    (PolynomialJittered(degree=4.0), 20, [25.0, 31.9, 12.0, 3.9, 11.5, 6.2, 3.9, 5.6], 0.10),
-    (PolynomialJittered(degree=4.0), 251, [55.7, 10.8, 8.9, 3.5, 7.9, 6.4, 3.2, 3.7], 0.011),
+    (PolynomialJittered(degree=1.0, batch_size=256), 20, [2.8, 9.5, 11.0, 5.6, 22.2, 16.6, 12.8, 19.6], 4.9),
+    (PolynomialJittered(degree=2.5, batch_size=256), 20, [15.7, 25.7, 13.9, 5.1, 15.8, 9.2, 6.1, 8.5], 0.38),
+    (PolynomialJittered(degree=4.0, batch_size=256), 20, [25.0, 31.9, 12.0, 3.9, 11.5, 6.2, 3.9, 5.6], 0.10),
+    (PolynomialJittered(degree=4.0, batch_size=256), 251, [55.7, 10.8, 8.9, 3.5, 7.9, 6.4, 3.2, 3.7], 0.011),
     (Beta(a=1.5, b=5.0), 251, [24.6, 26.8, 25.3, 8.4, 11.9, 2.7, 0.13, 0.00], 0.09),
     (BetaMinMax(a=1.5, b=5.0), 251, [18.2, 20.5, 22.8, 9.3, 17.5, 8.4, 2.0, 1.4], 0.21),
 ]
@@ -311,7 +311,7 @@ def test_the_jitter_takes_the_top_interval_away_and_lifts_the_bottom() -> None:
     sigma_N = KarrasGrid().sigmas(20)
     plain_M = Polynomial(degree=4.0).interval_probabilities(sigma_N)
     jittered_M = PolynomialJittered(degree=4.0).interval_probabilities(sigma_N)
-    assert jittered_M[-1].item() == pytest.approx(1 / 256, rel=0.2)  # once in a batch
+    assert jittered_M[-1].item() == pytest.approx(1 / 128, rel=0.2)  # once in a batch
     low = sigma_N[1:] < 0.02
     assert plain_M[low].sum().item() == pytest.approx(0.57, abs=0.01)
     assert jittered_M[low].sum().item() == pytest.approx(0.25, abs=0.01)
