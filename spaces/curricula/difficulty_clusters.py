@@ -39,7 +39,7 @@ class DifficultyClusters(Curriculum):
 
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {
         "levels": (2, MAX_INTERVALS + 1),
-        "num_clusters": (2, 1000),
+        "num_clusters": (2, 100),
         "fraction": (0.01, 1.0),
     }
     SPACE: ClassVar[Mapping[str, BaseDistribution]] = {
