@@ -263,12 +263,12 @@ def _values(replicates: Mapping[int, TrialRecord]) -> dict[int, float]:
 def _replicates(records: Sequence[TrialRecord], own_values: bool) -> dict[int, dict[int, TrialRecord]]:
     """Trial number -> the trials of its schedule by fresh seed, of all schedules that have any.
 
-    Replicates made for the noise floor count once the confirmation has begun.
+    Replicates made during the search count once the confirmation has begun.
     """
     begun = any(record.stage is Stage.CONFIRM for record in records)
     found: defaultdict[int, dict[int, TrialRecord]] = defaultdict(dict)
     for record in records:
-        counts = record.stage is Stage.CONFIRM or (begun and record.stage is Stage.NOISE)
+        counts = begun and record.replicate_of is not None
         done = record.state in (State.COMPLETE, State.DIVERGED) and bool(record.reports)
         of = record.number if record.replicate_of is None else record.replicate_of
         if (counts or (own_values and record.replicate_of is None)) and done:

@@ -40,6 +40,7 @@ _PHASES = {
     Stage.BASELINE: "baselines",
     Stage.NOISE: "noise floor",
     Stage.SEARCH: "search",
+    Stage.REPLICATE: "search",
     Stage.CONFIRM: "confirm",
 }
 _CLOSE_SECONDS = 30.0  # how long the end waits for MLflow
@@ -213,7 +214,7 @@ def _observer(
         _log.info("trial %d %s %s %s", record.number, record.stage, record.state, record.objective)
         if view is None:
             return
-        if record.stage not in entered:
+        if record.stage is not Stage.REPLICATE and record.stage not in entered:
             entered.add(record.stage)
             view.phase(_PHASES[record.stage], conductor.num_trials(record.stage))
         view.expect({_PHASES[Stage.CONFIRM]: conductor.num_trials(Stage.CONFIRM)})

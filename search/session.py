@@ -63,6 +63,7 @@ def plan_of(spec: SearchSpec, max_concurrent: int) -> Plan:
         noise_seeds=spec.noise_floor.seeds if spec.presets else 0,
         race=spec.confirm.rules,
         audit_share=spec.audit,
+        equal_schedules=spec.equal_schedules,
         max_concurrent=max_concurrent,
         seed=spec.seed,
     )

@@ -53,12 +53,20 @@ def test_every_schedule_of_the_literature_is_there() -> None:
             "ict",
             "ict_short",
             "high_noise_p3",
-            "high_noise_p5",
-            "high_noise_p5_master",
+            "hn_polynomial_sin",
+            "hn_polynomial_sin_master",
             "hn_ict",
-            "ect",
+            "ecm",
         ),
-        *("scm_proposal", "edm_proposal", "laplace", "cauchy", "cosine", "cosine_shifted", "cosine_scaled"),
+        *(
+            "scm_proposal",
+            "edm_proposal",
+            "laplace_logsnr",
+            "cauchy",
+            "cosine",
+            "cosine_shifted",
+            "cosine_scaled",
+        ),
         *("vp", "kim_clusters", "xu_timesteps", "gokmen_constant", "gokmen_sinusoidal", "hang_gu_laplace"),
     }
     assert [stage.num_levels for stage in PRESETS["hn_ict"].schedule.stages(2000)] == [
@@ -66,8 +74,8 @@ def test_every_schedule_of_the_literature_is_there() -> None:
     ]
     levels = [stage.num_levels for stage in PRESETS["ct"].schedule.stages(2000)]
     assert (levels[0], levels[-1]) == (2, 151)
-    assert PRESETS["laplace"].schedule.uniform_floor == 0.05
-    assert [name for name, preset in PRESETS.items() if preset.schedule.uniform_floor] == ["laplace"]
+    assert PRESETS["laplace_logsnr"].schedule.uniform_floor == 0.05
+    assert [name for name, preset in PRESETS.items() if preset.schedule.uniform_floor] == ["laplace_logsnr"]
 
 
 def test_no_two_presets_are_the_same_schedule() -> None:

@@ -11,12 +11,12 @@ PRESET = Preset(
         curriculum=Sinusoidal(s0=20, s1=250, period=2.0, exponent=1.5, delta=0.1, offset=0),
     ),
     summary=(
-        "high_noise_p5 on predefined levels, subsets of one grid of 251. Gokmen et al. 2024 "
+        "hn_polynomial_sin on predefined levels, subsets of one grid of 251. Gokmen et al. 2024 "
         "(arXiv:2404.06353)."
     ),
     published=(
         "CIFAR-10, FID 30.48, 100k steps [abs], if this is what was run: the abstract says that predefined "
         "Karras noises keep a change of N from making new levels [abs], the public code makes them anew "
-        "[code]. The subset of one grid is our reading. Else as high_noise_p5."
+        "[code]. The subset of one grid is our reading. Else as hn_polynomial_sin."
     ),
 )
