@@ -346,7 +346,9 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 def changed(value: Any, rng: random.Random) -> Any:
     kind = rng.randrange(4)
-    if kind == 0 and type(value) is float:
+    if kind <= 1 and type(value) is bool:
+        return not value
+    if kind <= 1 and type(value) is float:
         return value * rng.choice([0.5, 0.999, 1.001, 2])
     if kind <= 1 and type(value) is int:
         return value + rng.choice([-1, 1])
@@ -397,8 +399,11 @@ def contradictions(document: dict[str, Any], loaded: LoadedSchedule) -> Iterator
             yield "other probabilities"
     if loaded.confirmed is not document["confirmed"]:
         yield "confirmed or not"
-    if loaded.confirmed != isinstance(document["evidence"].get("mean"), int | float):
+    mean, values = (document["evidence"].get(key) for key in ("mean", "values"))
+    if loaded.confirmed != (type(mean) in (int, float)):
         yield "confirmed without a value"
+    if loaded.confirmed and mean != pytest.approx(sum(values.values()) / len(values)):
+        yield "another mean than that of the values"
     steps = (document.get("sampling") or {}).get("steps")
     if (
         None if loaded.sampling is None else {str(n): list(s) for n, s in loaded.sampling.steps.items()}
