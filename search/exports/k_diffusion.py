@@ -21,7 +21,10 @@ class KDiffusion(ExportFormat):
             files={
                 "sigmas.json": json.dumps({str(n): sigmas for n, sigmas in lists.items()}, indent=1) + "\n"
             },
-            calls={n: f"sigmas = torch.tensor({sigmas}); x = z * sigmas[0]" for n, sigmas in lists.items()},
+            calls={
+                n: f"sigmas = torch.tensor({sigmas}); sample_euler_ancestral(model, z * sigmas[0], sigmas, eta=1e6)"
+                for n, sigmas in lists.items()
+            },
             wanted=steps,
             used={n: tuple(float(np.float32(sigma)) for sigma in levels) for n, levels in steps.items()},
             conditions=(
@@ -29,8 +32,9 @@ class KDiffusion(ExportFormat):
                 "the model is a denoiser of (x, sigma): c_skip x + c_out F(c_in x, ln(sigma)/4) with the scalings of "
                 "consistency models, where c_skip and c_out have sigma - sigma_min for sigma "
                 f"(sigma_min {loaded.schedule.grid.sigma_min:g})",
-                "the sampler replaces x by the denoised image and adds noise of the next level: k-diffusion has none "
-                "that does (ComfyUI's `lcm` does). Its own are solvers for diffusion models: they visit the same "
-                "levels and give other images",
+                "eta is as large as that: sample_euler_ancestral then denoises all the way and draws the noise of the "
+                "next level anew, which is consistency sampling but for noise of sigma instead of "
+                "sqrt(sigma^2 - sigma_min^2). Other samplers visit the same levels, solve an ODE or SDE of diffusion "
+                "models, and give other images",
             ),
         )

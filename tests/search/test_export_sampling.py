@@ -263,11 +263,11 @@ def test_a_model_that_is_gone_is_one_line(
 def test_a_distance_is_comparable_to_the_searchs_own(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One step on other noise: the same model, the same measure. 100 samples: within 15 % (seen: 2 %)."""
+    """One step on other noise: the same model, the same measure. Four seeds differ by 1 %: their mean by 5 % never."""
     monkeypatch.chdir(finished)
     records = open_store(load_spec("toy.yaml")).records()
     assert cli.main(["sampling", "toy", "--trial", "0", "--nfe", "2", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     own = records[0].objective
     assert own is not None
-    assert math.isclose(result["best"]["1"]["distance"], own, rel_tol=0.15)
+    assert math.isclose(result["best"]["1"]["distance"], own, rel_tol=0.05)
