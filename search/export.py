@@ -9,7 +9,7 @@ from search.errors import OperationFailed
 from search.leaderboard import Leaderboard, Row
 from search.sampling import sampling_part
 from spaces import NoiseSchedule
-from spaces.export_document import FORMAT, LOSS, WEIGHTING
+from spaces.export_document import FORMAT, FUNCTION, LOSS, WEIGHTING
 from trainable.atomic import write_atomically
 
 
@@ -47,6 +47,7 @@ def export_document(
         "training": {
             "total_steps": total_steps,
             "loss": LOSS,
+            "function": FUNCTION,
             "weighting": WEIGHTING,
             "huber_c_over_sqrt_d": search["training"]["huber_c"],
             "sigma_data": search["training"]["sigma_data"],

@@ -13,12 +13,17 @@ from spaces.registry import STRICT, adapter
 
 Format = Literal["noise-schedule/1"]
 Loss = Literal["pseudo-Huber of the per-image L2 norm, weight 1 / (sigma[i+1] - sigma[i])"]
+Function = Literal[
+    "f(x, s) = c_skip x + c_out F(c_in x, ln(s)/4), c_skip = sigma_data^2 / ((s - sigma_min)^2 + sigma_data^2), "
+    "c_out = sigma_data (s - sigma_min) / sqrt(s^2 + sigma_data^2), c_in = 1 / sqrt(s^2 + sigma_data^2)"
+]
 Weight = Literal["1 / (sigma[i+1] - sigma[i])"]
 Sampler = Literal[
     "x = f(s[0] z, s[0]); for each further level s: x = f(x + sqrt(s^2 - sigma_min^2) z, s), z ~ N(0, I) anew"
 ]
 FORMAT: str = get_args(Format)[0]
 LOSS: str = get_args(Loss)[0]
+FUNCTION: str = get_args(Function)[0]
 WEIGHTING = {"name": "inverse_gap", "formula": get_args(Weight)[0]}
 SAMPLER: str = get_args(Sampler)[0]
 
@@ -69,6 +74,10 @@ class TrainingPart:
         int, _about("the budget K in optimiser steps that the stages belong to", ge=1, le=MAX_TOTAL_STEPS)
     ]
     loss: Annotated[Loss, _about("the loss of one image, in words")]
+    function: Annotated[
+        Function | None,
+        _about("the consistency function of a network F; absent in exports of version 0.1.0"),
+    ] = None
     weighting: Annotated[
         WeightingPart | None, _about("weight of each interval; absent in exports of version 0.1.0")
     ] = None

@@ -18,7 +18,7 @@ from spaces.export_document import FORMAT, Document, SamplingPart, StagePart, Tr
 from spaces.registry import adapter, one_line
 from spaces.schedule import NoiseSchedule, Stage
 
-MAX_BYTES = 32 * 2**20  # the largest export of the shipped search files has 4 MB
+MAX_BYTES = 64 * 2**20  # the largest export that the default search space can give has 2.6 MB
 MAX_VALUES = 4_000_000
 MAX_DEPTH = 16
 _MAX_TEXT = 100_000

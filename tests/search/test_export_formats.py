@@ -197,6 +197,12 @@ def test_json_is_the_document_itself() -> None:
     assert load_schedule(json.loads(text)).schedule == load_schedule(DOCUMENTS["usual"]).schedule
 
 
+def test_a_document_that_could_not_be_read_back_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.exports.json.MAX_BYTES", 1000)
+    with pytest.raises(InputError, match="no more than 1000 are read back"):
+        FORMATS.build("json").render(DOCUMENTS["usual"])
+
+
 def test_diffusers_positions_are_those_of_the_recipe() -> None:
     """The recipe, with these very levels, was checked against diffusers 0.42.1."""
     rendered = FORMATS.build("diffusers").render(DOCUMENTS["usual"])

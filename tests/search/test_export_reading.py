@@ -82,7 +82,7 @@ ICT = exported(PRESETS["ict"].schedule)
 def old_export(document: dict[str, Any]) -> dict[str, Any]:
     """As version 0.1.0 wrote it."""
     old = copy.deepcopy(document)
-    del old["sampling"], old["training"]["weighting"]
+    del old["sampling"], old["training"]["function"], old["training"]["weighting"]
     return old
 
 
