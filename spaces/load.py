@@ -185,11 +185,11 @@ class _Copy:
             if len(value) > _MAX_TEXT:
                 raise ValueError(f"texts must have at most {_MAX_TEXT} characters, but one has {len(value)}")
             return str(value)
-        if not isinstance(value, dict | list | tuple):
+        if not isinstance(value, Mapping | list | tuple):
             raise ValueError(f"plain values are needed, but got one of type {type(value).__name__}")
         if depth == MAX_DEPTH:
             raise ValueError(f"must be nested at most {MAX_DEPTH} deep, but is deeper")
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             return {self._key(key): self.of(item, depth + 1) for key, item in value.items()}
         return [self.of(item, depth + 1) for item in value]
 
