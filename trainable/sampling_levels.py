@@ -55,7 +55,7 @@ def baselines(num_levels: int, sigma_N: Tensor) -> dict[str, Levels]:
     ict_published: iCT's second level for CIFAR-10, .821, Song & Dhariwal 2023 (arXiv:2310.14189); no more than
     two levels were published. uniform_index: evenly spaced in the index of sigma_N, the last one not at
     sigma_min but one space above. align_your_steps: the published 10 steps, interpolated linearly in ln
-    sigma to num_levels steps as its authors propose; that the list is stretched (in ln sigma) from its
+    sigma to num_levels steps as its ports do; that the list is stretched (in ln sigma) from its
     own range to sigma_N's is ours, and so is its use for a consistency model.
     """
     low, high = sigma_N[0].item(), sigma_N[-1].item()
