@@ -1,40 +1,32 @@
 """Sampling levels of a search: whose model they are measured on, where they are kept, what the export says."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from search.errors import InputError, OperationFailed
 from search.leaderboard import Row
-from search.record import State, TrialRecord
+from search.record import State, TrialRecord, trial_folder
+from search.spec import SearchSpec
 from spaces import NoiseSchedule
 from spaces.export_document import SAMPLER
+from trainable.assets import Assets
 from trainable.atomic import write_atomically
+from trainable.sampling_levels import measure_trial
+from trainable.trial import device_of
 
 SAMPLING_FILE = "sampling.json"  # in the folder of the trial whose model was sampled
 
 
-def trial_folder(search_folder: Path, number: int) -> Path:
-    """Where trial `number` keeps its files."""
-    return search_folder / "trials" / f"{number:05d}"
-
-
-def median_trial(records: Iterable[TrialRecord], row: Row) -> TrialRecord | None:
+def median_trial(row: Row) -> TrialRecord | None:
     """The trial whose value is the median of the row's confirmed ones, the lower one of two; None without any.
 
     A model as good as the mean promises: the best of several seeds would be a lucky one.
     """
-    values = row.values or {}
-    own = sorted(
-        (record.objective, record.number, record)
-        for record in records
-        if row.record.number in (record.number, record.replicate_of)
-        and record.state is State.COMPLETE
-        and record.objective is not None
-        and values.get(record.seed) == record.objective
-    )
-    return own[(len(own) - 1) // 2][2] if own else None
+    whole = [record for record in row.replicates.values() if record.state is State.COMPLETE]
+    own = sorted(whole, key=lambda record: (record.reports[-1].objective, record.number))
+    return own[(len(own) - 1) // 2] if own else None
 
 
 def trial_to_measure(
@@ -42,7 +34,7 @@ def trial_to_measure(
 ) -> TrialRecord:
     """Trial `number`, or the median one of the winner. InputError if that is none that can be sampled from."""
     if number is None:
-        median = median_trial(records, winner) if winner is not None else None
+        median = median_trial(winner) if winner is not None else None
         if median is None:
             raise InputError(
                 f"search {search!r} has no schedule confirmed on fresh seeds: finish it with `run`, or name a "
@@ -70,21 +62,59 @@ def write_sampling(search_folder: Path, record: TrialRecord, measured: Mapping[s
     return path
 
 
-def read_sampling(search_folder: Path, records: Sequence[TrialRecord], row: Row) -> dict[str, Any] | None:
+def read_sampling(search_folder: Path, row: Row) -> dict[str, Any] | None:
     """What was measured on the row's median trial; else on another one of its trials; None if nothing was."""
-    median = median_trial(records, row)
-    own = [record.number for record in records if row.record.number in (record.number, record.replicate_of)]
-    for number in sorted(own, key=lambda number: (median is None or number != median.number, number)):
-        path = trial_folder(search_folder, number) / SAMPLING_FILE
-        if path.exists():
-            try:
-                measured: dict[str, Any] = json.loads(path.read_bytes())
-            except (OSError, ValueError) as error:
-                raise OperationFailed(
-                    f"{path} cannot be read ({error}). Measure again: `sampling`"
-                ) from error
+    median = median_trial(row)
+    own = sorted({row.record.number, *(record.number for record in row.replicates.values())})
+    for number in [median.number, *own] if median is not None else own:
+        measured = sampling_of(search_folder, number)
+        if measured is not None:
             return measured
     return None
+
+
+def sampling_of(search_folder: Path, number: int) -> dict[str, Any] | None:
+    """What was measured on the model of one trial, None if nothing was."""
+    path = trial_folder(search_folder, number) / SAMPLING_FILE
+    if not path.exists():
+        return None
+    try:
+        measured: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise OperationFailed(f"{path} cannot be read ({error}). Measure again: `sampling`") from error
+    return measured
+
+
+def measure(
+    spec: SearchSpec,
+    record: TrialRecord,
+    assets: Assets,
+    nfe: Sequence[int],
+    *,
+    on_progress: Callable[[str], None] = lambda line: None,
+    on_distance: Callable[[], None] = lambda: None,
+) -> tuple[dict[str, Any], Path]:
+    """Measure the sampling levels on the trial's model and keep them: what was found, and where it is.
+
+    nfe: numbers of network evaluations. on_distance: called before each distance; what it raises ends the measuring.
+    """
+    try:
+        measured = measure_trial(
+            trial_folder(spec.folder, record.number),
+            assets=assets,
+            network=spec.network,
+            training=spec.training,
+            schedule=record.schedule,
+            seed=record.seed,
+            num_samples=spec.objective.num_samples,
+            num_levels=nfe,
+            device=device_of(spec.resources.gpu),
+            on_progress=on_progress,
+            on_distance=on_distance,
+        )
+    except ValueError as error:
+        raise OperationFailed(f"trial {record.number} cannot be sampled: {error}") from error
+    return measured, write_sampling(spec.folder, record, measured)
 
 
 def sampling_part(schedule: NoiseSchedule, measured: Mapping[str, Any] | None) -> dict[str, Any]:

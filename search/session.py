@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from search.conductor import BUDGET_SPENT, Plan
+from search.conductor import BUDGET_SPENT, Conductor, Plan
 from search.errors import InputError, OperationFailed
 from search.export import export_document, export_text
 from search.leaderboard import Leaderboard, evidence_lines, leaderboard, lines
 from search.race import standing
 from search.record import TrialRecord
+from search.sampling import read_sampling, sampling_of
 from search.spec import AMOUNT, SearchSpec, changed_fields, load_spec
 from search.spending import Limits
 from search.study import StudyStore
@@ -170,6 +171,22 @@ def projection_of(spec: SearchSpec, store: StudyStore) -> Projection:
     return Projection(**projection_settings(spec, store))
 
 
+def track_sampling(spec: SearchSpec, store: StudyStore, record: TrialRecord) -> str | None:
+    """Bring the sampling levels of a trial, and the export that holds them, to MLflow; what is behind, if it fails."""
+    projection = projection_of(spec, store)
+    records = store.records()
+    measured = sampling_of(spec.folder, record.number)
+    assert measured is not None
+    try:
+        projection.sync_sampling(record, measured)
+        status = "FINISHED" if Conductor(plan_of(spec, 1), store).finished else "KILLED"
+        projection.sync_parent(parent_info(spec, store, status, board_of(spec, records)))
+    except Exception as error:  # MLflow is a projection: what it lacks can be brought in later
+        reason = " ".join(str(error).split())[:200]
+        return f"MLflow did not take it ({reason}); run `python -m search reconcile {spec.name}`"
+    return None
+
+
 def parent_info(
     spec: SearchSpec, store: StudyStore, status: str, board: Leaderboard | None = None
 ) -> ParentInfo:
@@ -187,7 +204,8 @@ def parent_info(
         text = [*lines(board, len(board.rows)), "", *evidence_lines(board), "", board.sentence()]
         files["leaderboard.txt"] = "\n".join(text) + "\n"
     if board is not None and board.winner is not None:
-        files["best_schedule.json"] = export_text(export_document(board, header))
+        document = export_document(board, header, measured=lambda row: read_sampling(spec.folder, row))
+        files["best_schedule.json"] = export_text(document)
     return ParentInfo(tags=tags, params=spec.resolved(), files=files, status=status)
 
 

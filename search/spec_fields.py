@@ -191,6 +191,14 @@ def checked_rounds(rounds: list[int]) -> list[int]:
     return rounds
 
 
+def checked_nfe(numbers: list[int]) -> list[int]:
+    if any(not 2 <= number <= 10 for number in numbers) or len(set(numbers)) < len(numbers):
+        raise ValueError(
+            f"must be different numbers of network evaluations from 2 to 10, but got {shown(numbers)}"
+        )
+    return sorted(numbers)
+
+
 _ONE_NTH = re.compile(r"1/([1-9][0-9]{0,2})")
 
 

@@ -299,11 +299,13 @@ def measure_trial(
     num_levels: Sequence[int],
     device: str = "cpu",
     on_progress: Callable[[str], None] = lambda line: None,
+    on_distance: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """`measure_levels` of a finished trial's model, as plain data for JSON.
 
     folder, schedule, seed: of the trial, as its `TrialTask` had them; the others as its `TrialWorker`. The
-    noise is that of no other sampling of the search. Raises ValueError if there is no model of the full budget.
+    noise is that of no other sampling of the search. on_distance: called before each distance. Raises
+    ValueError if there is no model of the full budget.
     """
     found = load_checkpoint(folder)
     if found is None or found[0] != training.total_steps:
@@ -319,8 +321,13 @@ def measure_trial(
     search_seed, *held_out_seeds = (
         stream_seed("sampling levels", seed, i) % 2**31 for i in range(1 + NUM_HELD_OUT)
     )
+
+    def distance(levels: Levels, noise_seed: int) -> float:
+        on_distance()
+        return metric(trainer.sample(num_samples, noise_seed, levels[1:]))
+
     table = measure_levels(
-        lambda levels, noise_seed: metric(trainer.sample(num_samples, noise_seed, levels[1:])),
+        distance,
         schedule.stages(training.total_steps)[-1].sigma_N,
         num_levels,
         search_seed,

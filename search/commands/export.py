@@ -137,7 +137,7 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
         board_of(spec, records),
         store.header,
         unconfirmed=args.unconfirmed,
-        measured=lambda row: read_sampling(spec.folder, records, row),
+        measured=lambda row: read_sampling(spec.folder, row),
     )
 
 

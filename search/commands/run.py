@@ -68,6 +68,7 @@ def carry_out(spec: "SearchSpec", args: argparse.Namespace) -> int:
     from search.export import export_document, write_export
     from search.progress import ProgressView
     from search.runner import run_search
+    from search.sampling import read_sampling
     from search.session import LOG_FILE, objective_of
 
     _log_to(spec.folder / LOG_FILE)
@@ -80,7 +81,9 @@ def carry_out(spec: "SearchSpec", args: argparse.Namespace) -> int:
     board = outcome.leaderboard
     document: dict[str, Any] | None = None
     if outcome.finished and board.winner is not None and args.output:
-        document = export_document(board, outcome.header)
+        document = export_document(
+            board, outcome.header, measured=lambda row: read_sampling(spec.folder, row)
+        )
         write_export(Path(args.output), document)
     if args.json:
         result = {

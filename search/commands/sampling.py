@@ -30,12 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.errors import InputError, OperationFailed
+    from search.errors import InputError
     from search.runner import CACHE
-    from search.sampling import lines, trial_folder, trial_to_measure, write_sampling
-    from search.session import board_of, find_spec, open_store
+    from search.sampling import lines, measure, trial_to_measure
+    from search.session import board_of, find_spec, open_store, track_sampling
     from trainable.assets import prepare
-    from trainable.sampling_levels import measure_trial
     from trainable.trial import device_of
 
     num_levels = _numbers(args.nfe)
@@ -43,30 +42,19 @@ def run(args: argparse.Namespace) -> int:
     store = open_store(spec)
     records = store.records()
     record = trial_to_measure(records, board_of(spec, records).winner, args.trial, spec.name)
-    device = device_of(spec.resources.gpu)
     assert spec.objective.extractor is not None
-    assets = prepare(spec.data, spec.objective.extractor, CACHE, device)
+    assets = prepare(spec.data, spec.objective.extractor, CACHE, device_of(spec.resources.gpu))
     for key, what in (("data_sha256", "data set"), ("extractor_sha256", "feature network")):
         if store.header[key] != getattr(assets, key):
             raise InputError(
                 f"search {spec.name!r} was measured with another {what} than is here: distances cannot be compared"
             )
-    try:
-        measured = measure_trial(
-            trial_folder(spec.folder, record.number),
-            assets=assets,
-            network=spec.network,
-            training=spec.training,
-            schedule=record.schedule,
-            seed=record.seed,
-            num_samples=spec.objective.num_samples,
-            num_levels=num_levels,
-            device=device,
-            on_progress=lambda line: print(line, file=sys.stderr, flush=True),
-        )
-    except ValueError as error:
-        raise OperationFailed(f"trial {record.number} cannot be sampled: {error}") from error
-    path = write_sampling(spec.folder, record, measured)
+    measured, path = measure(
+        spec, record, assets, num_levels, on_progress=lambda line: print(line, file=sys.stderr, flush=True)
+    )
+    behind = track_sampling(spec, store, record)
+    if behind:
+        sys.stderr.write(f"warning: {behind}\n")
     if args.json:
         print(json.dumps({"trial": record.number, "file": str(path), **measured}, indent=2, allow_nan=False))
         return 0

@@ -11,14 +11,13 @@ from search import cli
 from search.conductor import Conductor
 from search.errors import InputError, OperationFailed
 from search.leaderboard import Leaderboard, leaderboard
-from search.record import Report, Stage, State, TrialRecord
+from search.record import Report, Stage, State, TrialRecord, trial_folder
 from search.sampling import (
     SAMPLING_FILE,
     lines,
     median_trial,
     read_sampling,
     sampling_part,
-    trial_folder,
     trial_to_measure,
     write_sampling,
 )
@@ -71,7 +70,7 @@ def test_the_default_is_the_replicate_with_the_median_value_the_lower_of_two(
     records = confirmed(*values)
     winner = board(records).winner
     assert winner is not None
-    found = median_trial(records, winner)
+    found = median_trial(winner)
     assert found is not None and found.number == median
     assert trial_to_measure(records, winner, None, "toy") is found
 
@@ -81,7 +80,7 @@ def test_a_diverged_replicate_has_no_model_to_sample_from() -> None:
     records.append(record(3, 1e9, seed=3, stage=Stage.CONFIRM, replicate_of=0, state=State.DIVERGED))
     winner = board(records).winner
     assert winner is not None
-    median = median_trial(records, winner)
+    median = median_trial(winner)
     assert median is not None and median.number == 1
 
 
@@ -104,15 +103,15 @@ def test_what_cannot_be_sampled_is_refused() -> None:
 def test_the_median_trials_file_is_taken_before_another_one_of_the_winner(tmp_path: Path) -> None:
     records = [*confirmed(9.0, 7.0, 8.0), record(4, 1.0)]
     winner = next(row for row in board(records).rows if row.record.number == 0)
-    assert read_sampling(tmp_path, records, winner) is None
+    assert read_sampling(tmp_path, winner) is None
     for number in (4, 2, 1, 3):  # the last is the median
         path = write_sampling(tmp_path, records[number], measured_of(number))
         assert path == trial_folder(tmp_path, number) / SAMPLING_FILE
-        found = read_sampling(tmp_path, records, winner)
+        found = read_sampling(tmp_path, winner)
         assert (None if found is None else found["trial"]) == {4: None, 2: 2, 1: 1, 3: 3}[number]
     path.write_text("{")
     with pytest.raises(OperationFailed, match="Measure again"):
-        read_sampling(tmp_path, records, winner)
+        read_sampling(tmp_path, winner)
 
 
 def test_the_export_has_the_levels_their_distances_and_the_baselines() -> None:
@@ -145,7 +144,7 @@ space:
 presets: [ict_short]
 budget: {max_trials: 2}
 stopping: none
-confirm: {top: 1, seeds: 2}
+confirm: {top: 1, rounds: [2]}
 """
 
 
