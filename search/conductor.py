@@ -77,6 +77,7 @@ class Conductor:
         # What the sampler is told: a copy of the study in memory, where proposals cost no database call and
         # trials that are no observation of the space (confirmations, failures) do not count.
         self._told = optuna.create_study(direction="minimize", sampler=optuna.samplers.RandomSampler(seed=0))
+        self._told.set_user_attr("seed", self.plan.seed)  # for a sampler whose proposals are one sequence
         self._told_ids: dict[int, int] = {}
         # Kept with every record, because looking through all of them at each result is quadratic in a search.
         self._running: set[int] = set()

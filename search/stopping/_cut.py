@@ -4,14 +4,8 @@ from collections.abc import Collection
 
 import numpy as np
 
+from search.divergence import has_diverged
 from search.stopping_rule import Rung
-
-# The objective that a diverged trial reports (WORST_OBJECTIVE in trainable/trial.py).
-DIVERGED = 1e9
-
-
-def has_diverged(value: float) -> bool:
-    return not value < DIVERGED
 
 
 def asha_cut(number: int, rung: Rung, reduction_factor: float) -> float | None:

@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from search.stopping._cut import asha_cut, check_asha, has_diverged
+from search.divergence import has_diverged
+from search.stopping._cut import asha_cut, check_asha
 from search.stopping_rule import Rung, StoppingRule
 
 

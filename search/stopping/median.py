@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from search.stopping._cut import check_rungs, has_diverged
+from search.divergence import has_diverged
+from search.stopping._cut import check_rungs
 from search.stopping_rule import Rung, StoppingRule
 
 

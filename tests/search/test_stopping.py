@@ -13,8 +13,8 @@ import torch
 
 from search.algorithms.random import Random
 from search.conductor import Conductor, Plan
+from search.divergence import DIVERGED
 from search.record import Report
-from search.stopping._cut import DIVERGED
 from search.stopping.asha import ASHA
 from search.stopping.asha_margin import ASHAMargin
 from search.stopping.median import Median
@@ -241,13 +241,13 @@ def test_the_margin_is_in_standard_deviations_of_a_difference() -> None:
 
 
 def test_of_schedules_that_differ_by_chance_alone_the_margin_stops_its_share() -> None:
-    """One in six at margin 1, where ASHA stops half: 20,000 values that differ by seed noise only, cut
-    at another of them. 6 sigma of a share of .159 among 20,000: .0155; fails by chance twice in 1e9."""
+    """One in six at margin 1, where ASHA stops half: 4,000 values that differ by seed noise only, each cut at
+    another such value. 6 sigma of a share of .159 of 4,000: .035; fails by chance twice in 1e9."""
     rng = random.Random(0)
-    pairs = [(rng.lognormvariate(4, 0.3), rng.lognormvariate(4, 0.3)) for _ in range(20_000)]
+    pairs = [(rng.lognormvariate(4, 0.3), rng.lognormvariate(4, 0.3)) for _ in range(4000)]
     rungs = [Rung(step=50, values={0: cut, 1: value}, noise=0.3) for cut, value in pairs]
     share = sum(ASHAMargin(margin=1.0).stops(1, rung) for rung in rungs) / len(rungs)
-    assert abs(share - 0.1587) < 0.0155
+    assert abs(share - 0.1587) < 0.035
 
 
 def test_a_value_without_logarithm_is_judged_as_asha_does() -> None:
