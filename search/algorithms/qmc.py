@@ -21,8 +21,8 @@ _BITS = 30
 class QMC(Algorithm):
     """Quasi-random draws: a scrambled Sobol sequence, which covers the space more evenly than chance.
 
-    Learns nothing, like `random`, whose gaps and clusters it avoids (Bergstra & Bengio 2012, JMLR 13:281,
-    section 4). Not Optuna's QMCSampler, whose counter is lost with the driver and which, in a space that is
+    Learns nothing, like `random`, whose gaps and clusters it avoids (Bergstra & Bengio 2012, JMLR 13:281).
+    Not Optuna's QMCSampler, whose counter is lost with the driver and which, in a space that is
     conditional on the family, draws at random.
     """
 
@@ -70,5 +70,6 @@ def _sobol(index: int, coordinate: int, seed: int) -> float:
     if index:
         engine.fast_forward(index)
     plain = int(engine.random(1)[0, coordinate] * 2**_BITS)
-    shift = int(np.random.default_rng([seed, coordinate]).integers(2**_BITS))
+    generator = np.random.default_rng([seed, coordinate])
+    shift = int(generator.integers(2**_BITS))
     return ((plain ^ shift) + 0.5) / 2**_BITS
