@@ -25,6 +25,10 @@ class NoiseDistribution(Choice, ABC):
         sigma_N: increasing noise levels, float64.
         """
 
+    def loss_weights(self, probability_M: Tensor) -> Tensor | None:
+        """weight_M on top of the loss's own, for the probabilities in use; None: 1 for each interval."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Law(NoiseDistribution):
