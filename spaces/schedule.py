@@ -55,6 +55,10 @@ class NoiseSchedule:
         """
         return _stages(self, total_steps)
 
+    def probabilities(self, stage: Stage) -> Tensor:
+        """probability_M of this schedule at a stage that another one with its grid and curriculum has."""
+        return self.noise.interval_probabilities(stage.sigma_N)
+
     def describe(self) -> str:
         """One short line for tables: `lognormal(p_mean=-1.1, p_std=2) rho=7 exponential(...)`."""
         return f"{self.noise.describe()} {self.grid.describe()} {self.curriculum.describe()}"
