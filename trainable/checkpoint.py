@@ -18,6 +18,7 @@ from torch import Tensor
 from trainable.atomic import write_atomically
 
 _GENERATIONS = 2
+_SIDECARS = "[0-9]*.json"  # the folder holds other files of the trial as well
 _log = logging.getLogger(__name__)
 
 
@@ -31,14 +32,14 @@ def save_checkpoint(folder: Path, step: int, tensors: Mapping[str, Tensor], stat
     document = {"step": step, "sha256": _digest(tensor_bytes, state), "state": state}
     write_atomically(folder / f"{step:09d}.safetensors", tensor_bytes)
     write_atomically(folder / f"{step:09d}.json", json.dumps(document).encode())
-    for old in sorted(folder.glob("*.json"))[:-_GENERATIONS]:
+    for old in sorted(folder.glob(_SIDECARS))[:-_GENERATIONS]:
         old.unlink(missing_ok=True)
         old.with_suffix(".safetensors").unlink(missing_ok=True)
 
 
 def load_checkpoint(folder: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
     """(step, tensors, state) of the newest undamaged checkpoint, None where there is none."""
-    for path in sorted(folder.glob("*.json"), reverse=True):
+    for path in sorted(folder.glob(_SIDECARS), reverse=True):
         try:
             document = json.loads(path.read_bytes())
             tensor_bytes = path.with_suffix(".safetensors").read_bytes()
