@@ -64,6 +64,7 @@ class AdaptiveNoise(NoiseDistribution, ABC):
     every: int = 50
     importance_weights: bool = True
 
+    ADAPTIVE: ClassVar[bool] = True
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {
         "num_bins": (2, 256),
         "history": (1, 1_000_000),

@@ -6,6 +6,7 @@ A new family is one file in `spaces/noise/`: a frozen dataclass on `SigmaLaw` or
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,7 +17,12 @@ from spaces.registry import Registry, name_of
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseDistribution(Choice, ABC):
-    """Answers one question, so that the trainer knows no family: how probable is each interval?"""
+    """Answers one question, so that the trainer knows no family: how probable is each interval?
+
+    ADAPTIVE: whether training changes the answer, so that it is only the start.
+    """
+
+    ADAPTIVE: ClassVar[bool] = False
 
     @abstractmethod
     def interval_probabilities(self, sigma_N: Tensor) -> Tensor:

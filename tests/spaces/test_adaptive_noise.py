@@ -216,6 +216,7 @@ def ran(noise: AdaptiveNoise, second_moment_J: Tensor, times: int, sigma_N: Tens
 @every_adaptive
 def test_it_starts_with_its_interval_probabilities_and_says_so_as_numbers(name: str) -> None:
     noise = ADAPTIVE[name]()
+    assert noise.ADAPTIVE
     for num_levels in (2, 11, 1281):
         sigma_N = KarrasGrid().sigmas(num_levels)
         found = noise.found(noise.start(), sigma_N)
