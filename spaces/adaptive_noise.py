@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from spaces.noise.tabulated import Tabulated, index_edges, rebinned
+from spaces.noise.tabulated import Tabulated, importance, index_edges, rebinned
 from spaces.noise_distribution import NoiseDistribution
 
 
@@ -88,4 +88,4 @@ class AdaptiveNoise(NoiseDistribution, ABC):
         return self.found(self.start(), sigma_N).interval_probabilities(sigma_N)
 
     def loss_weights(self, probability_M: Tensor) -> Tensor | None:
-        return 1 / (len(probability_M) * probability_M) if self.importance_weights else None
+        return importance(probability_M) if self.importance_weights else None

@@ -13,8 +13,9 @@ MAX_BINS = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Tabulated(NoiseDistribution):
-    """Fixed probabilities as plain numbers: the share of each bin. What adaptive and learned schedules become.
+    """Plain numbers, a fixed share for each bin: iCT's discretised law is one (arXiv:2310.14189), a schedule found too.
 
+    What adaptive and learned schedules become when they are written down.
     weights: of the bins, in increasing noise; they need not sum to 1. sigmas: the bins' edges, one more than
     weights. Without them the bins cut the normalised index i/M into equal parts, which a change of N leaves
     where they are. With them they lie on the axis of noise levels, where neither N nor rho moves them.
@@ -63,7 +64,7 @@ class Tabulated(NoiseDistribution):
         return p_M / p_M.sum()
 
     def loss_weights(self, probability_M: Tensor) -> Tensor | None:
-        return 1 / (len(probability_M) * probability_M) if self.importance_weights else None
+        return importance(probability_M) if self.importance_weights else None
 
     def _edges(self) -> Tensor:
         """Of the bins, on their axis: normalised index or ln sigma."""
@@ -87,6 +88,11 @@ class Tabulated(NoiseDistribution):
 def index_edges(num: int) -> Tensor:
     """Edges of `num` equal parts of the normalised index, float64, from 0 to 1."""
     return torch.arange(num + 1, dtype=torch.float64) / num
+
+
+def importance(probability_M: Tensor) -> Tensor:
+    """weight_M = 1/(M p): with it the expected objective is that of uniform sampling. 1 where nothing is drawn."""
+    return torch.where(probability_M > 0, 1 / (len(probability_M) * probability_M), 1.0)
 
 
 def rebinned(values_A: Tensor, of_edges: Tensor, to_edges: Tensor) -> Tensor:

@@ -96,6 +96,9 @@ def test_importance_weights_make_the_expected_objective_that_of_uniform_sampling
     assert weight_M is not None
     loss_M = torch.rand(10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert (p_M * weight_M * loss_M).sum().item() == pytest.approx(loss_M.mean().item(), rel=1e-12)
+    gated_M = noise.loss_weights(doubles(0.0, 0.25, 0.75))
+    assert gated_M is not None
+    torch.testing.assert_close(gated_M, doubles(1, 4 / 3, 4 / 9))  # finite where nothing is drawn
     assert Tabulated(weights=(1.0, 4.0)).loss_weights(p_M) is None
     assert LogNormal().loss_weights(p_M) is None
 

@@ -288,14 +288,14 @@ def test_the_schedule_found_is_the_one_in_force_in_each_stage(name: str, curricu
         stage = found.stages(200)[index]
         torch.testing.assert_close(probabilities_in_force(running), stage.probability_M, rtol=0, atol=1e-12)
         static = begun(found)
-        static._step = max(stage.start_step, 0)
+        static._step = stage.start_step
         static._enter_stage()
         rows = slice(0, len(stage.probability_M))
         assert torch.equal(static._levels.table_ML[rows], running._levels.table_ML[rows])
         weight_M = static._levels.table_ML[rows, -1].double() * stage.sigma_N.diff()
-        torch.testing.assert_close(
-            weight_M * stage.probability_M * len(weight_M), torch.ones_like(weight_M), rtol=1e-5, atol=0
-        )
+        drawn_M = stage.probability_M > 0
+        expected_M = 1 / (len(weight_M) * stage.probability_M[drawn_M])
+        torch.testing.assert_close(weight_M[drawn_M], expected_M, rtol=1e-5, atol=0)
 
 
 @every_adaptive
