@@ -15,7 +15,7 @@ _MAX_LOGIT = 6.0  # the smallest step of a curve is e^12 times smaller than its 
 
 @dataclass(frozen=True, kw_only=True)
 class Learned(AdaptiveNoise):
-    """Learned with the model: a monotone curve of ln sigma. After CVDM, Della Maggiora et al. 2023 (arXiv:2312.02246).
+    """Learned with the model: a monotone curve of ln sigma. After CVDM, della Maggiora et al. 2023 (arXiv:2312.02246).
 
     The curve goes from ln sigma_min at v = 0 to ln sigma_max at v = 1 in `knots` straight pieces, its steps the
     softmax of as many logits: monotone whatever they are. Levels are curve(v) with v uniform, so their density over

@@ -16,10 +16,10 @@ class LossSecondMoment(AdaptiveNoise):
         q_i = sqrt(E[L_i^2]) / sum,   p_i = (1 - uniform) q_i + uniform / M
 
     with L before importance weights, and the loss of interval i weighted by 1/(M p_i) (`importance_weights`).
-    Formula, uniform share .001 and weights as in the public code [code openai/consistency_models, resample.py; the
-    paper itself was not read]. Uniform until the history is full. Departs: that code keeps the last ten losses of
-    each level, which a curriculum over N would throw away and which at 1,280 levels fill only slowly. Here the moments
-    are those of fixed bins of the index, and the history of a bin is that of the 40 levels it holds there.
+    Formula, uniform share .001 and weights as in the public code [code openai/consistency_models, resample.py]; that
+    the paper is its source is [recalled]. Uniform until the history is full. Departs: that code keeps the last ten
+    losses of each level, which a curriculum over N would throw away and which fill slowly where N is large. Here
+    the moments are those of fixed bins of the index; a bin's 400 losses are ten of each of 1,280 levels.
 
     Sometimes asked for as "variance-proportional" sampling; no paper of that name was found. The loss stands in for
     the gradient, whose root mean square the least noisy estimate would follow [recalled].
