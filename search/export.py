@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import OperationFailed
-from search.leaderboard import Leaderboard, Row
+from search.leaderboard import INTERVALS, Leaderboard, Row
 from spaces import NoiseSchedule
 from trainable.atomic import write_atomically
 
@@ -61,6 +61,7 @@ def export_document(
             "preset": row.record.preset,
             "seed_of_the_search": row.record.seed,
             "num_trials": len(board.rows),
+            "budget": search["budget"],
             "network": search["network"],
             "optimizer": {key: value for key, value in search["training"].items() if key != "total_steps"},
             "versions": header["versions"],
@@ -78,6 +79,7 @@ def _evidence(board: Leaderboard, row: Row) -> dict[str, Any]:
             "mean",
             "interval",
             "values",
+            "replicates",
             "search_value",
             "optimism",
             "difference",
@@ -86,7 +88,7 @@ def _evidence(board: Leaderboard, row: Row) -> dict[str, Any]:
     }
     return {
         **evidence,
-        "interval_method": "95% Student t over training seeds; differences paired by seed",
+        "interval_method": INTERVALS,
         "baseline": board.baseline.label if board.baseline else None,
         "baseline_mean": board.baseline.to_dict()["mean"] if board.baseline else None,
         "tied_with": tied,

@@ -32,7 +32,8 @@ space:
   curriculum: {constant: {levels: {low: 5, high: 40}}}
 presets: [ict_short]
 budget: {max_trials: 10}
-confirm: {top: 2, seeds: 2}
+noise_floor: {seeds: 2}
+confirm: {top: 2, rounds: [2]}
 resources: {max_concurrent: 2}
 """
 
@@ -68,12 +69,14 @@ def finish(process: subprocess.Popen[str], timeout: float = 240) -> tuple[int, s
 def check_complete(folder: Path) -> None:
     """Every trial of the plan is there once, ended, with all its rungs, and the winner is confirmed."""
     records = open_store(find_spec("toy", str(folder / "runs"))).records()
-    assert Counter(record.stage for record in records if record.stage is not Stage.CONFIRM) == {
+    assert Counter(record.stage for record in records) == {
         Stage.BASELINE: 1,
+        Stage.NOISE: 2,  # the baseline's part of the confirmation: the same seeds
         Stage.SEARCH: 9,
+        Stage.CONFIRM: 4,
     }
-    confirmed = [record for record in records if record.stage is Stage.CONFIRM]
-    assert len({(record.replicate_of, record.seed) for record in confirmed}) == len(confirmed) == 6
+    replicates = [record for record in records if record.replicate_of is not None]
+    assert len({(record.replicate_of, record.seed) for record in replicates}) == len(replicates)
     for record in records:
         assert record.state in (State.COMPLETE, State.STOPPED), record
         steps = [report.step for report in record.reports]
@@ -123,6 +126,32 @@ def test_a_search_runs_to_its_winner_and_a_second_run_changes_nothing(tmp_path: 
     assert code == 2
     assert "training.batch_size" in err
     assert len(err.splitlines()) == 1
+    code, _, err = finish(start("run", search_file(tmp_path), "--trials", 12))
+    assert code == 2
+    assert "another budget.max_trials. Do more of it with `extend toy`" in err
+
+    # More of it: two more trials, then a third seed for those in the race.
+    storage = ("--storage", tmp_path / "runs")
+    code, out, err = finish(start("extend", "toy", "--trials", 2, *storage))
+    assert (code, err) == (0, "")
+    code, out, err = finish(start("confirm", "toy", "--seeds", 3, *storage))
+    assert (code, err) == (0, "")
+    records = open_store(find_spec("toy", str(tmp_path / "runs"))).records()
+    assert sum(record.stage is Stage.SEARCH for record in records) == 11
+    assert 3 in {record.seed for record in records if record.stage is Stage.CONFIRM}
+    assert not any(record.state is State.RUNNING for record in records)
+
+
+def test_presets_are_compared_on_the_same_seeds(tmp_path: Path) -> None:
+    file = search_file(tmp_path)
+    code, out, err = finish(
+        start("compare", file, "--presets", "ict_short,gokmen_constant,ict", "--seeds", 3, "--json")
+    )
+    assert code == 0, err
+    board = json.loads(out)["leaderboard"]
+    assert {row["preset"] for row in board["rows"]} == {"ict_short", "gokmen_constant", "ict"}
+    assert all(sorted(row["values"]) == ["0", "1", "2"] for row in board["rows"])
+    assert board["rows"][0]["rank"] == 1
 
 
 @pytest.mark.parametrize("moment", range(5))
