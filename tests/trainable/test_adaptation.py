@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ import trainable.training
 from spaces import CURRICULA, NOISE, PRESETS, KarrasGrid, NoiseSchedule
 from spaces.adaptive_noise import AdaptiveNoise
 from spaces.curricula.constant import Constant
+from spaces.grids.karras_master import KarrasMasterGrid
 from spaces.noise.loss_second_moment import LossSecondMoment
 from spaces.noise.tabulated import Tabulated
+from spaces.registry import name_of
 from trainable.networks.film_mlp import FilmMlp
 from trainable.training import Trainer, TrainingConfig
 
@@ -275,10 +278,19 @@ def test_sums_hold_the_draws_and_the_squared_losses_of_the_window(
 
 
 @every_adaptive
-@pytest.mark.parametrize("curriculum", list(CURRICULA))
-def test_the_schedule_found_is_the_one_in_force_in_each_stage(name: str, curriculum: str) -> None:
+@pytest.mark.parametrize(
+    "parts",
+    [
+        *({"curriculum": curriculum()} for curriculum in CURRICULA.values()),
+        {"grid": KarrasMasterGrid(levels=1281)},
+        {"uniform_floor": 0.2},
+        {"uniform_floor": 0.2, "curriculum": CURRICULA["difficulty_clusters"]()},
+    ],
+    ids=lambda parts: "-".join(map(name_of, parts.values())),
+)
+def test_the_schedule_found_is_the_one_in_force_in_each_stage(name: str, parts: dict[str, Any]) -> None:
     """Trained statically, it has the probabilities and the weights that the adaptive trial had last."""
-    running = begun(replace(ADAPTIVE[name], curriculum=CURRICULA[curriculum]()))
+    running = begun(replace(ADAPTIVE[name], **parts))
     for until in (1, 60, 130, 200):
         running.train(until)
         found = running.found_schedule()
