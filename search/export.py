@@ -1,26 +1,31 @@
 """`best_schedule.json`: the schedule, as options and as plain numbers, with the evidence for it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from search.errors import OperationFailed
 from search.leaderboard import INTERVALS, Leaderboard, Row
+from search.sampling import sampling_part
 from spaces import NoiseSchedule
+from spaces.export_document import FORMAT, FUNCTION, LOSS, WEIGHTING
 from trainable.atomic import write_atomically
-
-FORMAT = "noise-schedule/1"
 
 
 def export_document(
-    board: Leaderboard, header: Mapping[str, Any], *, unconfirmed: bool = False
+    board: Leaderboard,
+    header: Mapping[str, Any],
+    *,
+    unconfirmed: bool = False,
+    measured: Callable[[Row], Mapping[str, Any] | None] = lambda row: None,
 ) -> dict[str, Any]:
     """The winner of a search as plain data, self-contained.
 
     The confirmed winner; with `unconfirmed`, where nothing is confirmed, the best finished trial, and the
-    document says `"confirmed": false`. header: what the study keeps of the search. Raises OperationFailed
-    if there is nothing that may be exported.
+    document says `"confirmed": false`. header: what the study keeps of the search. measured: sampling levels of a
+    row, where there are any (`search.sampling.read_sampling`). Raises OperationFailed if there is nothing that
+    may be exported.
     """
     row = board.winner
     if row is None and unconfirmed:
@@ -41,11 +46,14 @@ def export_document(
         "describe": row.record.schedule.describe(),
         "training": {
             "total_steps": total_steps,
-            "loss": "pseudo-Huber of the per-image L2 norm, weight 1 / (sigma[i+1] - sigma[i])",
+            "loss": LOSS,
+            "function": FUNCTION,
+            "weighting": WEIGHTING,
             "huber_c_over_sqrt_d": search["training"]["huber_c"],
             "sigma_data": search["training"]["sigma_data"],
             "stages": _stages(row.record.schedule, total_steps),
         },
+        "sampling": sampling_part(row.record.schedule, measured(row)),
         "objective": {
             "name": board.objective,
             "num_samples": search["objective"]["num_samples"],
