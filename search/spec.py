@@ -7,7 +7,6 @@ A choice (`data`, `network`, `algorithm`, `stopping`, the extractor) is `{name: 
 its name; the options are the fields of the class in the file of that name.
 """
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
@@ -307,7 +306,7 @@ class SearchSpec(_Section):
                 "seed": self.seed,
                 "data": registry_of("data").describe(self.data),
                 "network": registry_of("network").describe(self.network),
-                "training": dataclasses.asdict(self.training),
+                "training": self.training.to_dict(),
                 "objective": {"extractor": extractor, "num_samples": self.objective.num_samples},
                 "space": self.space.to_dict(),
                 "presets": self.presets,
