@@ -175,7 +175,6 @@ def test_a_trial_at_its_full_budget_is_not_asked_about(name: str, tmp_path: Path
         stopping=spy,
         total_steps=100,
         max_trials=3,
-        confirm_top=0,
     )
     conductor = Conductor(
         plan, StudyStore.create(f"sqlite:///{tmp_path / 'study.db'}", "toy", {"search": {}})
