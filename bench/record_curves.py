@@ -1,14 +1,14 @@
 """Records real learning curves of a search: what the simulator (`search/simulator/`) plays back.
 
-    nice -n 15 python -m bench.record_curves searches/digits.yaml --folder runs/curves
+    nice -n 15 python -m bench.record_curves searches/digits.yaml
 
 Every curve is a real trial, trained and measured by `TrialWorker` at every eighth of the budget, one torch thread.
 First the literature presets and random schedules, then perturbations of the best so far, round by round: a search
 that converges there should not see a staircase. Each is trained on the same few seeds; then the best and the
 presets get more, so that a confirmation on fresh seeds has real ones to draw on. Any prefix of the work can be used.
 
-One line of JSON per curve is appended to FOLDER/curves.jsonl; the same command again goes on where it stopped.
-At the end the table is written, with `--write` at once from what is there.
+One line of JSON per curve is appended to a file; the same command again goes on where it stopped. At the end the
+table is written (`search/simulator/table.py` has the format), with `--write` at once, from what is there.
 """
 
 import argparse
@@ -32,16 +32,19 @@ import optuna
 import torch
 
 from bench.figures import heading
-from search.errors import InputError
+from search.errors import EXIT_INPUT, InputError
 from search.runner import CACHE
 from search.session import git_commit
+from search.simulator.table import FOLDER, write_table
 from search.spec import SearchSpec, changed_fields, load_spec
 from spaces import PRESETS, NoiseSchedule, SearchSpace
+from spaces.registry import name_of
 from trainable.assets import Assets, prepare
 from trainable.network import Network
 from trainable.training import TrainingConfig
-from trainable.trial import TrialTask, TrialWorker
+from trainable.trial import WORST_OBJECTIVE, TrialTask, TrialWorker
 
+CURVES_FILE = "curves.jsonl"
 NUM_RUNGS = 8
 _DRAW_SEED = 2718  # of the schedules drawn here; training seeds are 0, 1, ...
 # How far a perturbation goes, as a share of a parameter's range: drawn for each schedule, log-uniform.
@@ -212,55 +215,92 @@ class Recorder:
 # What is kept
 
 
+@dataclass(frozen=True)
+class Recording:
+    """What a folder holds. header: what was recorded, where and with what. curves: in the order of the work."""
+
+    header: dict[str, Any]
+    curves: dict[Task, Curve]
+
+    @classmethod
+    def of(cls, lines: bytes) -> "Recording":
+        """From whole lines, at least the first."""
+        header, *rest = map(json.loads, lines.splitlines())
+        curves = {}
+        for line in rest:
+            task = Task(NoiseSchedule.from_dict(line["schedule"]), line["seed"], line["origin"])
+            curves[task] = Curve(**{name: line[name] for name in Curve.__dataclass_fields__})
+        return cls(header, curves)
+
+
+def whole_lines(file: BinaryIO) -> bytes:
+    """All but a last line that a kill has cut short."""
+    file.seek(0)
+    return b"".join(line for line in file if line.endswith(b"\n"))
+
+
 class Folder:
-    """The curves recorded so far, in an append-only file. One process at a time."""
+    """Curves in an append-only file. One process at a time.
+
+    identity: what curves must agree in to stand in one table. about: kept beside it when the folder is new.
+    """
 
     def __init__(self, path: Path, identity: Mapping[str, Any], about: Mapping[str, Any]):
-        """about: where and with what, kept with a new folder.
-
-        InputError where the folder holds curves of something else, or another process records there.
-        """
-        self.done: dict[Task, Curve] = {}
-        self._path = path / "curves.jsonl"
+        """InputError where the folder holds curves of something else, or another process records there."""
         path.mkdir(parents=True, exist_ok=True)
-        self._file: BinaryIO = self._path.open("a+b")
+        self._file: BinaryIO = (path / CURVES_FILE).open("a+b")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"{self._path} is being written by another process: wait for it") from None
-        self._read(identity, about)
-
-    def _read(self, identity: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-        self._file.seek(0)
-        whole = b"".join(line for line in self._file if line.endswith(b"\n"))
-        self._file.truncate(len(whole))  # a line that was cut short by a kill is recorded again
-        lines = [json.loads(line) for line in whole.splitlines()]
+            raise InputError(f"{path} is being written by another process: wait for it") from None
+        lines = whole_lines(self._file)
+        self._file.truncate(len(lines))
         if not lines:
-            lines = [{"identity": identity, "about": about}]
-            self._append(lines[0])
-        self.header: dict[str, Any] = lines[0]
-        changed = changed_fields(lines[0]["identity"], json.loads(json.dumps(identity)))
+            lines = self._append({"identity": identity, "about": about})
+        recording = Recording.of(lines)
+        self.curves = recording.curves
+        changed = changed_fields(recording.header["identity"], json.loads(json.dumps(identity)))
         if changed:
-            raise InputError(
-                f"{self._path} was recorded with another {', '.join(changed)}: give another --folder"
-            )
-        for line in lines[1:]:
-            task = Task(NoiseSchedule.from_dict(line["schedule"]), line["seed"], line["origin"])
-            self.done[task] = Curve(**{name: line[name] for name in Curve.__dataclass_fields__})
+            raise InputError(f"{path} was recorded with another {', '.join(changed)}: give another --folder")
 
     def add(self, task: Task, curve: Curve) -> None:
         """Keep a curve."""
-        self.done[task] = curve
+        self.curves[task] = curve
         schedule = task.schedule.to_dict()
         self._append({"schedule": schedule, "seed": task.seed, "origin": task.origin, **vars(curve)})
 
-    def _append(self, line: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(line).encode() + b"\n")
+    def _append(self, line: Mapping[str, Any]) -> bytes:
+        text = json.dumps(line).encode() + b"\n"
+        self._file.write(text)
         self._file.flush()
         os.fsync(self._file.fileno())
+        return text
 
     def close(self) -> None:
+        """Let others record there."""
         self._file.close()
+
+
+def write(path: Path, recording: Recording, seeds: int) -> int:
+    """Write the table of the schedules that were trained on the first `seeds` seeds; returns their number."""
+    identity, about = recording.header["identity"], recording.header["about"]
+    rows: dict[NoiseSchedule, dict[str, Any]] = {}
+    for task, curve in recording.curves.items():
+        row = rows.setdefault(
+            task.schedule, {"origin": task.origin, "schedule": task.schedule.to_dict(), "curves": {}}
+        )
+        values = [value if value < WORST_OBJECTIVE else None for value in curve.values]
+        values += [None] * (len(identity["steps"]) - len(values))
+        row["curves"][str(task.seed)] = {"cpu_seconds": curve.cpu_seconds[-1], "values": values}
+    whole = [row for row in rows.values() if {str(seed) for seed in range(seeds)} <= row["curves"].keys()]
+    curves = [curve for row in whole for curve in row["curves"].values()]
+    cpu_hours = round(sum(curve["cpu_seconds"] for curve in curves) / 3600, 2)
+    header = {**identity, "about": {**about, "num_curves": len(curves), "cpu_hours": cpu_hours}}
+    write_table(path, header, whole)
+    return len(whole)
+
+
+# The work
 
 
 def record(
@@ -269,9 +309,9 @@ def record(
     run: Callable[[list[Task]], Iterator[tuple[Task, Curve]]],
     show: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Record what is missing, stage by stage."""
-    for tasks in work(folder.done):
-        missing = [task for task in tasks if task not in folder.done]
+    """Record what is missing, stage by stage, each in its order."""
+    for tasks in work(folder.curves):
+        missing = [task for task in tasks if task not in folder.curves]
         for count, (task, curve) in enumerate(run(missing), start=1):
             folder.add(task, curve)
             show(
@@ -308,7 +348,7 @@ def _pool(
         return
     context = multiprocessing.get_context("spawn")
     with context.Pool(workers, _start, recorder) as pool:
-        yield lambda tasks: pool.imap_unordered(_run, tasks)
+        yield lambda tasks: pool.imap(_run, tasks)
 
 
 _recorder: Recorder  # of this process of the pool
@@ -326,32 +366,50 @@ def _run(task: Task) -> tuple[Task, Curve]:
 def main(arguments: Sequence[str]) -> int:
     """Record, then write the table."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.record_curves", description=(__doc__ or "").split("\n")[0]
+        prog="python -m bench.record_curves", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("file", help="search file")
     parser.add_argument(
         "--folder", type=Path, default=Path("runs/curves"), help="where curves are kept (runs/curves)"
     )
     parser.add_argument("--workers", type=int, default=1, help="processes (1)")
+    parser.add_argument(
+        "--write", action="store_true", help="record nothing, write the table of what is there"
+    )
+    parser.add_argument("--table", type=Path, help="the table (search/simulator/curves/DATA.json)")
     args = parser.parse_args(arguments)
-    spec = load_spec(args.file)
-    assert spec.objective.extractor is not None
+    try:
+        spec = load_spec(args.file)
+        if not args.write:
+            _record(spec, args.folder, args.workers)
+        path = args.table or FOLDER / f"{name_of(spec.data)}.json"
+        with (args.folder / CURVES_FILE).open("rb") as file:
+            num_schedules = write(path, Recording.of(whole_lines(file)), Amount.seeds)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_INPUT
+    print(f"{num_schedules} schedules, {path.stat().st_size / 1000:.0f} kB: {path}")
+    return 0
+
+
+def _record(spec: SearchSpec, path: Path, workers: int) -> None:
     torch.set_num_threads(1)
+    assert spec.objective.extractor is not None
     assets = prepare(spec.data, spec.objective.extractor, CACHE)
     about = {"machine": heading().splitlines(), "git_commit": git_commit()}
-    folder = Folder(args.folder, identity_of(spec, assets), about)
+    folder = Folder(path, identity_of(spec, assets), about)
+    print(f"{heading()}\n{len(folder.curves)} curves are there", flush=True)
     presets = {name: PRESETS[name].schedule for name in spec.presets}
     steps = rungs(spec.training.total_steps)
     recorder = (assets, spec.network, spec.training, spec.objective.num_samples, steps)
-    print(f"{heading()}\n{len(folder.done)} curves are there", flush=True)
-    with _pool(recorder, args.workers) as run:
+    with _pool(recorder, workers) as run:
         record(
-            lambda done: stages(spec.space, presets, Amount(), done),
+            lambda curves: stages(spec.space, presets, Amount(), curves),
             folder,
             run,
             lambda text: print(text, flush=True),
         )
-    return 0
+    folder.close()
 
 
 if __name__ == "__main__":
