@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
-    from search.session import find_spec, plan_of
+    from search.session import find_spec
     from search.simulator.quality import findings
     from search.simulator.replay import Curves
     from search.simulator.table import check_recorded, read_table, table_path
@@ -69,8 +69,10 @@ def run(args: argparse.Namespace) -> int:
     curves = Curves(table)
     rows = []
     for one in specs:
-        plan = plan_of(one, one.resources.max_concurrent or _CONCURRENT)
-        rows.append(_row(one.budget.max_trials, list(findings(plan, curves, args.repeats))))
+        max_concurrent = one.resources.max_concurrent or _CONCURRENT
+        rows.append(
+            _row(one.budget.max_trials, list(findings(one, curves, range(args.repeats), max_concurrent)))
+        )
     resolved = spec.resolved()
     result = {
         "name": spec.name,

@@ -1,18 +1,20 @@
 """How good what a search exports is, over many repeats: regret, compute, claims that turn out false."""
 
-import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import trim_mean
 
-from search.conductor import Plan
 from search.leaderboard import Leaderboard, Row
 from search.record import Stage
+from search.session import board_of, plan_of
 from search.simulator.replay import Curves, Replay
-from search.simulator.simulation import Simulated, simulate
+from search.simulator.simulation import simulate
+from search.spec import SearchSpec
 
 _RESAMPLES = 2000
 
@@ -35,71 +37,64 @@ class Finding:
     false: bool
 
 
-@dataclass(frozen=True)
-class Exported:
-    """The schedule that a search gives out. claims: as better than `baseline`."""
+class Exported(NamedTuple):
+    """The schedule that a search gives out. claims: that it is better than the best baseline, which is given."""
 
     row: Row
     baseline: Row | None
     claims: bool
 
 
-def exported(search: Simulated) -> Exported:
+def exported(board: Leaderboard) -> Exported:
     """What `export` writes: the confirmed winner, without confirmation the best finished trial."""
-    board = search.board
-    winner = board.winner
-    if winner is not None:
-        difference = winner.difference
-        claims = difference is not None and difference.excludes_zero and difference.mean < 0
-        return Exported(winner, board.baseline, claims)
-    assert board.best_unconfirmed is not None, "baselines always finish"
-    return unconfirmed(board, board.best_unconfirmed)
+    if board.winner is None:
+        assert board.best_unconfirmed is not None, "no trial finished"
+        return on_sight(board, board.best_unconfirmed)
+    difference = board.winner.difference
+    claims = difference is not None and difference.excludes_zero and difference.mean < 0
+    return Exported(board.winner, board.baseline, claims)
 
 
-def unconfirmed(board: Leaderboard, row: Row) -> Exported:
-    """A schedule given out for the value seen in the search, which is all that the claim rests on."""
-    baseline = min(
-        (other for other in board.rows if other.record.stage is Stage.BASELINE),
-        key=lambda other: _seen(other),
-        default=None,
-    )
-    return Exported(row, baseline, baseline is not None and _seen(row) < _seen(baseline))
+def on_sight(board: Leaderboard, row: Row) -> Exported:
+    """A schedule given out for the value seen in the search, which is all that its claim rests on."""
 
+    def seen(row: Row) -> float:
+        return math.inf if row.search_value is None else row.search_value
 
-def _seen(row: Row) -> float:
-    assert row.search_value is not None
-    return row.search_value
+    baselines = [other for other in board.rows if other.record.stage is Stage.BASELINE]
+    baseline = min(baselines, key=seen, default=None)
+    return Exported(row, baseline, claims=baseline is not None and seen(row) < seen(baseline))
 
 
 def findings(
-    plan: Plan, curves: Curves, repeats: int, export: Callable[[Simulated], Exported] = exported
+    spec: SearchSpec,
+    curves: Curves,
+    repeats: Iterable[int],
+    max_concurrent: int,
+    export: Callable[[Leaderboard], Exported] = exported,
 ) -> Iterator[Finding]:
-    """Repeats 0, 1, ... of a search: other proposals, another training seed each.
+    """Plays the search once for each repeat: other proposals, another recorded training seed.
 
-    Repeat number r meets the same recorded seeds whatever the plan: contenders can be compared pair by pair.
+    A repeat meets the same recorded seeds whatever the search: contenders can be compared repeat by repeat.
     """
-    for repeat in range(repeats):
-        # Far apart, as the seeds next to a search's own are those of its replicates.
-        seeded = dataclasses.replace(plan, seed=plan.seed + 100_000 * repeat)
-        search = simulate(seeded, Replay(curves, repeat, seeded.seed))
-        yield finding(search, export(search), curves)
-
-
-def finding(search: Simulated, export: Exported, curves: Curves) -> Finding:
-    """What a simulated search came to."""
-    true_value = curves.true_value(export.row.record.schedule)
-    false = export.claims and (
-        export.baseline is None or true_value >= curves.true_value(export.baseline.record.schedule)
-    )
-    return Finding(
-        true_value=true_value,
-        regret=true_value - curves.best,
-        compute=search.compute,
-        seconds=search.seconds,
-        trials=len(search.records),
-        claims=export.claims,
-        false=false,
-    )
+    for repeat in repeats:
+        # Far apart: the seeds next to a search's own are those of its replicates.
+        seeded = spec.model_copy(update={"seed": (spec.seed + 10_000 * repeat) % 2**31})
+        search = simulate(plan_of(seeded, max_concurrent), Replay(curves, repeat, seeded.seed))
+        given_out = export(board_of(seeded, list(search.records)))
+        true_value = curves.true_value(given_out.row.record.schedule)
+        baseline = given_out.baseline
+        yield Finding(
+            true_value=true_value,
+            regret=true_value - curves.best,
+            compute=search.compute,
+            seconds=search.seconds,
+            trials=len(search.records),
+            claims=given_out.claims,
+            false=given_out.claims
+            and baseline is not None
+            and true_value >= curves.true_value(baseline.record.schedule),
+        )
 
 
 @dataclass(frozen=True)

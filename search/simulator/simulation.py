@@ -8,13 +8,10 @@ from typing import NamedTuple
 import optuna
 
 from search.conductor import Conductor, Plan
-from search.leaderboard import Leaderboard, leaderboard
 from search.record import Report, TrialRecord
 from search.simulator.replay import Replay
 from search.study import StudyStore
 from trainable.trial import WORST_OBJECTIVE
-
-OBJECTIVE = "objective"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +25,6 @@ class Simulated:
     records: tuple[TrialRecord, ...]
     compute: float
     seconds: float
-
-    @property
-    def board(self) -> Leaderboard:
-        """Its leaderboard, as every search has one."""
-        return leaderboard("simulated", OBJECTIVE, self.records)
 
 
 class _Rung(NamedTuple):
@@ -78,7 +70,7 @@ def _trial(record: TrialRecord, replay: Replay, rungs: tuple[int, ...], now: flo
     reports: list[Report] = []
     ahead = []
     for step, value, seconds in replay(record.schedule, record.seed, rungs):
-        metrics = {OBJECTIVE: value, "train_seconds": seconds}
+        metrics = {"train_seconds": seconds}
         reports.append(
             Report(step=step, objective=value, time_ms=round(1000 * (now + seconds)), metrics=metrics)
         )
