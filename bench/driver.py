@@ -18,14 +18,14 @@ from bench.figures import Spread, table
 from search.conductor import Conductor, Plan
 from search.local_ray import local_ray
 from search.record import Report, TrialRecord
-from search.runner import Machine
 from search.session import objective_of, plan_of
 from search.spec import SearchSpec, load_spec, overridden
 from search.stopping.none import NoStopping
 from search.study import StudyStore
-from search.tracking import Projection, Tracker
+from search.tracking import ProjectionProcess, Tracker
 
 NUM_TRIALS, RUNGS = 200, (0.2, 0.4, 0.6, 0.8)  # and the full budget: five results per trial
+SLOTS = 4  # trials at a time: with few, the driver waits for the way to the workers and back
 REPEATS = 3
 _CLOSE_SECONDS = 300.0
 
@@ -71,14 +71,15 @@ class _Search:
         store = StudyStore.create(f"sqlite:///{folder / 'study.db'}", spec.name, {"search": spec.resolved()})
         self.tracker: Tracker | None = None
         if tracking:
-            projection = Projection(
-                f"sqlite:///{folder / 'mlflow.db'}",
-                search_name=spec.name,
-                objective=self.objective,
-                total_steps=plan.total_steps,
-                folder=folder,
-            )
-            self.tracker = Tracker(projection)
+            settings = {
+                "uri": f"sqlite:///{folder / 'mlflow.db'}",
+                "search_name": spec.name,
+                "objective": self.objective,
+                "total_steps": plan.total_steps,
+                "folder": folder,
+            }
+            self.projection = ProjectionProcess(settings)
+            self.tracker = Tracker(self.projection)
         self.conductor = Conductor(plan, store, on_change=self._on_change)
 
     def _on_change(self, record: TrialRecord) -> None:
@@ -118,6 +119,7 @@ class _Search:
         )
         left = self.tracker.close(_CLOSE_SECONDS)
         closed = time.perf_counter()
+        self.projection.close()
         assert not left, left
         assert self.conductor.finished
         return Measured(len(times) - 1, times[-1] - times[0], times[0] - began, closed - times[-1])
@@ -125,23 +127,20 @@ class _Search:
 
 def main(show: Callable[[str], None]) -> None:
     """Measure and show."""
-    logging.disable(
-        logging.WARNING
-    )  # Tune complains of the files that are switched off, a line for each trial
+    logging.disable(logging.WARNING)  # Tune complains of switched-off files, a line for each trial
     spec = overridden(load_spec("searches/digits.yaml"), {"budget.max_trials": NUM_TRIALS})
-    slots = Machine.here().slots(spec)
-    plan = replace(plan_of(spec, slots), stopping=NoStopping(rungs=RUNGS), confirm_top=0)
+    plan = replace(plan_of(spec, SLOTS), stopping=NoStopping(rungs=RUNGS), race=None, noise_seeds=0)
     alone: list[Measured] = []
     whole: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        with local_ray(num_cpus=slots, num_gpus=0) as ray_folder:
+        with local_ray(num_cpus=SLOTS, num_gpus=0) as ray_folder:
             for repeat in range(REPEATS):
                 alone.append(_Search(spec, plan, folder / f"alone-{repeat}", tracking=False).without_ray())
                 search = _Search(spec, plan, folder / f"whole-{repeat}", tracking=True)
                 whole.append(search.with_ray(ray_folder / f"{repeat}", spec.resources.cpu))
     show(
-        f"driver: {NUM_TRIALS} no-op trials of {len(RUNGS) + 1} results, {slots} at a time, "
+        f"driver: {NUM_TRIALS} no-op trials of {len(RUNGS) + 1} results, {SLOTS} at a time, "
         f"{type(plan.algorithm).__name__}, {REPEATS} times; median [smallest, largest]"
     )
     rows = [

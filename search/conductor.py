@@ -12,28 +12,31 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import optuna
-from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
+from optuna.trial import FixedTrial, Trial
 
+from search import audit, race
 from search.algorithm import Algorithm
+from search.noise_floor import SeedNoise, noise_at_rungs
+from search.race import RaceRules
 from search.record import Report, Stage, State, TrialRecord
+from search.spending import CONFIRM_SHARE, Limits, Spending
 from search.stopping_rule import Rung, StoppingRule
-from search.study import StudyStore, record_of, running_trial
+from search.study import StudyStore, record_of, spent_by
+from search.told import Told
 from spaces import NoiseSchedule, SearchSpace
 
-# Which baseline is best is as uncertain on one seed as which proposal is: compared to the one that looked best,
-# a winner would look better than it is whenever that one was lucky.
-CONFIRMED_BASELINES = 2
+BUDGET_SPENT = "budget_spent"  # key in the study's header: no proposals any more
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """All that the policy needs of a search file.
 
-    baselines: literature presets by name, run first and never stopped. max_trials: baselines and proposals of
-    the algorithm together; confirmation comes on top. confirm_top, confirm_seeds: the best `confirm_top`
-    finished proposals and the best two baselines are trained again on `confirm_seeds` seeds that the search did
-    not use (confirm_top = 0: none). max_concurrent: open trials at any time.
+    baselines: literature presets by name, run first and never stopped. noise_seeds: fresh seeds on which the first
+    of them is trained besides, to measure the noise between seeds. max_trials: baselines and proposals of the
+    algorithm together; None: as the time allows. limits: budgets of time. race: how the best are confirmed on
+    seeds that the search did not use; None: not at all. audit_share: of the trials that the stopping rule
+    condemns, how many run on to the end. max_concurrent: open trials at any time.
     """
 
     space: SearchSpace
@@ -41,9 +44,11 @@ class Plan:
     algorithm: Algorithm
     stopping: StoppingRule
     total_steps: int
-    max_trials: int
-    confirm_top: int = 3
-    confirm_seeds: int = 5
+    max_trials: int | None
+    limits: Limits = field(default_factory=Limits)
+    noise_seeds: int = 0
+    race: RaceRules | None = None
+    audit_share: float = 0.0
     max_concurrent: int = 1
     seed: int = 0
 
@@ -53,10 +58,11 @@ class Plan:
         return self.stopping.steps(self.total_steps)
 
     @property
-    def confirmation_seeds(self) -> tuple[int, ...]:
-        """Training seeds of the confirmation. The search itself uses `seed` for every trial, so that
+    def fresh_seeds(self) -> tuple[int, ...]:
+        """Training seeds of the replicates. The search itself uses `seed` for every trial, so that
         all schedules meet the same initial weights, images and noise (common random numbers)."""
-        return tuple(self.seed + 1 + replicate for replicate in range(self.confirm_seeds))
+        count = max(self.noise_seeds, self.race.rounds[-1] if self.race else 0)
+        return tuple(self.seed + 1 + replicate for replicate in range(count))
 
 
 @dataclass
@@ -72,24 +78,32 @@ class Conductor:
     on_change: Callable[[TrialRecord], None] = lambda record: None
     clock: Callable[[], float] = time.time
     records: dict[int, TrialRecord] = field(default_factory=dict, init=False)
+    spending: Spending = field(default_factory=Spending, init=False)
 
     def __post_init__(self) -> None:
-        # What the sampler is told: a copy of the study in memory, where proposals cost no database call and
-        # trials that are no observation of the space (confirmations, failures) do not count.
-        self._told = optuna.create_study(direction="minimize", sampler=optuna.samplers.RandomSampler(seed=0))
-        self._told_ids: dict[int, int] = {}
+        self._told = Told(self.plan.rungs)
         # Kept with every record, because looking through all of them at each result is quadratic in a search.
         self._running: set[int] = set()
         self._started: Counter[Stage] = Counter()
-        self._presets: set[str] = set()
+        self._presets: dict[str, int] = {}
         self._at_rung: defaultdict[int, dict[int, float]] = defaultdict(dict)  # step -> number -> objective
+        self._steps: dict[int, int] = {}  # of open trials, as last heard
+        self._noise: Mapping[int, SeedNoise] | None = None  # None: to be computed again
+        self._standing: race.Standing | None = None  # likewise
         for trial in self.store.load():
             record = record_of(trial)
             self._keep(record)
-            self._tell_loaded(trial, record)
+            self._told.load(trial, record)
+            spent = spent_by(trial)
+            if spent is not None:
+                self.spending.restore(spent)
+        searched = [record for record in self.records.values() if record.stage is Stage.SEARCH]
+        self._audited = sum(record.condemned_at is not None for record in searched)
+        self._condemned = self._audited + sum(audit.was_condemned(record) for record in searched)
         self._to_adopt = sorted(self._running)
         self._undecided = set(self._to_adopt)
         self._issued: set[int] = set()
+        self._budget_spent = bool(self.store.header.get(BUDGET_SPENT))
 
     # What comes next
 
@@ -97,7 +111,10 @@ class Conductor:
         """The next trial to run; None if there is nothing to run now (see `finished`)."""
         if len(self._issued) >= self.plan.max_concurrent:
             return None
-        record = self._adopted() or self._baseline() or self._proposal() or self._confirmation()
+        self._tick()
+        record = (
+            self._adopted() or self._baseline() or self._floor() or self._proposal() or self._confirmation()
+        )
         if record is not None:
             self._issued.add(record.number)
             self._changed(record)
@@ -108,23 +125,26 @@ class Conductor:
         """Whether every trial of every stage has ended."""
         return (
             not self._running
-            and not self._next_baseline()
-            and not self._proposals_left()
+            and self._next_baseline() is None
+            and self._next_floor() is None
+            and not self._may_propose()
             and self._next_confirmation() is None
         )
 
     def num_trials(self, stage: Stage) -> int:
-        """How many trials a stage has; for the confirmation the most there can be, until its finalists are known."""
+        """How many trials a stage has; for the confirmation the most there can be, until it is over."""
         if stage is Stage.BASELINE:
             return len(self.plan.baselines)
+        if stage is Stage.NOISE:
+            return self.plan.noise_seeds if self.plan.baselines else 0
         if stage is Stage.SEARCH:
-            return max(0, self.plan.max_trials - len(self.plan.baselines))
-        searching = self._next_baseline() or self._proposals_left() > 0
-        if searching or self._running_stages() - {Stage.CONFIRM}:
-            top = self.plan.confirm_top
-            baselines = min(CONFIRMED_BASELINES, len(self.plan.baselines))
-            return (top + baselines) * self.plan.confirm_seeds if top else 0
-        return len(self.finalists) * self.plan.confirm_seeds
+            left = self.plan.max_trials - len(self.plan.baselines) if self.plan.max_trials is not None else 0
+            return max(self._started[Stage.SEARCH], 0 if self._budget_spent else left)
+        if self.plan.race is None:
+            return 0
+        if self._searching():
+            return self.plan.race.most_trials
+        return self._started[Stage.CONFIRM] + len(self.standing.missing)
 
     def _adopted(self) -> TrialRecord | None:
         return self.records[self._to_adopt.pop(0)] if self._to_adopt else None
@@ -140,63 +160,107 @@ class Conductor:
     def _next_baseline(self) -> str | None:
         return next((name for name in self.plan.baselines if name not in self._presets), None)
 
-    def _proposals_left(self) -> int:
+    def _floor(self) -> TrialRecord | None:
+        found = self._next_floor()
+        return self._replicate(Stage.NOISE, *found) if found is not None else None
+
+    def _next_floor(self) -> tuple[TrialRecord, int] | None:
+        """The next (first baseline, seed) that the noise between seeds is measured on."""
+        name = next(iter(self.plan.baselines), None)
+        number = self._presets.get(name) if name is not None else None
+        done = self._started[Stage.NOISE]
+        if number is None or done >= self.plan.noise_seeds:
+            return None
+        return self.records[number], self.plan.fresh_seeds[done]
+
+    def _may_propose(self) -> bool:
+        if self._budget_spent:
+            return False
         started = self._started[Stage.BASELINE] + self._started[Stage.SEARCH]
-        return max(0, self.plan.max_trials - started)
+        return self.plan.max_trials is None or started < self.plan.max_trials
 
     def _proposal(self) -> TrialRecord | None:
-        if not self._proposals_left():
+        if not self._may_propose():
+            return None
+        first = self.plan.rungs[0]
+        if not self._affordable(first, reserve=True):
+            if not self._affordable(first, reserve=True, after_open=False):
+                self._close_search()
             return None
         # The trial's number goes into the seed: a fresh sampler draws anew, a repeated one draws the same.
         seed = random.Random(f"{self.plan.seed}/{len(self.records)}").getrandbits(32)
-        self._told.sampler = self.plan.algorithm.sampler(seed)
-        trial = self._told.ask()
+        trial = self._told.ask(self.plan.algorithm.sampler(seed))
         schedule = self.plan.space.suggest(trial)
         return self._add(Stage.SEARCH, schedule, self.plan.seed, asked=trial)
 
     def _confirmation(self) -> TrialRecord | None:
         found = self._next_confirmation()
-        if found is None:
-            return None
-        finalist, seed = found
-        return self._add(
-            Stage.CONFIRM, finalist.schedule, seed, preset=finalist.preset, replicate_of=finalist.number
-        )
+        return self._replicate(Stage.CONFIRM, *found) if found is not None else None
 
     def _next_confirmation(self) -> tuple[TrialRecord, int] | None:
         """The next (finalist, seed) to train. While the last trials of the search run, free slots go to
         the baselines, which are finalists whatever comes."""
-        open_stages = self._running_stages()
-        if Stage.BASELINE in open_stages:
+        if self.plan.race is None or Stage.BASELINE in self._running_stages():
             return None
-        finalists = self.finalists
-        if Stage.SEARCH in open_stages:
-            finalists = [finalist for finalist in finalists if finalist.stage is Stage.BASELINE]
-        have = {(r.replicate_of, r.seed) for r in self.records.values() if r.stage is Stage.CONFIRM}
-        for seed in self.plan.confirmation_seeds:
-            for finalist in finalists:
-                if (finalist.number, seed) not in have:
-                    return finalist, seed
-        return None
+        missing = self.standing.missing
+        if self._searching():
+            missing = tuple(found for found in missing if found[0].stage is Stage.BASELINE)
+        if not missing or not self._affordable(self.plan.total_steps):
+            return None
+        finalist, index = missing[0]
+        return finalist, self.plan.fresh_seeds[index]
 
     @property
-    def finalists(self) -> list[TrialRecord]:
-        """The trials to confirm: the best baselines and the best finished proposals."""
-        if self.plan.confirm_top == 0:
-            return []
-        baselines = self._best(Stage.BASELINE, CONFIRMED_BASELINES)
-        return baselines + self._best(Stage.SEARCH, self.plan.confirm_top)
+    def standing(self) -> race.Standing:
+        """How the confirmation stands."""
+        assert self.plan.race is not None
+        if self._standing is None:
+            self._standing = race.standing(self.records.values(), self.plan.race, self.plan.fresh_seeds)
+        return self._standing
 
-    def _best(self, stage: Stage, count: int) -> list[TrialRecord]:
-        finished = [
-            record
-            for record in self.records.values()
-            if record.state is State.COMPLETE and record.stage is stage and record.objective is not None
-        ]
-        return sorted(finished, key=lambda record: (record.objective, record.number))[:count]
+    def _replicate(self, stage: Stage, original: TrialRecord, seed: int) -> TrialRecord:
+        return self._add(stage, original.schedule, seed, preset=original.preset, replicate_of=original.number)
+
+    def _searching(self) -> bool:
+        """Whether the finalists may still change."""
+        open_stages = self._running_stages()
+        return self._may_propose() or Stage.SEARCH in open_stages or Stage.BASELINE in open_stages
 
     def _running_stages(self) -> set[Stage]:
         return {self.records[number].stage for number in self._running}
+
+    # Budgets of time
+
+    def _tick(self) -> None:
+        self.spending.tick(self.clock(), len(self._issued))
+
+    def _affordable(self, steps: int, *, reserve: bool = False, after_open: bool = True) -> bool:
+        """Whether `steps` more steps of a trial can end within the budget.
+
+        reserve: what the confirmation needs is kept back. after_open: so is what open trials may still use.
+        """
+        spending, limits = self.spending, self.plan.limits
+        left = spending.left(limits, self.plan.max_concurrent)
+        if left == float("inf"):
+            return True
+        if reserve and self.plan.race is not None:
+            whole = Spending().left(limits, self.plan.max_concurrent)
+            race_steps = self.plan.race.most_trials * self.plan.total_steps
+            left -= min(spending.seconds_for(race_steps), CONFIRM_SHARE * whole)
+        to_come = sum(self._steps_to_rung(number) for number in self._issued) if after_open else 0
+        return spending.seconds_for(steps + to_come) <= left and left > 0
+
+    def _steps_to_rung(self, number: int) -> int:
+        """Steps that an open trial is still allowed: up to its next rung; replicates and baselines to the end."""
+        done = self._steps.get(number, 0)
+        if self.records[number].stage is not Stage.SEARCH:
+            return self.plan.total_steps - done
+        return next((rung for rung in self.plan.rungs if rung > done), done) - done
+
+    def _close_search(self) -> None:
+        """No proposal is started any more, by a later driver neither."""
+        self._budget_spent = True
+        self.store.set_header(BUDGET_SPENT, True)
 
     # What happened
 
@@ -216,46 +280,96 @@ class Conductor:
         record = self.records[number]
         if record.state is not State.RUNNING:
             return True
+        self._tick()
+        before = self._steps.get(number)
+        if before is not None:  # what an adopted trial had done before was paid for by the former driver
+            self.spending.steps += max(0, step - before)
+        self._steps[number] = max(step, before or 0)
         undecided = number in self._undecided
         self._undecided.discard(number)
         known = {report.step: report for report in record.reports}
         fresh = [report for report in reports if report.step not in known]
         for report in fresh:
             self.store.report(number, report.step, report.objective)
-            self._tell_report(record, report)
+            self._told.report(number, report)
         for report in reports:
             # Of a trial that runs, the study has steps and objectives only: an adopted one's worker has the rest.
             if report.step not in known or report.objective == known[report.step].objective:
                 known[report.step] = report
         record = replace(record, reports=tuple(known[step] for step in sorted(known)))
         self._keep(record)
+        # Undecided: the former driver may have died between this report and its decision.
+        at_rung = bool(fresh) or (undecided and bool(reports) and step == record.reports[-1].step)
         if outcome is not None:
             self._end(record, State(outcome), reason)
-        elif fresh and self._stops(record):
-            self._end(record, State.STOPPED)
-        elif undecided and record.reports and step == record.reports[-1].step and self._stops(record):
-            # The former driver died between this report and its decision.
-            self._end(record, State.STOPPED)
+        elif at_rung and self._stops(record):
+            self._end(self.records[number], State.STOPPED)
+        elif at_rung and self._unaffordable(record):
+            self._end(self.records[number], State.STOPPED, "the rest does not fit into the budget")
         elif fresh:
-            self._changed(record)
+            self._changed(self.records[number])
         return self.records[number].state is not State.RUNNING
 
     def lost(self, number: int, reason: str) -> None:
         """The trial could not be run to its end, whatever was tried: it is no observation."""
         if self.records[number].state is State.RUNNING:
+            self._tick()
             self._end(self.records[number], State.FAILED, reason)
 
     def _stops(self, record: TrialRecord) -> bool:
-        last = record.reports[-1]
-        if record.stage is not Stage.SEARCH or last.step >= self.plan.total_steps:
+        """Whether the trial ends at the rung it has reached. A condemned one may be let run on, as an audit."""
+        step = record.reports[-1].step
+        if record.stage is not Stage.SEARCH or step >= self.plan.total_steps:
             return False
-        return self.plan.stopping.stops(record.number, Rung(step=last.step, values=self._at_rung[last.step]))
+        if record.condemned_at is not None:
+            return False
+        noise = self.noise.get(step)
+        rung = Rung(
+            step=step,
+            values=self._at_rung[step],
+            earlier={rung: self._at_rung[rung] for rung in self.plan.rungs if rung < step},
+            noise=noise.sd if noise is not None else None,
+        )
+        if not self.plan.stopping.stops(record.number, rung):
+            return False
+        runs_on = audit.runs_on(
+            share=self.plan.audit_share,
+            seed=self.plan.seed,
+            number=record.number,
+            num_condemned=self._condemned,
+            num_audited=self._audited,
+            max_trials=self.plan.max_trials or 0,
+        )
+        self._condemned += 1
+        if runs_on:
+            self._audited += 1
+            self.store.condemn(record.number, step)
+            self._keep(replace(record, condemned_at=step))
+        return not runs_on
+
+    def _unaffordable(self, record: TrialRecord) -> bool:
+        done = record.reports[-1].step
+        following = next((rung for rung in self.plan.rungs if rung > done), None)
+        if record.stage is not Stage.SEARCH or following is None:
+            return False
+        self._issued.discard(record.number)  # what it would need is asked for here
+        affordable = self._affordable(following - done, reserve=True)
+        self._issued.add(record.number)
+        return not affordable
+
+    @property
+    def noise(self) -> Mapping[int, SeedNoise]:
+        """Step -> the noise between seeds there, as far as it is measured."""
+        if self._noise is None:
+            self._noise = noise_at_rungs(self.records.values())
+        return self._noise
 
     def _end(self, record: TrialRecord, state: State, reason: str | None = None) -> None:
         record = replace(record, state=state, reason=reason, end_ms=int(self.clock() * 1000))
-        self.store.finish(record)
+        self.store.finish(record, self.spending.to_dict())
         self._issued.discard(record.number)
-        self._tell_end(record)
+        self._steps.pop(record.number, None)
+        self._told.end(record)
         self._changed(record)
 
     def _changed(self, record: TrialRecord) -> None:
@@ -266,14 +380,19 @@ class Conductor:
         if record.number not in self.records:
             self._started[record.stage] += 1
             if record.stage is Stage.BASELINE and record.preset is not None:
-                self._presets.add(record.preset)
+                self._presets[record.preset] = record.number
         self.records[record.number] = record
+        self._standing = None
         if record.state is State.RUNNING:
             self._running.add(record.number)
         else:
             self._running.discard(record.number)
-        if record.stage is not Stage.CONFIRM:  # replicates on other seeds are not compared at rungs
-            for report in record.reports:
+        if record.replicate_of is not None:  # on another seed: not compared at rungs
+            self._noise = None
+            return
+        for report in record.reports:
+            # What a condemned trial does later would make the rungs above look worse than they are.
+            if record.condemned_at is None or report.step <= record.condemned_at:
                 self._at_rung[report.step][record.number] = report.objective
 
     def _add(
@@ -301,12 +420,11 @@ class Conductor:
             distributions = fixed.distributions
         number = self.store.add(attributes, params or {}, distributions)
         if asked is not None:
-            told_id = asked._trial_id
+            self._told.asked(number, asked)
         else:
-            self._told.add_trial(running_trial(attributes, params or {}, distributions))
-            told_id = self._told.get_trials(deepcopy=False)[-1]._trial_id
-        self._told_ids[number] = told_id
-        assert len(self._told_ids) == number + 1, "the study is written by another program"
+            self._told.add(number, params or {}, distributions)
+        assert len(self._told) == number + 1, "the study is written by another program"
+        self._steps[number] = 0
         return TrialRecord(
             number=number,
             stage=stage,
@@ -318,31 +436,3 @@ class Conductor:
             replicate_of=replicate_of,
             start_ms=int(self.clock() * 1000),
         )
-
-    # What the sampler is told
-
-    def _tell_loaded(self, trial: FrozenTrial, record: TrialRecord) -> None:
-        self._told.add_trial(running_trial({}, trial.params, trial.distributions))
-        self._told_ids[record.number] = self._told.get_trials(deepcopy=False)[-1]._trial_id
-        for report in record.reports:
-            self._tell_report(record, report)
-        if record.state is not State.RUNNING:
-            self._tell_end(record)
-
-    def _tell_report(self, record: TrialRecord, report: Report) -> None:
-        Trial(self._told, self._told_ids[record.number]).report(report.objective, report.step)
-
-    def _tell_end(self, record: TrialRecord) -> None:
-        if record.state is State.DIVERGED:
-            # At the rungs that it did not reach, too, a diverged trial is the worst.
-            reached = {report.step for report in record.reports}
-            for step in self.plan.rungs:
-                if step not in reached and record.reports and step > record.reports[-1].step:
-                    self._tell_report(record, replace(record.reports[-1], step=step))
-        observed = record.stage is not Stage.CONFIRM and record.params and record.objective is not None
-        if not observed or record.state is State.FAILED:
-            self._told.tell(record.number, state=TrialState.FAIL)
-        elif record.state is State.STOPPED:
-            self._told.tell(record.number, state=TrialState.PRUNED)
-        else:
-            self._told.tell(record.number, record.objective)

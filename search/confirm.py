@@ -1,12 +1,13 @@
 """What may be claimed: means over fresh seeds, their intervals, paired differences, ties.
 
-All intervals are two-sided 95 % Student t intervals over training seeds: for a mean, of the values; for a
-difference, of the values' differences seed by seed, since every finalist is trained on the same seeds. With
-five seeds the factor is 2.78. Nothing is corrected for the number of finalists that are compared.
+All intervals are Student t intervals over training seeds: for a mean, of the values; for a difference, of the
+values' differences seed by seed, since finalists are trained on the same seeds. Intervals of means hold with 95 %
+each. Intervals of differences hold with 95 % for all of a leaderboard together (Bonferroni): the winner is picked
+by the values that it is compared with, so the one comparison that is reported is the luckiest of several.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from scipy.stats import t as student_t
@@ -29,35 +30,51 @@ class Estimate:
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Mean of `values` with its 95 % Student t interval."""
+def estimate(values: Sequence[float], comparisons: int = 1) -> Estimate:
+    """Mean of `values` with its 95 % Student t interval; comparisons: of so many that hold together."""
     count = len(values)
     mean = math.fsum(values) / count
     if count < 2:
         return Estimate(mean, None, None, count)
     variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
-    half = float(student_t.ppf((1 + CONFIDENCE) / 2, count - 1)) * math.sqrt(variance / count)
+    half = float(student_t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), count - 1)) * math.sqrt(
+        variance / count
+    )
     return Estimate(mean, mean - half, mean + half, count)
 
 
-def paired_difference(one: Mapping[int, float], other: Mapping[int, float]) -> Estimate | None:
+def paired_difference(
+    one: Mapping[int, float], other: Mapping[int, float], comparisons: int = 1
+) -> Estimate | None:
     """Mean of `one - other` over the seeds that both have, None without any."""
     seeds = sorted(one.keys() & other.keys())
-    return estimate([one[seed] - other[seed] for seed in seeds]) if seeds else None
+    return estimate([one[seed] - other[seed] for seed in seeds], comparisons) if seeds else None
 
 
-def ranks(values: Mapping[int, Mapping[int, float]]) -> dict[int, int]:
+def ranks(
+    values: Mapping[int, Mapping[int, float]], contenders: Collection[int] | None = None
+) -> dict[int, int]:
     """Rank of each finalist by its mean; those that cannot be told from the best of their group share one.
 
-    values: finalist -> {seed: objective}. In the order of the means, a finalist is tied with the first of
-    the group above it unless the interval of their paired difference lies above zero.
+    values: finalist -> {seed: objective}. contenders: those that are still in the race (None: all); the others
+    have left it as worse and rank below, by their means over fewer seeds. In the order of the means, a
+    contender is tied with the first of the group above it unless the interval of their paired difference lies
+    above zero.
     """
-    order = sorted(values, key=lambda number: (estimate(list(values[number].values())).mean, number))
+    racing = set(values) if contenders is None else set(contenders)
+    order = sorted(
+        values,
+        key=lambda number: (number not in racing, estimate(list(values[number].values())).mean, number),
+    )
+    comparisons = max(1, len(values) - 1)
     rank_of: dict[int, int] = {}
     leader: int | None = None
     for position, number in enumerate(order, start=1):
-        difference = None if leader is None else paired_difference(values[number], values[leader])
-        if leader is None or (difference is not None and difference.excludes_zero):
+        if leader is None or number not in racing:
             leader, rank = number, position
+        else:
+            difference = paired_difference(values[number], values[leader], comparisons)
+            if difference is not None and difference.excludes_zero:
+                leader, rank = number, position
         rank_of[number] = rank
     return rank_of

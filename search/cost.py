@@ -1,15 +1,14 @@
 """What a search costs before it is run: trials, steps, hours."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from search.conductor import CONFIRMED_BASELINES
 from search.runner import CACHE, Machine
-from search.spec import SearchSpec
+from search.spec import Budget, SearchSpec
 from spaces import PRESETS
 from trainable.training import Trainer
 from trainable.trial import device_of
@@ -24,51 +23,63 @@ class Cost:
     steps_per_second: of one trial, measured here on this machine; None if the data is not at hand.
     """
 
-    trials: int
-    confirm_trials: int
-    steps: int
+    trials: int | None
+    replicates: int
+    steps: int | None
     slots: int
     steps_per_second: float | None
+    budget: Budget
 
     @property
     def hours(self) -> float | None:
-        """Wall-clock hours at most, start-up and measuring left out."""
-        if self.steps_per_second is None:
-            return None
-        return self.steps / (self.steps_per_second * self.slots) / 3600
+        """Wall-clock hours at most, start-up and measuring left out; None if unknown."""
+        limits = [self.budget.max_hours] if self.budget.max_hours is not None else []
+        if self.steps is not None and self.steps_per_second is not None:
+            limits.append(self.steps / (self.steps_per_second * self.slots) / 3600)
+        return min(limits, default=None)
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "hours_at_most": self.hours}
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**plain, "budget": self.budget.model_dump(), "hours_at_most": self.hours}
 
     def lines(self) -> list[str]:
         """For the screen."""
+        trials = "as the time allows" if self.trials is None else str(self.trials)
+        steps = "as the time allows" if self.steps is None else f"at most {self.steps:,}"
         text = [
-            f"trials: {self.trials}, and at most {self.confirm_trials} to confirm the winner on fresh seeds",
-            f"steps: at most {self.steps:,} ({self.slots} trials at a time)",
+            f"trials: {trials}, and at most {self.replicates} more on fresh seeds: noise between seeds, confirmation",
+            f"steps: {steps} ({self.slots} trials at a time)",
         ]
-        if self.hours is None:
+        if self.steps_per_second is None:
             return [*text, "hours: unknown, since the data is not at hand to time a step"]
+        if self.hours is None:
+            return text
         minutes = self.hours * 60
         time_text = f"{self.hours:.1f} hours" if self.hours >= 2 else f"{minutes:.1f} minutes"
         return [
             *text,
             f"time: at most {time_text} at {self.steps_per_second:.0f} steps/s per trial, as timed here; "
-            "early stopping saves part of it",
+            "early stopping and the race save part of it",
         ]
 
 
 def cost_of(spec: SearchSpec, cache: Path = CACHE) -> Cost:
     """Count the trials and time a few steps. Raises InputError if this machine cannot run one trial."""
     slots = Machine.here().slots(spec)
-    baselines = min(CONFIRMED_BASELINES, len(spec.presets))
-    confirm = (spec.confirm.top + baselines) * spec.confirm.seeds if spec.confirm.top else 0
-    total = spec.budget.max_trials + confirm
+    rules = spec.confirm.rules
+    confirm = spec.noise_floor.seeds if spec.presets else 0
+    if rules is not None:
+        confirm += min(
+            rules.most_trials, (rules.top + min(rules.baselines, len(spec.presets))) * rules.rounds[-1]
+        )
+    trials = spec.budget.max_trials
     return Cost(
-        trials=spec.budget.max_trials,
-        confirm_trials=confirm,
-        steps=total * spec.training.total_steps,
+        trials=trials,
+        replicates=confirm,
+        steps=(trials + confirm) * spec.training.total_steps if trials is not None else None,
         slots=slots,
         steps_per_second=_steps_per_second(spec, cache),
+        budget=spec.budget,
     )
 
 

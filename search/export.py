@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import OperationFailed
-from search.leaderboard import Leaderboard, Row
+from search.leaderboard import INTERVALS, Leaderboard, Row
 from spaces import NoiseSchedule
 from trainable.atomic import write_atomically
 
@@ -86,7 +86,7 @@ def _evidence(board: Leaderboard, row: Row) -> dict[str, Any]:
     }
     return {
         **evidence,
-        "interval_method": "95% Student t over training seeds; differences paired by seed",
+        "interval_method": INTERVALS,
         "baseline": board.baseline.label if board.baseline else None,
         "baseline_mean": board.baseline.to_dict()["mean"] if board.baseline else None,
         "tied_with": tied,

@@ -31,7 +31,12 @@ _WORDS = {
     State.DIVERGED: "diverged",
     State.FAILED: "failed",
 }
-_STAGE_OF = {"baselines": Stage.BASELINE, "search": Stage.SEARCH, "confirm": Stage.CONFIRM}
+_STAGE_OF = {
+    "baselines": Stage.BASELINE,
+    "noise floor": Stage.NOISE,
+    "search": Stage.SEARCH,
+    "confirm": Stage.CONFIRM,
+}
 
 
 class Rate:
@@ -117,8 +122,8 @@ class Board:
         return sum(record.state in _ENDED for record in self.of_stage(stage)) if stage else 0
 
     def best(self) -> TrialRecord | None:
-        """The smallest objective among trials of the search that got furthest; confirmations apart."""
-        return best_of(record for record in self.records.values() if record.stage is not Stage.CONFIRM)
+        """The smallest objective among trials of the search that got furthest; replicates apart."""
+        return best_of(record for record in self.records.values() if record.replicate_of is None)
 
     def seconds_left(self, now: float) -> float | None:
         """Estimate for all phases whose totals are known; None before there is a speed."""

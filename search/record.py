@@ -16,6 +16,7 @@ class Stage(StrEnum):
     """Why a trial was run."""
 
     BASELINE = "baseline"  # a literature preset, run first
+    NOISE = "noise"  # a replicate of the first baseline on a fresh seed, to measure the noise between seeds
     SEARCH = "search"  # proposed by the search algorithm
     CONFIRM = "confirm"  # a replicate of a finalist on a fresh seed
 
@@ -57,7 +58,8 @@ class TrialRecord:
     seed: int
     params: Mapping[str, Any] = field(default_factory=dict)  # empty when outside the search space
     preset: str | None = None  # name of the literature preset
-    replicate_of: int | None = None  # for confirm trials: the number of the finalist
+    replicate_of: int | None = None  # the number of the trial that this one repeats on a fresh seed
+    condemned_at: int | None = None  # step at which the rule would have stopped it; it runs on, as an audit
     reports: tuple[Report, ...] = ()  # by increasing step
     reason: str | None = None  # of a failure, one line
     start_ms: int | None = None

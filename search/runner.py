@@ -17,23 +17,29 @@ from search.local_ray import local_ray
 from search.progress import ProgressView
 from search.record import Stage, State, TrialRecord
 from search.session import (
+    LOG_FILE,
     SPEC_FILE,
     board_of,
     only_driver,
     open_or_create,
     parent_info,
     plan_of,
-    projection_of,
+    projection_settings,
 )
 from search.spec import SearchSpec
 from search.study import StudyStore
-from search.tracking import Tracker
+from search.tracking import ProjectionProcess, Tracker
 from trainable.assets import Assets, prepare
 from trainable.atomic import write_atomically
 from trainable.trial import device_of
 
 CACHE = Path(".cache")
-_PHASES = {Stage.BASELINE: "baselines", Stage.SEARCH: "search", Stage.CONFIRM: "confirm"}
+_PHASES = {
+    Stage.BASELINE: "baselines",
+    Stage.NOISE: "noise floor",
+    Stage.SEARCH: "search",
+    Stage.CONFIRM: "confirm",
+}
 _CLOSE_SECONDS = 30.0  # how long the end waits for MLflow
 
 _log = logging.getLogger(__name__)
@@ -111,7 +117,8 @@ def _run(
     interrupted: threading.Event,
     view: ProgressView | None,
 ) -> Outcome:
-    tracker = Tracker(projection_of(spec, store))
+    projection = ProjectionProcess(projection_settings(spec, store), spec.folder / LOG_FILE)
+    tracker = Tracker(projection)
     tracker.put_parent(parent_info(spec, store, "RUNNING"))
     for record in conductor.records.values():
         tracker.put(record)  # what a killed driver or a lost MLflow left open
@@ -130,6 +137,7 @@ def _run(
     finally:
         tracker.put_parent(parent_info(spec, store, status, board))
         leftover = tracker.close(_CLOSE_SECONDS if status == "FINISHED" else _CLOSE_SECONDS / 6)
+        projection.close()
     left = leftover.message(spec.name) if leftover else None
     return Outcome(board, store.header, finished=conductor.finished, left=left)
 
@@ -203,5 +211,5 @@ def _raise_if_all_failed(spec: SearchSpec, conductor: Conductor) -> None:
     if all(record.state is State.FAILED for record in records):
         raise OperationFailed(
             f"every trial of search {spec.name!r} failed, first with: {records[0].reason}. "
-            f"See {spec.folder / 'search.log'}"
+            f"See {spec.folder / LOG_FILE}"
         )

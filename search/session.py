@@ -10,20 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from search.conductor import Plan
+from search.conductor import BUDGET_SPENT, Plan
 from search.errors import InputError, OperationFailed
 from search.export import export_document, export_text
 from search.leaderboard import Leaderboard, leaderboard
+from search.race import standing
 from search.record import TrialRecord
-from search.spec import SearchSpec, changed_fields, load_spec
+from search.spec import AMOUNT, SearchSpec, changed_fields, load_spec
+from search.spending import Limits
 from search.study import StudyStore
 from search.tracking import ParentInfo, Projection
 from spaces import PRESETS
 from spaces.registry import name_of
 from trainable.assets import Assets
+from trainable.atomic import write_atomically
 from trainable.extractor import objective_name
 
 SPEC_FILE = "search.yaml"
+LOG_FILE = "search.log"  # all that libraries have to say
 _PACKAGES = ("ray", "optuna", "torch", "mlflow", "sqlalchemy", "numpy")
 
 
@@ -49,8 +53,16 @@ def plan_of(spec: SearchSpec, max_concurrent: int) -> Plan:
         stopping=spec.stopping,
         total_steps=spec.training.total_steps,
         max_trials=spec.budget.max_trials,
-        confirm_top=spec.confirm.top,
-        confirm_seeds=spec.confirm.seeds,
+        limits=Limits(
+            hours=spec.budget.max_hours,
+            cpu_hours=spec.budget.max_cpu_hours,
+            gpu_hours=spec.budget.max_gpu_hours,
+            cpu=spec.resources.cpu,
+            gpu=spec.resources.gpu,
+        ),
+        noise_seeds=spec.noise_floor.seeds if spec.presets else 0,
+        race=spec.confirm.rules,
+        audit_share=spec.audit,
         max_concurrent=max_concurrent,
         seed=spec.seed,
     )
@@ -77,8 +89,14 @@ def open_or_create(spec: SearchSpec, assets: Assets) -> StudyStore:
     header = store.header
     changed = changed_fields(header["identity"], spec.fingerprint_fields())
     if changed:
+        amount = [field for field in changed if field.partition(".")[0] in AMOUNT]
+        remedy = (
+            f"Do more of it with `extend {spec.name}` or `confirm {spec.name}`"
+            if amount == changed
+            else "Give this one another `name`"
+        )
         raise InputError(
-            f"search {spec.name!r} exists with another {', '.join(changed)}. Give this one another `name`, "
+            f"search {spec.name!r} exists with another {', '.join(changed)}. {remedy}, "
             f"or undo the change (its file is {spec.folder / SPEC_FILE})"
         )
     for key, what in (("data_sha256", "data set"), ("extractor_sha256", "feature network")):
@@ -88,6 +106,16 @@ def open_or_create(spec: SearchSpec, assets: Assets) -> StudyStore:
                 f"{getattr(assets, key)[:12]}): distances cannot be compared. Give this search another `name`"
             )
     return store
+
+
+def amend(spec: SearchSpec, store: StudyStore) -> None:
+    """Make `spec` the search file of an existing search: what only `extend` and `confirm` may do."""
+    changed = changed_fields(store.header["identity"], spec.fingerprint_fields())
+    assert all(field.partition(".")[0] in AMOUNT for field in changed), changed
+    store.set_header("search", spec.resolved())
+    store.set_header("identity", spec.fingerprint_fields())
+    store.set_header(BUDGET_SPENT, False)
+    write_atomically(spec.folder / SPEC_FILE, spec.to_yaml().encode())
 
 
 def _header(spec: SearchSpec, assets: Assets) -> dict[str, Any]:
@@ -119,21 +147,26 @@ def git_commit() -> str | None:
         return None
 
 
-def projection_of(spec: SearchSpec, store: StudyStore) -> Projection:
-    """The search's place in MLflow."""
-    return Projection(
-        spec.mlflow_uri_resolved,
-        search_name=spec.name,
-        objective=objective_of(spec),
-        total_steps=spec.training.total_steps,
-        folder=spec.folder,
-        study_id=store.header["study_id"],
+def projection_settings(spec: SearchSpec, store: StudyStore) -> dict[str, Any]:
+    """The search's place in MLflow: the arguments of a `Projection`."""
+    return {
+        "uri": spec.mlflow_uri_resolved,
+        "search_name": spec.name,
+        "objective": objective_of(spec),
+        "total_steps": spec.training.total_steps,
+        "folder": spec.folder,
+        "study_id": store.header["study_id"],
         # A value belongs to what it was measured with.
-        trial_tags={
+        "trial_tags": {
             "num_samples": spec.objective.num_samples,
             "extractor_sha256": store.header["extractor_sha256"],
         },
-    )
+    }
+
+
+def projection_of(spec: SearchSpec, store: StudyStore) -> Projection:
+    """What brings MLflow to the state of the search, in this process."""
+    return Projection(**projection_settings(spec, store))
 
 
 def parent_info(
@@ -156,7 +189,17 @@ def parent_info(
 
 def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:
     """The leaderboard of this search."""
-    return leaderboard(spec.name, objective_of(spec), records)
+    plan = plan_of(spec, 1)
+    contenders = standing(records, plan.race, plan.fresh_seeds).contenders if plan.race else None
+    return leaderboard(
+        spec.name,
+        objective_of(spec),
+        records,
+        contenders=contenders,
+        num_finalists=spec.confirm.top,
+        # In a comparison nothing is proposed and nobody is left out: no value was selected by.
+        own_values=spec.confirm.top == 0 and spec.confirm.baselines >= len(spec.presets) > 0,
+    )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import yaml
 from pydantic import (
@@ -36,6 +36,7 @@ from search.spec_fields import (
     checked_folder,
     checked_mlflow_uri,
     checked_presets,
+    checked_rounds,
     checked_space,
     checked_study_url,
     checked_training,
@@ -47,8 +48,12 @@ from search.spec_fields import (
 from search.spec_messages import NAME, UNKNOWN_FIELD, Misfit, flatten, shown, unknown_field
 from search.yaml_loader import Document, Place, Problem, SpecError, field_name, read_document, resolve_scalar
 
-# Which fields make it another search when they change. What is left out may change between two runs:
-# how much is done (budget, confirm), on what (resources) and where it is kept (storage).
+if TYPE_CHECKING:
+    from search.race import RaceRules
+
+# Which fields make it another search when they change. What is left out may change between two runs: on what it
+# is done (resources) and where it is kept (storage). How much is done (AMOUNT) `extend` and `confirm` change.
+AMOUNT = ("budget", "confirm")
 IDENTITY = (
     "name",
     "seed",
@@ -60,6 +65,9 @@ IDENTITY = (
     "presets",
     "algorithm",
     "stopping",
+    "noise_floor",
+    "audit",
+    *AMOUNT,
 )
 
 
@@ -82,16 +90,53 @@ class Objective(_Section):
 
 
 class Budget(_Section):
-    """When the search ends."""
+    """When the search ends: whichever comes first. Confirmation runs are not counted as trials, but as time."""
 
-    max_trials: int = Field(default=24, ge=1, le=1_000_000)  # presets counted, confirmation runs not
+    max_trials: int | None = Field(
+        default=24, ge=1, le=1_000_000
+    )  # presets counted; null: as the time allows
+    max_hours: float | None = Field(default=None, gt=0)  # wall-clock, while the search runs
+    max_cpu_hours: float | None = Field(
+        default=None, gt=0
+    )  # of slices: resources.cpu for an hour costs that much
+    max_gpu_hours: float | None = Field(default=None, gt=0)
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether there is a limit of time."""
+        return (self.max_hours, self.max_cpu_hours, self.max_gpu_hours) != (None, None, None)
+
+
+class NoiseFloor(_Section):
+    """How the noise between seeds is measured: the first preset on fresh seeds, before anything is proposed."""
+
+    seeds: int = Field(default=3, ge=0, le=1000)
 
 
 class Confirm(_Section):
-    """What is retrained on fresh seeds before a winner is named."""
+    """What is retrained on fresh seeds before a winner is named: a race in rounds."""
 
-    top: int = Field(default=3, ge=0, le=100)  # the best trials, and the best two baselines besides; 0: none
-    seeds: int = Field(default=5, ge=2, le=1000)  # fresh seeds for each of them, the same for all
+    top: int = Field(default=4, ge=0, le=100)  # the best trials
+    baselines: int = Field(default=2, ge=0, le=100)  # and the best presets besides
+    rounds: Annotated[list[int], AfterValidator(checked_rounds)] = Field(default_factory=lambda: [2, 4, 8])
+    max_trials: int | None = Field(default=None, ge=2, le=1_000_000)  # the race ends before it exceeds them
+
+    @model_validator(mode="after")
+    def _nothing_at_all(self) -> Self:
+        if self.top == 0 and "baselines" not in self.model_fields_set:
+            self.__dict__["baselines"] = 0  # `top: 0` alone means no confirmation
+        return self
+
+    @property
+    def rules(self) -> "RaceRules | None":
+        """The race, None where nothing is confirmed."""
+        from search.race import RaceRules  # late: scipy takes a second that `--help` should not
+
+        if self.top == 0 and self.baselines == 0:
+            return None
+        return RaceRules(
+            top=self.top, baselines=self.baselines, rounds=tuple(self.rounds), max_trials=self.max_trials
+        )
 
 
 class Resources(_Section):
@@ -133,6 +178,8 @@ class SearchSpec(_Section):
     presets: Annotated[list[str], AfterValidator(checked_presets)] = Field(default_factory=lambda: ["ict"])
     algorithm: AlgorithmChoice = Field(default_factory=_default("algorithm", "same_rung_tpe"))
     stopping: StoppingChoice = Field(default_factory=_default("stopping", "asha"))
+    noise_floor: Annotated[NoiseFloor, BeforeValidator(_nothing_is_defaults)] = NoiseFloor()
+    audit: float = Field(default=0.05, ge=0, le=1)  # share of the condemned trials that run on to the end
     budget: Annotated[Budget, BeforeValidator(_nothing_is_defaults)] = Budget()
     confirm: Annotated[Confirm, BeforeValidator(_nothing_is_defaults)] = Confirm()
     resources: Annotated[Resources, BeforeValidator(_nothing_is_defaults)] = Resources()
@@ -163,25 +210,41 @@ class SearchSpec(_Section):
             )
 
     def _budget_problems(self) -> Iterator[tuple[Place, str]]:
-        max_trials = self.budget.max_trials
-        if len(self.presets) > max_trials:
+        budget, confirm = self.budget, self.confirm
+        if budget.max_trials is None and not budget.is_timed:
             yield (
-                ("presets",),
-                (
-                    f"must fit into budget.max_trials={max_trials}, but are {len(self.presets)}. "
-                    "Raise the one or shorten the other"
-                ),
+                ("budget", "max_trials"),
+                "must be a number unless max_hours, max_cpu_hours or max_gpu_hours ends the search, but got null",
             )
-        if self.confirm.top > max_trials:
-            yield (
-                ("confirm", "top"),
-                (
-                    f"must be <= budget.max_trials={max_trials}, but got {self.confirm.top}. "
-                    "There are no more trials to confirm"
-                ),
-            )
-        if self.confirm.top == 0 and "seeds" in self.confirm.model_fields_set:
-            yield ("confirm", "seeds"), "would have no effect with confirm.top=0. Leave it out"
+        for limit, slice_name in (("max_cpu_hours", "cpu"), ("max_gpu_hours", "gpu")):
+            if getattr(budget, limit) is not None and getattr(self.resources, slice_name) == 0:
+                yield ("budget", limit), f"would have no effect with resources.{slice_name}=0. Leave it out"
+        if budget.max_trials is not None:
+            if len(self.presets) > budget.max_trials:
+                yield (
+                    ("presets",),
+                    (
+                        f"must fit into budget.max_trials={budget.max_trials}, but are {len(self.presets)}. "
+                        "Raise the one or shorten the other"
+                    ),
+                )
+            if confirm.top > budget.max_trials:
+                yield (
+                    ("confirm", "top"),
+                    (
+                        f"must be <= budget.max_trials={budget.max_trials}, but got {confirm.top}. "
+                        "There are no more trials to confirm"
+                    ),
+                )
+        if confirm.rules is None:
+            for option in ("rounds", "max_trials"):
+                if option in confirm.model_fields_set:
+                    yield (
+                        ("confirm", option),
+                        "would have no effect with confirm.top=0 and confirm.baselines=0. Leave it out",
+                    )
+        if self.noise_floor.seeds and "seeds" in self.noise_floor.model_fields_set and not self.presets:
+            yield ("noise_floor", "seeds"), "would have no effect without presets. Name one or leave it out"
         if self.resources.cpu == 0 and self.resources.gpu == 0:
             yield ("resources", "cpu"), "must be > 0 when gpu is 0, but got 0: a trial runs on something"
 
@@ -224,7 +287,7 @@ class SearchSpec(_Section):
         storage = self.storage.model_dump()
         if not passwords:
             storage = {key: hide_password(value) if value else value for key, value in storage.items()}
-        confirm = self.confirm.model_dump() if self.confirm.top else {"top": 0}
+        confirm = self.confirm.model_dump() if self.confirm.rules else {"top": 0, "baselines": 0}
         extractor = registry_of("extractor").describe(self.objective.extractor)
         plain: dict[str, Any] = _plain(
             {
@@ -238,6 +301,8 @@ class SearchSpec(_Section):
                 "presets": self.presets,
                 "algorithm": registry_of("algorithm").describe(self.algorithm),
                 "stopping": registry_of("stopping").describe(self.stopping),
+                "noise_floor": self.noise_floor.model_dump(),
+                "audit": self.audit,
                 "budget": self.budget.model_dump(),
                 "confirm": confirm,
                 "resources": self.resources.model_dump(),

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -182,6 +183,12 @@ def checked_presets(names: list[str]) -> list[str]:
     if items:
         raise Misfit(*items)
     return names
+
+
+def checked_rounds(rounds: list[int]) -> list[int]:
+    if not rounds or rounds[0] < 2 or any(a >= b for a, b in itertools.pairwise(rounds)) or rounds[-1] > 1000:
+        raise ValueError(f"must be increasing numbers of seeds from 2 to 1000, but got {shown(rounds)}")
+    return rounds
 
 
 _ONE_NTH = re.compile(r"1/([1-9][0-9]{0,2})")

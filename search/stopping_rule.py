@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pydantic import ConfigDict
@@ -12,10 +12,16 @@ from spaces.registry import STRICT, Registry
 
 @dataclass(frozen=True)
 class Rung:
-    """The values known at one rung. step: optimizer steps. values: trial number -> objective there."""
+    """The values known at one rung.
+
+    step: optimizer steps. values: trial number -> objective there. earlier: the same at the rungs below, by step.
+    noise: standard deviation of ln(objective) at this rung between seeds of one schedule; None if not measured.
+    """
 
     step: int
     values: Mapping[int, float]
+    earlier: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
+    noise: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

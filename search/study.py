@@ -132,13 +132,21 @@ class StudyStore:
         """Keep the objective at a rung; the first value of a step wins."""
         self._study._storage.set_trial_intermediate_value(self._ids[number], step, value)
 
-    def finish(self, record: TrialRecord) -> None:
-        """Make the record's final state the trial's: reports and reason first, the state last."""
+    def condemn(self, number: int, step: int) -> None:
+        """Keep that the stopping rule would have ended the trial at `step`."""
+        self._study._storage.set_trial_user_attr(self._ids[number], "condemned_at", step)
+
+    def finish(self, record: TrialRecord, spent: Mapping[str, Any] | None = None) -> None:
+        """Make the record's final state the trial's: reports and reason first, the state last.
+
+        spent: what the search had spent by then.
+        """
         storage, trial_id = self._study._storage, self._ids[record.number]
         outcome = {
             "state": str(record.state),
             "reason": record.reason,
             "reports": [_plain(report) for report in record.reports],
+            "spent": spent,
         }
         storage.set_trial_user_attr(trial_id, "outcome", outcome)
         values = [record.objective] if record.objective is not None else None
@@ -188,11 +196,18 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         params=trial.params,
         preset=attributes.get("preset"),
         replicate_of=attributes.get("replicate_of"),
+        condemned_at=trial.user_attrs.get("condemned_at"),
         reports=reports,
         reason=outcome["reason"] if outcome else None,
         start_ms=start_ms,
         end_ms=_milliseconds(trial.datetime_complete),
     )
+
+
+def spent_by(trial: FrozenTrial) -> dict[str, Any] | None:
+    """What the search had spent when this trial ended."""
+    outcome = trial.user_attrs.get("outcome")
+    return outcome.get("spent") if outcome and trial.state.is_finished() else None
 
 
 def _plain(report: Report) -> dict[str, Any]:

@@ -5,9 +5,10 @@ examples:
   python -m search leaderboard digits --all
   python -m search leaderboard digits --json
 
-Intervals are 95 % Student t over training seeds; differences to the best baseline are paired by seed.
-Schedules that cannot be told from the best of their group share its rank. What was not confirmed stands
-below, with the value seen in the search, which is partly luck.
+Intervals are 95 % Student t over training seeds; differences to the best baseline are paired by seed and hold
+together. Schedules that cannot be told from the best of their group share its rank. What was not confirmed stands
+below, with the value seen in the search, which is partly luck. Below the table: the noise between seeds, and what
+the trials that early stopping condemned, but an audit let run on, say of the stopping.
 """
 
 import argparse
@@ -30,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(board.to_dict(), indent=2, allow_nan=False))
         return 0
-    from search.leaderboard import lines
+    from search.leaderboard import evidence_lines, lines
 
-    print("\n".join([*lines(board, limit=len(board.rows) if args.all else 12), "", board.sentence()]))
+    rows = lines(board, limit=len(board.rows) if args.all else 12)
+    print("\n".join([*rows, "", *evidence_lines(board), "", board.sentence()]))
     return 0

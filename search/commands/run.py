@@ -6,8 +6,9 @@ examples:
   python -m search run searches/digits.yaml --dry-run
 
 A search is known by the `name` in its file. If it was interrupted, or its machine went down, its unfinished
-trials go on from their last checkpoints. If it is finished, nothing is changed. Ctrl-C stops it in seconds; what
-is lost are the steps since the last checkpoint, which is made as often as costs 1 % of the time.
+trials go on from their last checkpoints. If it is finished, nothing is changed: `extend` and `confirm` do more of it.
+Ctrl-C stops it in seconds; what is lost are the steps since the last checkpoint, which is made as often as costs
+1 % of the time.
 """
 
 import argparse
@@ -19,7 +20,10 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from search.spec import SearchSpec
 
 HELP = "run a search on this machine, or go on with it"
 
@@ -35,10 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    # Imported here: they take seconds that `--help` should not.
-    from rich.console import Console
-
-    from search.session import find_spec, objective_of
+    # Imported here, as everywhere below: they take seconds that `--help` should not.
+    from search.session import find_spec
     from search.spec import overridden
 
     given = {"budget.max_trials": args.trials, "storage.path": args.storage}
@@ -46,14 +48,20 @@ def run(args: argparse.Namespace) -> int:
         find_spec(args.file, args.storage or "runs"),
         {field: value for field, value in given.items() if value is not None},
     )
-    if args.dry_run:
-        return _dry_run(spec, args.json)
+    return dry_run(spec, args.json) if args.dry_run else carry_out(spec, args)
+
+
+def carry_out(spec: "SearchSpec", args: argparse.Namespace) -> int:
+    """Run the search or go on with it, show its end. args: `json` and `output` are used."""
+    from rich.console import Console
+
     from search.errors import EXIT_INTERRUPTED, EXIT_OK
     from search.export import export_document, write_export
     from search.progress import ProgressView
     from search.runner import run_search
+    from search.session import LOG_FILE, objective_of
 
-    _log_to(spec.folder / "search.log")
+    _log_to(spec.folder / LOG_FILE)
     interrupted = threading.Event()
     _stop_on_ctrl_c(interrupted)
     # With --json, stdout is the result's.
@@ -81,8 +89,8 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_OK if outcome.finished else EXIT_INTERRUPTED
 
 
-def _show(spec: Any, outcome: Any, output: str | None) -> None:
-    from search.leaderboard import lines
+def _show(spec: "SearchSpec", outcome: Any, output: str | None) -> None:
+    from search.leaderboard import evidence_lines, lines
 
     if outcome.already_finished:
         print(f"Search {spec.name} is finished already: nothing was run and nothing changed.\n")
@@ -90,12 +98,14 @@ def _show(spec: Any, outcome: Any, output: str | None) -> None:
         print(f"\nStopped; everything is kept in {spec.folder}. Go on with:")
         print(f"  python -m search run {spec.folder / 'search.yaml'}")
         return
-    print("\n".join(["", *lines(outcome.leaderboard), "", outcome.leaderboard.sentence()]))
+    board = outcome.leaderboard
+    print("\n".join(["", *lines(board), "", *evidence_lines(board), "", board.sentence()]))
     print(f"Written: {output}" if output else f"Write it with: python -m search export {spec.name}")
     print(f"Look at it with: python -m search ui {spec.name}")
 
 
-def _dry_run(spec: Any, as_json: bool) -> int:
+def dry_run(spec: "SearchSpec", as_json: bool) -> int:
+    """Print the resolved search and its cost."""
     from search.cost import cost_of
 
     cost = cost_of(spec)

@@ -24,6 +24,7 @@ PRESET = "search.preset"
 REPLICATE_OF = "search.replicate_of"
 SCHEDULE = "search.schedule"  # one line for tables
 REASON = "search.reason"
+CONDEMNED_AT = "search.condemned_at"
 LEFT_OUT = "search.left_out"  # measurements that MLflow cannot hold
 RANK = "search.rank"
 BEST_TRIAL = "search.best_trial"

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search.record import Report, Stage, State, TrialRecord
+from search.record import Report, State, TrialRecord
 from search.tracking import names, tables, view
 from search.tracking.client import artifact_root, connect, set_environment
 from search.tracking.density import density_png
@@ -335,7 +335,7 @@ class Projection:
         Replicates are left out: they are to check a value, not to find a luckier one.
         """
         value = record.objective
-        if record.state is not State.COMPLETE or record.stage is Stage.CONFIRM or value is None:
+        if record.state is not State.COMPLETE or record.replicate_of is not None or value is None:
             return Changes()
         best = self.parent.latest.get(self.objective)
         if not math.isfinite(value) or (best is not None and best <= value):
@@ -364,6 +364,7 @@ class Projection:
             names.SCHEDULE: record.schedule.describe(),
             names.PRESET: record.preset,
             names.REPLICATE_OF: record.replicate_of,
+            names.CONDEMNED_AT: record.condemned_at,
             names.REASON: record.reason,
             names.LEFT_OUT: "; ".join(left_out) or None,
         }

@@ -1,5 +1,6 @@
 """Live tracking on a thread of its own: what the search hands over costs it one lock and no wait."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.record import TrialRecord
+from search.tracking.process import ProjectionProcess, TrackingError
 from search.tracking.projection import ParentInfo, Projection
 
 _log = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ class _Job:
 
 
 class Tracker:
-    """Hands records to a `Projection` on a daemon thread.
+    """Hands records to a projection on a daemon thread.
 
     put, put_parent and put_leaderboard never block and never raise. Of each trial the newest record
     waits, so an outage of any length keeps one record per trial; after an outage all of them follow. A
@@ -59,7 +61,7 @@ class Tracker:
 
     def __init__(
         self,
-        projection: Projection,
+        projection: Projection | ProjectionProcess,
         *,
         linger: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
@@ -164,9 +166,11 @@ class Tracker:
 
     def _failed(self, key: int | str, job: _Job, error: Exception) -> bool:
         """Put the job back, or give it up; whether MLflow answered, so that waiting is of no use."""
-        self._error = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        self._projection.reload()  # what was written before the failure is looked up again
+        text = str(error) if isinstance(error, TrackingError) else f"{type(error).__name__}: {error}"
+        self._error = " ".join(text.split())[:300]
         refusal = self._projection.is_refusal(error)
+        with contextlib.suppress(TrackingError):
+            self._projection.reload()  # what was written before the failure is looked up again
         job.refused += refusal
         with self._condition:
             self._current = None

@@ -32,7 +32,8 @@ space:
   curriculum: {constant: {levels: {low: 5, high: 40}}}
 presets: [ict_short]
 budget: {max_trials: 10}
-confirm: {top: 2, seeds: 2}
+noise_floor: {seeds: 2}
+confirm: {top: 2, rounds: [2]}
 resources: {max_concurrent: 2}
 """
 
@@ -68,12 +69,14 @@ def finish(process: subprocess.Popen[str], timeout: float = 240) -> tuple[int, s
 def check_complete(folder: Path) -> None:
     """Every trial of the plan is there once, ended, with all its rungs, and the winner is confirmed."""
     records = open_store(find_spec("toy", str(folder / "runs"))).records()
-    assert Counter(record.stage for record in records if record.stage is not Stage.CONFIRM) == {
+    assert Counter(record.stage for record in records) == {
         Stage.BASELINE: 1,
+        Stage.NOISE: 2,  # the baseline's part of the confirmation: the same seeds
         Stage.SEARCH: 9,
+        Stage.CONFIRM: 4,
     }
-    confirmed = [record for record in records if record.stage is Stage.CONFIRM]
-    assert len({(record.replicate_of, record.seed) for record in confirmed}) == len(confirmed) == 6
+    replicates = [record for record in records if record.replicate_of is not None]
+    assert len({(record.replicate_of, record.seed) for record in replicates}) == len(replicates)
     for record in records:
         assert record.state in (State.COMPLETE, State.STOPPED), record
         steps = [report.step for report in record.reports]

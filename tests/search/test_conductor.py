@@ -13,9 +13,12 @@ from optuna.trial import TrialState
 from search.algorithms.random import Random
 from search.algorithms.same_rung_tpe import SameRungTPE
 from search.conductor import Conductor, Plan
+from search.race import RaceRules
 from search.record import Report, Stage, State, TrialRecord
+from search.spending import Limits
 from search.stopping.asha import ASHA
 from search.stopping.none import NoStopping
+from search.stopping_rule import Rung
 from search.study import StudyStore
 from spaces import PRESETS, SearchSpace
 
@@ -29,8 +32,7 @@ PLAN = Plan(
     stopping=ASHA(),
     total_steps=100,
     max_trials=18,
-    confirm_top=2,
-    confirm_seeds=3,
+    race=RaceRules(top=2, rounds=(3,)),
     max_concurrent=2,
 )
 
@@ -142,7 +144,7 @@ def test_confirmation_uses_fresh_seeds_the_same_for_all_finalists(tmp_path: Path
             seeds.setdefault(record.replicate_of, []).append(record.seed)
     assert searched == {PLAN.seed}
     assert {tuple(sorted(own)) for own in seeds.values()} == {(1, 2, 3)}
-    assert set(seeds) == {finalist.number for finalist in conductor.finalists}
+    assert set(seeds) == {finalist.number for finalist in conductor.standing.finalists}
     best = min(
         (r for r in conductor.records.values() if r.stage is Stage.SEARCH and r.state is State.COMPLETE),
         key=lambda record: record.objective,
@@ -225,7 +227,7 @@ def test_diverged_is_a_result_and_failed_is_none(tmp_path: Path) -> None:
     assert (trials[diverged.number].state, trials[diverged.number].value) == (TrialState.COMPLETE, 1e9)
     assert (trials[failed.number].state, trials[failed.number].value) == (TrialState.FAIL, None)
     assert conductor.records[failed.number].reason == "RuntimeError: boom"
-    told = conductor._told.get_trials()
+    told = conductor._told.study.get_trials()
     assert told[diverged.number].intermediate_values == {50: 1e9, 75: 1e9, 100: 1e9}
     assert told[failed.number].state is TrialState.FAIL
 
@@ -233,7 +235,7 @@ def test_diverged_is_a_result_and_failed_is_none(tmp_path: Path) -> None:
 def test_confirmations_are_no_observations_for_the_sampler(tmp_path: Path) -> None:
     conductor = conductor_in(tmp_path)
     drive(conductor)
-    for trial, record in zip(conductor._told.get_trials(), conductor.records.values(), strict=True):
+    for trial, record in zip(conductor._told.study.get_trials(), conductor.records.values(), strict=True):
         if record.stage is Stage.CONFIRM:
             assert trial.state is TrialState.FAIL
         elif record.state is State.STOPPED:
@@ -282,3 +284,112 @@ def test_a_rung_that_only_the_database_kept_is_not_lost(tmp_path: Path) -> None:
 def test_a_search_with_more_trials_than_it_may_have_is_finished(tmp_path: Path) -> None:
     drive(conductor_in(tmp_path))
     assert conductor_in(tmp_path, replace(PLAN, max_trials=5)).finished
+
+
+NOISY = replace(PLAN, noise_seeds=3, race=RaceRules(top=2, rounds=(2, 4)))
+
+
+def test_the_noise_floor_is_measured_first_and_counts_in_the_confirmation(tmp_path: Path) -> None:
+    conductor = conductor_in(tmp_path, NOISY)
+    drive(conductor)
+    floor = [r for r in conductor.records.values() if r.stage is Stage.NOISE]
+    assert [(r.replicate_of, r.seed) for r in floor] == [(0, 1), (0, 2), (0, 3)]
+    first_proposal = min(r.number for r in conductor.records.values() if r.stage is Stage.SEARCH)
+    assert max(r.number for r in floor) < first_proposal
+    replicates = [(r.replicate_of, r.seed) for r in conductor.records.values() if r.replicate_of is not None]
+    assert len(set(replicates)) == len(replicates)
+    assert conductor.noise[100].degrees >= 3
+
+
+def test_rules_hear_of_the_noise_and_of_earlier_rungs(tmp_path: Path) -> None:
+    heard: list[Rung] = []
+
+    class Listening(NoStopping):
+        def stops(self, number: int, rung: Rung) -> bool:
+            heard.append(rung)
+            return False
+
+    drive(conductor_in(tmp_path, replace(NOISY, stopping=Listening(rungs=(0.5, 0.75)), max_concurrent=1)))
+    assert all(rung.noise is not None for rung in heard)
+    assert {step for rung in heard for step in rung.earlier} == {50}
+    assert all(not rung.earlier for rung in heard if rung.step == 50)
+
+
+def test_an_audited_trial_runs_to_its_end_and_does_not_move_the_cut(tmp_path: Path) -> None:
+    conductor = conductor_in(tmp_path, replace(PLAN, audit_share=1.0))
+    drive(conductor)
+    searched = [r for r in conductor.records.values() if r.stage is Stage.SEARCH]
+    audited = [r for r in searched if r.condemned_at is not None]
+    assert len(audited) >= 3
+    assert all(r.state is State.COMPLETE for r in searched)
+    for record in audited:
+        for step in PLAN.rungs:
+            assert (record.number in conductor._at_rung[step]) == (step <= (record.condemned_at or 0))
+    again = conductor_in(tmp_path, replace(PLAN, audit_share=1.0))
+    assert (again._condemned, again._audited) == (len(audited), len(audited))
+    assert {n: r.condemned_at for n, r in again.records.items()} == {
+        n: r.condemned_at for n, r in conductor.records.items()
+    }
+
+
+def drive_in_time(conductor: Conductor, now: list[float], seconds_per_step: float = 1.0) -> None:
+    """As `drive`, one trial after another, with a clock."""
+    while (record := conductor.next()) is not None:
+        for index, step in enumerate(conductor.plan.rungs):
+            now[0] += seconds_per_step * (step - ([0, *conductor.plan.rungs][index]))
+            reports = [Report(s, toy_value(record, s), 0) for s in conductor.plan.rungs[: index + 1]]
+            complete = step == conductor.plan.total_steps
+            if conductor.observe(record.number, step, reports, "complete" if complete else None):
+                break
+
+
+@pytest.mark.parametrize("limit", ["hours", "cpu_hours", "gpu_hours"])
+def test_a_budget_of_time_is_kept_and_leaves_room_to_confirm(tmp_path: Path, limit: str) -> None:
+    seconds = 3000.0  # of a trial: 100; a race of 2 + 2 finalists on 3 seeds takes 1200 at most, 30 % are 900
+    limits = Limits(**{limit: seconds / 3600}, cpu=1.0, gpu=1.0)  # type: ignore[arg-type]
+    plan = replace(PLAN, max_trials=None, limits=limits, max_concurrent=1)
+    now = [0.0]
+    conductor = conductor_in(tmp_path, plan, clock=lambda: now[0])
+    drive_in_time(conductor, now)
+    assert conductor.finished
+    assert now[0] <= seconds
+    assert conductor.spending.wall == conductor.spending.trials == now[0]
+    stages = Counter(record.stage for record in conductor.records.values())
+    assert stages[Stage.SEARCH] >= 15
+    assert stages[Stage.CONFIRM] >= 9
+    # A new driver knows what was spent, and that it was enough.
+    again = conductor_in(tmp_path, plan, clock=lambda: now[0] + 1e6)
+    assert again.finished
+    assert again.spending.trials == conductor.spending.trials
+
+
+def test_a_rung_that_does_not_fit_into_the_budget_is_not_started(tmp_path: Path) -> None:
+    plan = replace(
+        PLAN,
+        baselines={"ict": PRESETS["ict"].schedule},
+        race=None,
+        max_trials=None,
+        stopping=NoStopping(rungs=(0.5,)),
+        limits=Limits(hours=160 / 3600),
+        max_concurrent=1,
+    )
+    now = [0.0]
+    conductor = conductor_in(tmp_path, plan, clock=lambda: now[0])
+    drive_in_time(conductor, now)
+    assert now[0] == 150
+    last = conductor.records[1]
+    assert (last.state, last.reason) == (State.STOPPED, "the rest does not fit into the budget")
+    assert conductor.finished
+
+
+def test_an_extended_search_goes_on_with_what_it_has(tmp_path: Path) -> None:
+    drive(conductor_in(tmp_path, NOISY))
+    before = conductor_in(tmp_path, NOISY)
+    assert before.finished
+    more = conductor_in(tmp_path, replace(NOISY, max_trials=26))
+    assert not more.finished
+    drive(more)
+    stages = Counter(record.stage for record in more.records.values())
+    assert stages[Stage.SEARCH] == 24
+    assert stages[Stage.NOISE] == 3
+    assert all(more.records[number].reports == record.reports for number, record in before.records.items())

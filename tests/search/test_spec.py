@@ -43,7 +43,7 @@ stopping:
   rungs: [0.5, 0.75]
 budget:
   max_trials: 6
-confirm: {top: 2, seeds: 3}
+confirm: {top: 2, rounds: [2, 3]}
 resources: {cpu: 1, gpu: 0, max_concurrent: 2}
 storage: {path: runs}
 """
@@ -84,7 +84,7 @@ def test_a_name_and_a_data_set_are_enough() -> None:
     assert small.resolved()["objective"]["extractor"]["name"] == "digits_cnn"
     assert small.resolved()["presets"] == ["ict"]
     assert small.training.total_steps == 2000
-    assert (small.confirm.top, small.confirm.seeds) == (3, 5)
+    assert (small.confirm.top, small.confirm.baselines, small.confirm.rounds) == (4, 2, [2, 4, 8])
 
 
 def test_a_section_with_nothing_below_it_means_its_defaults() -> None:
@@ -211,14 +211,24 @@ def test_resolved_is_plain_json_and_the_same_in_another_process() -> None:
         ),
         ("max_trials: 6", "max_trials: 0", "x.yaml:25: budget.max_trials: must be >= 1, but got 0"),
         (
-            "top: 2, seeds: 3",
-            "top: 7, seeds: 3",
+            "max_trials: 6",
+            "max_trials: null",
+            "x.yaml:25: budget.max_trials: must be a number unless max_hours",
+        ),
+        ("max_trials: 6", "max_gpu_hours: 2", "x.yaml:25: budget.max_gpu_hours: would have no effect with"),
+        ("max_trials: 6", "max_hours: 0", "x.yaml:25: budget.max_hours: must be > 0, but got 0"),
+        ("[2, 3]", "[3, 2]", "x.yaml:26: confirm.rounds: must be increasing numbers of seeds from 2 to 1000"),
+        ("[2, 3]", "[1, 3]", "x.yaml:26: confirm.rounds: must be increasing numbers of seeds from 2 to 1000"),
+        ("[2, 3]", "[]", "x.yaml:26: confirm.rounds: must be increasing numbers of seeds from 2 to 1000"),
+        (
+            "top: 2, rounds: [2, 3]",
+            "top: 7, rounds: [2, 3]",
             "x.yaml:26: confirm.top: must be <= budget.max_trials=6, but got 7",
         ),
         (
-            "top: 2, seeds: 3",
-            "top: 0, seeds: 3",
-            "x.yaml:26: confirm.seeds: would have no effect with confirm.top=0",
+            "top: 2, rounds: [2, 3]",
+            "top: 0, rounds: [2, 3]",
+            "x.yaml:26: confirm.rounds: would have no effect with confirm.top=0",
         ),
         (
             "gpu: 0,",
@@ -386,13 +396,10 @@ def test_an_override_is_checked_like_the_file() -> None:
 
 def test_the_fingerprint_holds_what_makes_it_another_search() -> None:
     old = spec(FULL).fingerprint_fields()
-    more = spec(
-        with_line("max_trials: 6", "max_trials: 60")
-        .replace("top: 2", "top: 3")
-        .replace("cpu: 1", "cpu: 2")
-        .replace("path: runs", "path: elsewhere")
-    )
-    assert changed_fields(old, more.fingerprint_fields()) == []
+    elsewhere = spec(with_line("cpu: 1", "cpu: 2").replace("path: runs", "path: elsewhere"))
+    assert changed_fields(old, elsewhere.fingerprint_fields()) == []
+    more = spec(with_line("max_trials: 6", "max_trials: 60").replace("top: 2", "top: 3"))
+    assert changed_fields(old, more.fingerprint_fields()) == ["budget.max_trials", "confirm.top"]
     other = spec(
         with_line("seed: 7", "seed: 8")
         .replace("batch_size: 64", "batch_size: 65")

@@ -19,9 +19,19 @@ from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from search.record import Report, Stage, State, TrialRecord
-from search.tracking import Changes, ParentInfo, Projection, Tracker, check_metric_name, names, reconcile
+from search.tracking import (
+    Changes,
+    ParentInfo,
+    Projection,
+    ProjectionProcess,
+    Tracker,
+    check_metric_name,
+    names,
+    reconcile,
+)
 from search.tracking.client import artifact_root, connect, sqlite_file
 from search.tracking.density import density_png, stage_densities
+from search.tracking.process import TrackingError
 from search.tracking.tables import html_table, markdown_table
 from spaces import NOISE, PRESETS, NoiseSchedule
 
@@ -100,15 +110,19 @@ class Flaky:
         return call
 
 
-def projection(uri: str, tmp_path: Path, client: object = None, **fields: object) -> Projection:
-    options = {
+def settings(uri: str, tmp_path: Path) -> dict[str, object]:
+    return {
+        "uri": uri,
         "search_name": "s",
         "objective": OBJECTIVE,
         "total_steps": TOTAL_STEPS,
         "folder": tmp_path / "s",
         "study_id": "abc",
     }
-    return Projection(uri, client=client, **(options | fields))  # type: ignore[arg-type]
+
+
+def projection(uri: str, tmp_path: Path, client: object = None, **fields: object) -> Projection:
+    return Projection(client=client, **(settings(uri, tmp_path) | fields))  # type: ignore[arg-type]
 
 
 def runs(uri: str, role: str = "trial") -> list:
@@ -514,6 +528,34 @@ def test_a_record_that_mlflow_refuses_does_not_hold_up_the_others(uri: str, tmp_
     left = tracker.close(timeout=20)
     assert left.trials == (0,)
     assert [run.data.tags[names.TRIAL] for run in runs(uri)] == ["1", "2"]
+
+
+def test_a_killed_tracking_process_is_started_again_and_nothing_is_lost(uri: str, tmp_path: Path) -> None:
+    remote = ProjectionProcess(settings(uri, tmp_path), tmp_path / "search.log")
+    tracker = Tracker(remote, linger=0.01)
+    tracker.put(trial(0))
+    deadline = time.monotonic() + 60
+    while tracker.num_waiting and time.monotonic() < deadline:
+        time.sleep(0.05)
+    remote._process.kill()
+    remote._process.join()
+    tracker.put(trial(1, State.STOPPED))
+    tracker.put_parent(ParentInfo(status="FINISHED"))
+    assert not tracker.close(60)
+    remote.close()
+    assert not remote._process.is_alive()
+    assert reconcile([trial(0), trial(1, State.STOPPED)], projection(uri, tmp_path)) == Changes()
+
+
+def test_the_tracking_process_passes_on_what_mlflow_refuses(uri: str, tmp_path: Path) -> None:
+    remote = ProjectionProcess(settings("nosuch://store", tmp_path))
+    try:
+        with pytest.raises(TrackingError, match="nosuch"):
+            remote.sync(trial(0))
+    finally:
+        remote.close()
+    with pytest.raises(TrackingError, match="lost"):  # closed: not started again
+        remote.sync(trial(0))
 
 
 def test_put_after_close_is_reported_not_raised(uri: str, tmp_path: Path) -> None:

@@ -1,0 +1,70 @@
+"""What the sampler is told: a copy of the study in memory.
+
+Proposals from it cost no database call, and trials that are no observation of the space (confirmations, failures)
+do not count. It follows from the trials of the study, so a new driver rebuilds it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from search.record import Report, Stage, State, TrialRecord
+from search.study import running_trial
+
+
+class Told:
+    """Trials as the sampler sees them. rungs: the steps at which trials are measured."""
+
+    def __init__(self, rungs: Sequence[int]):
+        self._rungs = rungs
+        self.study = optuna.create_study(direction="minimize", sampler=optuna.samplers.RandomSampler(seed=0))
+        self._ids: dict[int, int] = {}  # trial number -> id in `study`
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def ask(self, sampler: BaseSampler) -> Trial:
+        """A new trial, to be given its number by `asked` once it is in the study."""
+        self.study.sampler = sampler
+        return self.study.ask()
+
+    def asked(self, number: int, trial: Trial) -> None:
+        """`trial` has been added to the study as `number`."""
+        self._ids[number] = trial._trial_id
+
+    def add(self, number: int, params: Mapping[str, Any], distributions: Mapping[str, Any]) -> None:
+        """A trial that the sampler did not propose."""
+        self.study.add_trial(running_trial({}, params, distributions))
+        self._ids[number] = self.study.get_trials(deepcopy=False)[-1]._trial_id
+
+    def load(self, trial: FrozenTrial, record: TrialRecord) -> None:
+        """A trial of the study, as far as it has come."""
+        self.add(record.number, trial.params, trial.distributions)
+        for report in record.reports:
+            self.report(record.number, report)
+        if record.state is not State.RUNNING:
+            self.end(record)
+
+    def report(self, number: int, report: Report) -> None:
+        """The objective of a trial at a rung."""
+        Trial(self.study, self._ids[number]).report(report.objective, report.step)
+
+    def end(self, record: TrialRecord) -> None:
+        """The final state of a trial."""
+        if record.state is State.DIVERGED and record.reports:
+            # At the rungs that it did not reach, too, a diverged trial is the worst.
+            last = record.reports[-1]
+            for step in self._rungs:
+                if step > last.step:
+                    self.report(record.number, replace(last, step=step))
+        observed = record.stage in (Stage.BASELINE, Stage.SEARCH) and record.params
+        if not observed or record.objective is None or record.state is State.FAILED:
+            self.study.tell(record.number, state=TrialState.FAIL)
+        elif record.state is State.STOPPED:
+            self.study.tell(record.number, state=TrialState.PRUNED)
+        else:
+            self.study.tell(record.number, record.objective)

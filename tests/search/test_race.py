@@ -1,0 +1,165 @@
+"""Confirmation as a race, and the noise that decides who leaves it."""
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from search.noise_floor import noise_at_rungs, pooled
+from search.race import RaceRules, Standing, standing
+from search.record import Report, Stage, State, TrialRecord
+from spaces import PRESETS
+
+ICT = PRESETS["ict"].schedule
+RULES = RaceRules(top=2, baselines=1, rounds=(2, 4, 8))
+SEEDS = tuple(range(1, 9))
+
+
+def trial(number: int, value: float, stage: Stage = Stage.SEARCH, **options: object) -> TrialRecord:
+    reports = (Report(50, 2 * value, 0), Report(100, value, 0))
+    record = TrialRecord(number, stage, State.COMPLETE, ICT, 0, reports=reports)
+    return replace(record, **options)  # type: ignore[arg-type]
+
+
+def searched() -> list[TrialRecord]:
+    """One baseline and three proposals, of which two are finalists."""
+    return [
+        trial(0, 70.0, Stage.BASELINE, preset="ict"),
+        trial(1, 30.0),
+        trial(2, 31.0),
+        trial(3, 50.0),
+        trial(4, 20.0, state=State.STOPPED),
+    ]
+
+
+def run_race(records: list[TrialRecord], value: dict[int, float], rules: RaceRules = RULES) -> Standing:
+    """Train what is missing until the race is over; values differ from seed to seed by a few per cent."""
+    while True:
+        now = standing(records, rules, SEEDS)
+        if not now.missing:
+            return now
+        finalist, index = now.missing[0]
+        seed = SEEDS[index]
+        found = value[finalist.number] * math.exp(0.05 * math.sin(7 * seed + finalist.number))
+        fields = {"seed": seed, "replicate_of": finalist.number}
+        records.append(trial(len(records), found, Stage.CONFIRM, **fields))
+
+
+def test_only_those_that_may_still_be_the_best_get_more_seeds() -> None:
+    records = searched()
+    now = run_race(records, {0: 70.0, 1: 60.0, 2: 30.0})
+    count = {number: sum(r.replicate_of == number for r in records) for number in (0, 1, 2)}
+    assert count == {
+        0: 8,
+        1: 2,
+        2: 8,
+    }  # the baseline goes on: the winner is compared with it on all its seeds
+    assert now.contenders == {0, 2}
+    assert now.is_over
+    for number in (0, 2):
+        assert sorted(r.seed for r in records if r.replicate_of == number) == list(SEEDS)
+
+
+def test_equal_finalists_race_to_the_end() -> None:
+    records = searched()
+    assert run_race(records, {0: 70.0, 1: 30.0, 2: 30.5}).contenders == {0, 1, 2}
+    assert sum(r.stage is Stage.CONFIRM for r in records) == 24
+
+
+def test_the_race_ends_before_a_round_that_exceeds_its_budget() -> None:
+    records = searched()
+    rules = replace(RULES, max_trials=13)
+    now = run_race(records, {0: 70.0, 1: 30.0, 2: 30.5}, rules)
+    assert now.is_over
+    assert sum(r.stage is Stage.CONFIRM for r in records) == 12  # two rounds of three finalists
+    assert rules.most_trials == 13
+
+
+def test_a_round_is_decided_when_all_of_it_is_there() -> None:
+    records = searched()
+    for _ in range(6):
+        finalist, index = standing(records, RULES, SEEDS).missing[0]
+        fields = {
+            "seed": SEEDS[index],
+            "replicate_of": finalist.number,
+            "state": State.RUNNING,
+            "reports": (),
+        }
+        records.append(trial(len(records), 30.0, Stage.CONFIRM, **fields))
+    now = standing(records, RULES, SEEDS)
+    assert not now.missing
+    assert not now.is_over
+
+
+def test_what_was_decided_is_decided_again_with_more_values() -> None:
+    records = searched()
+    run_race(records, {0: 70.0, 1: 34.0, 2: 30.0})
+    left = [standing(records[:end], RULES, SEEDS).contenders for end in range(5, len(records) + 1)]
+    assert all(later <= earlier for earlier, later in itertools.pairwise(left))
+
+
+def test_a_diverged_replicate_neither_stays_nor_hides_the_others() -> None:
+    records = searched()
+    now = run_race(records, {0: 70.0, 1: 1e9, 2: 30.0})
+    assert 1 not in now.contenders
+    records = searched()
+    run_race(records, {0: 70.0, 1: 30.0, 2: 30.5})
+    spoilt = [replace(r, state=State.DIVERGED) if r.replicate_of == 1 and r.seed == 2 else r for r in records]
+    spoilt = [replace(r, reports=(Report(100, 1e9, 0),)) if r.state is State.DIVERGED else r for r in spoilt]
+    assert standing(spoilt, RULES, SEEDS).contenders == {0, 2}
+
+
+def test_replicates_of_the_noise_floor_are_part_of_the_race() -> None:
+    records = searched()
+    for seed in (1, 2, 3):
+        records.append(trial(len(records), 70.0 + seed, Stage.NOISE, seed=seed, replicate_of=0))
+    missing = {(finalist.number, SEEDS[index]) for finalist, index in standing(records, RULES, SEEDS).missing}
+    assert missing == {(1, 1), (1, 2), (2, 1), (2, 2)}
+
+
+@pytest.mark.parametrize("rounds", [(), (1, 2), (4, 2), (2, 2)])
+def test_rounds_must_increase_from_two(rounds: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="`rounds` must increase and begin with at least 2"):
+        RaceRules(rounds=rounds)
+
+
+def test_the_best_of_equals_stays_in_the_race() -> None:
+    """With equal schedules each leaves with 5 % at most per decision: few races lose one of three in three rounds."""
+    rng, left = np.random.default_rng(1), 0
+    for _ in range(60):
+        records = searched()
+        while True:
+            now = standing(records, RULES, SEEDS)
+            if not now.missing:
+                break
+            finalist, index = now.missing[0]
+            fields = {"seed": SEEDS[index], "replicate_of": finalist.number}
+            records.append(trial(len(records), float(rng.lognormal(3, 0.3)), Stage.CONFIRM, **fields))
+        left += 2 - len(now.contenders - {0})
+    # Two looks decide (after 2 and 4 seeds), the last one changes the contenders as well: 3 * 5 % of 60 = 9, sd 3.
+    assert left <= 9 + 18
+
+
+def test_noise_is_pooled_over_schedules_on_the_log_scale() -> None:
+    rng = np.random.default_rng(0)
+    groups = [rng.lognormal(mean, 0.25, size=4).tolist() for mean in rng.uniform(2, 6, size=500)]
+    noise = pooled(groups)
+    assert noise is not None
+    assert (noise.degrees, noise.num_schedules) == (1500, 500)
+    assert noise.sd == pytest.approx(0.25, abs=6 * 0.25 / math.sqrt(2 * 1500))  # 6 sigma
+    assert pooled([[3.0], [4.0]]) is None
+
+
+def test_a_proposal_counts_by_its_fresh_seeds_only() -> None:
+    """It was replicated because its value was low: with it the noise would look larger than it is."""
+    records = [trial(0, 70.0, Stage.BASELINE), trial(1, 1.0)]
+    for of in (0, 1):
+        for seed in (1, 2):
+            records.append(trial(len(records), 70.0, Stage.CONFIRM, replicate_of=of, seed=seed))
+    noise = noise_at_rungs(records)
+    assert {step: (found.sd, found.degrees) for step, found in noise.items()} == {
+        50: (0.0, 3),
+        100: (0.0, 3),
+    }
