@@ -187,9 +187,9 @@ stopping rule and confirmation are those of a real search, only the training is 
 {repeats} repeats. Made by `python -m bench.search_quality`; all numbers are in `search-quality.json`.
 
 **Regret**: true value of the exported schedule (mean over all its recorded seeds) minus that of the best, which is
-{best:.2f}; the best preset has {best_preset:.2f}. **Compute**: all steps trained, confirmation included, in budgets of one
-trial. Interquartile means over repeats with 95 % bootstrap intervals; between numbers of trials by interpolation in
-the logarithm of compute, `-` outside of what was played. **Claims**: searches, over all numbers of trials, that call
+{best:.2f}; the best preset has {best_preset:.2f}. **Compute**: all steps trained, confirmation included, in budgets of
+one trial. Interquartile means over repeats with 95 % bootstrap intervals; between numbers of trials by interpolation
+in the logarithm of compute, `-` outside of what was played. **Claims**: searches, over all numbers of trials, that call
 their schedule better than the best preset; false: it is not. Without confirmation the claim is that the value seen
 was lower.
 

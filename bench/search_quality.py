@@ -34,6 +34,7 @@ from trainable.atomic import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
+ALGORITHMS = ("random", "tpe", "same_rung_tpe")
 TRIALS = (10, 20, 40, 80, 160)
 CONCURRENT = 2
 
@@ -56,7 +57,7 @@ class Contender:
 def contenders(spec: SearchSpec) -> list[Contender]:
     """All of them; rungs, and how a winner is confirmed, are the search file's."""
     rungs = list(spec.stopping.rungs)
-    plain: dict[str, Any] = {"confirm": {"top": 0}}
+    plain: dict[str, Any] = {"confirm": {"top": 0}, "noise_floor": {"seeds": 0}, "audit": 0.0}
     # Ray's rungs are powers of the reduction factor, here 2, below the budget.
     found = [
         Contender(
@@ -67,12 +68,16 @@ def contenders(spec: SearchSpec) -> list[Contender]:
         )
         for label, stock_rungs in ((STOCK, [0.5]), (f"{STOCK}, rungs from 1/8", [0.125, 0.25, 0.5]))
     ]
-    for algorithm in ("random", "tpe", "same_rung_tpe"):
+    for algorithm in ALGORITHMS:
         for stopping in ("none", "asha", "asha_margin"):
             options = {"name": stopping} if stopping == "none" else {"name": stopping, "rungs": rungs}
-            changes = {"algorithm": algorithm, "stopping": options}
-            found.append(Contender(label=f"{algorithm}, {stopping}", changes={**changes, **plain}))
+            changes: dict[str, Any] = {"algorithm": algorithm, "stopping": options}
+            if stopping == "none":
+                changes["audit"] = 0.0
             found.append(Contender(label=f"{algorithm}, {stopping}, confirmed", changes=changes))
+            # The margin is the measured noise: its floor stays.
+            floor = {"noise_floor": {"seeds": spec.noise_floor.seeds}} if stopping == "asha_margin" else {}
+            found.append(Contender(label=f"{algorithm}, {stopping}", changes={**changes, **plain, **floor}))
     return found
 
 

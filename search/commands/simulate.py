@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _row(max_trials: int, found: "list[Finding]") -> dict[str, Any]:
+def _row(max_trials: int | None, found: "list[Finding]") -> dict[str, Any]:
     from search.simulator.quality import interval
 
     best = found[0].true_value - found[0].regret
@@ -118,7 +118,7 @@ def _lines(result: dict[str, Any]) -> list[str]:
     for row in result["rows"]:
         relative = [f"{100 * row['relative_regret'][key]:.0f}" for key in ("mean", "low", "high")]
         lines.append(
-            f"{row['max_trials']:>6} {_text(row['compute'], 1):>20} {_text(row['regret'], 2):>20} "
+            f"{row['max_trials'] or '-':>6} {_text(row['compute'], 1):>20} {_text(row['regret'], 2):>20} "
             f"{f'{relative[0]} [{relative[1]}, {relative[2]}] %':>18}  {row['claims']}, {row['false_claims']}"
         )
     return [

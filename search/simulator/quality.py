@@ -50,9 +50,7 @@ def exported(board: Leaderboard) -> Exported:
     if board.winner is None:
         assert board.best_unconfirmed is not None, "no trial finished"
         return on_sight(board, board.best_unconfirmed)
-    difference = board.winner.difference
-    claims = difference is not None and difference.excludes_zero and difference.mean < 0
-    return Exported(board.winner, board.baseline, claims)
+    return Exported(board.winner, board.baseline, claims=board.winner.is_better)
 
 
 def on_sight(board: Leaderboard, row: Row) -> Exported:

@@ -1,7 +1,7 @@
 """One whole search on a virtual clock: the conductor that Ray drives, with recorded curves for workers."""
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,9 +9,13 @@ import optuna
 
 from search.conductor import Conductor, Plan
 from search.record import Report, TrialRecord
-from search.simulator.replay import Replay
+from search.simulator.replay import Measured
 from search.study import StudyStore
+from spaces import NoiseSchedule
 from trainable.trial import WORST_OBJECTIVE
+
+# (schedule, training seed, steps) -> what a trial reports at these steps, as `Replay` has it.
+Playback = Callable[[NoiseSchedule, int, Sequence[int]], Sequence[Measured]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +42,7 @@ class _Rung(NamedTuple):
 
 
 def simulate(
-    plan: Plan, replay: Replay, on_change: Callable[[TrialRecord], None] = lambda record: None
+    plan: Plan, replay: Playback, on_change: Callable[[TrialRecord], None] = lambda record: None
 ) -> Simulated:
     """Run the search of `plan` to its end, `plan.max_concurrent` trials at a time.
 
@@ -65,7 +69,7 @@ def simulate(
     return Simulated(records=records, compute=steps / plan.total_steps, seconds=now)
 
 
-def _trial(record: TrialRecord, replay: Replay, rungs: tuple[int, ...], now: float) -> list[_Rung]:
+def _trial(record: TrialRecord, replay: Playback, rungs: tuple[int, ...], now: float) -> list[_Rung]:
     """All that a trial started `now` will report, unless it is stopped."""
     reports: list[Report] = []
     ahead = []
