@@ -14,7 +14,7 @@ from search.simulator.nearest import Nearest
 from search.simulator.table import CurveTable
 from trainable.trial import WORST_OBJECTIVE
 
-_RESAMPLES = 500
+_RESAMPLES = 300
 Array = NDArray[np.float64]
 
 

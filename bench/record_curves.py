@@ -250,6 +250,13 @@ class Folder:
         path.mkdir(parents=True, exist_ok=True)
         self._file: BinaryIO = (path / CURVES_FILE).open("a+b")
         try:
+            self.curves = self._open(path, identity, about)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _open(self, path: Path, identity: Mapping[str, Any], about: Mapping[str, Any]) -> dict[Task, Curve]:
+        try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"{path} is being written by another process: wait for it") from None
@@ -258,10 +265,10 @@ class Folder:
         if not lines:
             lines = self._append({"identity": identity, "about": about})
         recording = Recording.of(lines)
-        self.curves = recording.curves
         changed = changed_fields(recording.header["identity"], json.loads(json.dumps(identity)))
         if changed:
             raise InputError(f"{path} was recorded with another {', '.join(changed)}: give another --folder")
+        return recording.curves
 
     def add(self, task: Task, curve: Curve) -> None:
         """Keep a curve."""
