@@ -18,6 +18,7 @@ from search.simulator.table import CurveTable
 
 COMPUTE = (25, 50, 100)  # budgets of one trial: where contenders are compared
 YARDSTICK, STOCK = "random, none", "stock Ray wiring"
+STOCK_EARLY = f"{STOCK}, rungs from 1/8"
 Array = NDArray[np.float64]
 
 
@@ -148,7 +149,7 @@ def target_lines(found: Mapping[str, Quality], default: str) -> list[str]:
                 f"({spread(regret_SB[:, index])} at {compute_SB[0, index]:.0f}), over its compute: "
                 f"{spread(ratio_S)}. Target 0.25: {met}."
             )
-    for label in (STOCK, f"{STOCK}, rungs from 1/8"):
+    for label in (STOCK, STOCK_EARLY):
         for compute in COMPUTE:
             own_S, stock_S = ours.regret_at(compute), found[label].regret_at(compute)
             if not np.isfinite(own_S[0]) or not np.isfinite(stock_S[0]) or stock_S[0] <= 0:

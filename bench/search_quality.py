@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import heading
-from bench.quality_page import STOCK, Cell, page, plot, qualities
+from bench.quality_page import STOCK, STOCK_EARLY, Cell, page, plot, qualities
 from bench.stock_search import StockTPE, best_observed
 from search.algorithm import Algorithm
 from search.errors import EXIT_INPUT
@@ -35,6 +35,7 @@ from trainable.atomic import write_atomically
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 ALGORITHMS = ("random", "tpe", "same_rung_tpe")
+EARLY = ((0.125, 0.25, 0.5), (0.25, 0.5))  # rungs
 TRIALS = (10, 20, 40, 80, 160)
 CONCURRENT = 2
 
@@ -55,30 +56,55 @@ class Contender:
 
 
 def contenders(spec: SearchSpec) -> list[Contender]:
-    """All of them; rungs, and how a winner is confirmed, are the search file's."""
-    rungs = list(spec.stopping.rungs)
-    plain: dict[str, Any] = {"confirm": {"top": 0}, "noise_floor": {"seeds": 0}, "audit": 0.0}
-    # Ray's rungs are powers of the reduction factor, here 2, below the budget.
+    """All of them. Where nothing else is said, rungs and confirmation are the search file's."""
+    plain: dict[str, Any] = {"confirm": {"top": 0}, "audit": 0.0}
+    no_floor = {"noise_floor": {"seeds": 0}}
+
+    def rule(name: str, rungs: Sequence[float] = spec.stopping.rungs) -> dict[str, Any]:
+        return {"name": name} if name == "none" else {"name": name, "rungs": list(rungs)}
+
+    # Ray's rungs are the budget divided by powers of the reduction factor, here 2.
     found = [
         Contender(
             label=label,
-            changes={**plain, "stopping": {"name": "asha", "rungs": stock_rungs}},
+            changes={**plain, **no_floor, "stopping": rule("asha", rungs)},
             algorithm=StockTPE(),
             export=best_observed,
         )
-        for label, stock_rungs in ((STOCK, [0.5]), (f"{STOCK}, rungs from 1/8", [0.125, 0.25, 0.5]))
+        for label, rungs in ((STOCK, (0.5,)), (STOCK_EARLY, EARLY[0]))
     ]
     for algorithm in ALGORITHMS:
-        for stopping in ("none", "asha", "asha_margin"):
-            options = {"name": stopping} if stopping == "none" else {"name": stopping, "rungs": rungs}
-            changes: dict[str, Any] = {"algorithm": algorithm, "stopping": options}
-            if stopping == "none":
-                changes["audit"] = 0.0
-            found.append(Contender(label=f"{algorithm}, {stopping}, confirmed", changes=changes))
+        for name in ("none", "asha", "asha_margin"):
+            changes = {
+                "algorithm": algorithm,
+                "stopping": rule(name),
+                **({"audit": 0.0} if name == "none" else {}),
+            }
             # The margin is the measured noise: its floor stays.
-            floor = {"noise_floor": {"seeds": spec.noise_floor.seeds}} if stopping == "asha_margin" else {}
-            found.append(Contender(label=f"{algorithm}, {stopping}", changes={**changes, **plain, **floor}))
-    return found
+            floor = {} if name == "asha_margin" else no_floor
+            label = f"{algorithm}, {name}"
+            found.append(Contender(label=label, changes={**changes, **plain, **floor}))
+            found.append(Contender(label=f"{label}, confirmed", changes=changes))
+    for algorithm, name in (("random", "asha"), ("same_rung_tpe", "asha"), ("same_rung_tpe", "asha_margin")):
+        for rungs in EARLY:
+            changes = {"algorithm": algorithm, "stopping": rule(name, rungs)}
+            found.append(
+                Contender(label=f"{algorithm}, {name} from {rungs[0]:g}, confirmed", changes=changes)
+            )
+    asha = {"algorithm": "same_rung_tpe", "stopping": rule("asha")}
+    small = {"top": 2, "baselines": 1, "rounds": [2, 4]}
+    return [
+        *found,
+        Contender(label="same_rung_tpe, asha, small race", changes={**asha, "confirm": small}),
+        Contender(label="same_rung_tpe, asha, best mean of the race", changes=asha, export=best_mean),
+    ]
+
+
+def best_mean(board: Leaderboard) -> Exported:
+    """The best confirmed mean, where the product takes the simplest of those that are tied with it."""
+    if not board.best:
+        return exported(board)
+    return Exported(board.best[0], board.baseline, claims=board.best[0].is_better)
 
 
 # Playing

@@ -27,8 +27,8 @@ _CONCURRENT = 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="search file, or the name of a search that was started before")
-    parser.add_argument("--algorithm", metavar="NAME", help="overrides algorithm, at its default options")
-    parser.add_argument("--stopping", metavar="NAME", help="overrides stopping, at its default options")
+    parser.add_argument("--algorithm", metavar="NAME", help="another algorithm, at its default options")
+    parser.add_argument("--stopping", metavar="NAME", help="another stopping rule, at its default options")
     parser.add_argument("--repeats", type=int, default=50, metavar="N", help="searches played (50)")
     parser.add_argument(
         "--trials", type=int, nargs="+", metavar="N", help="overrides budget.max_trials; one row for each"
@@ -50,18 +50,22 @@ def run(args: argparse.Namespace) -> int:
     from search.simulator.replay import Curves
     from search.simulator.table import check_recorded, read_table, table_path
     from search.spec import overridden
+    from spaces.registry import name_of
 
     if args.repeats < 1:
         raise InputError(f"`--repeats` must be >= 1, but got {args.repeats}")
+    spec = find_spec(args.file, args.storage)
     given = {
         "algorithm": args.algorithm,
         "stopping": args.stopping,
         "resources.max_concurrent": args.concurrent,
     }
-    spec = overridden(
-        find_spec(args.file, args.storage),
-        {name: value for name, value in given.items() if value is not None},
-    )
+    own = {"algorithm": name_of(spec.algorithm), "stopping": name_of(spec.stopping)}
+    # What the file names already keeps the file's options.
+    changes = {
+        field: value for field, value in given.items() if value is not None and value != own.get(field)
+    }
+    spec = overridden(spec, changes)
     budgets = args.trials or [spec.budget.max_trials]
     specs = [overridden(spec, {"budget.max_trials": trials}) for trials in budgets]
     table = read_table(Path(args.curves) if args.curves else table_path(spec))

@@ -480,6 +480,13 @@ def test_simulate_prints_the_same_as_json(command: list[str], capsys: pytest.Cap
     assert 0 <= row["false_claims"] <= row["claims"] <= 4
 
 
+def test_a_rule_that_the_file_names_keeps_the_files_options(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*command, "--stopping", "asha", "--repeats", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["stopping"]["rungs"] == [0.25, 0.5]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
