@@ -28,7 +28,7 @@ from search.session import find_spec, open_store
 from search.spec import SearchSpec, load_spec
 
 ROOT = Path(__file__).resolve().parents[1]
-NUM_TRIALS, NUM_PAIRS = 24, 1
+NUM_TRIALS, NUM_PAIRS = 40, 1  # as many as the digits search has
 _YARDSTICK_STEPS = 1000
 
 
@@ -95,6 +95,7 @@ def search_file(folder: Path) -> Path:
         "name": "bench",
         "presets": [],
         "budget": {"max_trials": NUM_TRIALS},
+        "audit": 0.0,
         "confirm": {"top": 0},
         "storage": {"path": str(folder / "runs")},
     }

@@ -10,12 +10,13 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from optuna.trial import FixedTrial, Trial
 
 from search import audit, race
 from search.algorithm import Algorithm
+from search.equal_schedules import KnownSchedules
 from search.noise_floor import SeedNoise, noise_at_rungs
 from search.race import RaceRules
 from search.record import Report, Stage, State, TrialRecord
@@ -24,6 +25,11 @@ from search.stopping_rule import Rung, StoppingRule
 from search.study import StudyStore, record_of, spent_by
 from search.told import Told
 from spaces import NoiseSchedule, SearchSpace
+
+# What becomes of a proposal that trains the same as a schedule which was trained already: another is asked for, the
+# old one is trained on a fresh seed instead, or it is trained all the same.
+EqualSchedules = Literal["ask_again", "replicate", "train"]
+_MOST_ASKS = 8  # then it is trained all the same: a small space may have no other
 
 BUDGET_SPENT = "budget_spent"  # key in the study's header: no proposals any more
 
@@ -49,6 +55,7 @@ class Plan:
     noise_seeds: int = 0
     race: RaceRules | None = None
     audit_share: float = 0.0
+    equal_schedules: EqualSchedules = "ask_again"
     max_concurrent: int = 1
     seed: int = 0
 
@@ -82,6 +89,7 @@ class Conductor:
 
     def __post_init__(self) -> None:
         self._told = Told(self.plan.rungs)
+        self._known = KnownSchedules(self.plan.total_steps)
         # Kept with every record, because looking through all of them at each result is quadratic in a search.
         self._running: set[int] = set()
         self._started: Counter[Stage] = Counter()
@@ -139,7 +147,8 @@ class Conductor:
             return self.plan.noise_seeds if self.plan.baselines else 0
         if stage is Stage.SEARCH:
             left = self.plan.max_trials - len(self.plan.baselines) if self.plan.max_trials is not None else 0
-            return max(self._started[Stage.SEARCH], 0 if self._budget_spent else left)
+            started = self._started[Stage.SEARCH] + self._started[Stage.REPLICATE]
+            return max(started, 0 if self._budget_spent else left)
         if self.plan.race is None:
             return 0
         if self._searching():
@@ -176,7 +185,7 @@ class Conductor:
     def _may_propose(self) -> bool:
         if self._budget_spent:
             return False
-        started = self._started[Stage.BASELINE] + self._started[Stage.SEARCH]
+        started = sum(self._started[stage] for stage in (Stage.BASELINE, Stage.SEARCH, Stage.REPLICATE))
         return self.plan.max_trials is None or started < self.plan.max_trials
 
     def _proposal(self) -> TrialRecord | None:
@@ -187,11 +196,29 @@ class Conductor:
             if not self._affordable(first, reserve=True, after_open=False):
                 self._close_search()
             return None
-        # The trial's number goes into the seed: a fresh sampler draws anew, a repeated one draws the same.
-        seed = random.Random(f"{self.plan.seed}/{len(self.records)}").getrandbits(32)
-        trial = self._told.ask(self.plan.algorithm.sampler(seed))
-        schedule = self.plan.space.suggest(trial)
-        return self._add(Stage.SEARCH, schedule, self.plan.seed, asked=trial)
+        for attempt in range(_MOST_ASKS):
+            # The trial's number goes into the seed: a fresh sampler draws anew, a repeated one draws the same.
+            key = f"{self.plan.seed}/{len(self.records)}" + (f"/{attempt}" if attempt else "")
+            sampler = self.plan.algorithm.sampler(random.Random(key).getrandbits(32))
+            trial = self._told.ask(sampler)
+            schedule = self.plan.space.suggest(trial)
+            equal = None if self.plan.equal_schedules == "train" else self._known.find(schedule)
+            if equal is None or attempt == _MOST_ASKS - 1:
+                return self._add(Stage.SEARCH, schedule, self.plan.seed, asked=trial)
+            self._told.drop(trial)
+            replicate = self._replicate_instead(equal)
+            if replicate is not None:
+                return replicate
+        raise AssertionError
+
+    def _replicate_instead(self, number: int) -> TrialRecord | None:
+        """A trial of the equal schedule on the next fresh seed, if the search file asks for it and there is one."""
+        original = self.records[number]
+        if self.plan.equal_schedules != "replicate" or original.state is not State.COMPLETE:
+            return None
+        used = {record.seed for record in self.records.values() if record.replicate_of == number}
+        seed = next((seed for seed in self.plan.fresh_seeds if seed not in used), None)
+        return None if seed is None else self._replicate(Stage.REPLICATE, original, seed)
 
     def _confirmation(self) -> TrialRecord | None:
         found = self._next_confirmation()
@@ -390,6 +417,10 @@ class Conductor:
         if record.replicate_of is not None:  # on another seed: not compared at rungs
             self._noise = None
             return
+        if record.state is State.FAILED:
+            self._known.remove(record.number)
+        else:
+            self._known.add(record.number, record.schedule)
         for report in record.reports:
             # What a condemned trial does later would make the rungs above look worse than they are.
             if record.condemned_at is None or report.step <= record.condemned_at:

@@ -63,9 +63,12 @@ class Cost:
         ]
 
 
-def cost_of(spec: SearchSpec, cache: Path = CACHE) -> Cost:
-    """Count the trials and time a few steps. Raises InputError if this machine cannot run one trial."""
-    slots = Machine.here().slots(spec)
+def cost_of(spec: SearchSpec, cache: Path = CACHE, *, elsewhere: bool = False) -> Cost:
+    """Count the trials and time a few steps. Raises InputError if this machine cannot run one trial.
+
+    elsewhere: trials are to run on a cluster: `max_concurrent` at a time, or one; a step is timed here all the same.
+    """
+    slots = (spec.resources.max_concurrent or 1) if elsewhere else Machine.here().slots(spec)
     rules = spec.confirm.rules
     confirm = spec.noise_floor.seeds if spec.presets else 0
     if rules is not None:

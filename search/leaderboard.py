@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,18 +19,23 @@ class Row:
     """One schedule. confirmed rows have a rank, which tied rows share; the others stand below them.
 
     in_race: whether it stayed in the confirmation to the end; one that left it as worse has fewer seeds.
-    search_value: objective seen in the search, on the one seed that selected it; optimism: how much lower that
-    was than the confirmed mean (the winner's curse, if positive). difference: to the best baseline, paired by
-    seed; negative is better.
+    replicates: by training seed, the trials that confirm it. search_value: objective seen in the search, on the
+    one seed that selected it; optimism: how much lower that was than the confirmed mean (the winner's curse, if
+    positive). difference: to the best baseline, paired by seed; negative is better.
     """
 
     record: TrialRecord
     rank: int | None = None
     tied: bool = False
     in_race: bool = False
-    values: dict[int, float] | None = None
+    replicates: Mapping[int, TrialRecord] = field(default_factory=dict)
     estimate: Estimate | None = None
     difference: Estimate | None = None
+
+    @property
+    def values(self) -> dict[int, float]:
+        """Objective at the full budget by training seed."""
+        return _values(self.replicates)
 
     @property
     def confirmed(self) -> bool:
@@ -79,7 +84,8 @@ class Row:
             "search_value": self.search_value,
             "mean": self.estimate.mean if self.estimate else None,
             "interval": _interval(self.estimate),
-            "values": {str(seed): value for seed, value in sorted((self.values or {}).items())},
+            "values": {str(seed): value for seed, value in sorted(self.values.items())},
+            "replicates": {str(seed): record.number for seed, record in sorted(self.replicates.items())},
             "difference": self.difference.mean if self.difference else None,
             "difference_interval": _interval(self.difference),
             "optimism": self.optimism,
@@ -148,7 +154,7 @@ class Leaderboard:
         if winner is baseline:
             return f"No schedule is shown to be better than the best baseline, {baseline.label}.{tied}"
         difference = winner.difference
-        assert difference is not None and winner.values is not None and baseline.values is not None
+        assert difference is not None
         seeds = winner.values.keys() & baseline.values.keys()
         better = sum(winner.values[seed] < baseline.values[seed] for seed in seeds)
         verdict = "better than" if winner.is_better else "not shown to be better than"
@@ -195,7 +201,8 @@ def leaderboard(
     own_values: the trials' own values count as well; honest only where nothing was selected by them.
     """
     records = list(records)
-    values = _confirmed_values(records, own_values)
+    replicates = _replicates(records, own_values)
+    values = {number: _values(own) for number, own in replicates.items()}
     rank_of = ranks(values, contenders)
     shared = Counter(rank_of.values())
     candidates = [record for record in records if record.replicate_of is None]
@@ -224,7 +231,7 @@ def leaderboard(
             rank=rank_of[record.number],
             tied=shared[rank_of[record.number]] > 1,
             in_race=contenders is None or record.number in contenders,
-            values=own,
+            replicates=replicates[record.number],
             estimate=estimate(list(own.values())),
             difference=paired_difference(own, against, comparisons) if against else None,
         )
@@ -249,21 +256,24 @@ def leaderboard(
     )
 
 
-def _confirmed_values(records: Iterable[TrialRecord], own_values: bool) -> dict[int, dict[int, float]]:
-    """Trial number -> {seed: objective} over fresh seeds, of all schedules that have any.
+def _values(replicates: Mapping[int, TrialRecord]) -> dict[int, float]:
+    return {seed: record.reports[-1].objective for seed, record in replicates.items()}
 
-    Replicates made for the noise floor count once the confirmation has begun.
+
+def _replicates(records: Sequence[TrialRecord], own_values: bool) -> dict[int, dict[int, TrialRecord]]:
+    """Trial number -> the trials of its schedule by fresh seed, of all schedules that have any.
+
+    Replicates made during the search count once the confirmation has begun.
     """
-    records = list(records)
     begun = any(record.stage is Stage.CONFIRM for record in records)
-    values: defaultdict[int, dict[int, float]] = defaultdict(dict)
+    found: defaultdict[int, dict[int, TrialRecord]] = defaultdict(dict)
     for record in records:
-        counts = record.stage is Stage.CONFIRM or (begun and record.stage is Stage.NOISE)
-        done = record.state in (State.COMPLETE, State.DIVERGED)
+        counts = begun and record.replicate_of is not None
+        done = record.state in (State.COMPLETE, State.DIVERGED) and bool(record.reports)
         of = record.number if record.replicate_of is None else record.replicate_of
-        if (counts or (own_values and record.replicate_of is None)) and done and record.objective is not None:
-            values[of][record.seed] = record.objective
-    return dict(values)
+        if (counts or (own_values and record.replicate_of is None)) and done:
+            found[of][record.seed] = record
+    return dict(found)
 
 
 def lines(board: Leaderboard, limit: int = 12) -> list[str]:
@@ -274,7 +284,7 @@ def lines(board: Leaderboard, limit: int = 12) -> list[str]:
     ]
     for row in board.rows[:limit]:
         text.append(_row_line(row, row is board.baseline))
-        seeds = f"{len(row.values)} seeds: " if row.values else ""
+        seeds = f"{len(row.replicates)} seeds: " if row.replicates else ""
         text.append(f"        {seeds}{row.record.schedule.describe()}")
     if len(board.rows) > limit:
         text.append(f"and {len(board.rows) - limit} more")
@@ -302,8 +312,12 @@ def _row_line(row: Row, is_baseline: bool) -> str:
     if row.estimate is None:
         return f"{'-':<7} {row.label:<18} {'not confirmed':>20} {'':>19} {seen:>11}"
     rank = f"{row.rank}{' tied' if row.tied else ''}"
-    mean = f"{_number(row.estimate.mean)}{_text(_interval(row.estimate))}"
+    mean = _number(row.estimate.mean)
     difference = "baseline" if is_baseline else ""
+    if not row.in_race:
+        difference = "left the race"  # on too few seeds for an interval that says anything
+        return f"{rank:<7} {row.label:<18} {mean:>20} {difference:>19} {seen:>11}"
+    mean += _text(_interval(row.estimate))
     if row.difference is not None:
         difference = f"{row.difference.mean:+.1f}{_text(_interval(row.difference))}"
     return f"{rank:<7} {row.label:<18} {mean:>20} {difference:>19} {seen:>11}"

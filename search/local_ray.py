@@ -16,7 +16,7 @@ _OBJECT_STORE_BYTES = 512 * 2**20
 
 # Ray Tune reads these when it is imported or run. Its files hold nothing that we read again, its output
 # and its handler of Ctrl-C would get into the way of ours, and a report without an objective is no error.
-_QUIET = {
+QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -41,7 +41,7 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
     _remove_leftovers()
     checkout = str(Path(__file__).resolve().parents[1])
     environment = {
-        **_QUIET,
+        **QUIET,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "PYTHONPATH": os.pathsep.join(filter(None, [checkout, os.environ.get("PYTHONPATH")])),
@@ -73,7 +73,7 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
             raise OperationFailed(
                 f"Ray did not start: {first}. Try: python -m search doctor --ray"
             ) from error
-        _log_like_the_rest()
+        log_like_the_rest()
         yield folder
     finally:
         import ray
@@ -87,7 +87,7 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
                 os.environ[name] = value
 
 
-def _log_like_the_rest() -> None:
+def log_like_the_rest() -> None:
     """Ray's loggers have handlers of their own for the screen; its messages go where ours go."""
     for name, logger in logging.root.manager.loggerDict.items():
         if name.split(".")[0] == "ray" and isinstance(logger, logging.Logger):

@@ -31,11 +31,11 @@ _WORDS = {
     State.DIVERGED: "diverged",
     State.FAILED: "failed",
 }
-_STAGE_OF = {
-    "baselines": Stage.BASELINE,
-    "noise floor": Stage.NOISE,
-    "search": Stage.SEARCH,
-    "confirm": Stage.CONFIRM,
+_STAGES_OF = {
+    "baselines": (Stage.BASELINE,),
+    "noise floor": (Stage.NOISE,),
+    "search": (Stage.SEARCH, Stage.REPLICATE),
+    "confirm": (Stage.CONFIRM,),
 }
 
 
@@ -114,12 +114,11 @@ class Board:
     def count(self, state: State) -> int:
         return sum(record.state is state for record in self.records.values())
 
-    def of_stage(self, stage: Stage) -> list[TrialRecord]:
-        return [record for record in self.records.values() if record.stage is stage]
+    def of(self, *stages: Stage) -> list[TrialRecord]:
+        return [record for record in self.records.values() if record.stage in stages]
 
     def ended_in(self, phase: str) -> int:
-        stage = _STAGE_OF.get(phase)
-        return sum(record.state in _ENDED for record in self.of_stage(stage)) if stage else 0
+        return sum(record.state in _ENDED for record in self.of(*_STAGES_OF.get(phase, ())))
 
     def best(self) -> TrialRecord | None:
         """The smallest objective among trials of the search that got furthest; replicates apart."""
@@ -132,13 +131,12 @@ class Board:
             return None
         steps = 0.0
         for phase, total in self.totals.items():
-            stage = _STAGE_OF.get(phase)
-            if stage is None:
+            if phase not in _STAGES_OF:
                 continue
-            mine = self.of_stage(stage)
+            mine = self.of(*_STAGES_OF[phase])
             ended = [self.steps[record.number] for record in mine if record.state in _ENDED]
             # Stopped trials are shorter: the next ones are taken to be like those so far.
-            expected = sum(ended) / len(ended) if ended and stage is Stage.SEARCH else self.total_steps
+            expected = sum(ended) / len(ended) if ended and phase == "search" else self.total_steps
             running = [self.steps[record.number] for record in mine if record.state is State.RUNNING]
             steps += sum(max(0.0, expected - done) for done in running)
             steps += max(0, total - len(ended) - len(running)) * expected
@@ -251,7 +249,7 @@ def best_lines(board: Board) -> list[str]:
 def confirm_lines(board: Board) -> list[str]:
     """Of each trial being confirmed: mean over its fresh seeds so far. The best four."""
     groups: dict[int, list[float]] = {}
-    for record in board.of_stage(Stage.CONFIRM):
+    for record in board.of(Stage.CONFIRM):
         values = groups.setdefault(record.number if record.replicate_of is None else record.replicate_of, [])
         if record.state in (State.COMPLETE, State.DIVERGED) and record.objective is not None:
             values.append(record.objective)

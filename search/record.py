@@ -18,6 +18,7 @@ class Stage(StrEnum):
     BASELINE = "baseline"  # a literature preset, run first
     NOISE = "noise"  # a replicate of the first baseline on a fresh seed, to measure the noise between seeds
     SEARCH = "search"  # proposed by the search algorithm
+    REPLICATE = "replicate"  # in place of a proposal that equals a finished trial: that one on a fresh seed
     CONFIRM = "confirm"  # a replicate of a finalist on a fresh seed
 
 

@@ -1,15 +1,17 @@
-"""Runs a search on this machine, from its file to its leaderboard."""
+"""Runs a search on this machine or on a Ray cluster, from its file to its leaderboard."""
 
 import logging
 import math
 import os
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from search.cluster_ray import check_shared, cluster_ray, cluster_slots
 from search.conductor import Conductor
 from search.errors import InputError, OperationFailed
 from search.leaderboard import Leaderboard
@@ -38,6 +40,7 @@ _PHASES = {
     Stage.BASELINE: "baselines",
     Stage.NOISE: "noise floor",
     Stage.SEARCH: "search",
+    Stage.REPLICATE: "search",
     Stage.CONFIRM: "confirm",
 }
 _CLOSE_SECONDS = 30.0  # how long the end waits for MLflow
@@ -85,19 +88,34 @@ class Outcome:
 
 
 def run_search(
-    spec: SearchSpec, *, interrupted: threading.Event, view: ProgressView | None = None
+    spec: SearchSpec,
+    *,
+    interrupted: threading.Event,
+    view: ProgressView | None = None,
+    address: str | None = None,
 ) -> Outcome:
     """Run the search, or go on with it, until it is finished or `interrupted` is set.
 
-    Raises InputError for a search that cannot run here, OperationFailed if every trial failed.
+    address: of the Ray cluster that runs the trials; None: a Ray of our own on this machine. Raises InputError
+    for a search that cannot run there, OperationFailed if every trial failed.
     """
-    slots = Machine.here().slots(spec)
-    with only_driver(spec.folder):
+    with ExitStack() as stack:
+        stack.enter_context(only_driver(spec.folder))
+        ray_folder = None
+        if address is None:
+            slots = Machine.here().slots(spec)
+        else:
+            if view is not None:
+                view.phase("connecting to the cluster", 0)
+            ray_folder = stack.enter_context(cluster_ray(address))
+            slots = cluster_slots(spec.resources)
+            check_shared(spec.folder)
         if view is not None:
             view.phase("preparing data and feature network", 0)
         extractor = spec.objective.extractor
         assert extractor is not None
-        assets = prepare(spec.data, extractor, CACHE, device_of(spec.resources.gpu))
+        device = device_of(spec.resources.gpu) if address is None else "cpu"
+        assets = prepare(spec.data, extractor, CACHE, device)
         store = open_or_create(spec, assets)
         plan = plan_of(spec, slots)
         conductor = Conductor(plan, store)
@@ -105,7 +123,7 @@ def run_search(
             records = list(conductor.records.values())
             return Outcome(board_of(spec, records), store.header, finished=True, already_finished=True)
         write_atomically(spec.folder / SPEC_FILE, spec.to_yaml().encode())
-        return _run(spec, conductor, store, assets, slots, interrupted, view)
+        return _run(spec, conductor, store, assets, slots, interrupted, view, ray_folder)
 
 
 def _run(
@@ -116,6 +134,7 @@ def _run(
     slots: int,
     interrupted: threading.Event,
     view: ProgressView | None,
+    ray_folder: Path | None,
 ) -> Outcome:
     projection = ProjectionProcess(projection_settings(spec, store), spec.folder / LOG_FILE)
     tracker = Tracker(projection)
@@ -128,7 +147,7 @@ def _run(
     conductor.on_change = _observer(tracker, view, conductor)
     status, board = "FAILED", None
     try:
-        _train(spec, conductor, assets, slots, interrupted, view)
+        _train(spec, conductor, assets, slots, interrupted, view, ray_folder)
         if conductor.finished:
             _raise_if_all_failed(spec, conductor)
         status = "FINISHED" if conductor.finished else "KILLED"
@@ -149,12 +168,16 @@ def _train(
     slots: int,
     interrupted: threading.Event,
     view: ProgressView | None,
+    ray_folder: Path | None,
 ) -> None:
-    if view is not None:
-        view.phase("starting Ray", 0)
-    cpus = math.ceil(slots * spec.resources.cpu)
-    gpus = math.ceil(slots * spec.resources.gpu - 1e-6)
-    with local_ray(num_cpus=max(1, cpus), num_gpus=gpus) as ray_folder:
+    """ray_folder: of the Ray that is connected; None: start one."""
+    with ExitStack() as stack:
+        if ray_folder is None:
+            if view is not None:
+                view.phase("starting Ray", 0)
+            cpus = math.ceil(slots * spec.resources.cpu)
+            gpus = math.ceil(slots * spec.resources.gpu - 1e-6)
+            ray_folder = stack.enter_context(local_ray(num_cpus=max(1, cpus), num_gpus=gpus))
         # Here, because Ray reads its settings when it is imported.
         from search.engine import Slots, run_trials, schedule_trainable
 
@@ -191,7 +214,7 @@ def _observer(
         _log.info("trial %d %s %s %s", record.number, record.stage, record.state, record.objective)
         if view is None:
             return
-        if record.stage not in entered:
+        if record.stage is not Stage.REPLICATE and record.stage not in entered:
             entered.add(record.stage)
             view.phase(_PHASES[record.stage], conductor.num_trials(record.stage))
         view.expect({_PHASES[Stage.CONFIRM]: conductor.num_trials(Stage.CONFIRM)})

@@ -13,7 +13,7 @@ from typing import Any
 from search.conductor import BUDGET_SPENT, Plan
 from search.errors import InputError, OperationFailed
 from search.export import export_document, export_text
-from search.leaderboard import Leaderboard, leaderboard
+from search.leaderboard import Leaderboard, evidence_lines, leaderboard, lines
 from search.race import standing
 from search.record import TrialRecord
 from search.spec import AMOUNT, SearchSpec, changed_fields, load_spec
@@ -63,6 +63,7 @@ def plan_of(spec: SearchSpec, max_concurrent: int) -> Plan:
         noise_seeds=spec.noise_floor.seeds if spec.presets else 0,
         race=spec.confirm.rules,
         audit_share=spec.audit,
+        equal_schedules=spec.equal_schedules,
         max_concurrent=max_concurrent,
         seed=spec.seed,
     )
@@ -182,6 +183,9 @@ def parent_info(
         "extractor_sha256": header["extractor_sha256"],
     }
     files = {SPEC_FILE: spec.to_yaml()}
+    if board is not None:
+        text = [*lines(board, len(board.rows)), "", *evidence_lines(board), "", board.sentence()]
+        files["leaderboard.txt"] = "\n".join(text) + "\n"
     if board is not None and board.winner is not None:
         files["best_schedule.json"] = export_text(export_document(board, header))
     return ParentInfo(tags=tags, params=spec.resolved(), files=files, status=status)

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -67,6 +67,7 @@ IDENTITY = (
     "stopping",
     "noise_floor",
     "audit",
+    "equal_schedules",
     *AMOUNT,
 )
 
@@ -180,6 +181,7 @@ class SearchSpec(_Section):
     stopping: StoppingChoice = Field(default_factory=_default("stopping", "asha"))
     noise_floor: Annotated[NoiseFloor, BeforeValidator(_nothing_is_defaults)] = NoiseFloor()
     audit: float = Field(default=0.05, ge=0, le=1)  # share of the condemned trials that run on to the end
+    equal_schedules: Literal["ask_again", "replicate", "train"] = "ask_again"  # as one that was trained
     budget: Annotated[Budget, BeforeValidator(_nothing_is_defaults)] = Budget()
     confirm: Annotated[Confirm, BeforeValidator(_nothing_is_defaults)] = Confirm()
     resources: Annotated[Resources, BeforeValidator(_nothing_is_defaults)] = Resources()
@@ -303,6 +305,7 @@ class SearchSpec(_Section):
                 "stopping": registry_of("stopping").describe(self.stopping),
                 "noise_floor": self.noise_floor.model_dump(),
                 "audit": self.audit,
+                "equal_schedules": self.equal_schedules,
                 "budget": self.budget.model_dump(),
                 "confirm": confirm,
                 "resources": self.resources.model_dump(),

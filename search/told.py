@@ -32,6 +32,10 @@ class Told:
         self.study.sampler = sampler
         return self.study.ask()
 
+    def drop(self, trial: Trial) -> None:
+        """`trial` was asked for and will not be run."""
+        self.study.tell(trial, state=TrialState.FAIL)
+
     def asked(self, number: int, trial: Trial) -> None:
         """`trial` has been added to the study as `number`."""
         self._ids[number] = trial._trial_id
@@ -62,9 +66,10 @@ class Told:
                 if step > last.step:
                     self.report(record.number, replace(last, step=step))
         observed = record.stage in (Stage.BASELINE, Stage.SEARCH) and record.params
+        trial = Trial(self.study, self._ids[record.number])
         if not observed or record.objective is None or record.state is State.FAILED:
-            self.study.tell(record.number, state=TrialState.FAIL)
+            self.study.tell(trial, state=TrialState.FAIL)
         elif record.state is State.STOPPED:
-            self.study.tell(record.number, state=TrialState.PRUNED)
+            self.study.tell(trial, state=TrialState.PRUNED)
         else:
-            self.study.tell(record.number, record.objective)
+            self.study.tell(trial, record.objective)

@@ -2,14 +2,16 @@
 
 noise_distribution.py, noise/   how often each noise level is trained
 curriculum.py, curricula/       how many noise levels are used when
-grid.py                         where the noise levels lie
+grid.py, grids/                 where the noise levels lie
 schedule.py                     the three together: NoiseSchedule
+equality.py                     when two of them are the same to training
 search_space.py                 what a search may propose
 preset.py, presets/             schedules of the literature
 """
 
 from spaces.curriculum import CURRICULA, Curriculum
-from spaces.grid import KarrasGrid
+from spaces.grid import GRIDS, Grid
+from spaces.grids.karras import KarrasGrid
 from spaces.noise_distribution import NOISE, IndexLaw, NoiseDistribution, SigmaLaw
 from spaces.preset import PRESETS, Preset
 from spaces.schedule import NoiseSchedule, Stage
@@ -18,9 +20,11 @@ from spaces.search_space import SearchSpace
 
 __all__ = [
     "CURRICULA",
+    "GRIDS",
     "NOISE",
     "PRESETS",
     "Curriculum",
+    "Grid",
     "IndexLaw",
     "KarrasGrid",
     "NoiseDistribution",

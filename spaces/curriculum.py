@@ -1,7 +1,8 @@
-"""How many noise levels are used when. Axis K: optimizer steps.
+"""How many noise levels are used when, and which of them. Axes: K optimizer steps, M intervals.
 
 A new curriculum is one file in `spaces/curricula/`: a frozen dataclass on `Curriculum` with a
-`levels_at`, its options, their BOUNDS and the SPACE to search. See `spaces/curricula/constant.py`.
+`levels_at`, its options, their BOUNDS and the SPACE to search. See `spaces/curricula/constant.py`;
+`spaces/curricula/snr_timestep.py` changes the probabilities over time as well.
 """
 
 from abc import ABC, abstractmethod
@@ -10,6 +11,7 @@ from typing import TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from spaces.choice import Choice
 from spaces.registry import Registry
@@ -30,6 +32,14 @@ class Curriculum(Choice, ABC):
     @abstractmethod
     def levels_at(self, step_K: Steps, total_steps: int) -> Steps:
         """N(k) for each step k in 0..total_steps, elementwise."""
+
+    def phases_at(self, step_K: Steps, total_steps: int) -> Steps:
+        """The phase, counted from 0, that each step belongs to, elementwise. One phase unless overridden."""
+        return np.zeros_like(step_K)
+
+    def reweighted(self, probability_M: Tensor, phase: int) -> Tensor:
+        """The probabilities trained in a phase, sum 1, from those of the schedule. The same unless overridden."""
+        return probability_M
 
     @overload
     def num_levels(self, step: int, total_steps: int) -> int: ...

@@ -6,6 +6,7 @@ A new family is one file in `spaces/noise/`: a frozen dataclass on `SigmaLaw` or
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,7 +17,12 @@ from spaces.registry import Registry, name_of
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseDistribution(Choice, ABC):
-    """Answers one question, so that the trainer knows no family: how probable is each interval?"""
+    """Answers one question, so that the trainer knows no family: how probable is each interval?
+
+    ADAPTIVE: whether training changes the answer, so that it is only the start.
+    """
+
+    ADAPTIVE: ClassVar[bool] = False
 
     @abstractmethod
     def interval_probabilities(self, sigma_N: Tensor) -> Tensor:
@@ -24,6 +30,10 @@ class NoiseDistribution(Choice, ABC):
 
         sigma_N: increasing noise levels, float64.
         """
+
+    def loss_weights(self, probability_M: Tensor) -> Tensor | None:
+        """weight_M on top of the loss's own, for the probabilities in use; None: 1 for each interval."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,18 +4,18 @@ Axes: N levels, M = N - 1 intervals, K optimizer steps.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from spaces.curriculum import CURRICULA, Curriculum
-from spaces.grid import KarrasGrid
+from spaces.curriculum import CURRICULA, MAX_INTERVALS, Curriculum
+from spaces.grid import GRIDS, Grid
 from spaces.noise_distribution import NOISE, NoiseDistribution
-from spaces.registry import one_line, validated
+from spaces.registry import STRICT, name_of, one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +23,13 @@ class Stage:
     """A run of steps with the same levels: from start_step up to the next stage's.
 
     sigma_N: increasing noise levels. probability_M: of training the pair (sigma_i, sigma_{i+1}).
-    Both float64 on the CPU and shared between callers: copy before changing them.
+    Both float64 on the CPU and shared between callers: copy before changing them. phase: the curriculum's.
     """
 
     start_step: int
     sigma_N: Tensor
     probability_M: Tensor
+    phase: int = 0
 
     @property
     def num_levels(self) -> int:
@@ -40,49 +41,71 @@ class Stage:
 class NoiseSchedule:
     """Which noise levels exist (grid), how often each is trained (noise), how many when (curriculum).
 
+    uniform_floor: e of p <- (1 - e) p + e/M, mixed into the noise distribution before the curriculum
+    has its say. One-step sampling starts at sigma_max, where some laws have next to no mass; .05 is
+    our suggestion for those, an insurance and not a proven gain.
+
     Plain data: equal schedules compare and hash equal, they pickle, and `from_dict(to_dict())` is
     the identity, also through JSON. The defaults are iCT's, Song & Dhariwal 2023 (arXiv:2310.14189).
     """
 
-    grid: KarrasGrid
+    grid: Grid
     noise: NoiseDistribution
     curriculum: Curriculum
+    uniform_floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_floor(self.uniform_floor)
+        check_levels(self.grid, self.curriculum)
 
     def stages(self, total_steps: int) -> tuple[Stage, ...]:
-        """The schedule as numbers for a budget of total_steps: one stage per run of equal N.
+        """The schedule as numbers for a budget of total_steps: one stage per run of equal N and phase.
 
         The first starts at step 0. The result is kept, so asking again costs nothing.
         """
         return _stages(self, total_steps)
 
+    def probabilities(self, stage: Stage) -> Tensor:
+        """probability_M of this schedule at a stage that another one with its grid and curriculum has."""
+        return self.curriculum.reweighted(self._with_floor(stage.sigma_N), stage.phase)
+
+    def _with_floor(self, sigma_N: Tensor) -> Tensor:
+        """probability_M before the curriculum has its say."""
+        p_M = self.noise.interval_probabilities(sigma_N)
+        return (1 - self.uniform_floor) * p_M + self.uniform_floor / len(p_M) if self.uniform_floor else p_M
+
     def describe(self) -> str:
         """One short line for tables: `lognormal(p_mean=-1.1, p_std=2) rho=7 exponential(...)`."""
-        return f"{self.noise.describe()} {self.grid.describe()} {self.curriculum.describe()}"
+        floor = f" floor={self.uniform_floor:.4g}" if self.uniform_floor else ""
+        return f"{self.noise.describe()}{floor} {self.grid.describe()} {self.curriculum.describe()}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, every option included. Described by noise-schedule.schema.json."""
         return {
-            "grid": asdict(self.grid),
+            "grid": GRIDS.describe(self.grid),
             "noise": NOISE.describe(self.noise),
             "curriculum": CURRICULA.describe(self.curriculum),
+            "uniform_floor": self.uniform_floor,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "NoiseSchedule":
-        """The inverse of `to_dict`. An option that is left out has its default.
+        """The inverse of `to_dict`. An option that is left out has its default, a grid without a name is `karras`.
 
         Raises ValueError in one line for anything unknown, missing, of the wrong type or out of bounds.
         """
         parts: dict[str, Callable[[Mapping[str, Any]], Any]] = {
-            "grid": partial(validated, KarrasGrid),
+            "grid": lambda grid: GRIDS.build({"name": "karras", **grid}),
             "noise": NOISE.build,
             "curriculum": CURRICULA.build,
         }
         if not isinstance(data, Mapping):
             raise ValueError(f"A schedule needs a mapping with {', '.join(parts)}, but got {data!r:.60}")
-        if set(data) != set(parts):
+        if set(data) - {"uniform_floor"} != set(parts):
             got = ", ".join(sorted(map(str, data))) or "nothing"
-            raise ValueError(f"A schedule needs exactly {', '.join(parts)}, but got {got}"[:200])
+            raise ValueError(
+                f"A schedule needs {', '.join(parts)} and may have uniform_floor, but got {got}"[:200]
+            )
         built: dict[str, Any] = {}
         for part, build in parts.items():
             if not isinstance(data[part], Mapping):
@@ -93,19 +116,48 @@ class NoiseSchedule:
                 raise ValueError(one_line(error, part)) from None
             except ValueError as error:
                 raise ValueError(f"{part}: {error}") from None
-        return cls(**built)
+        try:
+            floor = _FLOOR.validate_python(data.get("uniform_floor", 0.0))
+        except ValidationError as error:
+            raise ValueError(one_line(error, "uniform_floor")) from None
+        return cls(**built, uniform_floor=floor)
+
+
+_FLOOR = TypeAdapter(float, config=STRICT)
+
+
+def check_floor(uniform_floor: float) -> None:
+    """Raise ValueError unless it is a share below 1."""
+    if not 0 <= uniform_floor < 1:  # NaN fails too
+        raise ValueError(f"`0 <= uniform_floor < 1` must hold, but got uniform_floor={uniform_floor!r}")
+
+
+def check_levels(grid: Grid, curriculum: Curriculum) -> None:
+    """Raise ValueError where the curriculum asks for more levels than the grid has."""
+    if grid.most_levels <= MAX_INTERVALS:
+        needed = int(curriculum.num_levels(np.arange(1001, dtype=np.int64), 1000).max())
+        if needed > grid.most_levels:
+            raise ValueError(
+                f"{curriculum.describe()} needs {needed} levels, but {name_of(grid)} has {grid.most_levels}"
+            )
 
 
 @lru_cache(maxsize=8)
 def _stages(schedule: NoiseSchedule, total_steps: int) -> tuple[Stage, ...]:
-    num_levels_K = schedule.curriculum.num_levels(np.arange(total_steps, dtype=np.int64), total_steps)
-    starts = np.flatnonzero(np.diff(num_levels_K, prepend=-1))
-    tensors: dict[int, tuple[Tensor, Tensor]] = {}  # a sinusoid comes back to the same N
+    step_K = np.arange(total_steps, dtype=np.int64)
+    num_levels_K = schedule.curriculum.num_levels(step_K, total_steps)
+    phase_K = schedule.curriculum.phases_at(step_K, total_steps)
+    is_start_K = (np.diff(num_levels_K, prepend=-1) != 0) | (np.diff(phase_K, prepend=-1) != 0)
+    base: dict[int, tuple[Tensor, Tensor]] = {}  # a sinusoid comes back to the same N
+    trained: dict[tuple[int, int], Tensor] = {}
     stages = []
-    for start in starts.tolist():
-        num_levels = int(num_levels_K[start])
-        if num_levels not in tensors:
+    for start in np.flatnonzero(is_start_K).tolist():
+        num_levels, phase = int(num_levels_K[start]), int(phase_K[start])
+        if num_levels not in base:
             sigma_N = schedule.grid.sigmas(num_levels)
-            tensors[num_levels] = sigma_N, schedule.noise.interval_probabilities(sigma_N)
-        stages.append(Stage(start, *tensors[num_levels]))
+            base[num_levels] = sigma_N, schedule._with_floor(sigma_N)
+        sigma_N, probability_M = base[num_levels]
+        if (num_levels, phase) not in trained:
+            trained[num_levels, phase] = schedule.curriculum.reweighted(probability_M, phase)
+        stages.append(Stage(start, sigma_N, trained[num_levels, phase], phase))
     return tuple(stages)

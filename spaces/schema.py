@@ -6,9 +6,9 @@ from pydantic import TypeAdapter
 
 from spaces.choice import Choice
 from spaces.curriculum import CURRICULA
-from spaces.grid import KarrasGrid
+from spaces.grid import GRIDS
 from spaces.noise_distribution import NOISE
-from spaces.registry import name_of
+from spaces.registry import Registry, name_of
 
 
 def schedule_json_schema() -> dict[str, Any]:
@@ -17,17 +17,20 @@ def schedule_json_schema() -> dict[str, Any]:
     It holds types and bounds; rules between two options (`s0 <= s1`) are checked by
     `NoiseSchedule.from_dict` only. Published as spaces/noise-schedule.schema.json.
     """
-    definitions = {"grid": _definition(KarrasGrid)}
-    properties: dict[str, Any] = {"grid": {"$ref": "#/$defs/grid"}}
-    for part, registry in (("noise", NOISE), ("curriculum", CURRICULA)):
+    definitions: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
+    registries: dict[str, Registry[Any]] = {"grid": GRIDS, "noise": NOISE, "curriculum": CURRICULA}
+    for part, registry in registries.items():
         keys = [f"{part}.{name}" for name in registry]
         definitions |= {key: _definition(cls) for key, cls in zip(keys, registry.values(), strict=True)}
         properties[part] = {"oneOf": [{"$ref": f"#/$defs/{key}"} for key in keys]}
+    definitions["grid.karras"]["required"] = []  # a grid without a name is this one
+    floor = {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.0}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Noise schedule of a consistency model",
         "type": "object",
-        "properties": properties,
+        "properties": {**properties, "uniform_floor": floor},
         "required": list(properties),
         "additionalProperties": False,
         "$defs": definitions,
@@ -36,7 +39,6 @@ def schedule_json_schema() -> dict[str, Any]:
 
 def _definition(cls: type[Choice]) -> dict[str, Any]:
     generated = TypeAdapter(cls).json_schema()
-    named: dict[str, Any] = {} if cls is KarrasGrid else {"name": {"const": name_of(cls)}}
     options = {
         option: {key: value for key, value in rule.items() if key != "title"} | _limits(cls, option, rule)
         for option, rule in generated.get("properties", {}).items()
@@ -44,8 +46,8 @@ def _definition(cls: type[Choice]) -> dict[str, Any]:
     return {
         "description": generated["description"],
         "type": "object",
-        "properties": named | options,
-        "required": list(named),
+        "properties": {"name": {"const": name_of(cls)}, **options},
+        "required": ["name"],
         "additionalProperties": False,
     }
 

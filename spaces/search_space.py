@@ -18,10 +18,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from spaces.choice import Choice
 from spaces.curriculum import CURRICULA, Curriculum
-from spaces.grid import KarrasGrid
+from spaces.grid import GRIDS, Grid
 from spaces.noise_distribution import NOISE, NoiseDistribution
 from spaces.registry import STRICT, Registry, one_line
-from spaces.schedule import NoiseSchedule
+from spaces.schedule import NoiseSchedule, check_floor, check_levels
 
 C = TypeVar("C", bound=Choice)
 
@@ -87,14 +87,16 @@ class Family(Generic[C]):
 class SearchSpace:
     """The schedules that a search may propose, conditional on the families drawn.
 
-    Optuna parameters: `noise` and `curriculum` where there is more than one family, and
-    `lognormal.p_mean`, `exponential.doublings`, `grid.rho`, ... of the families drawn. What is fixed
-    is no parameter.
+    Optuna parameters: `grid`, `noise` and `curriculum` where there is more than one family, and
+    `lognormal.p_mean`, `exponential.doublings`, `karras_master.rho`, ... of the families drawn; those
+    of a grid that is not named are `grid.rho`, ...; `uniform_floor` where it is searched. What is
+    fixed is no parameter.
     """
 
-    grid: Family[KarrasGrid]
+    grid: tuple[Family[Grid], ...]
     noise: tuple[Family[NoiseDistribution], ...]
     curriculum: tuple[Family[Curriculum], ...]
+    uniform_floor: float | BaseDistribution = 0.0
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any] | None = None) -> "SearchSpace":
@@ -105,34 +107,43 @@ class SearchSpace:
               lognormal: {p_std: {choices: [1.5, 2.0]}}      # what is not named has its default range
               uniform:                                       # all defaults
             curriculum: {exponential: {s0: {low: 2, high: 20, log: true}}}
+            uniform_floor: {low: 0, high: 0.2}               # leave it out for none
 
+        A grid is `karras` unless families are named: `grid: {karras: , karras_master: {levels: 251}}`.
         A range takes `low`, `high` and, if wanted, `log` and `step`; `log` defaults to that of the
         class. Raises ValueError, one line that starts with the key: `space.noise.lognormal.p_std: ...`.
         """
         sections = _mapping({} if mapping is None else mapping, "space")
-        sections_known = ("grid", "noise", "curriculum")
+        sections_known = ("grid", "noise", "curriculum", "uniform_floor")
         _known(sections, sections_known, "space", "section")
+        grid = _grids(sections.get("grid"))
         noise = _families(NOISE, sections.get("noise"), "space.noise")
         curriculum = _families(CURRICULA, sections.get("curriculum"), "space.curriculum")
-        prefixes = [*sections_known, *(f.prefix for f in noise), *(f.prefix for f in curriculum)]
+        families: tuple[Family[Any], ...] = (*grid, *noise, *curriculum)
+        prefixes = [*sections_known, *(family.prefix for family in families if family.prefix != "grid")]
         twice = sorted({prefix for prefix in prefixes if prefixes.count(prefix) > 1})
         if twice:
             raise ValueError(f"space: the name {twice[0]!r} is taken twice; rename one of the files")
-        return cls(_family(KarrasGrid, "grid", sections.get("grid"), "space.grid"), noise, curriculum)
+        for family in grid:
+            _check_grid(family, curriculum)
+        return cls(grid, noise, curriculum, _floor(sections.get("uniform_floor", 0.0)))
 
     def suggest(self, trial: Trial) -> NoiseSchedule:
         """A schedule drawn by `trial`; the same parameters always give the same schedule."""
         return NoiseSchedule(
-            grid=self.grid.suggest(trial),
+            grid=_one_of(trial, "grid", self.grid).suggest(trial),
             noise=_one_of(trial, "noise", self.noise).suggest(trial),
             curriculum=_one_of(trial, "curriculum", self.curriculum).suggest(trial),
+            uniform_floor=_suggest(trial, "uniform_floor", self.uniform_floor)
+            if isinstance(self.uniform_floor, BaseDistribution)
+            else self.uniform_floor,
         )
 
     def params_of(self, schedule: NoiseSchedule) -> dict[str, Any] | None:
         """The Optuna parameters with which `suggest` gives `schedule`; None if it is not in this space."""
         params: dict[str, Any] = {}
         parts: tuple[tuple[str, tuple[Family[Any], ...], Choice], ...] = (
-            ("grid", (self.grid,), schedule.grid),
+            ("grid", self.grid, schedule.grid),
             ("noise", self.noise, schedule.noise),
             ("curriculum", self.curriculum, schedule.curriculum),
         )
@@ -142,14 +153,20 @@ class SearchSpace:
                 return None
             params |= {part: inside[0].prefix} if len(families) > 1 else {}
             params |= inside[0].params_of(choice) or {}
-        return params
+        floor = schedule.uniform_floor
+        if isinstance(self.uniform_floor, BaseDistribution):
+            return params | {"uniform_floor": floor} if _contains(self.uniform_floor, floor) else None
+        return params if floor == self.uniform_floor else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data with every option of every family; `from_mapping` reads it back to an equal space."""
+        grids = {family.prefix: family.to_dict() for family in self.grid}
+        floor = self.uniform_floor
         return {
-            "grid": self.grid.to_dict(),
+            "grid": grids.get("grid", grids),
             "noise": {family.prefix: family.to_dict() for family in self.noise},
             "curriculum": {family.prefix: family.to_dict() for family in self.curriculum},
+            "uniform_floor": _describe(floor) if isinstance(floor, BaseDistribution) else floor,
         }
 
 
@@ -172,6 +189,11 @@ def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
         case CategoricalDistribution(choices=choices):
             return trial.suggest_categorical(name, choices)
     raise TypeError(f"{name}: unsupported distribution {distribution!r}")
+
+
+def _single(read: Any) -> Any:
+    """A distribution over one value is that value."""
+    return _corners(read)[0] if isinstance(read, BaseDistribution) and read.single() else read
 
 
 def _contains(distribution: BaseDistribution, value: Any) -> bool:
@@ -223,28 +245,57 @@ def _families(registry: Registry[C], given: Any, path: str) -> tuple[Family[C], 
     return tuple(_family(registry[name], name, options[name], f"{path}.{name}") for name in sorted(options))
 
 
+def _grids(given: Any) -> tuple[Family[Grid], ...]:
+    """The grids named, with their names as prefixes; one karras with the prefix `grid` if none is."""
+    if isinstance(given, Mapping) and any(name in GRIDS for name in given):
+        return _families(GRIDS, given, "space.grid")
+    return (_family(GRIDS["karras"], "grid", given, "space.grid"),)
+
+
+def _check_grid(family: Family[Grid], curricula: tuple[Family[Curriculum], ...]) -> None:
+    """Refuse a grid that has too few levels for a corner of a curriculum."""
+    for options, curriculum in itertools.product(family.corners(), curricula):
+        for others in curriculum.corners():
+            try:
+                check_levels(family.cls(**options), curriculum.cls(**others))
+            except ValueError as error:
+                raise ValueError(f"space.grid.{family.prefix}: {error}") from None
+
+
+def _floor(given: Any) -> float | BaseDistribution:
+    path = "space.uniform_floor"
+    floor: float | BaseDistribution = _single(_option(float, None, given, path))
+    try:
+        for value in _corners(floor) if isinstance(floor, BaseDistribution) else (floor,):
+            check_floor(value)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return floor
+
+
 def _family(cls: type[C], prefix: str, given: Any, path: str) -> Family[C]:
     options = _mapping({} if given is None else given, path)
     defaults = {field.name: field.default for field in dataclasses.fields(cls)}
     _known(options, defaults, path, "option")
+    hints = typing.get_type_hints(cls)
     fixed: dict[str, Any] = {}
     free: dict[str, BaseDistribution] = {}
     for name, default in defaults.items():
         read: Any = cls.SPACE.get(name, default)
         if name in options:
-            read = _option(cls, name, options[name], f"{path}.{name}")
-        if isinstance(read, BaseDistribution) and not read.single():
+            read = _option(hints[name], cls.SPACE.get(name), options[name], f"{path}.{name}")
+        read = _single(read)
+        if isinstance(read, BaseDistribution):
             free[name] = read
         else:
-            fixed[name] = _corners(read)[0] if isinstance(read, BaseDistribution) else read
+            fixed[name] = read
     family = Family(prefix, cls, fixed, free)
     _check_corners(family, path)
     return family
 
 
-def _option(cls: type[Choice], name: str, given: Any, path: str) -> Any:
-    """The value or the distribution that `given` describes."""
-    hint = typing.get_type_hints(cls)[name]
+def _option(hint: Any, default: BaseDistribution | None, given: Any, path: str) -> Any:
+    """The value of type `hint`, or the distribution, that `given` describes."""
     if not isinstance(given, Mapping):
         return _typed(hint, given, path)
     if "choices" in given:
@@ -256,7 +307,7 @@ def _option(cls: type[Choice], name: str, given: Any, path: str) -> Any:
         if any(value in typed[:i] for i, value in enumerate(typed)):
             raise ValueError(f"{path}.choices: a value stands there twice: {typed!r:.60}")
         return CategoricalDistribution(typed)
-    return _range(hint, given, cls.SPACE.get(name), path)
+    return _range(hint, given, default, path)
 
 
 def _range(

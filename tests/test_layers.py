@@ -17,7 +17,7 @@ FILES = {
 }
 # What a package may import besides the standard library. None: anything.
 THIRD_PARTY = {
-    "spaces": {"torch", "numpy", "pydantic", "optuna"},
+    "spaces": {"torch", "numpy", "scipy", "pydantic", "optuna"},
     "trainable": {"torch", "numpy", "pydantic", "sklearn", "scipy", "safetensors", "PIL", "torch_fidelity"},
     "search": None,
 }

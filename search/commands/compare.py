@@ -10,6 +10,8 @@ after it with "-compare", that can be interrupted, gone on with and looked at li
 
 import argparse
 
+from search.commands.run import add_address
+
 HELP = "train literature presets on the same seeds and compare them"
 
 
@@ -25,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="print the resolved search and its cost, and exit"
     )
+    add_address(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,4 +53,4 @@ def run(args: argparse.Namespace) -> int:
     if args.storage is not None:
         changes["storage.path"] = args.storage
     comparison = overridden(spec, changes)
-    return dry_run(comparison, args.json) if args.dry_run else carry_out(comparison, args)
+    return dry_run(comparison, args) if args.dry_run else carry_out(comparison, args)

@@ -10,6 +10,8 @@ already are used; a race in rounds gives more seeds only to those that may still
 
 import argparse
 
+from search.commands.run import add_address
+
 HELP = "confirm more schedules of a search, or on more seeds"
 
 
@@ -19,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, metavar="N", help="fresh seeds for those that stay in the race")
     parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
     parser.add_argument("--output", metavar="FILE", help="also write the winner here, as `export` does")
+    add_address(parser)
 
 
 def run(args: argparse.Namespace) -> int:

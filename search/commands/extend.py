@@ -10,6 +10,8 @@ replicates that are there already.
 
 import argparse
 
+from search.commands.run import add_address
+
 HELP = "go on with a search: more trials or more time"
 
 
@@ -19,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hours", type=float, metavar="H", help="so many more than budget.max_hours")
     parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
     parser.add_argument("--output", metavar="FILE", help="also write the winner here, as `export` does")
+    add_address(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,25 +4,43 @@ examples:
   python -m search list noise            noise distributions, their options and default ranges
   python -m search list presets          schedules of the literature, to be run as baselines
   python -m search list stopping --json
+  python -m search list noise --plot noise.png
 
 Each choice is one file in the folder named at the top; a file dropped in there is listed here.
+
+--plot draws how densely each choice trains the noise levels, over ln sigma: presets as published, noise
+distributions at their defaults on 251 levels, curricula with iCT's distribution, grids with a uniform one.
 """
 
 import argparse
 import dataclasses
+import io
 import json
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-HELP = "what may stand in a search file: noise, curricula, presets, data, networks, ..."
+from search.errors import OperationFailed, UsageError
 
-KINDS = ("noise", "curricula", "presets", "data", "networks", "extractors", "algorithms", "stopping")
+if TYPE_CHECKING:
+    from spaces import NoiseSchedule
+
+HELP = "what may stand in a search file: noise, curricula, grids, presets, data, ..."
+
+DRAWN = ("noise", "curricula", "grids", "presets")
+KINDS = (*DRAWN, "data", "networks", "extractors", "algorithms", "stopping")
+
+_PLOT_STEPS = 2000  # the budget whose stages are drawn
+_PLOT_COLUMNS = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=KINDS, metavar="KIND", help=" | ".join(KINDS))
+    parser.add_argument("--plot", metavar="FILE", help=f"a PNG of the densities; for {', '.join(DRAWN)}")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.plot is not None:
+        _plot(args.kind, Path(args.plot))
     folder, choices = _presets() if args.kind == "presets" else _choices(args.kind)
     if args.json:
         print(json.dumps({"kind": args.kind, "folder": folder, "choices": choices}, indent=2))
@@ -33,10 +51,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _registry(kind: str) -> Any:
     """Imported here: torch takes a second that `--help` should not."""
-    if kind in ("noise", "curricula"):
+    if kind in DRAWN:
         import spaces
 
-        return spaces.NOISE if kind == "noise" else spaces.CURRICULA
+        return {"noise": spaces.NOISE, "curricula": spaces.CURRICULA, "grids": spaces.GRIDS}[kind]
     from search.spec_fields import registry_of
 
     return registry_of(kind.removesuffix("s"))
@@ -66,6 +84,55 @@ def _presets() -> tuple[str, list[dict[str, Any]]]:
         }
         for name, preset in PRESETS.items()
     ]
+
+
+def _schedules(kind: str) -> "dict[str, NoiseSchedule]":
+    """The schedule by which each choice is drawn."""
+    from spaces import CURRICULA, GRIDS, NOISE, PRESETS, KarrasGrid, NoiseSchedule
+
+    grid, constant = KarrasGrid(), CURRICULA.build({"name": "constant", "levels": 251})
+    lognormal, uniform = NOISE.build("lognormal"), NOISE.build("uniform")
+    if kind == "noise":
+        return {
+            name: NoiseSchedule(grid=grid, noise=cls(), curriculum=constant) for name, cls in NOISE.items()
+        }
+    if kind == "curricula":
+        return {
+            name: NoiseSchedule(grid=grid, noise=lognormal, curriculum=cls())
+            for name, cls in CURRICULA.items()
+        }
+    if kind == "grids":
+        return {
+            name: NoiseSchedule(grid=cls(), noise=uniform, curriculum=constant) for name, cls in GRIDS.items()
+        }
+    return {name: preset.schedule for name, preset in PRESETS.items()}
+
+
+def _plot(kind: str, path: Path) -> None:
+    """Write one picture with a tile for each choice, its name above it."""
+    if kind not in DRAWN:
+        raise UsageError(f"--plot draws {', '.join(DRAWN)}, but not {kind}")
+    from PIL import Image, ImageDraw, ImageFont
+
+    from search.tracking.density import density_png
+
+    tiles = {
+        name: Image.open(io.BytesIO(density_png(schedule, _PLOT_STEPS)))
+        for name, schedule in _schedules(kind).items()
+    }
+    margin = 32  # of a tile, for the name
+    width, height = (max(size) for size in zip(*(tile.size for tile in tiles.values()), strict=True))
+    num_rows = -(-len(tiles) // _PLOT_COLUMNS)
+    image = Image.new("RGB", (_PLOT_COLUMNS * width, num_rows * (height + margin)), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(18)
+    for place, (name, tile) in enumerate(tiles.items()):
+        x, y = place % _PLOT_COLUMNS * width, place // _PLOT_COLUMNS * (height + margin)
+        draw.text((x + 12, y + margin - 4), name, fill="black", font=font, anchor="ls")
+        image.paste(tile, (x, y + margin))
+    try:
+        image.save(path, format="PNG")
+    except OSError as error:
+        raise OperationFailed(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def options_of(cls: type) -> list[dict[str, Any]]:

@@ -1,9 +1,10 @@
-"""Runs a search on this machine, or goes on with it: the same command does both.
+"""Runs a search, or goes on with it: the same command does both.
 
 examples:
   python -m search run searches/digits.yaml
   python -m search run searches/digits.yaml --trials 8 --output best_schedule.json
   python -m search run searches/digits.yaml --dry-run
+  python -m search run searches/fashion_mnist.yaml --address auto
 
 A search is known by the `name` in its file. If it was interrupted, or its machine went down, its unfinished
 trials go on from their last checkpoints. If it is finished, nothing is changed: `extend` and `confirm` do more of it.
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from search.spec import SearchSpec
 
-HELP = "run a search on this machine, or go on with it"
+HELP = "run a search, or go on with it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=int, metavar="N", help="overrides budget.max_trials")
     parser.add_argument("--storage", metavar="DIR", help="overrides storage.path")
     parser.add_argument("--output", metavar="FILE", help="also write the winner here, as `export` does")
+    add_address(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="print the resolved search and its cost, and exit"
+    )
+
+
+def add_address(parser: argparse.ArgumentParser) -> None:
+    """For every verb that runs trials."""
+    parser.add_argument(
+        "--address", metavar="RAY", help="run the trials on this Ray cluster; auto: the one of this machine"
     )
 
 
@@ -48,11 +57,11 @@ def run(args: argparse.Namespace) -> int:
         find_spec(args.file, args.storage or "runs"),
         {field: value for field, value in given.items() if value is not None},
     )
-    return dry_run(spec, args.json) if args.dry_run else carry_out(spec, args)
+    return dry_run(spec, args) if args.dry_run else carry_out(spec, args)
 
 
 def carry_out(spec: "SearchSpec", args: argparse.Namespace) -> int:
-    """Run the search or go on with it, show its end. args: `json` and `output` are used."""
+    """Run the search or go on with it, show its end. args: `json`, `output` and `address` are used."""
     from rich.console import Console
 
     from search.errors import EXIT_INTERRUPTED, EXIT_OK
@@ -67,7 +76,7 @@ def carry_out(spec: "SearchSpec", args: argparse.Namespace) -> int:
     # With --json, stdout is the result's.
     console = Console(stderr=args.json, highlight=False)
     with ProgressView(spec.name, objective_of(spec), spec.training.total_steps, console=console) as view:
-        outcome = run_search(spec, interrupted=interrupted, view=view)
+        outcome = run_search(spec, interrupted=interrupted, view=view, address=args.address)
     board = outcome.leaderboard
     document: dict[str, Any] | None = None
     if outcome.finished and board.winner is not None and args.output:
@@ -104,12 +113,12 @@ def _show(spec: "SearchSpec", outcome: Any, output: str | None) -> None:
     print(f"Look at it with: python -m search ui {spec.name}")
 
 
-def dry_run(spec: "SearchSpec", as_json: bool) -> int:
-    """Print the resolved search and its cost."""
+def dry_run(spec: "SearchSpec", args: argparse.Namespace) -> int:
+    """Print the resolved search and its cost. args: `json` and `address` are used."""
     from search.cost import cost_of
 
-    cost = cost_of(spec)
-    if as_json:
+    cost = cost_of(spec, elsewhere=args.address is not None)
+    if args.json:
         print(json.dumps({"search": spec.resolved(), "cost": cost.to_dict()}, indent=2))
     else:
         print(spec.to_yaml())

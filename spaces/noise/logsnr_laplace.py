@@ -7,11 +7,11 @@ import torch
 from optuna.distributions import BaseDistribution, FloatDistribution
 from torch import Tensor
 
-from spaces.noise_distribution import SigmaLaw
+from spaces.noise._logsnr import LogSNRLaw
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogSNRLaplace(SigmaLaw):
+class LogSNRLaplace(LogSNRLaw):
     """logSNR = 2 ln(sigma_data / sigma) ~ Laplace(mu, b). Hang et al. 2024 (arXiv:2407.03297).
 
     mu is the peak on the logSNR axis, b its width there. It is not a law on ln sigma: seen from
@@ -26,34 +26,25 @@ class LogSNRLaplace(SigmaLaw):
 
     mu: float = 0.0
     b: float = 0.5
-    sigma_data: float = 0.5
 
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {
+        **LogSNRLaw.BOUNDS,
         "mu": (-100.0, 100.0),
         "b": (1e-3, 1e3),
-        "sigma_data": (1e-3, 1e3),
     }
     SPACE: ClassVar[Mapping[str, BaseDistribution]] = {
         "mu": FloatDistribution(-6.0, 4.0),
         "b": FloatDistribution(0.5, 6.0, log=True),
     }
 
-    def _z(self, sigma: Tensor) -> Tensor:
-        """How far sigma lies above the peak, in widths: falls as logSNR rises."""
-        logsnr = 2 * (math.log(self.sigma_data) - sigma.log())
-        return (self.mu - logsnr) / self.b
+    @property
+    def peak(self) -> float:
+        return self.mu
 
-    def cdf(self, sigma: Tensor) -> Tensor:
-        return self.log_cdf(sigma).exp()
+    @property
+    def width(self) -> float:
+        return self.b
 
-    def log_cdf(self, sigma: Tensor) -> Tensor:
-        return _log_standard_cdf(self._z(sigma))
-
-    def log_sf(self, sigma: Tensor) -> Tensor:
-        return _log_standard_cdf(-self._z(sigma))
-
-
-def _log_standard_cdf(z: Tensor) -> Tensor:
-    """ln P(Z <= z) for Laplace(0, 1)."""
-    half_tail = torch.exp(-z.abs()) / 2
-    return torch.where(z < 0, z - math.log(2), torch.log1p(-half_tail))
+    def log_standard_cdf(self, z: Tensor) -> Tensor:
+        half_tail = torch.exp(-z.abs()) / 2
+        return torch.where(z < 0, z - math.log(2), torch.log1p(-half_tail))

@@ -14,8 +14,7 @@ class Polynomial(IndexLaw):
 
     degree 1 is uniform; a higher degree has more low noise and still keeps some at the very top,
     which is what the paper's title asks for. The paper's best model has degree 4 (abstract). Departs
-    from its public code: no jitter on the index, whose form differs between commits and is not in
-    what we could read of the paper.
+    from its public code: no jitter on the index, which is polynomial_jittered.
     """
 
     degree: float = 4.0

@@ -1,5 +1,5 @@
 from spaces.curricula.sinusoidal import Sinusoidal
-from spaces.grid import KarrasGrid
+from spaces.grids.karras import KarrasGrid
 from spaces.noise.polynomial import Polynomial
 from spaces.preset import Preset
 from spaces.schedule import NoiseSchedule

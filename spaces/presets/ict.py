@@ -1,5 +1,5 @@
 from spaces.curricula.exponential import Exponential
-from spaces.grid import KarrasGrid
+from spaces.grids.karras import KarrasGrid
 from spaces.noise.lognormal import LogNormal
 from spaces.preset import Preset
 from spaces.schedule import NoiseSchedule

@@ -126,6 +126,32 @@ def test_a_search_runs_to_its_winner_and_a_second_run_changes_nothing(tmp_path: 
     assert code == 2
     assert "training.batch_size" in err
     assert len(err.splitlines()) == 1
+    code, _, err = finish(start("run", search_file(tmp_path), "--trials", 12))
+    assert code == 2
+    assert "another budget.max_trials. Do more of it with `extend toy`" in err
+
+    # More of it: two more trials, then a third seed for those in the race.
+    storage = ("--storage", tmp_path / "runs")
+    code, out, err = finish(start("extend", "toy", "--trials", 2, *storage))
+    assert (code, err) == (0, "")
+    code, out, err = finish(start("confirm", "toy", "--seeds", 3, *storage))
+    assert (code, err) == (0, "")
+    records = open_store(find_spec("toy", str(tmp_path / "runs"))).records()
+    assert sum(record.stage is Stage.SEARCH for record in records) == 11
+    assert 3 in {record.seed for record in records if record.stage is Stage.CONFIRM}
+    assert not any(record.state is State.RUNNING for record in records)
+
+
+def test_presets_are_compared_on_the_same_seeds(tmp_path: Path) -> None:
+    file = search_file(tmp_path)
+    code, out, err = finish(
+        start("compare", file, "--presets", "ict_short,gokmen_constant,ict", "--seeds", 3, "--json")
+    )
+    assert code == 0, err
+    board = json.loads(out)["leaderboard"]
+    assert {row["preset"] for row in board["rows"]} == {"ict_short", "gokmen_constant", "ict"}
+    assert all(sorted(row["values"]) == ["0", "1", "2"] for row in board["rows"])
+    assert board["rows"][0]["rank"] == 1
 
 
 @pytest.mark.parametrize("moment", range(5))

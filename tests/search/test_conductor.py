@@ -393,3 +393,55 @@ def test_an_extended_search_goes_on_with_what_it_has(tmp_path: Path) -> None:
     assert stages[Stage.SEARCH] == 24
     assert stages[Stage.NOISE] == 3
     assert all(more.records[number].reports == record.reports for number, record in before.records.items())
+
+
+ONE_SCHEDULE = SearchSpace.from_mapping(
+    {"noise": {"uniform": None}, "grid": {"rho": 7.0}, "curriculum": {"constant": {"levels": 20}}}
+)
+TWO_NAMES = SearchSpace.from_mapping(
+    {
+        "noise": {"uniform": None, "polynomial": {"degree": {"choices": [1.0, 4.0]}}},
+        "grid": {"rho": 7.0},
+        "curriculum": {"constant": {"levels": {"choices": [20, 40]}}},
+    }
+)
+
+
+def proposed(conductor: Conductor) -> list[str]:
+    return [r.schedule.describe() for r in conductor.records.values() if r.stage is Stage.SEARCH]
+
+
+def test_a_schedule_that_was_trained_is_not_trained_again_under_another_name(tmp_path: Path) -> None:
+    plan = replace(PLAN, space=TWO_NAMES, baselines={}, max_trials=4, stopping=NoStopping(), race=None)
+    conductor = conductor_in(tmp_path, plan)
+    drive(conductor)
+    levels_and_degree = {text.replace("uniform", "polynomial(degree=1)") for text in proposed(conductor)}
+    assert len(levels_and_degree) == 4  # uniform is polynomial(1): of six parameter sets four schedules
+
+
+def test_where_there_is_no_other_schedule_it_is_trained_all_the_same(tmp_path: Path) -> None:
+    plan = replace(PLAN, space=ONE_SCHEDULE, baselines={}, max_trials=3, race=None)
+    conductor = conductor_in(tmp_path, plan)
+    drive(conductor)
+    assert len(proposed(conductor)) == 3
+
+
+def test_an_equal_proposal_becomes_a_replicate_if_the_search_file_says_so(tmp_path: Path) -> None:
+    plan = replace(
+        PLAN,
+        space=ONE_SCHEDULE,
+        baselines={},
+        max_trials=3,
+        max_concurrent=1,
+        stopping=NoStopping(),
+        equal_schedules="replicate",
+    )
+    conductor = conductor_in(tmp_path, plan)
+    drive(conductor)
+    replicates = [r for r in conductor.records.values() if r.stage is Stage.REPLICATE]
+    assert [(r.replicate_of, r.seed) for r in replicates] == [(0, 1), (0, 2)]
+    assert len(proposed(conductor)) == 1
+    # The confirmation uses them: of three seeds one is missing.
+    assert [(r.replicate_of, r.seed) for r in conductor.records.values() if r.stage is Stage.CONFIRM] == [
+        (0, 3)
+    ]

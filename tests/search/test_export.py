@@ -20,6 +20,7 @@ HEADER: dict[str, Any] = {
         "objective": {"num_samples": 2000},
         "data": {"name": "digits"},
         "network": {"name": "film_mlp"},
+        "budget": {"max_trials": 24},
     },
     "extractor_sha256": "e" * 64,
     "data_sha256": "d" * 64,

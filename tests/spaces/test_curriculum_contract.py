@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 from spaces import CURRICULA, Curriculum, SearchSpace
 from spaces.curriculum import MAX_INTERVALS
@@ -41,6 +42,36 @@ def test_one_step_and_many_steps_agree(name: str) -> None:
         one = [curriculum.num_levels(step, 400) for step in step_K.tolist()]
         assert many == one
         assert all(type(levels) is int for levels in one)
+
+
+@every_curriculum
+@pytest.mark.parametrize("total_steps", [1, 2, 7, 400])
+def test_phases_are_counted_from_0_and_each_step_alone_has_the_same(name: str, total_steps: int) -> None:
+    step_K = np.arange(total_steps, dtype=np.int64)
+    for curriculum in instances(name):
+        phase_K = curriculum.phases_at(step_K, total_steps)
+        assert phase_K.dtype == np.int64
+        assert phase_K.shape == step_K.shape
+        assert phase_K.min() >= 0
+        alone = [curriculum.phases_at(step_K[k : k + 1], total_steps).tolist() for k in range(total_steps)]
+        assert [[phase] for phase in phase_K.tolist()] == alone
+
+
+@every_curriculum
+def test_each_phase_trains_probabilities(name: str) -> None:
+    rng = np.random.default_rng(0)
+    step_K = np.arange(400, dtype=np.int64)
+    for curriculum in instances(name):
+        for num_intervals in (1, 2, 19, 640):
+            probability_M = torch.as_tensor(rng.dirichlet(np.full(num_intervals, 0.3)))
+            before_M = probability_M.clone()
+            for phase in np.unique(curriculum.phases_at(step_K, 400)).tolist():
+                trained_M = curriculum.reweighted(probability_M, phase)
+                assert trained_M.dtype == torch.float64
+                assert trained_M.shape == (num_intervals,)
+                assert (trained_M >= 0).all()
+                assert trained_M.sum().item() == pytest.approx(1.0, abs=1e-12)
+            assert torch.equal(probability_M, before_M)  # shared between the stages
 
 
 @every_curriculum

@@ -4,11 +4,16 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from spaces import Curriculum
 from spaces.curricula.constant import Constant
+from spaces.curricula.ct_sqrt import CTSqrt
+from spaces.curricula.difficulty_clusters import DifficultyClusters
+from spaces.curricula.ect import ECT
 from spaces.curricula.exponential import Exponential
 from spaces.curricula.sinusoidal import Sinusoidal
+from spaces.curricula.snr_timestep import SNRTimestep
 
 ICT = Exponential(s0=10, doublings=7)
 HALF_SINE = Sinusoidal(s0=20, s1=250, period=2.0, exponent=1.5, delta=0.1, offset=0)
@@ -23,6 +28,7 @@ FRACTIONS = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.63, 0.75, 0.9, 1.0]
         (ICT, [11, 11, 21, 41, 81, 161, 321, 641, 1281, 1281]),
         (HALF_SINE, [20, 20, 66, 131, 169, 225, 250, 230, 139, 30]),
         (QUARTER_SINE, [21, 21, 63, 103, 141, 176, 207, 251, 251, 251]),
+        (CTSqrt(s0=2, s1=150), [2, 48, 68, 83, 96, 107, 120, 131, 144, 151]),
         (Constant(levels=20), [20] * 10),
     ],
 )
@@ -68,6 +74,81 @@ def test_exponential_is_the_published_formula_at_every_step(total_steps: int) ->
     ]:
         expected = [published_exponential(k, total_steps, s0, s1) for k in range(total_steps)]
         assert curriculum.num_levels(step_K, total_steps).tolist() == expected
+
+
+def published_square_root(k: int, total_steps: int, s0: int, s1: int) -> int:
+    scales = math.ceil(math.sqrt((k / total_steps) * ((s1 + 1) ** 2 - s0**2) + s0**2) - 1)
+    return max(scales, 1) + 1
+
+
+@pytest.mark.parametrize("total_steps", [50, 2000, 14_286])
+def test_ct_is_the_published_square_root_at_every_step(total_steps: int) -> None:
+    step_K = np.arange(total_steps + 1, dtype=np.int64)
+    for s0, s1 in [(2, 150), (2, 200), (10, 1280), (20, 20)]:
+        expected = [published_square_root(k, total_steps, s0, s1) for k in range(total_steps + 1)]
+        assert CTSqrt(s0=s0, s1=s1).num_levels(step_K, total_steps).tolist() == expected
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0, 3.0, 7.0])
+def test_ct_rises_from_s0_to_s1_for_every_power_and_evenly_for_1(power: float) -> None:
+    step_K = np.arange(1491, dtype=np.int64)
+    for s0, s1 in [(2, 150), (3, 64), (7, 7)]:
+        num_levels_K = CTSqrt(s0=s0, s1=s1, power=power).num_levels(step_K, 1490)
+        assert (num_levels_K[0], num_levels_K[-1]) == (s0, s1 + 1)
+        assert (np.diff(num_levels_K) >= 0).all()
+    linear_K = CTSqrt(power=1.0).num_levels(step_K, 1490)
+    assert np.unique(linear_K[1:], return_counts=True)[1].tolist() == [10] * 149
+    with pytest.raises(ValueError, match="s0 <= s1"):
+        CTSqrt(s0=151, s1=150)
+
+
+def test_ect_has_as_many_intervals_as_its_teacher_takes_steps_to_the_bottom() -> None:
+    """r(t) of the public code, stage by stage; 5.06 q**(stage + 1) in the limit of small gaps."""
+    num_levels_K = ECT().num_levels(np.arange(800, dtype=np.int64), 800)
+    levels, lengths = np.unique(num_levels_K, return_counts=True)
+    assert lengths.tolist() == [100] * 8
+    for stage, num_levels in enumerate(levels.tolist()):
+        t = torch.tensor(80.0, dtype=torch.float64)
+        for remaining in range(num_levels - 1, 0, -1):
+            assert t > 0.002, remaining
+            t = torch.clamp(t * (1 - (1 + 8 * torch.sigmoid(-t)) / 2 ** (stage + 1)), min=0)
+        assert t <= 0.002
+    ratio_S = (levels - 1) / 2.0 ** np.arange(1, 9)
+    assert ratio_S[-1] == pytest.approx(5.06, abs=0.02)
+    assert ECT(q=256.0, num_stages=1).num_levels(0, 10) == levels[-1]  # the one-hour recipe: the last stage
+    with pytest.raises(ValueError, match=r"5.07 \* q\*\*num_stages <= 16384"):
+        ECT(num_stages=12)
+
+
+def test_clusters_hold_equal_mass_and_join_from_the_noisiest_on() -> None:
+    probability_M = torch.tensor([0.1, 0.4, 0.3, 0.2], dtype=torch.float64)
+    easy = DifficultyClusters(num_clusters=4)
+    expected = [[0, 0, 0.2, 0.8], [0, 0, 0.6, 0.4], [0, 1 / 3, 0.4, 4 / 15], [0.1, 0.4, 0.3, 0.2]]
+    for phase, wanted in enumerate(expected):
+        measured_M = easy.reweighted(probability_M, phase)
+        torch.testing.assert_close(measured_M, torch.tensor(wanted, dtype=torch.float64))
+    hard = DifficultyClusters(num_clusters=4, order="hard_to_easy")
+    for phase in range(4):
+        mirrored_M = easy.reweighted(probability_M.flip(0), phase).flip(0)
+        torch.testing.assert_close(hard.reweighted(probability_M, phase), mirrored_M)
+
+
+def test_clusters_share_a_fraction_of_the_budget_equally() -> None:
+    phase_K = DifficultyClusters(num_clusters=5, fraction=0.5).phases_at(np.arange(1000), 1000)
+    assert np.unique(phase_K, return_counts=True)[1].tolist() == [100, 100, 100, 100, 600]
+
+
+def test_snr_timestep_trains_over_the_run_as_its_formula_says() -> None:
+    """Mean over k of (1 - k/K)/M + (k/K) p is half uniform, half p."""
+    probability_M = torch.tensor([0.0, 0.7, 0.3], dtype=torch.float64)
+    curriculum = SNRTimestep()
+    phase_K = curriculum.phases_at(np.arange(640), 640)
+    assert np.unique(phase_K, return_counts=True)[1].tolist() == [20] * 32
+    trained_KM = torch.stack([curriculum.reweighted(probability_M, phase) for phase in phase_K.tolist()])
+    torch.testing.assert_close(trained_KM.mean(0), 0.5 * probability_M + 0.5 / 3)
+    step_K = (torch.arange(640, dtype=torch.float64) + 0.5)[:, None] / 640
+    formula_KM = (1 - step_K) / 3 + step_K * probability_M
+    assert (trained_KM - formula_KM).abs().max().item() <= 0.5 / 32
 
 
 def test_ict_has_8_stages_of_equal_length() -> None:

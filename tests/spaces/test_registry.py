@@ -10,11 +10,11 @@ import pytest
 from optuna.trial import FixedTrial
 
 import spaces.noise
-from spaces import CURRICULA, NOISE, NoiseDistribution, SearchSpace, schedule_json_schema
+from spaces import CURRICULA, GRIDS, NOISE, NoiseDistribution, SearchSpace, schedule_json_schema
 from spaces.preset import Presets
 from spaces.registry import Registry, name_of, summary_of
 
-LOG_UNIFORM = '''
+POWER = '''
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -25,8 +25,8 @@ from spaces.noise_distribution import SigmaLaw
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogUniform(SigmaLaw):
-    """ln sigma uniform below `top`. A family for this test only."""
+class Power(SigmaLaw):
+    """Like log_uniform, but up to `top`. A family for this test only."""
 
     top: float = 80.0
     SPACE: ClassVar = {"top": FloatDistribution(10.0, 100.0)}
@@ -61,33 +61,33 @@ def registry(package: str) -> Registry[NoiseDistribution]:
 
 
 def test_a_file_is_a_choice_named_after_it(make_folder: MakeFolder) -> None:
-    found = registry(make_folder(log_uniform=LOG_UNIFORM, _shared="x = 1"))
-    assert list(found) == ["log_uniform"]
-    noise = found.build({"name": "log_uniform", "top": 50.0})
-    assert name_of(noise) == "log_uniform"
-    assert summary_of(found["log_uniform"]) == "ln sigma uniform below `top`. A family for this test only."
-    assert found.describe(noise) == {"name": "log_uniform", "top": 50.0}
-    assert found.build("log_uniform") == found["log_uniform"]()
+    found = registry(make_folder(power_law=POWER, _shared="x = 1"))
+    assert list(found) == ["power_law"]
+    noise = found.build({"name": "power_law", "top": 50.0})
+    assert name_of(noise) == "power_law"
+    assert summary_of(found["power_law"]) == "Like log_uniform, but up to `top`. A family for this test only."
+    assert found.describe(noise) == {"name": "power_law", "top": 50.0}
+    assert found.build("power_law") == found["power_law"]()
 
 
 def test_a_file_dropped_into_the_noise_folder_is_searched_described_and_in_the_schema(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "log_uniform.py").write_text(LOG_UNIFORM)
+    (tmp_path / "power_law.py").write_text(POWER)
     monkeypatch.setattr(spaces.noise, "__path__", [*spaces.noise.__path__, str(tmp_path)])
     monkeypatch.setattr(NOISE, "_classes", None)
     importlib.invalidate_caches()
     try:
-        space = SearchSpace.from_mapping({"noise": {"log_uniform": {}}, "curriculum": {"constant": {}}})
-        params = {"log_uniform.top": 20.0, "constant.levels": 20, "grid.rho": 7.0}
+        space = SearchSpace.from_mapping({"noise": {"power_law": {}}, "curriculum": {"constant": {}}})
+        params = {"power_law.top": 20.0, "constant.levels": 20, "grid.rho": 7.0}
         schedule = space.suggest(FixedTrial(params))
         assert space.params_of(schedule) == params
         assert schedule.stages(10)[0].probability_M.sum().item() == pytest.approx(1.0)
-        assert "log_uniform(top=20)" in schedule.describe()
+        assert "power_law(top=20)" in schedule.describe()
         assert type(schedule).from_dict(json.loads(json.dumps(schedule.to_dict()))) == schedule
-        assert "noise.log_uniform" in schedule_json_schema()["$defs"]
+        assert "noise.power_law" in schedule_json_schema()["$defs"]
     finally:
-        sys.modules.pop("spaces.noise.log_uniform", None)
+        sys.modules.pop("spaces.noise.power_law", None)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_a_file_dropped_into_the_noise_folder_is_searched_described_and_in_the_s
         ("def (", "a_folder/bad.py does not import: SyntaxError"),
         ("x = 1", "a_folder/bad.py must define exactly one NoiseDistribution, but defines none"),
         (
-            LOG_UNIFORM + LOG_UNIFORM.replace("class LogUniform", "class Twice"),
-            "a_folder/bad.py must define exactly one NoiseDistribution, but defines LogUniform, Twice",
+            POWER + POWER.replace("class Power", "class Twice"),
+            "a_folder/bad.py must define exactly one NoiseDistribution, but defines Power, Twice",
         ),
     ],
 )
@@ -115,7 +115,7 @@ def test_a_preset_file_without_a_preset_is_named(make_folder: MakeFolder) -> Non
 
 
 def test_unknown_names_and_options_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"Unknown noise family 'LogNorml'\. Known: logn.*spaces/noise/"):
+    with pytest.raises(ValueError, match=r"Unknown noise family 'LogNorml'\. Known: beta.*spaces/noise/"):
         NOISE["LogNorml"]
     with pytest.raises(ValueError, match="needs a `name`"):
         NOISE.build({"p_mean": 1.0})
@@ -125,5 +125,5 @@ def test_unknown_names_and_options_are_refused() -> None:
 
 def test_no_two_folders_share_a_name() -> None:
     """Optuna parameters are named after the family: `lognormal.p_mean`."""
-    assert not set(NOISE) & set(CURRICULA)
-    assert not {"grid", "noise", "curriculum"} & {*NOISE, *CURRICULA}
+    names = [*GRIDS, *NOISE, *CURRICULA, "grid", "noise", "curriculum", "uniform_floor"]
+    assert len(set(names)) == len(names)

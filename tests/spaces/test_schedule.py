@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import itertools
 import json
 import pickle
@@ -13,6 +14,7 @@ import torch
 from spaces import PRESETS, KarrasGrid, NoiseSchedule
 from spaces.curricula.exponential import Exponential
 from spaces.curricula.sinusoidal import Sinusoidal
+from spaces.curricula.snr_timestep import SNRTimestep
 from spaces.noise.lognormal import LogNormal
 from spaces.noise.logsnr_laplace import LogSNRLaplace
 from spaces.noise.uniform import Uniform
@@ -61,6 +63,41 @@ def test_equal_schedules_hash_equal_and_pickle_and_survive_json() -> None:
     assert NoiseSchedule(grid=KarrasGrid(), noise=Uniform(), curriculum=Exponential()) != ICT
 
 
+def test_json_written_before_grids_had_names_and_schedules_a_floor_is_read() -> None:
+    old = {
+        "grid": {"sigma_min": 0.002, "sigma_max": 80.0, "rho": 7.0},
+        "noise": {"name": "lognormal", "p_mean": -1.1, "p_std": 2.0},
+        "curriculum": {"name": "exponential", "s0": 10, "doublings": 7, "s1": None},
+    }
+    assert NoiseSchedule.from_dict(old) == ICT
+    assert ICT.to_dict() == {**old, "grid": {"name": "karras", **old["grid"]}, "uniform_floor": 0.0}
+
+
+def test_the_floor_mixes_the_uniform_distribution_in() -> None:
+    floored = dataclasses.replace(ICT, uniform_floor=0.05)
+    for stage, plain in zip(floored.stages(2000), ICT.stages(2000), strict=True):
+        num_intervals = stage.num_levels - 1
+        expected_M = 0.95 * plain.probability_M + 0.05 / num_intervals
+        torch.testing.assert_close(stage.probability_M, expected_M, rtol=0, atol=1e-15)
+        assert stage.probability_M.min().item() >= 0.05 / num_intervals
+        assert stage.probability_M.sum().item() == pytest.approx(1.0, abs=1e-12)
+    assert NoiseSchedule.from_dict(json.loads(json.dumps(floored.to_dict()))) == floored != ICT
+    assert floored.describe().startswith("lognormal(p_mean=-1.1, p_std=2) floor=0.05 rho=7 exponential(")
+
+
+def test_a_new_phase_is_a_new_stage_with_the_curriculums_probabilities() -> None:
+    curriculum = SNRTimestep(levels=20)
+    schedule = NoiseSchedule(grid=KarrasGrid(), noise=LogNormal(), curriculum=curriculum, uniform_floor=0.1)
+    stages = schedule.stages(64)
+    assert [stage.start_step for stage in stages] == list(range(0, 64, 2))
+    plain_M = 0.9 * LogNormal().interval_probabilities(KarrasGrid().sigmas(20)) + 0.1 / 19
+    for phase, stage in enumerate(stages):
+        assert stage.phase == phase
+        assert stage.sigma_N is stages[0].sigma_N
+        assert torch.equal(stage.probability_M, curriculum.reweighted(plain_M, phase))
+        assert torch.equal(schedule.probabilities(stage), stage.probability_M)
+
+
 def test_describe_is_one_short_line() -> None:
     schedule = NoiseSchedule(
         grid=KarrasGrid(rho=5.0468),
@@ -78,16 +115,27 @@ def edited(**changes: Any) -> dict[str, Any]:
     ("data", "message"),
     [
         (None, "A schedule needs a mapping"),
-        ({}, "A schedule needs exactly grid, noise, curriculum, but got nothing"),
-        (edited(extra=1), "but got curriculum, extra, grid, noise"),
+        ({}, "A schedule needs grid, noise, curriculum and may have uniform_floor, but got nothing"),
+        (edited(extra=1), "but got curriculum, extra, grid, noise, uniform_floor"),
         (edited(noise="lognormal"), "noise: a mapping is needed, but got 'lognormal'"),
-        (edited(noise={"name": "lognorml"}), "noise: Unknown noise family 'lognorml'. Known: lognormal"),
+        (edited(noise={"name": "lognorml"}), "noise: Unknown noise family 'lognorml'. Known: beta"),
         (edited(noise={"p_mean": 1.0}), "noise: A noise family needs a `name`"),
         (edited(noise={"name": "lognormal", "p_std": "2"}), "noise.p_std: input should be a valid number"),
         (edited(noise={"name": "lognormal", "std": 2.0}), "noise.std: unknown option"),
         (edited(noise={"name": "lognormal", "p_std": 0.0}), "noise: `0.001 <= p_std <= 1000` must hold"),
         (edited(noise={"name": "lognormal", "p_std": float("nan")}), "noise.p_std: input should be a finite"),
         (edited(grid={"rho": True}), "grid.rho: input should be a valid number, but got True"),
+        (edited(grid={"name": "karas"}), "grid: Unknown grid 'karas'. Known: karras, karras_master"),
+        (edited(grid={"name": 7}), "grid: A grid needs a `name`"),
+        (
+            edited(grid={"name": "karras_master", "levels": 1280}),
+            "needs 1281 levels, but karras_master has 1280",
+        ),
+        (edited(uniform_floor="0.1"), "uniform_floor: input should be a valid number, but got '0.1'"),
+        (edited(uniform_floor=None), "uniform_floor: input should be a valid number, but got None"),
+        (edited(uniform_floor=float("nan")), "uniform_floor: input should be a finite number"),
+        (edited(uniform_floor=1), "`0 <= uniform_floor < 1` must hold, but got uniform_floor=1.0"),
+        (edited(uniform_floor=-0.1), "`0 <= uniform_floor < 1` must hold, but got uniform_floor=-0.1"),
         (edited(curriculum={"name": "constant", "levels": 20.5}), "curriculum.levels: input should be"),
         (edited(curriculum={"name": "constant", "levels": 10**5000}), "curriculum"),
         (edited(noise={"name": "lognormal", "p_std": {1, 2}}), "noise: plain values are needed"),
@@ -106,7 +154,7 @@ def test_a_thousand_mutations_give_a_valid_schedule_or_a_value_error() -> None:
     junk: list[Any] = [None, True, -1, 0, 10**400, 1e308, float("inf"), "x", "", [], {}, [[1]], {"name": 1}]
     for _ in range(1000):
         data = copy.deepcopy(rng.choice(list(PRESETS.values())).schedule.to_dict())
-        part = rng.choice([data, *data.values()])
+        part = rng.choice([data, data["grid"], data["noise"], data["curriculum"]])
         key = rng.choice([*part, "name", "other"])
         if rng.random() < 0.2:
             part.pop(key, None)

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 import spaces
-from spaces import PRESETS, SearchSpace, schedule_json_schema
+from spaces import GRIDS, PRESETS, SearchSpace, schedule_json_schema
 
 PUBLISHED = Path(spaces.__file__).with_name("noise-schedule.schema.json")
 UPDATE = (
@@ -25,7 +25,7 @@ def test_the_published_file_is_current() -> None:
     assert published.keys() == current.keys()
     for name, definition in published["$defs"].items():
         assert definition == current["$defs"].get(name), UPDATE
-    for part in ("noise", "curriculum"):
+    for part in ("grid", "noise", "curriculum"):
         listed = {choice["$ref"] for choice in published["properties"][part]["oneOf"]}
         assert listed == {f"#/$defs/{name}" for name in published["$defs"] if name.startswith(part)}, UPDATE
     for key in ("$schema", "type", "required", "additionalProperties"):
@@ -40,7 +40,10 @@ def test_it_is_a_valid_schema_that_accepts_every_preset_and_every_corner() -> No
         validator.validate(preset.schedule.to_dict())
     space = SearchSpace.from_mapping(None)
     some = PRESETS["ict"].schedule.to_dict()
-    for part, families in (("noise", space.noise), ("curriculum", space.curriculum)):
+    validator.validate({**some, "grid": {"rho": 7.0}})  # a grid without a name
+    validator.validate({part: some[part] for part in ("grid", "noise", "curriculum")})
+    grids = SearchSpace.from_mapping({"grid": dict.fromkeys(GRIDS)}).grid
+    for part, families in (("grid", grids), ("noise", space.noise), ("curriculum", space.curriculum)):
         for family in families:
             for options in family.corners():
                 validator.validate({**some, part: {"name": family.prefix, **options}})
@@ -56,7 +59,9 @@ def refused() -> list[dict[str, Any]]:
         ("noise", "std", 2.0),
         ("grid", "rho", None),
         ("grid", "rho", 0.0),
-        ("grid", "name", "karras"),
+        ("grid", "name", "karas"),
+        ("grid", "name", "karras_master"),  # and then an unknown option
+        ("grid", "levels", 251),
         ("curriculum", "s0", 2.5),
         ("curriculum", "s1", "150"),
     ]:
@@ -67,6 +72,9 @@ def refused() -> list[dict[str, Any]]:
         data = PRESETS["ict"].schedule.to_dict()
         del data[part]
         wrong.append(data)
+    wrong[7]["grid"]["level"] = 251
+    for floor in ("0", None, -0.1, 1.0):
+        wrong.append({**PRESETS["ict"].schedule.to_dict(), "uniform_floor": floor})
     wrong.append({**PRESETS["ict"].schedule.to_dict(), "extra": 1})
     wrong.append({**PRESETS["ict"].schedule.to_dict(), "noise": {"p_std": 2.0}})
     return wrong

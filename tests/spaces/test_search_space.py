@@ -63,6 +63,50 @@ def test_only_the_params_of_the_families_drawn_are_asked_for() -> None:
         assert prefixes <= {"grid", trial.params["noise"], trial.params["curriculum"]}
 
 
+def test_a_grid_that_is_not_named_is_karras_with_its_old_parameter_names() -> None:
+    plain = SearchSpace.from_mapping({"grid": {"rho": {"low": 5, "high": 9}}})
+    assert [(family.prefix, family.cls) for family in plain.grid] == [("grid", KarrasGrid)]
+    assert plain.to_dict()["grid"]["rho"] == {"low": 5.0, "high": 9.0, "log": False}
+    assert all("grid" not in trial.params for trial, _ in ask(plain, 3))
+
+
+def test_named_grids_are_searched_conditional_on_the_family() -> None:
+    space = SearchSpace.from_mapping(
+        {
+            "grid": {"karras": {"rho": 7}, "karras_master": {"levels": {"choices": [251, 321]}}},
+            "curriculum": {"constant": {"levels": {"low": 20, "high": 251}}},
+        }
+    )
+    seen = set()
+    for trial, schedule in ask(space, 40):
+        of_grid = {name for name in trial.params if name.startswith("karras")}
+        master = {"karras_master.rho", "karras_master.levels"}
+        assert of_grid == (master if trial.params["grid"] == "karras_master" else set())
+        assert space.params_of(schedule) == trial.params
+        seen.add(trial.params["grid"])
+    assert seen == {"karras", "karras_master"}
+    assert SearchSpace.from_mapping(json.loads(json.dumps(space.to_dict()))) == space
+    one = SearchSpace.from_mapping({"grid": {"karras_master": {"levels": 3000}}})
+    assert {name for trial, _ in ask(one, 3) for name in trial.params} >= {"karras_master.rho"}
+    assert SearchSpace.from_mapping(one.to_dict()) == one
+
+
+def test_a_floor_is_searched_or_fixed_where_the_file_says_so() -> None:
+    searched = SearchSpace.from_mapping({**NARROW, "uniform_floor": {"low": 0, "high": 0.2}})
+    for trial, schedule in ask(searched, 10):
+        assert schedule.uniform_floor == trial.params["uniform_floor"] <= 0.2
+        assert searched.params_of(schedule) == trial.params
+    fixed = SearchSpace.from_mapping({**NARROW, "uniform_floor": 0.05})
+    chosen = SearchSpace.from_mapping({**NARROW, "uniform_floor": {"choices": [0, 0.05]}})
+    for trial, schedule in ask(fixed, 5):
+        assert schedule.uniform_floor == 0.05
+        assert fixed.params_of(schedule) == trial.params
+        assert SearchSpace.from_mapping(NARROW).params_of(schedule) is None
+        assert chosen.params_of(schedule) == {**trial.params, "uniform_floor": 0.05}
+    for space in (searched, fixed, chosen):
+        assert SearchSpace.from_mapping(json.loads(json.dumps(space.to_dict()))) == space
+
+
 def test_what_is_fixed_is_no_optuna_parameter() -> None:
     space = SearchSpace.from_mapping(NARROW)
     distributions: dict[str, Any] = {}
@@ -105,7 +149,7 @@ def test_log_and_step_come_from_the_class_unless_given() -> None:
             "curriculum": {"constant": {"levels": {"low": 20, "high": 40, "step": 10}}},
         }
     )
-    assert space.grid.free == {"rho": FloatDistribution(2.0, 8.0, step=2.0)}
+    assert space.grid[0].free == {"rho": FloatDistribution(2.0, 8.0, step=2.0)}
     assert space.noise[0].free == {
         "mu": FloatDistribution(1.0, 2.0, log=True),
         "b": FloatDistribution(1.0, 3.0, log=True),  # the class searches b on a log scale
@@ -172,8 +216,8 @@ def test_the_order_in_the_file_does_not_matter() -> None:
         ([], "space: a mapping is needed, but got []"),
         ({"nois": {}}, "space: unknown section 'nois'. Known: grid, noise, curriculum"),
         ({"noise": ["lognormal"]}, "space.noise: a mapping is needed, but got ['lognormal']"),
-        ({"noise": {}}, "space.noise: name at least one of lognormal"),
-        ({"noise": {"lognorml": {}}}, "space.noise: unknown noise family 'lognorml'. Known: lognormal"),
+        ({"noise": {}}, "space.noise: name at least one of beta"),
+        ({"noise": {"lognorml": {}}}, "space.noise: unknown noise family 'lognorml'. Known: beta"),
         ({"noise": {"lognormal": 1}}, "space.noise.lognormal: a mapping is needed, but got 1"),
         ({"noise": {"lognormal": {"std": 1}}}, "space.noise.lognormal: unknown option 'std'. Known: p_mean"),
         ({"noise": {"lognormal": {"p_std": "2"}}}, "space.noise.lognormal.p_std: input should be a"),
@@ -201,6 +245,26 @@ def test_the_order_in_the_file_does_not_matter() -> None:
         ({"grid": {"rho": {"choices": []}}}, "space.grid.rho.choices: a list of values is needed"),
         ({"grid": {"rho": {"choices": [7, 7.0]}}}, "space.grid.rho.choices: a value stands there twice"),
         ({"grid": {"rho": {"choices": [7], "log": True}}}, "space.grid.rho: unknown key beside `choices`"),
+        ({"grid": {"karras": None, "rho": 7}}, "space.grid: unknown grid 'rho'. Known: karras, karras_m"),
+        ({"grid": {"karras": {"levels": 7}}}, "space.grid.karras: unknown option 'levels'. Known: sigma_min"),
+        ({"grid": 7}, "space.grid: a mapping is needed, but got 7"),
+        (
+            {
+                "grid": {"karras_master": {"levels": {"choices": [641, 1281]}}},
+                "curriculum": {"exponential": {}},
+            },
+            "space.grid.karras_master: exponential(s0=10, doublings=7) needs 1281 levels, but karras_master has",
+        ),
+        (
+            {"uniform_floor": {"low": 0, "high": 1}},
+            "space.uniform_floor: `0 <= uniform_floor < 1` must hold, but",
+        ),
+        (
+            {"uniform_floor": -0.1},
+            "space.uniform_floor: `0 <= uniform_floor < 1` must hold, but got uniform_f",
+        ),
+        ({"uniform_floor": None}, "space.uniform_floor: input should be a valid number, but got None"),
+        ({"uniform_floor": {"low": 0}}, "space.uniform_floor: a range needs `low` and `high`"),
         ({"grid": {"sigma_min": 90}}, "space.grid.sigma_min: `2 * sigma_min <= sigma_max` must hold"),
         (
             {"curriculum": {"constant": {"levels": {"low": 10.5, "high": 20}}}},

@@ -1,0 +1,85 @@
+"""When two schedules are one: how far apart training sees them. Axes: S slots of the run, J bins of ln sigma.
+
+Parameters of different families do not compare, densities over ln sigma do. At one step, training sees a law
+over pairs (sigma_i, sigma_{i+1}) of neighbouring levels. It is given by two measures over ln sigma: the
+probability mass, and the number of intervals, each spread evenly over its interval. The second says how far
+apart the two levels of a pair are: their distance in ln sigma is one over its density. It holds N and the grid,
+which the first hardly shows: a lognormal law is the same on 20 levels and on 1,280, its training is not.
+
+The distance at one step is the larger of
+
+    |f - f'| / 2              total variation between the probabilities f, f' of the bins
+    |h - h'| / max(h, h')     share of the intervals h, h' that are not in common, sums over the bins
+
+and of two schedules its mean over the run. Both lie in 0..1 and both are metrics (the second is Jaccard's for
+measures, also called Soergel's or Ruzicka's), so this is one too, on what the bins and slots can tell apart.
+"""
+
+import zlib
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spaces.schedule import NoiseSchedule
+
+Features = NDArray[np.float32]
+
+# Of 1 % of the draws, or of the intervals. Ours: far below what the seeds of a trial let us see.
+TOLERANCE = 0.01
+
+_NUM_SLOTS = 32
+# Fine where schedules live, coarse out to the widest grid there is.
+_EDGES = np.log(
+    np.concatenate([np.geomspace(1e-6, 1e-3, 9)[:-1], np.geomspace(1e-3, 200, 113), [1e3, 1e4, 1e6]])
+)
+_NUM_BINS = len(_EDGES) - 1
+
+
+@lru_cache(maxsize=1024)
+def features(schedule: NoiseSchedule, total_steps: int) -> Features:
+    """The two measures in each slot of the run, as one row of numbers that `distances` compares.
+
+    Rows of the same total_steps compare; keep them, they cost some milliseconds each. Read-only.
+    A family that adapts in training is equal to itself only, whatever its start.
+    """
+    stages = schedule.stages(total_steps)
+    starts = np.array([stage.start_step for stage in stages] + [total_steps]) / total_steps
+    slots = np.arange(_NUM_SLOTS + 1) / _NUM_SLOTS
+    inside = np.minimum(slots[1:, None], starts[1:]) - np.maximum(slots[:-1, None], starts[:-1])
+    share = inside.clip(min=0) * _NUM_SLOTS
+    measures = np.empty((len(stages), 2, _NUM_BINS))
+    for row, stage in zip(measures, stages, strict=True):
+        ln_sigma_N = np.log(stage.sigma_N.numpy())
+        below_N = np.concatenate([[0.0], np.cumsum(stage.probability_M.numpy())])
+        row[0] = np.diff(np.interp(_EDGES, ln_sigma_N, below_N))
+        row[1] = np.diff(np.interp(_EDGES, ln_sigma_N, np.arange(stage.num_levels)))
+    weighted = schedule.noise.loss_weights(stages[0].probability_M) is not None
+    kind = zlib.crc32(repr(schedule.noise).encode()) if schedule.noise.ADAPTIVE else int(weighted)
+    found = np.append(np.einsum("st,tmj->smj", share, measures), kind).astype(np.float32)
+    found.setflags(write=False)
+    return found
+
+
+def distances(one: Features, others: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Between `features` and each row of others, (rows,): 0 for the same training, at most 1."""
+    return np.array([_distance(one, other) for other in others])  # a row at a time stays in the cache
+
+
+def _distance(one: Features, other: Features) -> float:
+    if one[-1] != other[-1]:
+        return 1.0
+    here, there = one[:-1].reshape(_NUM_SLOTS, 2, _NUM_BINS), other[:-1].reshape(_NUM_SLOTS, 2, _NUM_BINS)
+    apart_S2 = np.abs(here - there).sum(axis=2)
+    union_S = np.maximum(here[:, 1], there[:, 1]).sum(axis=1)
+    return float(np.maximum(apart_S2[:, 0] / 2, apart_S2[:, 1] / union_S).mean())
+
+
+def distance(one: NoiseSchedule, other: NoiseSchedule, total_steps: int) -> float:
+    """Between two schedules with the same budget: 0 for the same training, at most 1."""
+    return _distance(features(one, total_steps), features(other, total_steps))
+
+
+def equal(one: NoiseSchedule, other: NoiseSchedule, total_steps: int, tolerance: float = TOLERANCE) -> bool:
+    """Whether they train the same, however they are written: `distance <= tolerance`."""
+    return distance(one, other, total_steps) <= tolerance

@@ -1,0 +1,60 @@
+"""What the laws over logSNR share: the axis, the meaning of "signal", and their two tails."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from spaces.noise_distribution import SigmaLaw
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSNRLaw(SigmaLaw):
+    """logSNR = 2 ln(sigma_data / sigma) follows a law that is symmetric about its peak.
+
+    sigma_data says what "signal" is. Convention B, the default: the standard deviation of the training
+    images, .5 for images in [-1, 1]. Convention A, the paper's: 1, for data of unit variance. Published
+    values are those of A; taking them over to B keeps the peak where signal and noise balance.
+    """
+
+    sigma_data: float = 0.5
+
+    BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {"sigma_data": (1e-3, 1e3)}
+
+    @property
+    @abstractmethod
+    def peak(self) -> float:
+        """The logSNR of the highest density, which is the median too."""
+
+    @property
+    @abstractmethod
+    def width(self) -> float:
+        """What `log_standard_cdf` takes as one unit of logSNR."""
+
+    @abstractmethod
+    def log_standard_cdf(self, z: Tensor) -> Tensor:
+        """ln P(Z <= z), elementwise, precise for z < 0; Z = (logSNR - peak) / width, symmetric about 0."""
+
+    def _z(self, sigma: Tensor) -> Tensor:
+        """How far sigma lies above the peak, in widths: falls as logSNR rises."""
+        logsnr = 2 * (math.log(self.sigma_data) - sigma.log())
+        return (self.peak - logsnr) / self.width
+
+    def cdf(self, sigma: Tensor) -> Tensor:
+        return self.log_cdf(sigma).exp()
+
+    def log_cdf(self, sigma: Tensor) -> Tensor:
+        return self.log_standard_cdf(self._z(sigma))
+
+    def log_sf(self, sigma: Tensor) -> Tensor:
+        return self.log_standard_cdf(-self._z(sigma))
+
+
+def log_sech_cdf(z: Tensor) -> Tensor:
+    """ln((2/pi) arctan(e^z)): the law with density sech(z)/pi, the shape of the cosine schedules."""
+    tail = math.log(2 / math.pi) + torch.where(z < -18, z, z.clamp(min=-18, max=0).exp().atan().log())
+    return torch.where(z < 0, tail, torch.log1p(-(-z.abs()).exp().atan() * (2 / math.pi)))

@@ -1,0 +1,64 @@
+"""`list` for the parts of a schedule, and its picture of their densities."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import spaces
+from search import cli
+from search.commands.list import DRAWN
+
+NUM_CHOICES = {
+    "noise": len(spaces.NOISE),
+    "curricula": len(spaces.CURRICULA),
+    "grids": len(spaces.GRIDS),
+    "presets": len(spaces.PRESETS),
+}
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_each_choice_has_one_line_that_cites_its_source(
+    kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["list", kind, "--json"]) == 0
+    choices = json.loads(capsys.readouterr().out)["choices"]
+    assert len(choices) == NUM_CHOICES[kind]
+    for choice in choices:
+        assert "arXiv:" in choice["summary"] or "doi:" in choice["summary"], choice["name"]
+        assert "\n" not in choice["summary"]
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_the_plot_has_a_tile_for_each_choice(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.commands.list._PLOT_STEPS", 100)
+    path = tmp_path / "plot.png"
+    assert cli.main(["list", kind, "--plot", str(path)]) == 0
+    assert f"{NUM_CHOICES[kind]} {kind} in spaces/" in capsys.readouterr().out
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        num_rows = -(-NUM_CHOICES[kind] // 3)
+        assert image.size == (3 * 640, num_rows * (360 + 32))
+        tiles = [
+            image.crop((x, y, x + 640, y + 392)) for y in range(0, image.height, 392) for x in (0, 640, 1280)
+        ]
+    drawn = [len(tile.getcolors(1 << 20) or []) > 5 for tile in tiles]
+    assert drawn == [True] * NUM_CHOICES[kind] + [False] * (len(tiles) - NUM_CHOICES[kind])
+
+
+def test_what_has_no_density_is_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "plot.png"
+    assert cli.main(["list", "data", "--plot", str(path)]) == 2
+    assert capsys.readouterr().err == "error: --plot draws noise, curricula, grids, presets, but not data\n"
+    assert not path.exists()
+
+
+def test_a_plot_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "no" / "plot.png"
+    assert cli.main(["list", "grids", "--plot", str(path)]) == 1
+    assert capsys.readouterr().err == f"error: {path} cannot be written: No such file or directory\n"
