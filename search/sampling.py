@@ -14,7 +14,7 @@ from spaces.export_document import SAMPLER
 from trainable.assets import Assets
 from trainable.atomic import write_atomically
 from trainable.sampling_levels import measure_trial
-from trainable.trial import device_of
+from trainable.trial import FOUND_FILE, device_of
 
 SAMPLING_FILE = "sampling.json"  # in the folder of the trial whose model was sampled
 
@@ -71,6 +71,16 @@ def read_sampling(search_folder: Path, row: Row) -> dict[str, Any] | None:
         if measured is not None:
             return measured
     return None
+
+
+def read_found(search_folder: Path, row: Row) -> NoiseSchedule | None:
+    """What the schedule of the row's median trial, or its own, had come to in training; None if that is not kept."""
+    record = median_trial(row) or row.record
+    path = trial_folder(search_folder, record.number) / FOUND_FILE
+    try:
+        return NoiseSchedule.from_dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError):
+        return None
 
 
 def sampling_of(search_folder: Path, number: int) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ import importlib.metadata
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from search.export import export_document, export_text
 from search.leaderboard import Leaderboard, evidence_lines, leaderboard, lines
 from search.race import standing
 from search.record import TrialRecord
-from search.sampling import read_sampling, sampling_of
+from search.sampling import read_found, read_sampling, sampling_of
 from search.spec import AMOUNT, SearchSpec, changed_fields, load_spec
 from search.spending import Limits
 from search.study import StudyStore
@@ -204,9 +204,21 @@ def parent_info(
         text = [*lines(board, len(board.rows)), "", *evidence_lines(board), "", board.sentence()]
         files["leaderboard.txt"] = "\n".join(text) + "\n"
     if board is not None and board.winner is not None:
-        document = export_document(board, header, measured=lambda row: read_sampling(spec.folder, row))
-        files["best_schedule.json"] = export_text(document)
+        files["best_schedule.json"] = export_text(document_of(spec, board, header))
     return ParentInfo(tags=tags, params=spec.resolved(), files=files, status=status)
+
+
+def document_of(
+    spec: SearchSpec, board: Leaderboard, header: Mapping[str, Any], *, unconfirmed: bool = False
+) -> dict[str, Any]:
+    """The export of this search's winner, with what its trials' folders hold of it."""
+    return export_document(
+        board,
+        header,
+        unconfirmed=unconfirmed,
+        measured=lambda row: read_sampling(spec.folder, row),
+        found=lambda row: read_found(spec.folder, row),
+    )
 
 
 def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:

@@ -7,24 +7,28 @@ description, which the JSON Schema repeats and docs/export.md lists. Read by `lo
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
+import torch
 from pydantic import Field
 
+from spaces.noise_distribution import NoiseDistribution
 from spaces.registry import STRICT, adapter
 
 Format = Literal["noise-schedule/1"]
-Loss = Literal["pseudo-Huber of the per-image L2 norm, weight 1 / (sigma[i+1] - sigma[i])"]
+Loss = Literal[
+    "pseudo-Huber of the per-image L2 norm, weight 1 / (sigma[i+1] - sigma[i])",
+    "pseudo-Huber of the per-image L2 norm, weight 1 / ((sigma[i+1] - sigma[i]) M p[i])",
+]
 Function = Literal[
     "f(x, s) = c_skip x + c_out F(c_in x, ln(s)/4), c_skip = sigma_data^2 / ((s - sigma_min)^2 + sigma_data^2), "
     "c_out = sigma_data (s - sigma_min) / sqrt(s^2 + sigma_data^2), c_in = 1 / sqrt(s^2 + sigma_data^2)"
 ]
-Weight = Literal["1 / (sigma[i+1] - sigma[i])"]
+Weight = Literal["1 / (sigma[i+1] - sigma[i])", "1 / ((sigma[i+1] - sigma[i]) M p[i])"]
+WeightName = Literal["inverse_gap", "inverse_gap_importance"]
 Sampler = Literal[
     "x = f(s[0] z, s[0]); for each further level s: x = f(x + sqrt(s^2 - sigma_min^2) z, s), z ~ N(0, I) anew"
 ]
 FORMAT: str = get_args(Format)[0]
-LOSS: str = get_args(Loss)[0]
 FUNCTION: str = get_args(Function)[0]
-WEIGHTING = {"name": "inverse_gap", "formula": get_args(Weight)[0]}
 SAMPLER: str = get_args(Sampler)[0]
 
 MAX_TOTAL_STEPS = 10_000_000  # N(k) is computed for every step k: 0.1 GB
@@ -34,6 +38,19 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Level = Annotated[float, Field(gt=0)]
 Levels = Annotated[list[Level], Field(min_length=1, max_length=MAX_EVALUATIONS)]
 Evaluations = Annotated[str, Field(pattern="^[1-9][0-9]?$")]  # keys of a JSON object are text
+
+
+def loss_and_weighting(noise: NoiseDistribution) -> tuple[str, dict[str, str]]:
+    """The document's words for the loss and its weighting.
+
+    Importance weights, M intervals of probability p, make the expected loss that of uniform draws.
+    """
+    even = torch.full((2,), 0.5, dtype=torch.float64)
+    kind = int(noise.loss_weights(even) is not None)
+    return get_args(Loss)[kind], {
+        "name": get_args(WeightName)[kind],
+        "formula": get_args(Weight)[kind],
+    }
 
 
 def _about(text: str, **limits: Any) -> Any:
@@ -60,8 +77,8 @@ class WeightingPart:
 
     __pydantic_config__ = STRICT
 
-    name: Annotated[Literal["inverse_gap"], _about("name of the weighting")]
-    formula: Annotated[Weight, _about("weight of interval i")]
+    name: Annotated[WeightName, _about("name of the weighting")]
+    formula: Annotated[Weight, _about("weight of interval i of M, p its probability")]
 
 
 @dataclass(frozen=True, kw_only=True)

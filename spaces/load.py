@@ -8,13 +8,20 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
-from spaces.export_document import FORMAT, Document, SamplingPart, StagePart, TrainingPart
+from spaces.export_document import (
+    FORMAT,
+    Document,
+    SamplingPart,
+    StagePart,
+    TrainingPart,
+    loss_and_weighting,
+)
 from spaces.registry import adapter, one_line
 from spaces.schedule import NoiseSchedule, Stage
 
@@ -217,6 +224,7 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
         raise ValueError(f"schedule.{error}") from None
     training = document.training
     stages = _checked_stages(schedule, training)
+    _check_weighting(schedule, training)
     _check_evidence(document.confirmed, document.evidence)
     return LoadedSchedule(
         schedule=schedule,
@@ -225,7 +233,7 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
             total_steps=training.total_steps,
             stages=stages,
             loss=training.loss,
-            weighting="inverse_gap" if training.weighting is None else training.weighting.name,
+            weighting=loss_and_weighting(schedule.noise)[1]["name"],
             huber_c=training.huber_c_over_sqrt_d,
             sigma_data=training.sigma_data,
         ),
@@ -256,6 +264,17 @@ def _checked_stages(schedule: NoiseSchedule, training: TrainingPart) -> tuple[St
             if not agrees:
                 raise ValueError(f"training.stages[{i}].{what} must be the schedule's, but differs from it")
     return stages
+
+
+def _check_weighting(schedule: NoiseSchedule, training: TrainingPart) -> None:
+    """Both say how the schedule's noise distribution is trained."""
+    loss, weighting = loss_and_weighting(schedule.noise)
+    if training.loss != loss:
+        raise ValueError(f"training.loss must be the schedule's, {loss!r}, but got {training.loss!r}")
+    if training.weighting is not None and asdict(training.weighting) != weighting:
+        raise ValueError(
+            f"training.weighting must be the schedule's, {weighting['name']!r}, but differs from it"
+        )
 
 
 def _agreements(stage: Stage, claim: StagePart) -> Iterator[tuple[str, bool]]:

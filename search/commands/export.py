@@ -116,9 +116,7 @@ def _format(args: argparse.Namespace) -> tuple[str, dict[str, int]]:
 def _document(args: argparse.Namespace) -> dict[str, Any]:
     """The document of a search's winner, or that of a file."""
     from search.errors import InputError
-    from search.export import export_document
-    from search.sampling import read_sampling
-    from search.session import board_of, find_spec, open_store
+    from search.session import board_of, document_of, find_spec, open_store
     from spaces import load_schedule
 
     if args.name.endswith(".json"):
@@ -132,13 +130,7 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
         return document
     spec = find_spec(args.name, args.storage)
     store = open_store(spec)
-    records = store.records()
-    return export_document(
-        board_of(spec, records),
-        store.header,
-        unconfirmed=args.unconfirmed,
-        measured=lambda row: read_sampling(spec.folder, row),
-    )
+    return document_of(spec, board_of(spec, store.records()), store.header, unconfirmed=args.unconfirmed)
 
 
 def _numbers(text: str | None) -> tuple[int, ...]:

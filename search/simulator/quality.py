@@ -115,7 +115,8 @@ def iqm(values_R: Sequence[float] | NDArray[np.float64]) -> float:
 
 def resamples(count: int, num: int = _RESAMPLES) -> NDArray[np.intp]:
     """Indices of `num` bootstrap samples of `count` repeats, (num, count); the same every time."""
-    return np.random.default_rng(0).integers(count, size=(num, count))
+    generator = np.random.default_rng(0)
+    return generator.integers(count, size=(num, count))
 
 
 def interval(values: Sequence[float]) -> Interval:

@@ -257,7 +257,6 @@ def test_qmc_is_one_even_sequence_through_parallel_trials_and_restarts(tmp_path:
         stopping=NoStopping(),
         total_steps=10,
         max_trials=32,
-        confirm_top=0,
         max_concurrent=4,
         seed=3,
     )

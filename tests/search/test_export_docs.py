@@ -17,10 +17,11 @@ from search.export_format import FORMATS
 from search.sampling import sampling_part
 from spaces import KarrasGrid, NoiseSchedule, export_json_schema
 from spaces.curricula.exponential import Exponential
-from spaces.export_document import FUNCTION, LOSS, WEIGHTING
+from spaces.export_document import FUNCTION, loss_and_weighting
 from spaces.noise.lognormal import LogNormal
 from trainable.consistency import LevelTables, consistency_function, consistency_loss
 
+LOSS, WEIGHTING = loss_and_weighting(LogNormal())
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs/export.md").read_text()
 EXAMPLE, SAMPLING, *_ = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)

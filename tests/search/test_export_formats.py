@@ -23,10 +23,11 @@ from search.exports.comfyui import decimal_text
 from search.exports.edm import karras_levels, nearest_rho
 from spaces import KarrasGrid, NoiseSchedule, load_schedule
 from spaces.curricula.constant import Constant
-from spaces.export_document import FORMAT, LOSS, SAMPLER, WEIGHTING
+from spaces.export_document import FORMAT, SAMPLER, loss_and_weighting
 from spaces.noise.lognormal import LogNormal
 from spaces.noise.uniform import Uniform
 
+LOSS, WEIGHTING = loss_and_weighting(LogNormal())
 STEPS = {1: (80.0,), 2: (80.0, 0.821), 3: (80.0, 24.4, 0.661), 5: (80.0, 24.4, 5.84, 0.9, 0.661)}
 
 
