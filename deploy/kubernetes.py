@@ -99,7 +99,9 @@ def secret(documents: Documents) -> Iterator[Finding]:
             yield finding("secret", document, ("kind",), message, "Make it with `kubectl create secret`")
         for place, kind in secrets_in(document):
             message = f"must hold no secret, but has {kind}"
-            yield finding("secret", document, place, message, "Take it out, make a new one, use `secretKeyRef`")
+            yield finding(
+                "secret", document, place, message, "Take it out, make a new one, use `secretKeyRef`"
+            )
 
 
 def least_privilege(documents: Documents) -> Iterator[Finding]:
@@ -116,9 +118,15 @@ def least_privilege(documents: Documents) -> Iterator[Finding]:
         for place, container in _containers(document):
             context = container.get("securityContext") or {}
             dropped = at(context, "capabilities", "drop") or []
-            if context.get("allowPrivilegeEscalation") is not False or context.get("privileged") or "ALL" not in dropped:
+            if (
+                context.get("allowPrivilegeEscalation") is not False
+                or context.get("privileged")
+                or "ALL" not in dropped
+            ):
                 message = "must give up all privileges"
-                remedy = "Write `securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}`"
+                remedy = (
+                    "Write `securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}`"
+                )
                 yield finding("least-privilege", document, (*place, "securityContext"), message, remedy)
 
 
@@ -158,7 +166,9 @@ def fill_in(documents: Documents) -> Iterator[Finding]:
             found = TO_FILL_IN.search(value) if isinstance(value, str) else None
             if found:
                 message = f"still has {found[0]}, as it was shipped"
-                yield finding("fill-in", document, place, message, "Write your own, as the comment beside it says")
+                yield finding(
+                    "fill-in", document, place, message, "Write your own, as the comment beside it says"
+                )
 
 
 RULES: Mapping[str, Rule] = {

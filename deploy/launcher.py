@@ -22,10 +22,12 @@ TOKEN_FILE = "~/.ray/auth_token"
 START_COMMANDS = ("head_start_ray_commands", "worker_start_ray_commands")
 COMMANDS = ("setup_commands", "head_setup_commands", "worker_setup_commands", *START_COMMANDS)
 MAX_IDLE_MINUTES = 60
-EVERYWHERE = re.compile(r"(?<![\d.])0\.0\.0\.0/0(?!\d)|(?<![\da-fA-F:])::/0(?!\d)")
+EVERYWHERE = re.compile(r"\b\d+\.\d+\.\d+\.\d+/0(?!\d)|(?<![\da-fA-F:])::/0(?!\d)")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Managed policies and roles of clouds that allow (nearly) everything, and the role that Ray makes with two of them.
-TOO_MUCH = re.compile(r"\w*FullAccess|AdministratorAccess|PowerUserAccess|roles/(owner|editor)|ray-autoscaler-(sa-)?v1")
+TOO_MUCH = re.compile(
+    r"\w*FullAccess|AdministratorAccess|PowerUserAccess|roles/(owner|editor)|ray-autoscaler-(sa-)?v1"
+)
 # Left in the shipped files for what only the user knows. 192.0.2.0/24 is for examples (RFC 5737).
 TO_FILL_IN = re.compile(r"REPLACE|(?<![\d.])192\.0\.2\.\d+")
 
@@ -64,7 +66,9 @@ def own_commands(document: Document) -> Iterator[Finding]:
     for field in COMMANDS:
         if field not in document.data and defaults.get(field):
             message = f"must be in the file, since Ray would run {_one_line(str(defaults[field][-1]))!r}"
-            yield finding("own-commands", document, (field,), message, f"Write it out, or `{field}: []` for none")
+            yield finding(
+                "own-commands", document, (field,), message, f"Write it out, or `{field}: []` for none"
+            )
 
 
 def ray_start(document: Document) -> Iterator[Finding]:
@@ -90,7 +94,9 @@ def token_file(document: Document) -> Iterator[Finding]:
     mounts = document.data.get("file_mounts") or {}
     if TOKEN_FILE not in mounts:
         message = f"must bring {TOKEN_FILE} to the nodes"
-        yield finding("token-file", document, ("file_mounts",), message, f'Add "{TOKEN_FILE}": "{TOKEN_FILE}"')
+        yield finding(
+            "token-file", document, ("file_mounts",), message, f'Add "{TOKEN_FILE}": "{TOKEN_FILE}"'
+        )
     if not any(f"chmod 600 {TOKEN_FILE}" in command for command in document.data.get("setup_commands") or []):
         message = f"must make {TOKEN_FILE} readable by its user only"
         remedy = f"Add `chmod 600 {TOKEN_FILE}`"
@@ -136,15 +142,23 @@ def least_privilege(document: Document) -> Iterator[Finding]:
         found = TOO_MUCH.search(value) if isinstance(value, str) else None
         if found:
             message = f"must not give the cluster all rights in the account, but names {found[0]}"
-            yield finding("least-privilege", document, place, message, "Name a role with the policies in deploy/aws/")
+            yield finding(
+                "least-privilege", document, place, message, "Name a role with the policies in deploy/aws/"
+            )
 
 
 def idle(document: Document) -> Iterator[Finding]:
     """Machines that nobody uses must end, or they cost until someone notices."""
     minutes = document.data.get("idle_timeout_minutes")
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 < minutes <= MAX_IDLE_MINUTES:
+    if (
+        isinstance(minutes, bool)
+        or not isinstance(minutes, int | float)
+        or not 0 < minutes <= MAX_IDLE_MINUTES
+    ):
         message = f"must be from 0 (excluded) to {MAX_IDLE_MINUTES}, but is {'missing' if minutes is None else minutes}"
-        yield finding("idle", document, ("idle_timeout_minutes",), message, "Write `idle_timeout_minutes: 10`")
+        yield finding(
+            "idle", document, ("idle_timeout_minutes",), message, "Write `idle_timeout_minutes: 10`"
+        )
     for name, place, node_type in _node_types(document):
         least = at(node_type, "min_workers") or 0
         if name != document.data.get("head_node_type") and least != 0:
@@ -152,7 +166,9 @@ def idle(document: Document) -> Iterator[Finding]:
             yield finding("idle", document, (*place, "min_workers"), message, "Write `min_workers: 0`")
     kept = at(document.data, "provider", "cache_stopped_nodes")
     if kept is not False:
-        message = f"must be false, but is {'missing' if kept is None else kept}: ended nodes would keep their disks"
+        message = (
+            f"must be false, but is {'missing' if kept is None else kept}: ended nodes would keep their disks"
+        )
         place = ("provider", "cache_stopped_nodes")
         yield finding("idle", document, place, message, "Write `cache_stopped_nodes: false`")
 
@@ -167,7 +183,9 @@ def security_group(document: Document) -> Iterator[Finding]:
         interfaces = at(node_type, "node_config", "NetworkInterfaces") or []
         in_interfaces = bool(interfaces) and all(at(each, "Groups") for each in interfaces)
         if not at(node_type, "node_config", "SecurityGroupIds") and not in_interfaces:
-            message = "must name SecurityGroupIds, since Ray would make a group open to the internet on TCP 22"
+            message = (
+                "must name SecurityGroupIds, since Ray would make a group open to the internet on TCP 22"
+            )
             remedy = "Run: python -m deploy.aws prepare FILE"
             yield finding("security-group", document, (*place, "node_config"), message, remedy)
 
@@ -177,7 +195,11 @@ def instance_profile(document: Document) -> Iterator[Finding]:
     for name, place, node_type in _node_types(document):
         profile = at(node_type, "node_config", "IamInstanceProfile")
         if not (at(profile, "Name") or at(profile, "Arn")):
-            what = "Ray gives the head" if name == document.data.get("head_node_type") else "the head may pass on only"
+            what = (
+                "Ray gives the head"
+                if name == document.data.get("head_node_type")
+                else "the head may pass on only"
+            )
             message = f"must name an IamInstanceProfile ({what} one with its own rights)"
             remedy = "Run: python -m deploy.aws prepare FILE"
             yield finding("instance-profile", document, (*place, "node_config"), message, remedy)
@@ -199,7 +221,9 @@ def service_account(document: Document) -> Iterator[Finding]:
     for _, place, node_type in _node_types(document):
         accounts = at(node_type, "node_config", "serviceAccounts") or []
         if not accounts or not all(at(account, "email") for account in accounts):
-            message = "must name serviceAccounts with an email, since Ray's own may do anything to all machines"
+            message = (
+                "must name serviceAccounts with an email, since Ray's own may do anything to all machines"
+            )
             remedy = "Make two accounts as the comments in deploy/gcp.yaml say"
             yield finding("service-account", document, (*place, "node_config"), message, remedy)
 
@@ -228,7 +252,9 @@ def fill_in(document: Document) -> Iterator[Finding]:
         found = TO_FILL_IN.search(value) if isinstance(value, str) else None
         if found:
             message = f"still has {found[0]}, as it was shipped"
-            yield finding("fill-in", document, place, message, "Write your own, as the comment beside it says")
+            yield finding(
+                "fill-in", document, place, message, "Write your own, as the comment beside it says"
+            )
 
 
 CLOUDS = ("aws", "gcp")

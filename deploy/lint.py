@@ -36,7 +36,9 @@ def lint(path: str | Path) -> list[Finding]:
 def _launcher_findings(document: Document) -> Iterator[Finding]:
     provider = document.data["provider"]["type"]
     if provider not in launcher.ANY:
-        raise InputError(f"{document.file}: provider.type must be one of {', '.join(launcher.ANY)}, but is {provider}")
+        raise InputError(
+            f"{document.file}: provider.type must be one of {', '.join(launcher.ANY)}, but is {provider}"
+        )
     for name, (rule, providers) in launcher.RULES.items():
         if provider in providers:
             try:
@@ -61,7 +63,9 @@ def _not_checkable(rule: str, document: Document, error: Exception) -> Finding:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m deploy.lint", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m deploy.lint",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("files", nargs="+", metavar="FILE")
     args = parser.parse_args(argv)

@@ -89,8 +89,10 @@ def walk(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
 def at(value: Any, *place: str | int) -> Any:
     """What stands at `place` below `value`; None if nothing does."""
     for part in place:
-        if isinstance(value, dict) or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
-            value = value.get(part) if isinstance(value, dict) else value[part]
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
         else:
             return None
     return value

@@ -33,7 +33,9 @@ def secrets_in(document: Document) -> Iterator[tuple[Place, str]]:
             if any(_NAMES.match(name) for name in names) and _is_literal(value):
                 kind = f"a value for {next(name for name in names if _NAMES.match(name))}"
             else:
-                assigned = (m for m in _ASSIGNMENT.finditer(value) if _NAMES.match(m[1]) and _is_literal(m[2]))
+                assigned = (
+                    m for m in _ASSIGNMENT.finditer(value) if _NAMES.match(m[1]) and _is_literal(m[2])
+                )
                 kind = next((f"a value for {match[1]}" for match in assigned), None)
         if kind is not None:
             yield place, kind

@@ -31,7 +31,8 @@ def ray_start_in(line: str) -> RayStart | None:
         if not words:
             exported.update({name: value for name, value in own.items() if name in exported})
         elif words[0] == "export":
-            exported.update(word.split("=", 1) for word in words[1:] if _is_assignment(word))
+            for word in filter(_is_assignment, words[1:]):
+                name, _, exported[name] = word.partition("=")
         elif words[0] == "unset":
             for name in words[1:]:
                 exported.pop(name, None)

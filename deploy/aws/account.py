@@ -1,5 +1,6 @@
 """Makes, updates and removes the security group and the two roles of a cluster; looks up its machine image."""
 
+import contextlib
 import ipaddress
 import json
 import re
@@ -11,9 +12,7 @@ from deploy.reading import at, read_documents
 from search.errors import InputError, OperationFailed
 
 # Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04); named after AWS's rule, see "Finding the ID of a DLAMI".
-IMAGE_PARAMETER = (
-    "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
-)
+IMAGE_PARAMETER = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 _HERE = Path(__file__).parent
 _TAG = {"Key": "ray-cluster-name"}
 
@@ -37,7 +36,9 @@ def names_in(path: str | Path) -> Names:
     for name, node_type in data["available_node_types"].items():
         profile = at(node_type, "node_config", "IamInstanceProfile", "Name")
         if not profile:
-            raise InputError(f"{path}: available_node_types.{name}: must name an IamInstanceProfile, as cluster.yaml")
+            raise InputError(
+                f"{path}: available_node_types.{name}: must name an IamInstanceProfile, as cluster.yaml"
+            )
         profiles[name == data["head_node_type"]].add(profile)
     if len(profiles[False]) != 1 or profiles[True] & profiles[False]:
         raise InputError(f"{path}: the workers must share one IamInstanceProfile, other than the head's")
@@ -51,7 +52,9 @@ def ssh_source(text: str) -> str:
     except ValueError:
         raise InputError(f"--ssh-from must be a network such as 203.0.113.7/32, but is {text}") from None
     if network.version != 4 or network.prefixlen < 8:
-        raise InputError(f"--ssh-from must be an IPv4 network of /8 or smaller, but is {text}: name your own address")
+        raise InputError(
+            f"--ssh-from must be an IPv4 network of /8 or smaller, but is {text}: name your own address"
+        )
     return str(network)
 
 
@@ -80,8 +83,8 @@ class Account:
             answer = self.ssm.get_parameter(Name=IMAGE_PARAMETER)
         except self.ssm.exceptions.ParameterNotFound:
             raise OperationFailed(
-                f"AWS knows no {IMAGE_PARAMETER} in {self.names.region}. Choose an image with Ubuntu 24.04 and NVIDIA's "
-                "driver in the console and give it with --image"
+                f"AWS knows no {IMAGE_PARAMETER} in {self.names.region}. Choose an image with Ubuntu 24.04 and "
+                "NVIDIA's driver in the console and give it with --image"
             ) from None
         return str(answer["Parameter"]["Value"])
 
@@ -164,10 +167,8 @@ class Account:
             self.iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=document)
         for policy in set(self.iam.list_role_policies(RoleName=name)["PolicyNames"]) - set(policies):
             self.iam.delete_role_policy(RoleName=name, PolicyName=policy)
-        try:
+        with contextlib.suppress(self.iam.exceptions.EntityAlreadyExistsException):
             self.iam.create_instance_profile(InstanceProfileName=name)
-        except self.iam.exceptions.EntityAlreadyExistsException:
-            pass
         profile = self.iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
         if not profile["Roles"]:
             self.iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)

@@ -5,7 +5,8 @@ examples:
   python -m deploy.aws prepare cluster.yaml --ssh-from 203.0.113.7/32 --bucket my-results
   python -m deploy.aws remove cluster.yaml
 
-Uses the credentials that boto3 finds. Run `prepare` again when your address changes. What it makes is in deploy/aws/*.json.
+Uses the credentials that boto3 finds. Run `prepare` again when your address changes. What it makes stands in
+deploy/aws/*.json.
 """
 
 import argparse
@@ -28,9 +29,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     prepare = verbs.add_parser("prepare", help="make or update the group and the roles, fill FILE in")
     prepare.add_argument("file", metavar="FILE", help="cluster file, such as cluster.yaml")
-    prepare.add_argument("--ssh-from", metavar="NETWORK", required=True, help="who may use ssh, as ADDRESS/32")
+    prepare.add_argument(
+        "--ssh-from", metavar="NETWORK", required=True, help="who may use ssh, as ADDRESS/32"
+    )
     prepare.add_argument("--bucket", metavar="NAME", help="S3 bucket for results, which must exist")
-    prepare.add_argument("--image", metavar="AMI", help="machine image (the newest of AWS with NVIDIA's driver)")
+    prepare.add_argument(
+        "--image", metavar="AMI", help="machine image (the newest of AWS with NVIDIA's driver)"
+    )
     remove = verbs.add_parser("remove", help="remove the group and the roles")
     remove.add_argument("file", metavar="FILE")
     args = parser.parse_args(argv)
@@ -52,7 +57,9 @@ def _prepare(args: argparse.Namespace) -> int:
         image = args.image or account.newest_image()
         group = account.prepare(ssh_from=source, bucket=args.bucket)
     print(f"security group  {group}: ssh from {source}")
-    print(f"roles           {names.head}, {names.worker}{f', with the bucket {args.bucket}' if args.bucket else ''}")
+    print(
+        f"roles           {names.head}, {names.worker}{f', with the bucket {args.bucket}' if args.bucket else ''}"
+    )
     print(f"machine image   {image}")
     path = Path(args.file)
     text = path.read_text(encoding="utf-8")
@@ -82,7 +89,9 @@ def _aws() -> Iterator[Any]:
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
     except ModuleNotFoundError:
-        raise OperationFailed("boto3 is missing. Run: pip install --constraint constraints.txt boto3") from None
+        raise OperationFailed(
+            "boto3 is missing. Run: pip install --constraint constraints.txt boto3"
+        ) from None
     try:
         yield boto3.Session()
     except (BotoCoreError, ClientError) as error:

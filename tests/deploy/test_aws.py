@@ -18,7 +18,6 @@ from deploy.lint import lint
 try:
     import boto3
     import moto
-    from moto.ec2.utils import random_ami_id as _  # the part for EC2 has requirements of its own
 except ModuleNotFoundError as error:
     MISSING = error.name
 else:
@@ -36,7 +35,9 @@ EVERYWHERE = "0.0.0.0/0"
 def _aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """An empty account, and a home and a temporary folder that Ray may write its keys and its cache to."""
     if MISSING:
-        pytest.fail(f"{MISSING} is missing. Run: pip install --constraint constraints.txt '.[dev]'", pytrace=False)
+        pytest.fail(
+            f"{MISSING} is missing. Run: pip install --constraint constraints.txt '.[dev]'", pytrace=False
+        )
     from ray.autoscaler._private.aws import utils
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
@@ -98,9 +99,14 @@ def start_machines(config: dict[str, Any], workers: int) -> Any:
     from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 
     provider = AWSNodeProvider(config["provider"], config["cluster_name"])
-    for kind, name in [("head", "head")] + [("worker", "gpu")] * workers:  # moto starts one machine for each call
+    for kind, name in [("head", "head")] + [
+        ("worker", "gpu")
+    ] * workers:  # moto starts one machine for each call
         extra = config.get("head_node", {}) if kind == "head" else {}
-        node_config = {**copy.deepcopy(extra), **copy.deepcopy(config["available_node_types"][name]["node_config"])}
+        node_config = {
+            **copy.deepcopy(extra),
+            **copy.deepcopy(config["available_node_types"][name]["node_config"]),
+        }
         tags = {
             "ray-node-type": kind,
             "ray-user-node-type": name,
@@ -193,7 +199,9 @@ def test_ray_left_alone_opens_ssh_to_the_internet_and_gives_the_head_all_rights(
     # The reason of two rules, and the proof that the checks above can fail.
     from ray.autoscaler._private.aws import config as ray_config
 
-    monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # AWS's own policies, which take moto seconds
+    monkeypatch.setenv(
+        "MOTO_IAM_LOAD_MANAGED_POLICIES", "true"
+    )  # AWS's own policies, which take moto seconds
     monkeypatch.setattr(ray_config.time, "sleep", lambda _: None)
     file = tmp_path / "cluster.yaml"
     file.write_text((ROOT / "cluster.yaml").read_text())
@@ -244,7 +252,9 @@ def test_a_bucket_is_the_only_thing_that_both_roles_may_touch(file: Path) -> Non
     assert iam().list_role_policies(RoleName="schedule-search-worker")["PolicyNames"] == []
 
 
-def test_remove_waits_for_the_machines_then_leaves_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_remove_waits_for_the_machines_then_leaves_nothing(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "ray-cluster-name", "Value": "schedule-search"}]}]
     image = ec2().describe_images()["Images"][0]["ImageId"]
     group = ec2().describe_security_groups(GroupNames=["schedule-search"])["SecurityGroups"][0]["GroupId"]
