@@ -23,7 +23,8 @@ class Algorithm(ABC):
         So a proposal depends on the study and the seed alone: not on what the sampler drew before, which
         a restart would lose. The study it sees holds finished trials as COMPLETE, stopped ones as PRUNED
         with their values at every rung, the others that run as RUNNING; trials which are no observation of
-        the space (failed, confirmations, presets outside the space) as FAIL.
+        the space (failed, confirmations, presets outside the space) as FAIL. Its user attribute `seed` is the
+        search's own. After a restart it is made again, without what samplers had written to it (system attributes).
         """
 
 

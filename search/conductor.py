@@ -88,7 +88,7 @@ class Conductor:
     spending: Spending = field(default_factory=Spending, init=False)
 
     def __post_init__(self) -> None:
-        self._told = Told(self.plan.rungs)
+        self._told = Told(self.plan.rungs, self.plan.seed)
         self._known = KnownSchedules(self.plan.total_steps)
         # Kept with every record, because looking through all of them at each result is quadratic in a search.
         self._running: set[int] = set()

@@ -19,7 +19,7 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from search.conductor import Conductor
-from search.record import Report
+from search.record import Report, trial_folder
 from trainable.assets import Assets
 from trainable.network import Network
 from trainable.ray_trainable import ScheduleTrainable
@@ -36,11 +36,6 @@ class Slots:
 
     cpu: float
     gpu: float
-
-
-def trial_folder(search_folder: Path, number: int) -> Path:
-    """Where trial `number` keeps its checkpoints and its sample grid."""
-    return search_folder / "trials" / f"{number:05d}"
 
 
 def schedule_trainable(

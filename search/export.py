@@ -1,26 +1,33 @@
 """`best_schedule.json`: the schedule, as options and as plain numbers, with the evidence for it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from search.errors import OperationFailed
 from search.leaderboard import INTERVALS, Leaderboard, Row
+from search.sampling import sampling_part
 from spaces import NoiseSchedule
+from spaces.export_document import FORMAT, FUNCTION, loss_and_weighting
 from trainable.atomic import write_atomically
-
-FORMAT = "noise-schedule/1"
 
 
 def export_document(
-    board: Leaderboard, header: Mapping[str, Any], *, unconfirmed: bool = False
+    board: Leaderboard,
+    header: Mapping[str, Any],
+    *,
+    unconfirmed: bool = False,
+    measured: Callable[[Row], Mapping[str, Any] | None] = lambda row: None,
+    found: Callable[[Row], NoiseSchedule | None] = lambda row: None,
 ) -> dict[str, Any]:
     """The winner of a search as plain data, self-contained.
 
     The confirmed winner; with `unconfirmed`, where nothing is confirmed, the best finished trial, and the
-    document says `"confirmed": false`. header: what the study keeps of the search. Raises OperationFailed
-    if there is nothing that may be exported.
+    document says `"confirmed": false`. header: what the study keeps of the search. measured: sampling levels of a
+    row, where there are any (`search.sampling.read_sampling`). found: of a row whose schedule adapts in training,
+    what it had come to, with fixed probabilities (`search.sampling.read_found`): that is exported. Raises
+    OperationFailed if there is nothing that may be exported.
     """
     row = board.winner
     if row is None and unconfirmed:
@@ -34,18 +41,29 @@ def export_document(
         )
     search = header["search"]
     total_steps = search["training"]["total_steps"]
+    trained = row.record.schedule
+    schedule = found(row) if trained.noise.ADAPTIVE else trained
+    if schedule is None:
+        raise OperationFailed(
+            f"{row.label} has a schedule that adapts in training, and what it came to is no longer on disk: train "
+            f"the search {board.name!r} again, or export another one"
+        )
+    loss, weighting = loss_and_weighting(schedule.noise)
     return {
         "format": FORMAT,
         "confirmed": row.confirmed,
-        "schedule": row.record.schedule.to_dict(),
-        "describe": row.record.schedule.describe(),
+        "schedule": schedule.to_dict(),
+        "describe": schedule.describe(),
         "training": {
             "total_steps": total_steps,
-            "loss": "pseudo-Huber of the per-image L2 norm, weight 1 / (sigma[i+1] - sigma[i])",
+            "loss": loss,
+            "function": FUNCTION,
+            "weighting": weighting,
             "huber_c_over_sqrt_d": search["training"]["huber_c"],
             "sigma_data": search["training"]["sigma_data"],
-            "stages": _stages(row.record.schedule, total_steps),
+            "stages": _stages(schedule, total_steps),
         },
+        "sampling": sampling_part(schedule, measured(row)),
         "objective": {
             "name": board.objective,
             "num_samples": search["objective"]["num_samples"],
@@ -59,6 +77,8 @@ def export_document(
             "search": board.name,
             "trial": row.record.number,
             "preset": row.record.preset,
+            # Its end state, as fixed probabilities, is what is exported; the evidence is that of the adapting one.
+            "adapted_from": trained.to_dict() if trained.noise.ADAPTIVE else None,
             "seed_of_the_search": row.record.seed,
             "num_trials": len(board.rows),
             "budget": search["budget"],

@@ -7,6 +7,7 @@ leaderboard, the tracker, the progress view and the export. It holds plain value
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from spaces import NoiseSchedule
@@ -70,3 +71,8 @@ class TrialRecord:
     def objective(self) -> float | None:
         """The objective at the last rung reached, None before the first report."""
         return self.reports[-1].objective if self.reports else None
+
+
+def trial_folder(search_folder: Path, number: int) -> Path:
+    """Where trial `number` keeps its checkpoints, its sample grid and what else is found out about it."""
+    return search_folder / "trials" / f"{number:05d}"

@@ -5,7 +5,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from search.leaderboard import Leaderboard
 from search.local_ray import local_ray
 from search.progress import ProgressView
 from search.record import Stage, State, TrialRecord
+from search.sampling import measure, median_trial, read_sampling
 from search.session import (
     LOG_FILE,
     SPEC_FILE,
@@ -120,8 +121,9 @@ def run_search(
         plan = plan_of(spec, slots)
         conductor = Conductor(plan, store)
         if conductor.finished:
-            records = list(conductor.records.values())
-            return Outcome(board_of(spec, records), store.header, finished=True, already_finished=True)
+            board = board_of(spec, list(conductor.records.values()))
+            if not _unmeasured(spec, board):
+                return Outcome(board, store.header, finished=True, already_finished=True)
         write_atomically(spec.folder / SPEC_FILE, spec.to_yaml().encode())
         return _run(spec, conductor, store, assets, slots, interrupted, view, ray_folder)
 
@@ -147,18 +149,60 @@ def _run(
     conductor.on_change = _observer(tracker, view, conductor)
     status, board = "FAILED", None
     try:
-        _train(spec, conductor, assets, slots, interrupted, view, ray_folder)
+        if not conductor.finished:
+            _train(spec, conductor, assets, slots, interrupted, view, ray_folder)
         if conductor.finished:
             _raise_if_all_failed(spec, conductor)
-        status = "FINISHED" if conductor.finished else "KILLED"
         board = board_of(spec, list(conductor.records.values()))
+        if conductor.finished:
+            _measure_sampling(spec, board, assets, tracker, interrupted, view)
+        finished = conductor.finished and not _unmeasured(spec, board)
+        status = "FINISHED" if finished else "KILLED"
         tracker.put_leaderboard([row.to_dict() for row in board.rows])
     finally:
         tracker.put_parent(parent_info(spec, store, status, board))
         leftover = tracker.close(_CLOSE_SECONDS if status == "FINISHED" else _CLOSE_SECONDS / 6)
         projection.close()
     left = leftover.message(spec.name) if leftover else None
-    return Outcome(board, store.header, finished=conductor.finished, left=left)
+    return Outcome(board, store.header, finished=finished, left=left)
+
+
+def _unmeasured(spec: SearchSpec, board: Leaderboard) -> TrialRecord | None:
+    """The trial whose sampling levels the search file asks for and that has none yet."""
+    if not spec.sampling.nfe or board.winner is None:
+        return None
+    measured = read_sampling(spec.folder, board.winner)
+    if measured is not None and set(map(str, spec.sampling.nfe)) <= set(measured["best"]):
+        return None
+    return median_trial(board.winner)
+
+
+def _measure_sampling(
+    spec: SearchSpec,
+    board: Leaderboard,
+    assets: Assets,
+    tracker: Tracker,
+    interrupted: threading.Event,
+    view: ProgressView | None,
+) -> None:
+    """Optimise the winner's sampling levels, unless they are there or the search is interrupted."""
+    record = _unmeasured(spec, board)
+    if record is None:
+        return
+    if view is not None:
+        view.phase("sampling levels of the winner", 0)
+
+    def check() -> None:
+        if interrupted.is_set():
+            raise _Interrupted
+
+    with suppress(_Interrupted):
+        measured, _ = measure(spec, record, assets, spec.sampling.nfe, on_distance=check)
+        tracker.put_sampling(record, measured)
+
+
+class _Interrupted(Exception):
+    """Ctrl-C while something other than trials was measured."""
 
 
 def _train(

@@ -5,17 +5,18 @@ import importlib.metadata
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from search.conductor import BUDGET_SPENT, Plan
+from search.conductor import BUDGET_SPENT, Conductor, Plan
 from search.errors import InputError, OperationFailed
 from search.export import export_document, export_text
 from search.leaderboard import Leaderboard, evidence_lines, leaderboard, lines
 from search.race import standing
 from search.record import TrialRecord
+from search.sampling import read_found, read_sampling, sampling_of
 from search.spec import AMOUNT, SearchSpec, changed_fields, load_spec
 from search.spending import Limits
 from search.study import StudyStore
@@ -170,6 +171,22 @@ def projection_of(spec: SearchSpec, store: StudyStore) -> Projection:
     return Projection(**projection_settings(spec, store))
 
 
+def track_sampling(spec: SearchSpec, store: StudyStore, record: TrialRecord) -> str | None:
+    """Bring the sampling levels of a trial, and the export that holds them, to MLflow; what is behind, if it fails."""
+    projection = projection_of(spec, store)
+    records = store.records()
+    measured = sampling_of(spec.folder, record.number)
+    assert measured is not None
+    try:
+        projection.sync_sampling(record, measured)
+        status = "FINISHED" if Conductor(plan_of(spec, 1), store).finished else "KILLED"
+        projection.sync_parent(parent_info(spec, store, status, board_of(spec, records)))
+    except Exception as error:  # MLflow is a projection: what it lacks can be brought in later
+        reason = " ".join(str(error).split())[:200]
+        return f"MLflow did not take it ({reason}); run `python -m search reconcile {spec.name}`"
+    return None
+
+
 def parent_info(
     spec: SearchSpec, store: StudyStore, status: str, board: Leaderboard | None = None
 ) -> ParentInfo:
@@ -187,8 +204,21 @@ def parent_info(
         text = [*lines(board, len(board.rows)), "", *evidence_lines(board), "", board.sentence()]
         files["leaderboard.txt"] = "\n".join(text) + "\n"
     if board is not None and board.winner is not None:
-        files["best_schedule.json"] = export_text(export_document(board, header))
+        files["best_schedule.json"] = export_text(document_of(spec, board, header))
     return ParentInfo(tags=tags, params=spec.resolved(), files=files, status=status)
+
+
+def document_of(
+    spec: SearchSpec, board: Leaderboard, header: Mapping[str, Any], *, unconfirmed: bool = False
+) -> dict[str, Any]:
+    """The export of this search's winner, with what its trials' folders hold of it."""
+    return export_document(
+        board,
+        header,
+        unconfirmed=unconfirmed,
+        measured=lambda row: read_sampling(spec.folder, row),
+        found=lambda row: read_found(spec.folder, row),
+    )
 
 
 def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:

@@ -7,7 +7,6 @@ A choice (`data`, `network`, `algorithm`, `stopping`, the extractor) is `{name: 
 its name; the options are the fields of the class in the file of that name.
 """
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
@@ -35,6 +34,7 @@ from search.spec_fields import (
     Training,
     checked_folder,
     checked_mlflow_uri,
+    checked_nfe,
     checked_presets,
     checked_rounds,
     checked_space,
@@ -140,6 +140,14 @@ class Confirm(_Section):
         )
 
 
+class Sampling(_Section):
+    """Sampling levels that are optimised for the winner when the search is over."""
+
+    nfe: Annotated[
+        list[int], AfterValidator(checked_nfe)
+    ] = []  # numbers of network evaluations, none: not at all
+
+
 class Resources(_Section):
     """What one trial gets, and how many may run at once."""
 
@@ -184,6 +192,7 @@ class SearchSpec(_Section):
     equal_schedules: Literal["ask_again", "replicate", "train"] = "ask_again"  # as one that was trained
     budget: Annotated[Budget, BeforeValidator(_nothing_is_defaults)] = Budget()
     confirm: Annotated[Confirm, BeforeValidator(_nothing_is_defaults)] = Confirm()
+    sampling: Annotated[Sampling, BeforeValidator(_nothing_is_defaults)] = Sampling()
     resources: Annotated[Resources, BeforeValidator(_nothing_is_defaults)] = Resources()
     storage: Annotated[Storage, BeforeValidator(_nothing_is_defaults)] = Storage()
 
@@ -297,7 +306,7 @@ class SearchSpec(_Section):
                 "seed": self.seed,
                 "data": registry_of("data").describe(self.data),
                 "network": registry_of("network").describe(self.network),
-                "training": dataclasses.asdict(self.training),
+                "training": self.training.to_dict(),
                 "objective": {"extractor": extractor, "num_samples": self.objective.num_samples},
                 "space": self.space.to_dict(),
                 "presets": self.presets,
@@ -308,6 +317,7 @@ class SearchSpec(_Section):
                 "equal_schedules": self.equal_schedules,
                 "budget": self.budget.model_dump(),
                 "confirm": confirm,
+                "sampling": self.sampling.model_dump(),
                 "resources": self.resources.model_dump(),
                 "storage": storage,
             }

@@ -6,6 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +31,10 @@ def registry_of(what: str) -> "Registry[Any]":
         from trainable.extractor import EXTRACTORS
 
         return EXTRACTORS
+    if what == "optimizer_strategy":
+        from trainable.optimizer_strategy import OPTIMIZER_STRATEGIES
+
+        return OPTIMIZER_STRATEGIES
     if what == "algorithm":
         from search.algorithm import ALGORITHMS
 
@@ -72,29 +77,30 @@ def _named(message: str, given: Mapping[str, Any]) -> Place:
     return (named[0],) if len(named) == 1 else ()
 
 
+def _chosen(what: str, value: Any) -> Any:
+    """The registered choice that `value` names or describes."""
+    registry = registry_of(what)
+    if isinstance(value, registry.base):
+        return value
+    if isinstance(value, str):
+        value = {"name": value}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"must be a name or a mapping with a `name`, but got {shown(value)}")
+    name = value.get("name")
+    if not isinstance(name, str):
+        known = ", ".join(registry)
+        got = f", but got {shown(name)}" if "name" in value else ""
+        raise Misfit((("name",), f"must name a {registry.what}: {known}{got}"))
+    if name not in registry:
+        hint, where = did_you_mean(name, registry), registry.package.replace(".", "/")
+        message = f"unknown {registry.what} {shown(name)}{hint}. Known: {', '.join(registry)}"
+        raise Misfit((("name",), f"{message}. Add one in {where}/"))
+    return _built(registry.build, registry[name], value)
+
+
 def _choice(what: str) -> Any:
     """Validator of a field that holds a registered choice."""
-
-    def validate(value: Any) -> Any:
-        registry = registry_of(what)
-        if isinstance(value, registry.base):
-            return value
-        if isinstance(value, str):
-            value = {"name": value}
-        if not isinstance(value, Mapping):
-            raise ValueError(f"must be a name or a mapping with a `name`, but got {shown(value)}")
-        name = value.get("name")
-        if not isinstance(name, str):
-            known = ", ".join(registry)
-            got = f", but got {shown(name)}" if "name" in value else ""
-            raise Misfit((("name",), f"must name a {registry.what}: {known}{got}"))
-        if name not in registry:
-            hint, where = did_you_mean(name, registry), registry.package.replace(".", "/")
-            message = f"unknown {registry.what} {shown(name)}{hint}. Known: {', '.join(registry)}"
-            raise Misfit((("name",), f"{message}. Add one in {where}/"))
-        return _built(registry.build, registry[name], value)
-
-    return PlainValidator(validate)
+    return PlainValidator(partial(_chosen, what))
 
 
 def checked_training(value: Any) -> Any:
@@ -103,7 +109,21 @@ def checked_training(value: Any) -> Any:
 
     if isinstance(value, TrainingConfig):
         return value
-    return _built(lambda given: validated(TrainingConfig, given), TrainingConfig, _mapping(value))
+    given = dict(_mapping(value))
+    items: list[tuple[Place, str]] = []
+    try:
+        _chosen("optimizer_strategy", given.get("optimizer_strategy", "constant"))
+    except ValueError as error:
+        below = error.items if isinstance(error, Misfit) else (((), str(error)),)
+        items += [(("optimizer_strategy", *place), message) for place, message in below]
+        del given["optimizer_strategy"]
+    try:
+        training = _built(lambda fields: validated(TrainingConfig, fields), TrainingConfig, given)
+    except Misfit as error:
+        items += error.items
+    if items:
+        raise Misfit(*items)
+    return training
 
 
 def checked_space(value: Any) -> Any:
@@ -189,6 +209,14 @@ def checked_rounds(rounds: list[int]) -> list[int]:
     if not rounds or rounds[0] < 2 or any(a >= b for a, b in itertools.pairwise(rounds)) or rounds[-1] > 1000:
         raise ValueError(f"must be increasing numbers of seeds from 2 to 1000, but got {shown(rounds)}")
     return rounds
+
+
+def checked_nfe(numbers: list[int]) -> list[int]:
+    if any(not 2 <= number <= 10 for number in numbers) or len(set(numbers)) < len(numbers):
+        raise ValueError(
+            f"must be different numbers of network evaluations from 2 to 10, but got {shown(numbers)}"
+        )
+    return sorted(numbers)
 
 
 _ONE_NTH = re.compile(r"1/([1-9][0-9]{0,2})")

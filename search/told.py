@@ -17,11 +17,12 @@ from search.study import running_trial
 
 
 class Told:
-    """Trials as the sampler sees them. rungs: the steps at which trials are measured."""
+    """Trials as the sampler sees them. rungs: the steps at which trials are measured. seed: the search's."""
 
-    def __init__(self, rungs: Sequence[int]):
+    def __init__(self, rungs: Sequence[int], seed: int):
         self._rungs = rungs
         self.study = optuna.create_study(direction="minimize", sampler=optuna.samplers.RandomSampler(seed=0))
+        self.study.set_user_attr("seed", seed)  # for a sampler whose proposals are one sequence
         self._ids: dict[int, int] = {}  # trial number -> id in `study`
 
     def __len__(self) -> int:

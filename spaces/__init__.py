@@ -5,13 +5,16 @@ curriculum.py, curricula/       how many noise levels are used when
 grid.py, grids/                 where the noise levels lie
 schedule.py                     the three together: NoiseSchedule
 equality.py                     when two of them are the same to training
+export_document.py, load.py     the exported JSON, and reading it back
 search_space.py                 what a search may propose
 preset.py, presets/             schedules of the literature
 """
 
 from spaces.curriculum import CURRICULA, Curriculum
+from spaces.export_document import export_json_schema
 from spaces.grid import GRIDS, Grid
 from spaces.grids.karras import KarrasGrid
+from spaces.load import LoadedSchedule, load_schedule
 from spaces.noise_distribution import NOISE, IndexLaw, NoiseDistribution, SigmaLaw
 from spaces.preset import PRESETS, Preset
 from spaces.schedule import NoiseSchedule, Stage
@@ -27,11 +30,14 @@ __all__ = [
     "Grid",
     "IndexLaw",
     "KarrasGrid",
+    "LoadedSchedule",
     "NoiseDistribution",
     "NoiseSchedule",
     "Preset",
     "SearchSpace",
     "SigmaLaw",
     "Stage",
+    "export_json_schema",
+    "load_schedule",
     "schedule_json_schema",
 ]

@@ -16,12 +16,14 @@ class Choice:
 
     BOUNDS: the closed interval of values that an option accepts; anything else raises ValueError.
     SPACE: what a search draws by default. An option that is missing here keeps its default value.
+    SEARCHED: whether a search that names no families proposes this one.
     A rule between two options goes into `__post_init__`, after `super().__post_init__()`.
     """
 
     __pydantic_config__ = STRICT
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {}
     SPACE: ClassVar[Mapping[str, BaseDistribution]] = {}
+    SEARCHED: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for option, (low, high) in self.BOUNDS.items():

@@ -238,7 +238,8 @@ def _corners(distribution: BaseDistribution) -> tuple[Any, ...]:
 
 def _families(registry: Registry[C], given: Any, path: str) -> tuple[Family[C], ...]:
     # Sorted, because Optuna takes the same choices in another order for another parameter.
-    options = dict.fromkeys(registry) if given is None else _mapping(given, path)
+    proposed = (name for name, cls in registry.items() if cls.SEARCHED)
+    options = dict.fromkeys(proposed) if given is None else _mapping(given, path)
     if not options:
         raise ValueError(f"{path}: name at least one of {', '.join(registry)}, or leave {path} out for all")
     _known(options, registry, path, registry.what)
@@ -370,6 +371,8 @@ def _type_adapter(hint: Any) -> TypeAdapter[Any]:
 
 
 def _typed(hint: Any, value: Any, path: str) -> Any:
+    if isinstance(value, list):  # in a file; a strict tuple wants one
+        value = tuple(value)
     try:
         return _type_adapter(hint).validate_python(value)
     except ValidationError as error:

@@ -24,6 +24,7 @@ THIRD_PARTY = {
 LEFT_OF = {"spaces": set(), "trainable": {"spaces"}, "search": {"spaces", "trainable"}}
 # Input and output that `spaces`, which is mathematics, has no business with.
 IO = {"io", "os", "pathlib", "shutil", "socket", "sqlite3", "subprocess", "tempfile", "urllib", "http"}
+READS_A_FILE = "spaces/load.py"  # `load_schedule(path)`, the one exception
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -69,8 +70,9 @@ def test_a_package_imports_only_what_it_may(file: str) -> None:
 def test_spaces_takes_distributions_from_optuna_and_does_no_input_or_output(file: str) -> None:
     names = set(imports(FILES[file]))
     assert {name for name in names if name.startswith("optuna")} <= {"optuna.distributions"}
-    assert not {name.partition(".")[0] for name in names} & IO
-    assert "open" not in called(FILES[file])
+    if file != READS_A_FILE:
+        assert not {name.partition(".")[0] for name in names} & IO
+        assert "open" not in called(FILES[file])
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if not file.startswith("search/commands/")])

@@ -1,8 +1,8 @@
 """Checkpoints of a running trial: plain tensors and JSON, whole or absent, and checked when read.
 
-A folder holds at most two generations, `<step>.safetensors` with `<step>.json` beside it. The JSON is
-written last and is the commit point; it carries the SHA-256 of both, because a flipped byte in a tensor
-file loads without complaint. A damaged generation is passed over for the one before it.
+A folder holds at most two generations, `<step>.safetensors` with `<step>.json` beside it, and may hold other
+files. The JSON is written last and is the commit point; it carries the SHA-256 of both, because a flipped
+byte in a tensor file loads without complaint. A damaged generation is passed over for the one before it.
 """
 
 import hashlib
@@ -31,14 +31,14 @@ def save_checkpoint(folder: Path, step: int, tensors: Mapping[str, Tensor], stat
     document = {"step": step, "sha256": _digest(tensor_bytes, state), "state": state}
     write_atomically(folder / f"{step:09d}.safetensors", tensor_bytes)
     write_atomically(folder / f"{step:09d}.json", json.dumps(document).encode())
-    for old in sorted(folder.glob("*.json"))[:-_GENERATIONS]:
+    for old in sorted(folder.glob("[0-9]*.json"))[:-_GENERATIONS]:
         old.unlink(missing_ok=True)
         old.with_suffix(".safetensors").unlink(missing_ok=True)
 
 
 def load_checkpoint(folder: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
     """(step, tensors, state) of the newest undamaged checkpoint, None where there is none."""
-    for path in sorted(folder.glob("*.json"), reverse=True):
+    for path in sorted(folder.glob("[0-9]*.json"), reverse=True):
         try:
             document = json.loads(path.read_bytes())
             tensor_bytes = path.with_suffix(".safetensors").read_bytes()

@@ -104,9 +104,14 @@ class LevelTables(NamedTuple):
 
     @classmethod
     def of_stage(
-        cls, sigma_N: Tensor, probability_M: Tensor, sigma_min: float, sigma_data: float
+        cls,
+        sigma_N: Tensor,
+        probability_M: Tensor,
+        sigma_min: float,
+        sigma_data: float,
+        loss_weight_M: Tensor | None = None,
     ) -> "LevelTables":
-        """From float64 levels and interval probabilities.
+        """From float64 levels and interval probabilities. The weight is loss_weight / (t - r), 1 where it is None.
 
         All in float64, rounded once: with 1,281 levels and rho 7 the lowest interval is 3.9e-5 wide at a weight
         of 25,600, of which half precision would leave nothing.
@@ -116,12 +121,13 @@ class LevelTables(NamedTuple):
         cdf_M = probability_M.to(torch.float64).cumsum(0)
         cdf_M /= cdf_M[-1].clone()
         cdf_M[int(probability_M.nonzero().max()) :] = torch.inf
+        weight_M = 1 / (t_M - r_M)
         columns = [
             t_M,
             *scalings(t_M, sigma_min, sigma_data),
             r_M,
             *scalings(r_M, sigma_min, sigma_data),
-            1 / (t_M - r_M),
+            weight_M if loss_weight_M is None else weight_M * loss_weight_M,
         ]
         return cls(cdf_M, torch.stack(columns, dim=1).float())
 
@@ -149,10 +155,10 @@ def pseudo_huber(difference_BD: Tensor, c: float) -> Tensor:
 def consistency_loss(
     network: NetworkFunction, x_BCHW: Tensor, z_BCHW: Tensor, levels_BL: Tensor, huber_c: float
 ) -> Tensor:
-    """The iCT loss: mean over the batch of weight * pseudo_huber(f(x + t z, t) - f(x + r z, r)).
+    """The iCT loss of each image, (B,): weight * pseudo_huber(f(x + t z, t) - f(x + r z, r)).
 
-    levels_BL: rows of `LevelTables.table_ML`. The teacher f(., r) is the current network without
-    gradient (no EMA) and sees the same z.
+    Its mean over the batch is what is minimised. levels_BL: rows of `LevelTables.table_ML`. The teacher
+    f(., r) is the current network without gradient (no EMA) and sees the same z.
     """
     shape = x_BCHW.shape
     x_BD, z_BD = x_BCHW.flatten(1), z_BCHW.flatten(1)
@@ -164,4 +170,4 @@ def consistency_loss(
     x_t_BD = torch.addcmul(x_BD, t, z_BD)
     F_BD = network((in_t * x_t_BD).view(shape), noise_t.squeeze(1)).flatten(1).float()
     student_BD = torch.addcmul(skip_t * x_t_BD, out_t, F_BD)
-    return (weight.squeeze(1) * pseudo_huber(student_BD - teacher_BD, huber_c)).mean()
+    return weight.squeeze(1) * pseudo_huber(student_BD - teacher_BD, huber_c)

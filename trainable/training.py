@@ -13,23 +13,33 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import PlainValidator
 from torch import Tensor
 
 from spaces import NoiseSchedule
+from spaces.adaptive_noise import AdaptiveNoise
 from spaces.registry import STRICT
+from trainable.adaptation import Adaptation
 from trainable.consistency import LevelTables, NetworkFunction, consistency_loss, sample
 from trainable.dataset import model_input
 from trainable.ema import ema_weights
 from trainable.flat_parameters import flatten_gradients, flatten_parameters
 from trainable.network import NETWORKS, Network
+from trainable.optimizer_strategies.constant import Constant
+from trainable.optimizer_strategy import OPTIMIZER_STRATEGIES, OptimizerStrategy
 from trainable.radam import radam_, radam_factors
 
 _CHECK_EVERY = 50  # steps between looks at the loss; each look waits for the device
 _SAMPLE_BATCH = 500
+
+
+def _strategy(options: Any) -> OptimizerStrategy:
+    """From a name or a mapping with a `name`, as a search file gives it."""
+    return options if isinstance(options, OptimizerStrategy) else OPTIMIZER_STRATEGIES.build(options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +52,7 @@ class TrainingConfig:
     6 seeds: mean Frechet distance 21.8 against 24.6 at a constant rate) and is neutral for two other
     schedules; so it is the default, to compare with a baseline at its best. ema_horizon: memory of
     the weight average as a fraction of the steps done; 0 samples from the current weights.
+    optimizer_strategy: how momentum and learning rate go over the trial; see trainable/optimizer_strategies/.
     sigma_data: standard deviation assumed by the scalings. huber_c: pseudo-Huber constant per square
     root of the number of values of an image.
     stratified: draw the noise levels of a batch from B equal slices of the distribution instead of
@@ -58,6 +69,9 @@ class TrainingConfig:
     learning_rate: float = 3e-3
     lr_decay_start: float = 0.5
     lr_final_fraction: float = 0.1
+    optimizer_strategy: Annotated[OptimizerStrategy, PlainValidator(_strategy)] = field(
+        default_factory=Constant
+    )
     ema_horizon: float = 0.3
     sigma_data: float = 0.5
     huber_c: float = 0.00054
@@ -87,6 +101,15 @@ class TrainingConfig:
                 f"lr_final_fraction={self.lr_final_fraction:g} has no effect with lr_decay_start=1: "
                 "set `lr_decay_start` below 1, or leave it out"
             )
+        if self.optimizer_strategy.HALVES and self.batch_size % 2:
+            raise ValueError(
+                f"`batch_size` must be even, but got batch_size={self.batch_size}: the strategy "
+                f"{self.optimizer_strategy.describe()} compares the halves of each batch"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, every option included; as a search file has them."""
+        return asdict(self) | {"optimizer_strategy": OPTIMIZER_STRATEGIES.describe(self.optimizer_strategy)}
 
     def learning_rates(self) -> Tensor:
         """The learning rate of each step, (K,) float64."""
@@ -95,6 +118,16 @@ class TrainingConfig:
             return torch.full_like(done_K, self.learning_rate)
         decayed_K = ((done_K - self.lr_decay_start) / (1 - self.lr_decay_start)).clamp(min=0)
         return self.learning_rate * (1 - decayed_K * (1 - self.lr_final_fraction))
+
+    def factors(self) -> Tensor:
+        """What `training_step` wants of each step: factors_KF, float64. The same for every schedule."""
+        strategy, num_steps = self.optimizer_strategy, self.total_steps
+        rate_K, rate_factor_K = self.learning_rates(), strategy.learning_rate_factor(num_steps)
+        if rate_factor_K is not None:
+            rate_K = rate_K * rate_factor_K
+        beta1_K = strategy.beta1(num_steps)
+        columns = [*radam_factors(rate_K, beta1_K), ema_weights(num_steps, self.ema_horizon)]
+        return torch.stack(columns if beta1_K is None else [*columns, 1 - beta1_K], dim=1)
 
 
 def stream_seed(stream: str, *key: int) -> int:
@@ -135,6 +168,8 @@ class TrainingState:
     """All that a step changes. parameters_P and gradient_P are what the network's parameters are views of.
 
     m_P, v_P: RAdam's moments. loss_sum: float64, of the steps since it was last set to zero.
+    sums_M2: float64, per interval the number of images and the sum of their squared losses since it was last
+    set to zero; None: not wanted. half_P, noise_2: see `OptimizerStrategy.measured_factor`; None without HALVES.
     """
 
     parameters_P: Tensor
@@ -143,11 +178,15 @@ class TrainingState:
     m_P: Tensor
     v_P: Tensor
     loss_sum: Tensor
+    sums_M2: Tensor | None = None
+    half_P: Tensor | None = None
+    noise_2: Tensor | None = None
 
     def saved(self) -> dict[str, Tensor]:
-        """The tensors that decide the next step; the gradient is made anew in each."""
+        """The tensors that decide the next step but for sums_M2; the gradient is made anew in each."""
         names = ("parameters_P", "ema_P", "m_P", "v_P", "loss_sum")
-        return {name: getattr(self, name) for name in names}
+        noise = {} if self.noise_2 is None else {"noise_2": self.noise_2}
+        return {name: getattr(self, name) for name in names} | noise
 
 
 def training_step(
@@ -155,18 +194,53 @@ def training_step(
     state: TrainingState,
     batch: Batch,
     levels: LevelTables,
-    factors_3: Tensor,
+    factors_F: Tensor,
     huber_c: float,
+    strategy: OptimizerStrategy,
 ) -> None:
-    """One optimiser step, in place. factors_3: RAdam's adaptive and plain factor, weight of the EMA."""
-    levels_BL = levels.table_ML.index_select(0, levels.draw(batch.u_B))
+    """One optimiser step, in place.
+
+    factors_F: RAdam's adaptive and plain factor, weight of the EMA; 1 - beta1 where it is not RAdam's own.
+    """
+    index_B = levels.draw(batch.u_B)
+    levels_BL = levels.table_ML.index_select(0, index_B)
     state.gradient_P.zero_()
-    loss = consistency_loss(network, batch.x_BCHW, batch.z_BCHW, levels_BL, huber_c)
-    loss.backward()
-    adaptive, plain, ema_weight = factors_3.unbind()
-    radam_(state.parameters_P, state.gradient_P, state.m_P, state.v_P, adaptive, plain)
+    adaptive, plain, ema_weight, *new_share = factors_F.unbind()
+    if state.half_P is None or state.noise_2 is None:
+        loss_B = consistency_loss(network, batch.x_BCHW, batch.z_BCHW, levels_BL, huber_c)
+        loss = loss_B.mean()
+        loss.backward()
+    else:
+        loss_B = _backward_of_halves(network, state, state.half_P, batch, levels_BL, huber_c)
+        loss = loss_B.mean()
+        factor = strategy.measured_factor(state.noise_2, state.gradient_P, state.half_P, len(loss_B))
+        adaptive, plain = adaptive * factor, plain * factor
+    radam_(state.parameters_P, state.gradient_P, state.m_P, state.v_P, adaptive, plain, *new_share)
     state.ema_P.lerp_(state.parameters_P, ema_weight)
     state.loss_sum.add_(loss.detach())
+    if state.sums_M2 is not None:
+        squares_B = loss_B.detach().double().square()
+        state.sums_M2.index_add_(0, index_B, torch.stack([torch.ones_like(squares_B), squares_B], dim=1))
+
+
+def _backward_of_halves(
+    network: NetworkFunction,
+    state: TrainingState,
+    half_P: Tensor,
+    batch: Batch,
+    levels_BL: Tensor,
+    huber_c: float,
+) -> Tensor:
+    """loss_B of the batch, and its gradient as that of the mean; in half_P the part of the even positions."""
+    losses = []
+    for first in (0, 1):
+        part = slice(first, None, 2)
+        loss_B = consistency_loss(network, batch.x_BCHW[part], batch.z_BCHW[part], levels_BL[part], huber_c)
+        (loss_B.mean() / 2).backward()
+        losses.append(loss_B.detach())
+        if first == 0:
+            half_P.copy_(state.gradient_P)
+    return torch.stack(losses, dim=1).flatten()
 
 
 class Trainer:
@@ -197,6 +271,7 @@ class Trainer:
             self._module = network.build((channels, height, width))
             self._ema_module = network.build((channels, height, width)).requires_grad_(False)
         parameters_P = flatten_parameters(self._module, self._device, channels_last=on_cuda)
+        halves = config.optimizer_strategy.HALVES
         self._state = TrainingState(
             parameters_P=parameters_P,
             gradient_P=flatten_gradients(self._module, channels_last=on_cuda),
@@ -204,6 +279,8 @@ class Trainer:
             m_P=torch.zeros_like(parameters_P),
             v_P=torch.zeros_like(parameters_P),
             loss_sum=torch.zeros((), dtype=torch.float64, device=self._device),
+            half_P=torch.zeros_like(parameters_P) if halves else None,
+            noise_2=torch.zeros(2, dtype=torch.float64, device=self._device) if halves else None,
         )
         batch_shape = (config.batch_size, *self._image_shape)
         self._batch = Batch(
@@ -212,18 +289,14 @@ class Trainer:
             u_B=torch.zeros(config.batch_size, dtype=torch.float64, device=self._device),
         )
         self._generator = torch.Generator(self._device)
-        factors_K3 = torch.stack(
-            [*radam_factors(config.learning_rates()), ema_weights(config.total_steps, config.ema_horizon)],
-            dim=1,
-        )
-        self._factors_K3 = factors_K3.float().to(self._device)
-        self._factors_3 = torch.zeros(3, device=self._device)
+        self._factors_KF = config.factors().float().to(self._device)
+        self._factors_F = torch.zeros_like(self._factors_KF[0])
         self._huber_c = config.huber_c * math.sqrt(math.prod(self._image_shape))
         self._levels = LevelTables.empty(0, self._device)
         self._graph: torch.cuda.CUDAGraph | None = None
         # What a checkpoint must agree with, besides schedule and seed.
         self._setting = {
-            "config": asdict(config),
+            "config": config.to_dict(),
             "network": NETWORKS.describe(network),
             "images": list(images_NCHW.shape),
             "device": self._device.type,
@@ -243,11 +316,15 @@ class Trainer:
         """Start a new trial at step 0: initial weights from `seed`, optimiser and averages empty."""
         self._schedule, self._seed = schedule, seed
         self._stages = schedule.stages(self.total_steps)
+        noise = schedule.noise
+        self._adaptation = Adaptation(schedule, noise) if isinstance(noise, AdaptiveNoise) else None
         self._make_room(max(len(stage.probability_M) for stage in self._stages))
         self._module.reset_parameters(torch.Generator().manual_seed(stream_seed("weights", seed)))
         self._state.ema_P.copy_(self._state.parameters_P)
-        for tensor in (self._state.m_P, self._state.v_P, self._state.loss_sum):
-            tensor.zero_()
+        state = self._state
+        for tensor in (state.m_P, state.v_P, state.loss_sum, state.noise_2, state.sums_M2):
+            if tensor is not None:
+                tensor.zero_()
         self._step = 0
         self._loss_from_step = 0
         self._enter_stage()
@@ -270,12 +347,14 @@ class Trainer:
             self._batch.draw_(
                 self._images_NCHW, self._seed, self._step, self.config.stratified, self._generator
             )
-            self._factors_3.copy_(self._factors_K3[self._step])
+            self._factors_F.copy_(self._factors_KF[self._step])
             if self._graph is None:
                 self._run_step()
             else:
                 self._graph.replay()
             self._step += 1
+            if self._adaptation is not None:
+                self._adapt(self._adaptation)
             pause = should_pause is not None and should_pause()
             if pause or self._step == until_step or self._step % _CHECK_EVERY == 0:
                 mean_loss = self._state.loss_sum.item() / (self._step - self._loss_from_step)
@@ -318,7 +397,7 @@ class Trainer:
 
         Random numbers and the data position need no entry: they follow from seed and step.
         """
-        tensors = {name: tensor.detach().cpu().clone() for name, tensor in self._state.saved().items()}
+        tensors = {name: tensor.detach().cpu().clone() for name, tensor in self._saved().items()}
         scalars: dict[str, int | float | str] = {
             "step": self._step,
             "loss_from_step": self._loss_from_step,
@@ -336,7 +415,9 @@ class Trainer:
                 raise ValueError(
                     f"The checkpoint is of another trial: its {name} is {scalars.get(name)}, not {value}"
                 )
-        for name, tensor in self._state.saved().items():
+        self._step = int(scalars["step"])
+        self._loss_from_step = int(scalars["loss_from_step"])
+        for name, tensor in self._saved().items():
             if (
                 name not in tensors
                 or tensors[name].shape != tensor.shape
@@ -344,9 +425,20 @@ class Trainer:
             ):
                 raise ValueError(f"The checkpoint has no tensor '{name}' of shape {tuple(tensor.shape)}")
             tensor.copy_(tensors[name])
-        self._step = int(scalars["step"])
-        self._loss_from_step = int(scalars["loss_from_step"])
         self._enter_stage()
+
+    def found_schedule(self) -> NoiseSchedule:
+        """The schedule in force, with fixed probabilities: what an adaptive one has come to, a static one itself."""
+        return self._schedule if self._adaptation is None else self._adaptation.schedule
+
+    def _saved(self) -> dict[str, Tensor]:
+        """The tensors that decide the rest of the trial, the trainer's own."""
+        saved = self._state.saved()
+        if self._adaptation is not None and self._state.sums_M2 is not None:
+            # At the end of a stage, before the next one is entered, the sums are empty.
+            num_intervals = len(self._stages[self._stage_index()].probability_M)
+            saved |= self._adaptation.saved() | {"adaptive_sums_M2": self._state.sums_M2[:num_intervals]}
+        return saved
 
     def _identity(self) -> dict[str, int | str]:
         return {
@@ -357,12 +449,36 @@ class Trainer:
 
     def _enter_stage(self) -> None:
         """Make the level tables those of the stage that the current step belongs to."""
-        starts = [stage.start_step for stage in self._stages]
-        current = max(i for i, start in enumerate(starts) if start <= self._step)
-        stage = self._stages[current]
-        self._stage_end = starts[current + 1] if current + 1 < len(starts) else self.total_steps
-        sigma_min, sigma_data = self._schedule.grid.sigma_min, self.config.sigma_data
-        self._levels.copy_(LevelTables.of_stage(stage.sigma_N, stage.probability_M, sigma_min, sigma_data))
+        index = self._stage_index()
+        self._stage, following = self._stages[index], self._stages[index + 1 :]
+        self._stage_end = following[0].start_step if following else self.total_steps
+        self._fill_levels()
+
+    def _stage_index(self) -> int:
+        return max(i for i, stage in enumerate(self._stages) if stage.start_step <= self._step)
+
+    def _fill_levels(self) -> None:
+        """The level tables of the current stage, with the probabilities in force."""
+        schedule, stage = self._schedule, self._stage
+        probability_M = stage.probability_M
+        if self._adaptation is not None:
+            schedule = self._adaptation.schedule
+            probability_M = schedule.probabilities(stage)
+        self._loss_weight_M = schedule.noise.loss_weights(probability_M)
+        tables = LevelTables.of_stage(
+            stage.sigma_N, probability_M, schedule.grid.sigma_min, self.config.sigma_data, self._loss_weight_M
+        )
+        self._levels.copy_(tables)
+
+    def _adapt(self, adaptation: Adaptation) -> None:
+        """At the end of a window or of a stage: take in its losses, go on with the schedule that follows."""
+        if self._step % adaptation.every == 0 or self._step == self._stage_end:
+            sums_M2 = self._state.sums_M2
+            assert sums_M2 is not None
+            num_intervals = len(self._stage.probability_M)
+            adaptation.look(self._stage, sums_M2[:num_intervals].cpu(), self._loss_weight_M)
+            sums_M2.zero_()
+            self._fill_levels()
 
     def _in_precision(self, module: NetworkFunction) -> NetworkFunction:
         if self.config.precision == "float32":
@@ -381,17 +497,26 @@ class Trainer:
             self._state,
             self._batch,
             self._levels,
-            self._factors_3,
+            self._factors_F,
             self._huber_c,
+            self.config.optimizer_strategy,
         )
 
     def _make_room(self, num_intervals: int) -> None:
-        """Level tables with at least so many rows. Larger ones lie elsewhere: a captured step is captured anew."""
-        if len(self._levels.cdf_M) < num_intervals:
-            self._levels = LevelTables.empty(num_intervals, self._device)
-            self._levels.cdf_M.fill_(torch.inf)
-            if self.config.cuda_graph:
-                self._capture()
+        """Level tables with at least so many rows, and as many sums of losses where the trial wants them.
+
+        Larger tables lie elsewhere, and sums are another step: a captured one is captured anew.
+        """
+        num_rows, wanted = len(self._levels.cdf_M), self._adaptation is not None
+        if num_rows >= num_intervals and wanted == (self._state.sums_M2 is not None):
+            return
+        if num_rows < num_intervals:
+            num_rows = num_intervals
+            self._levels = LevelTables.empty(num_rows, self._device)
+        sums_M2 = torch.zeros(num_rows, 2, dtype=torch.float64, device=self._device) if wanted else None
+        self._state = replace(self._state, sums_M2=sums_M2)
+        if self.config.cuda_graph:
+            self._capture()
 
     def _capture(self) -> None:
         """Capture the step in a CUDA graph. Spoils the training state: only to be called before it is set.

@@ -5,6 +5,7 @@ whole search and holds all that trials share (images, reference statistics, feat
 `begin` swaps schedule, weights and seed.
 """
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -31,6 +32,7 @@ WORST_OBJECTIVE = 1e9
 CHECKPOINT_SHARE = 0.01
 CHECKPOINT_SECONDS = 60.0
 
+FOUND_FILE = "found_schedule.json"
 _GRID_IMAGES = 64
 
 
@@ -54,6 +56,8 @@ class Progress:
     """What a worker answers: all reports so far (a driver that missed some finds them here).
 
     outcome: None while the trial can go on, else "complete", "diverged" or "failed" with its reason.
+    found_schedule: of an adaptive trial, the schedule with fixed probabilities that it had come to at the last
+    report, as `NoiseSchedule.to_dict` gives it; None for static schedules and before the first report.
     """
 
     number: int
@@ -61,6 +65,7 @@ class Progress:
     reports: list[dict[str, Any]]
     outcome: str | None = None
     reason: str | None = None
+    found_schedule: dict[str, Any] | None = None
 
 
 class TrialWorker:
@@ -89,9 +94,11 @@ class TrialWorker:
         self._task = task
         self._folder = Path(task.folder)
         self._reports: list[dict[str, Any]] = []
+        self._found: dict[str, Any] | None = None
         self._train_seconds = 0.0
         self._saved_step, self._save_at = 0, 0.0
-        self._trainer.begin(NoiseSchedule.from_dict(task.schedule), task.seed)
+        self._schedule = NoiseSchedule.from_dict(task.schedule)
+        self._trainer.begin(self._schedule, task.seed)
         found = load_checkpoint(self._folder)
         # Reports that reached the checkpoint but perhaps not the driver are sent before any training.
         self._replay = found is not None
@@ -99,6 +106,7 @@ class TrialWorker:
             self._saved_step, tensors, state = found
             self._trainer.load_state_dict(tensors, state["trainer"])
             self._reports = state["reports"]
+            self._found = state["found_schedule"]
             self._train_seconds = state["train_seconds"]
 
     def advance(self, pause_seconds: float = math.inf) -> Progress:
@@ -138,8 +146,17 @@ class TrialWorker:
             distance = WORST_OBJECTIVE
         else:
             write_atomically(self._folder / "samples.png", sample_grid_png(samples_NCHW, _GRID_IMAGES))
+            self._keep_found()
         self._report({self._objective: distance, "loss": loss, "train_seconds": self._train_seconds}, rung)
         return diverged
+
+    def _keep_found(self) -> None:
+        """What an adaptive schedule has come to goes into found_schedule.json, from which it can be exported."""
+        found = self._trainer.found_schedule()
+        if found != self._schedule:
+            text = json.dumps(found.to_dict(), indent=1)
+            self._found = json.loads(text)
+            write_atomically(self._folder / FOUND_FILE, text.encode())
 
     def _report(self, metrics: Mapping[str, float], step: int) -> None:
         self._reports.append(
@@ -157,7 +174,12 @@ class TrialWorker:
             return
         start = time.monotonic()
         tensors, scalars = self._trainer.state_dict()
-        state = {"trainer": scalars, "reports": self._reports, "train_seconds": self._train_seconds}
+        state = {
+            "trainer": scalars,
+            "reports": self._reports,
+            "train_seconds": self._train_seconds,
+            "found_schedule": self._found,
+        }
         save_checkpoint(self._folder, self._trainer.step, tensors, state)
         self._saved_step, now = self._trainer.step, time.monotonic()
         self._save_at = now + min((now - start) / CHECKPOINT_SHARE, CHECKPOINT_SECONDS)
@@ -168,7 +190,11 @@ class TrialWorker:
         complete = self._last_reported == self._task.rungs[-1]
         outcome = "diverged" if diverged else "complete" if complete else None
         return Progress(
-            number=self._task.number, step=self._trainer.step, reports=list(self._reports), outcome=outcome
+            number=self._task.number,
+            step=self._trainer.step,
+            reports=list(self._reports),
+            outcome=outcome,
+            found_schedule=self._found,
         )
 
 

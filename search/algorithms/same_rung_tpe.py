@@ -1,19 +1,20 @@
 """TPE on values that can be compared: all from one rung."""
 
-import copy
+import math
 import warnings
-from collections.abc import Container, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
-from optuna.storages import InMemoryStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search.algorithm import Algorithm
+from search.algorithms._view import Shown, view_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,28 +60,37 @@ class SameRungTPESampler(BaseSampler):
                 constant_liar=False,
             )
         self._min_at_rung = min_at_rung
+        self._asking: int | None = None  # trial number of what follows
         self._view: Study | None = None
+        self._space: dict[str, BaseDistribution] = {}
 
     def reseed_rng(self) -> None:
         self._tpe.reseed_rng()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        self._view = _view_of(study, trial.number, self._min_at_rung)
-        return self._tpe.infer_relative_search_space(self._view, trial)
+        self._look(study, trial)
+        return self._space
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._tpe.sample_relative(self._viewed(study, trial), trial, search_space)
+        return self._tpe.sample_relative(self._look(study, trial), trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return self._tpe.sample_independent(self._viewed(study, trial), trial, param_name, param_distribution)
+        return self._tpe.sample_independent(self._look(study, trial), trial, param_name, param_distribution)
 
-    def _viewed(self, study: Study, trial: FrozenTrial) -> Study:
-        if self._view is None:
+    def _look(self, study: Study, trial: FrozenTrial) -> Study:
+        """What the trial sees of the study, the same for all its parameters."""
+        if self._view is None or self._asking != trial.number:
+            self._asking = trial.number
             self._view = _view_of(study, trial.number, self._min_at_rung)
+            # The space follows from the first trial of each set of parameters; the others would only take time.
+            shown = self._view.get_trials(deepcopy=False)
+            first_with = {tuple(seen.params): seen for seen in reversed(shown)}
+            first = sorted(first_with.values(), key=lambda seen: seen.number)
+            self._space = self._tpe.infer_relative_search_space(view_of(first, study.direction), trial)
         return self._view
 
 
@@ -100,41 +110,8 @@ def _view_of(study: Study, asking: int, min_at_rung: int) -> Study:
         if value is None and trial.state == TrialState.RUNNING:
             value = worst
         if value is not None:
-            trials.append(_observed(trial, value))
-    storage = _Trials(trials)
-    sampler = optuna.samplers.RandomSampler(seed=0)  # never asked
-    return optuna.create_study(storage=storage, direction=study.direction, sampler=sampler)
-
-
-class _Trials(InMemoryStorage):
-    """A storage of given trials. Adding them one by one copies each deeply, which took longer than TPE itself."""
-
-    def __init__(self, trials: Sequence[FrozenTrial]):
-        super().__init__()
-        self._given = trials
-
-    def get_all_trials(
-        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
-    ) -> list[FrozenTrial]:
-        trials = [trial for trial in self._given if states is None or trial.state in states]
-        return copy.deepcopy(trials) if deepcopy else trials
-
-
-def _observed(trial: FrozenTrial, value: float) -> FrozenTrial:
-    """The trial as one that is COMPLETE with `value`; shares its parameters with it."""
-    return FrozenTrial(
-        number=trial.number,
-        trial_id=trial.number,
-        state=TrialState.COMPLETE,
-        value=value,
-        params=trial.params,
-        distributions=trial.distributions,
-        datetime_start=None,
-        datetime_complete=None,
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={},
-    )
+            trials.append(Shown(trial, value))
+    return view_of(trials, study.direction)
 
 
 def _values_at_rung(trials: Sequence[FrozenTrial], min_at_rung: int) -> dict[int, float]:
@@ -142,14 +119,13 @@ def _values_at_rung(trials: Sequence[FrozenTrial], min_at_rung: int) -> dict[int
 
     A finished trial without intermediate values counts at the step beyond all rungs.
     """
-    at_step: dict[float, dict[int, float]] = {}
+    at_step: defaultdict[float, dict[int, float]] = defaultdict(dict)
     for trial in trials:
-        reports = dict(trial.intermediate_values)
-        if not reports and trial.state == TrialState.COMPLETE and trial.value is not None:
-            reports = {float("inf"): trial.value}  # type: ignore[dict-item]
-        for step, value in reports.items():
+        for step, value in trial.intermediate_values.items():
             if value == value:
-                at_step.setdefault(step, {})[trial.number] = value
+                at_step[step][trial.number] = value
+        if not trial.intermediate_values and trial.state == TrialState.COMPLETE and trial.value is not None:
+            at_step[math.inf][trial.number] = trial.value
     full = [step for step, values in at_step.items() if len(values) >= min_at_rung]
     if full:
         return at_step[max(full)]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HELP = "what may stand in a search file: noise, curricula, grids, presets, data, ..."
 
 DRAWN = ("noise", "curricula", "grids", "presets")
-KINDS = (*DRAWN, "data", "networks", "extractors", "algorithms", "stopping")
+KINDS = (*DRAWN, "data", "networks", "extractors", "algorithms", "stopping", "optimizer_strategies")
 
 _PLOT_STEPS = 2000  # the budget whose stages are drawn
 _PLOT_COLUMNS = 3
@@ -57,7 +57,7 @@ def _registry(kind: str) -> Any:
         return {"noise": spaces.NOISE, "curricula": spaces.CURRICULA, "grids": spaces.GRIDS}[kind]
     from search.spec_fields import registry_of
 
-    return registry_of(kind.removesuffix("s"))
+    return registry_of("optimizer_strategy" if kind == "optimizer_strategies" else kind.removesuffix("s"))
 
 
 def _choices(kind: str) -> tuple[str, list[dict[str, Any]]]:

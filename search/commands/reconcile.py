@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from search.conductor import Conductor
     from search.errors import OperationFailed
+    from search.sampling import sampling_of
     from search.session import board_of, find_spec, open_store, parent_info, plan_of, projection_of
     from search.tracking import reconcile
 
@@ -32,6 +33,10 @@ def run(args: argparse.Namespace) -> int:
     projection = projection_of(spec, store)
     try:
         changes = reconcile(records, projection)
+        for record in records:
+            measured = sampling_of(spec.folder, record.number)
+            if measured is not None:
+                changes += projection.sync_sampling(record, measured)
         status = "FINISHED" if Conductor(plan_of(spec, 1), store).finished else "KILLED"
         board = board_of(spec, records)
         # The search's own files are written again each time, so they do not count as missing.

@@ -65,10 +65,10 @@ def carry_out(spec: "SearchSpec", args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from search.errors import EXIT_INTERRUPTED, EXIT_OK
-    from search.export import export_document, write_export
+    from search.export import write_export
     from search.progress import ProgressView
     from search.runner import run_search
-    from search.session import LOG_FILE, objective_of
+    from search.session import LOG_FILE, document_of, objective_of
 
     _log_to(spec.folder / LOG_FILE)
     interrupted = threading.Event()
@@ -80,7 +80,7 @@ def carry_out(spec: "SearchSpec", args: argparse.Namespace) -> int:
     board = outcome.leaderboard
     document: dict[str, Any] | None = None
     if outcome.finished and board.winner is not None and args.output:
-        document = export_document(board, outcome.header)
+        document = document_of(spec, board, outcome.header)
         write_export(Path(args.output), document)
     if args.json:
         result = {

@@ -49,6 +49,10 @@ class ProjectionProcess:
         """See `Projection.sync`."""
         self._call("sync", record)
 
+    def sync_sampling(self, record: TrialRecord, measured: Mapping[str, Any]) -> None:
+        """See `Projection.sync_sampling`."""
+        self._call("sync_sampling", record, measured)
+
     def sync_parent(self, info: ParentInfo) -> None:
         """See `Projection.sync_parent`."""
         self._call("sync_parent", info)

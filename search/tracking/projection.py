@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search.record import Report, State, TrialRecord
+from search.record import Report, State, TrialRecord, trial_folder
 from search.tracking import names, tables, view
 from search.tracking.client import artifact_root, connect, set_environment
 from search.tracking.density import density_png
@@ -38,6 +38,7 @@ _REFUSALS = frozenset(
 )
 
 SCHEDULE_FILE, DENSITY_FILE, SAMPLES_FILE = "schedule.json", "sigma_density.png", "samples.png"
+SAMPLING_FILE = "sampling.json"
 
 
 @dataclass(frozen=True)
@@ -255,6 +256,18 @@ class Projection:
             changes += self._set_status(run, status, _end_ms(record))
         return changes + self._raise_best(record)
 
+    def sync_sampling(self, record: TrialRecord, measured: Mapping[str, Any]) -> Changes:
+        """Show the distances for several network evaluations, and the levels they belong to, on the trial's run."""
+        changes = self.sync(record)
+        run = self.trials[record.number]
+        now_ms = time.time_ns() // 1_000_000
+        for name, value in measured["metrics"].items():
+            changes += self._log_series(run, names.check_metric_name(name), value, now_ms)
+        if changes.values:
+            text = json.dumps(measured, indent=1, allow_nan=False) + "\n"
+            changes += self._log_texts(run, {SAMPLING_FILE: text})
+        return changes
+
     def _stored_values(self, run: _Run, record: TrialRecord) -> set[tuple[str, int]]:
         """(metric, step) of the reports that MLflow has of a run which this process did not begin.
 
@@ -304,7 +317,7 @@ class Projection:
 
     def _log_files(self, run: _Run, record: TrialRecord) -> Changes:
         """The schedule, its picture and the trial's sample grid, those that are not there yet."""
-        samples = self.folder / "trials" / f"{record.number:05d}" / SAMPLES_FILE
+        samples = trial_folder(self.folder, record.number) / SAMPLES_FILE
         with tempfile.TemporaryDirectory() as folder_name:
             folder = Path(folder_name)
             if SCHEDULE_FILE not in run.files:

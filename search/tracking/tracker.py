@@ -93,6 +93,10 @@ class Tracker:
         copied = [dict(row) for row in rows]
         self._put(_LEADERBOARD, lambda: self._projection.sync_leaderboard(copied))
 
+    def put_sampling(self, record: TrialRecord, measured: Mapping[str, Any]) -> None:
+        """Show the sampling levels found on the trial's model, soon."""
+        self._put(f"sampling {record.number}", lambda: self._projection.sync_sampling(record, measured))
+
     def _put(self, key: int | str, sync: Callable[[], object]) -> None:
         with self._condition:
             if self._closing:

@@ -13,7 +13,7 @@ import torch
 from spaces import CURRICULA, GRIDS, NOISE, KarrasGrid, NoiseDistribution, SearchSpace
 from spaces.noise_distribution import _Law
 
-EVERYTHING = SearchSpace.from_mapping(None)
+EVERYTHING = SearchSpace.from_mapping({"noise": dict.fromkeys(NOISE)})
 CORNERS = {
     family.prefix: [family.cls(**options) for options in family.corners()] for family in EVERYTHING.noise
 }

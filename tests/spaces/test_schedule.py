@@ -118,7 +118,7 @@ def edited(**changes: Any) -> dict[str, Any]:
         ({}, "A schedule needs grid, noise, curriculum and may have uniform_floor, but got nothing"),
         (edited(extra=1), "but got curriculum, extra, grid, noise, uniform_floor"),
         (edited(noise="lognormal"), "noise: a mapping is needed, but got 'lognormal'"),
-        (edited(noise={"name": "lognorml"}), "noise: Unknown noise family 'lognorml'. Known: beta"),
+        (edited(noise={"name": "lognorml"}), "noise: Unknown noise family 'lognorml'. Known: "),
         (edited(noise={"p_mean": 1.0}), "noise: A noise family needs a `name`"),
         (edited(noise={"name": "lognormal", "p_std": "2"}), "noise.p_std: input should be a valid number"),
         (edited(noise={"name": "lognormal", "std": 2.0}), "noise.std: unknown option"),

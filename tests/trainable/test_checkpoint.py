@@ -29,6 +29,19 @@ def test_the_newest_wins_and_at_most_two_are_kept(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 4
 
 
+def test_other_files_of_the_trial_are_left_alone(tmp_path: Path) -> None:
+    others = [tmp_path / "found_schedule.json", tmp_path / "samples.png"]
+    for other in others:
+        other.write_text("{}")
+    for step in (5, 6, 7):
+        save_checkpoint(tmp_path, step, TENSORS, STATE)
+    assert all(other.exists() for other in others)
+    (tmp_path / "000000007.json").unlink()
+    found = load_checkpoint(tmp_path)
+    assert found is not None
+    assert found[0] == 6
+
+
 def test_every_flipped_byte_is_noticed_and_the_one_before_used(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, 1, TENSORS, STATE)
     save_checkpoint(tmp_path, 2, TENSORS, STATE)

@@ -190,7 +190,7 @@ def test_loss_is_the_formula_of_the_paper():
         expected += (math.sqrt(norm2 + 0.01**2) - 0.01) / (t - r) / 4
     loss = consistency_loss(
         network, x_BCHW.float(), z_BCHW.float(), tables(sigma_N).table_ML[index_B], huber_c=0.01
-    )
+    ).mean()
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -200,7 +200,7 @@ def test_gradient_goes_through_the_student_only():
     x_BCHW, z_BCHW = torch.randn((2, 8, 1, 2, 2), generator=g)
     levels_BL = tables(KarrasGrid().sigmas(9)).table_ML
     theta = torch.tensor(0.7, requires_grad=True)
-    consistency_loss(lambda x, c: theta.expand(x.shape), x_BCHW, z_BCHW, levels_BL, 0.01).backward()
+    consistency_loss(lambda x, c: theta.expand(x.shape), x_BCHW, z_BCHW, levels_BL, 0.01).mean().backward()
     t, skip_t, out_t, _, _, r, skip_r, out_r, _, _, weight = levels_BL[:, :, None].unbind(1)
     x_BD, z_BD = x_BCHW.flatten(1), z_BCHW.flatten(1)
     difference_BD = skip_t * (x_BD + t * z_BD) - skip_r * (x_BD + r * z_BD) + 0.7 * (out_t - out_r)
@@ -217,7 +217,7 @@ def test_both_levels_see_the_same_noise():
     z_BCHW = torch.randn(x_BCHW.shape, generator=generator(3))
     levels_BL = tables(KarrasGrid().sigmas(11)).table_ML.clone()
     levels_BL[:, -1] = 1  # without the weights, which would blow rounding up
-    assert consistency_loss(network, x_BCHW, z_BCHW, levels_BL, 1e-9).item() < 1e-5
+    assert consistency_loss(network, x_BCHW, z_BCHW, levels_BL, 1e-9).mean().item() < 1e-5
 
 
 @pytest.mark.parametrize("factor", [0.97, 1.0, 1.03])
@@ -236,7 +236,7 @@ def test_the_minimiser_on_gaussian_data_is_the_closed_form(factor: float):
             network = GaussianNetwork(MU, lambda sigma, a=a, i=i: a.where(sigma > sigma_N[i] * 1.01, a_N[i]))
             x_BCHW = MU + S * torch.randn((512, 1, 2, 2), generator=g)
             z_BCHW = torch.randn(x_BCHW.shape, generator=g)
-            consistency_loss(network, x_BCHW, z_BCHW, table_ML[[i] * 512], 0.001).backward()
+            consistency_loss(network, x_BCHW, z_BCHW, table_ML[[i] * 512], 0.001).mean().backward()
             assert a.grad is not None
             gradients.append(a.grad)
         gradient_R = torch.stack(gradients)

@@ -1,18 +1,21 @@
 """A trial on one device: rungs, pauses, resume, divergence, errors. No Ray."""
 
+import json
 import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from spaces import PRESETS
+from spaces import PRESETS, NoiseSchedule
+from spaces.registry import name_of
 from trainable.assets import Assets
 from trainable.network import NETWORKS
 from trainable.training import TrainingConfig
-from trainable.trial import WORST_OBJECTIVE, Progress, TrialTask, TrialWorker, failed
+from trainable.trial import FOUND_FILE, WORST_OBJECTIVE, Progress, TrialTask, TrialWorker, failed
 
 SCHEDULE = PRESETS["ict"].schedule.to_dict()
 
@@ -32,9 +35,13 @@ def worker(digits_assets: Assets) -> Callable[..., TrialWorker]:
     return make
 
 
-def task(folder: Path, number: int = 0, seed: int = 0) -> TrialTask:
+def task(folder: Path, number: int = 0, seed: int = 0, schedule: dict[str, Any] | None = None) -> TrialTask:
     return TrialTask(
-        number=number, schedule=SCHEDULE, seed=seed, rungs=(60, 90, 120), folder=str(folder / str(number))
+        number=number,
+        schedule=schedule or SCHEDULE,
+        seed=seed,
+        rungs=(60, 90, 120),
+        folder=str(folder / str(number)),
     )
 
 
@@ -168,6 +175,50 @@ def test_a_checkpoint_of_another_schedule_is_refused(
     shutil.copytree(tmp_path / "0", tmp_path / "1")
     with pytest.raises(ValueError, match="another trial"):
         run.begin(task(tmp_path, number=1, seed=9))
+
+
+ADAPTIVE = {**SCHEDULE, "noise": {"name": "loss_second_moment", "num_bins": 4, "history": 40, "every": 10}}
+
+
+def test_an_adaptive_trial_says_at_each_rung_which_schedule_it_has_found(
+    worker: Callable[..., TrialWorker], tmp_path: Path
+) -> None:
+    run = worker()
+    run.begin(task(tmp_path, schedule=ADAPTIVE))
+    assert run.advance(pause_seconds=0).found_schedule is None
+    found = []
+    while len(found) < 3:
+        progress = run.advance()
+        kept = json.loads((tmp_path / "0" / FOUND_FILE).read_text())
+        assert progress.found_schedule == kept
+        schedule = NoiseSchedule.from_dict(kept)
+        assert name_of(schedule.noise) == "tabulated"
+        assert schedule.curriculum == PRESETS["ict"].schedule.curriculum
+        found.append(schedule)
+    assert len(set(found)) == 3
+    run.begin(task(tmp_path, schedule=ADAPTIVE))  # a driver that missed it asks again
+    assert run.advance().found_schedule == progress.found_schedule
+
+
+def test_a_replaced_worker_finds_the_same_schedule(
+    worker: Callable[..., TrialWorker], tmp_path: Path
+) -> None:
+    whole, first, second = worker(), worker(), worker()
+    whole.begin(task(tmp_path, schedule=ADAPTIVE))
+    first.begin(task(tmp_path, number=1, schedule=ADAPTIVE))
+    for _ in range(75):
+        first.advance(pause_seconds=0)
+    first.checkpoint()
+    second.begin(task(tmp_path, number=1, schedule=ADAPTIVE))
+    assert second.advance().found_schedule == first.advance(pause_seconds=0).found_schedule
+    assert to_the_end(second).found_schedule == to_the_end(whole).found_schedule
+
+
+def test_a_static_trial_has_found_nothing(worker: Callable[..., TrialWorker], tmp_path: Path) -> None:
+    run = worker()
+    run.begin(task(tmp_path))
+    assert to_the_end(run).found_schedule is None
+    assert not (tmp_path / "0" / FOUND_FILE).exists()
 
 
 def test_an_error_becomes_one_line(tmp_path: Path) -> None:

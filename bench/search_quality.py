@@ -1,0 +1,225 @@
+"""How good the schedules are that different searches export, at equal compute, on recorded learning curves.
+
+    nice -n 15 python -m bench.search_quality searches/digits.yaml --workers 2
+
+Every contender is a whole search through the real conductor (`search/simulator/`), played many times at several
+numbers of trials. They differ in the algorithm, the stopping rule, and whether the winner is confirmed on fresh seeds
+or given out for the value seen. Writes docs/search-quality.md with its plot, and all results as JSON beside them;
+`--render` makes the page anew from those.
+"""
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.figures import heading
+from bench.quality_page import STOCK, STOCK_EARLY, Cell, page, plot, qualities
+from bench.stock_search import StockTPE, best_observed
+from search.algorithm import Algorithm
+from search.errors import EXIT_INPUT
+from search.leaderboard import Leaderboard
+from search.session import git_commit
+from search.simulator.quality import Exported, exported, findings
+from search.simulator.replay import Curves
+from search.simulator.table import CurveTable, check_recorded, read_table, table_path
+from search.spec import SearchSpec, load_spec, overridden
+from spaces import PRESETS
+from trainable.atomic import write_atomically
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+ALGORITHMS = ("random", "tpe", "same_rung_tpe")
+EARLY = ((0.125, 0.25, 0.5), (0.25, 0.5))  # rungs
+TRIALS = (10, 20, 40, 80, 160)
+CONCURRENT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """A search to compare. changes: to the search file. algorithm: one that no search file can name."""
+
+    label: str
+    changes: Mapping[str, Any]
+    algorithm: Algorithm | None = None
+    export: Callable[[Leaderboard], Exported] = exported
+
+    def spec(self, spec: SearchSpec, trials: int) -> SearchSpec:
+        """Its search file, at a number of trials."""
+        changed = overridden(spec, {**self.changes, "budget.max_trials": trials})
+        return changed if self.algorithm is None else changed.model_copy(update={"algorithm": self.algorithm})
+
+
+def contenders(spec: SearchSpec) -> list[Contender]:
+    """All of them. Where nothing else is said, rungs and confirmation are the search file's."""
+    plain: dict[str, Any] = {"confirm": {"top": 0}, "audit": 0.0}
+    no_floor = {"noise_floor": {"seeds": 0}}
+
+    def rule(name: str, rungs: Sequence[float] = spec.stopping.rungs) -> dict[str, Any]:
+        return {"name": name} if name == "none" else {"name": name, "rungs": list(rungs)}
+
+    # Ray's rungs are the budget divided by powers of the reduction factor, here 2.
+    found = [
+        Contender(
+            label=label,
+            changes={**plain, **no_floor, "stopping": rule("asha", rungs)},
+            algorithm=StockTPE(),
+            export=best_observed,
+        )
+        for label, rungs in ((STOCK, (0.5,)), (STOCK_EARLY, EARLY[0]))
+    ]
+    for algorithm in ALGORITHMS:
+        for name in ("none", "asha", "asha_margin"):
+            changes = {
+                "algorithm": algorithm,
+                "stopping": rule(name),
+                **({"audit": 0.0} if name == "none" else {}),
+            }
+            # The margin is the measured noise: its floor stays.
+            floor = {} if name == "asha_margin" else no_floor
+            label = f"{algorithm}, {name}"
+            found.append(Contender(label=label, changes={**changes, **plain, **floor}))
+            found.append(Contender(label=f"{label}, confirmed", changes=changes))
+    for algorithm, name in (("random", "asha"), ("same_rung_tpe", "asha"), ("same_rung_tpe", "asha_margin")):
+        for rungs in EARLY:
+            changes = {"algorithm": algorithm, "stopping": rule(name, rungs)}
+            found.append(
+                Contender(label=f"{algorithm}, {name} from {rungs[0]:g}, confirmed", changes=changes)
+            )
+    asha = {"algorithm": "same_rung_tpe", "stopping": rule("asha")}
+    small = {"top": 2, "baselines": 1, "rounds": [2, 4]}
+    return [
+        *found,
+        Contender(label="same_rung_tpe, asha, small race", changes={**asha, "confirm": small}),
+        Contender(label="same_rung_tpe, asha, best mean of the race", changes=asha, export=best_mean),
+    ]
+
+
+def best_mean(board: Leaderboard) -> Exported:
+    """The best confirmed mean, where the product takes the simplest of those that are tied with it."""
+    if not board.best:
+        return exported(board)
+    return Exported(board.best[0], board.baseline, claims=board.best[0].is_better)
+
+
+# Playing
+
+
+class Player:
+    """Plays one cell at a time."""
+
+    def __init__(self, spec: SearchSpec, table: Path, repeats: int):
+        self._spec, self._repeats = spec, repeats
+        self._curves = Curves(read_table(table))
+
+    def __call__(self, contender: Contender, trials: int) -> Cell:
+        spec = contender.spec(self._spec, trials)
+        found = list(findings(spec, self._curves, range(self._repeats), CONCURRENT, contender.export))
+        return Cell(
+            contender.label,
+            trials,
+            [round(one.compute, 4) for one in found],
+            [round(one.regret, 5) for one in found],
+            sum(one.claims for one in found),
+            sum(one.false for one in found),
+        )
+
+
+_player: Player  # of this process of the pool
+
+
+def _start(*arguments: Any) -> None:
+    global _player
+    _player = Player(*arguments)
+
+
+def _play(cell: tuple[Contender, int]) -> Cell:
+    return _player(*cell)
+
+
+def play(spec: SearchSpec, table: Path, repeats: int, workers: int) -> Iterator[Cell]:
+    """Every contender at every number of trials, the longest first, as they get done."""
+    cells = [(contender, trials) for trials in sorted(TRIALS, reverse=True) for contender in contenders(spec)]
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(workers, _start, (spec, table, repeats)) as pool:
+        yield from pool.imap_unordered(_play, cells)
+
+
+def default_label(spec: SearchSpec) -> str:
+    """The contender that the search file itself is."""
+    own = overridden(spec, {"budget.max_trials": TRIALS[-1]}).resolved()
+    for contender in contenders(spec):
+        if contender.algorithm is None and contender.spec(spec, TRIALS[-1]).resolved() == own:
+            return contender.label
+    raise ValueError(
+        f"search file: its algorithm {own['algorithm']} with stopping {own['stopping']} is none of the contenders: "
+        "add it to `contenders` in bench/search_quality.py"
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Play, compare, write."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.search_quality", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("file", help="search file")
+    parser.add_argument(
+        "--repeats", type=int, default=50, help="of every contender at every number of trials (50)"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="processes (1)")
+    parser.add_argument("--curves", type=Path, help="a table of curves (the one shipped for the data)")
+    parser.add_argument("--output", type=Path, default=DOCS, help="folder of what is written (docs)")
+    parser.add_argument(
+        "--render", action="store_true", help="play nothing: make page and plot of the results there"
+    )
+    args = parser.parse_args(arguments)
+    results = args.output / "search-quality.json"
+    try:
+        spec = load_spec(args.file)
+        path = args.curves or table_path(spec)
+        table = read_table(path)
+        if not args.render:
+            check_recorded(table, spec, spec.stopping.steps(spec.training.total_steps))
+            document = _played(spec, path, table, args.repeats, args.workers)
+            write_atomically(results, (json.dumps(document, indent=1) + "\n").encode())
+        document = json.loads(results.read_bytes())
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_INPUT
+    write_atomically(args.output / "search-quality.md", page(document, table).encode())
+    plot(args.output / "search-quality.png", qualities(document), document["default"])
+    print(page(document, table))
+    return 0
+
+
+def _played(spec: SearchSpec, path: Path, table: CurveTable, repeats: int, workers: int) -> dict[str, Any]:
+    default = default_label(spec)
+    began, cells = time.monotonic(), []
+    for cell in play(spec, path, repeats, workers):
+        cells.append(cell)
+        minutes = (time.monotonic() - began) / 60
+        print(f"{len(cells)} cells, {minutes:.0f} min: {cell.label}, {cell.trials} trials", flush=True)
+    order = [contender.label for contender in contenders(spec)]
+    cells.sort(key=lambda cell: (order.index(cell.label), cell.trials))
+    curves = Curves(table)
+    return {
+        "about": {
+            "heading": heading().splitlines(),
+            "git_commit": git_commit(),
+            "repeats": repeats,
+            "minutes": round((time.monotonic() - began) / 60, 1),
+        },
+        "default": default,
+        "best": curves.best,
+        "best_preset": min(curves.true_value(PRESETS[name].schedule) for name in spec.presets),
+        "cells": [vars(cell) for cell in cells],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,76 @@
+"""Finds the noise levels to sample at in 2, 3 and 4 network evaluations, and measures what they are worth.
+
+examples:
+  python -m search sampling digits
+  python -m search sampling digits --nfe 2
+  python -m search sampling digits --trial 17 --json
+
+The levels are optimised on a trained model, on one seed of latents and noise; the distances shown are means
+over other seeds, for the levels found and for those of the literature. By default the model is the
+winner's replicate with the median confirmed value. The result is kept in that trial's folder as
+sampling.json, and `export` takes it.
+"""
+
+import argparse
+import json
+import sys
+
+HELP = "find the noise levels to sample at in a few steps"
+
+_MAX_NFE = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="name of a search, or its search file")
+    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
+    parser.add_argument("--trial", type=int, metavar="N", help="sample from this trial's model")
+    parser.add_argument(
+        "--nfe", metavar="LIST", default="2,3,4", help="numbers of network evaluations (default: %(default)s)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from search.errors import InputError
+    from search.runner import CACHE
+    from search.sampling import lines, measure, trial_to_measure
+    from search.session import board_of, find_spec, open_store, track_sampling
+    from trainable.assets import prepare
+    from trainable.trial import device_of
+
+    num_levels = _numbers(args.nfe)
+    spec = find_spec(args.name, args.storage)
+    store = open_store(spec)
+    records = store.records()
+    record = trial_to_measure(records, board_of(spec, records).winner, args.trial, spec.name)
+    assert spec.objective.extractor is not None
+    assets = prepare(spec.data, spec.objective.extractor, CACHE, device_of(spec.resources.gpu))
+    for key, what in (("data_sha256", "data set"), ("extractor_sha256", "feature network")):
+        if store.header[key] != getattr(assets, key):
+            raise InputError(
+                f"search {spec.name!r} was measured with another {what} than is here: distances cannot be compared"
+            )
+    measured, path = measure(
+        spec, record, assets, num_levels, on_progress=lambda line: print(line, file=sys.stderr, flush=True)
+    )
+    behind = track_sampling(spec, store, record)
+    if behind:
+        sys.stderr.write(f"warning: {behind}\n")
+    if args.json:
+        print(json.dumps({"trial": record.number, "file": str(path), **measured}, indent=2, allow_nan=False))
+        return 0
+    whose = "" if record.replicate_of is None else f", a replicate of trial {record.replicate_of}"
+    print(
+        f"{spec.name}: model of trial {record.number}{whose}; {measured['num_samples']} samples, means over "
+        f"{len(measured['held_out_seeds'])} held-out seeds, lower is better"
+    )
+    print("\n".join([*lines(measured), f"Written: {path}"]))
+    return 0
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    from search.errors import UsageError
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and len(part) < 3 and 2 <= int(part) <= _MAX_NFE for part in parts):
+        raise UsageError(f"`--nfe` is numbers from 2 to {_MAX_NFE}, like 2,3,4, but got {text!r}")
+    return tuple(sorted({int(part) for part in parts}))

@@ -1,0 +1,137 @@
+"""What an export format is: the form in which other software takes the noise levels of a schedule.
+
+A new format is one file in `search/exports/`: a frozen dataclass on `ExportFormat` that derives the target's own
+form and says which levels the target will really use. See `search/exports/k_diffusion.py`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from search.errors import InputError
+from spaces import LoadedSchedule, load_schedule
+from spaces.choice import Choice
+from spaces.registry import Registry, name_of, summary_of
+
+MAX_RELATIVE_ERROR = 0.01
+README = "README.txt"
+
+Levels = tuple[float, ...]  # decreasing, from sigma_max, without a trailing zero
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendered:
+    """An export in the target's own form. Keys of the mappings are numbers of network evaluations.
+
+    files: name -> text. calls: how the levels are used, in the target's own language. wanted: the document's
+    levels; used: those that the target will really use, by its own arithmetic. left_out: why a number of
+    evaluations cannot be had there. conditions: what must hold for it to mean the same there.
+    """
+
+    files: Mapping[str, str]
+    calls: Mapping[int, str]
+    wanted: Mapping[int, Levels]
+    used: Mapping[int, Levels]
+    conditions: tuple[str, ...]
+    left_out: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def relative_errors(self) -> dict[int, float]:
+        """The largest |used - wanted| / wanted, by number of network evaluations."""
+        return {
+            n: max(abs(u - w) / w for u, w in zip(used, self.wanted[n], strict=True))
+            for n, used in self.used.items()
+        }
+
+    @property
+    def max_relative_error(self) -> float:
+        """The largest of all."""
+        return max(self.relative_errors.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportFormat(Choice, ABC):
+    """One target.
+
+    TARGET: the software, its version and how it was checked. REMEDY: what to do where the error is too large.
+    """
+
+    TARGET: ClassVar[str]
+    REMEDY: ClassVar[str] = ""
+
+    @abstractmethod
+    def derive(self, loaded: LoadedSchedule, steps: Mapping[int, Levels]) -> Rendered:
+        """The target's form of `steps`: number of network evaluations -> levels.
+
+        Raises InputError for a schedule that the target cannot take.
+        """
+
+    def render(
+        self, document: Mapping[str, Any], *, nfe: Collection[int] = (), accept_error: bool = False
+    ) -> Rendered:
+        """The export of a `noise-schedule/1` document. nfe: which numbers of network evaluations; none: all.
+
+        Raises ValueError for a document that is not one, InputError for what the target cannot do, and where
+        it would use levels that are more than 1 % off, unless accept_error.
+        """
+        loaded = load_schedule(document)
+        rendered = self.derive(loaded, _steps(loaded, nfe))
+        if not rendered.used:
+            reasons = "; ".join(f"{n}: {reason}" for n, reason in rendered.left_out.items())
+            raise InputError(
+                f"{self.title} has no such number of network evaluations ({reasons}). {self.REMEDY}"
+            )
+        errors = rendered.relative_errors
+        worst = max(errors, key=lambda n: errors[n])
+        if errors[worst] > MAX_RELATIVE_ERROR and not accept_error:
+            raise InputError(
+                f"{self.title} would use other levels, up to {errors[worst]:.1%} off with {worst} network "
+                f"evaluations, where {MAX_RELATIVE_ERROR:.0%} is allowed. {self.REMEDY}. "
+                "Or take it as it is with --accept-error"
+            )
+        return replace(rendered, files={**rendered.files, README: _readme(self, loaded, rendered)})
+
+    @property
+    def title(self) -> str:
+        """The name as the command line writes it."""
+        return name_of(self).replace("_", "-")
+
+
+def _steps(loaded: LoadedSchedule, nfe: Collection[int]) -> dict[int, Levels]:
+    """The document's levels for these numbers of network evaluations."""
+    sampling = loaded.sampling
+    have = {1: (loaded.schedule.grid.sigma_max,)} if sampling is None else dict(sampling.steps)
+    missing = sorted(set(nfe) - set(have))
+    if missing:
+        raise InputError(
+            f"there are no levels for {', '.join(map(str, missing))} network evaluations, only for "
+            f"{', '.join(map(str, have))}. Find them first: python -m search sampling NAME"
+        )
+    return {n: have[n] for n in sorted(nfe or have)}
+
+
+def _readme(target: ExportFormat, loaded: LoadedSchedule, rendered: Rendered) -> str:
+    confirmed = "confirmed on fresh seeds" if loaded.confirmed else "NOT confirmed on fresh seeds"
+    lines = [
+        f"{target.title}: {summary_of(type(target))}",
+        f"Target: {target.TARGET}",
+        f"Schedule: {loaded.schedule.describe()} ({confirmed})",
+    ]
+    errors = rendered.relative_errors
+    for n, call in rendered.calls.items():
+        used = ", ".join(f"{sigma:.6g}" for sigma in rendered.used[n])
+        wanted = ", ".join(f"{sigma:.6g}" for sigma in rendered.wanted[n])
+        lines += [
+            "",
+            f"{n} network evaluation{'s' if n > 1 else ''}: {call}",
+            f"  levels {wanted}",
+            f"  used   {used} (largest relative error {errors[n]:.2g})",
+        ]
+    for n, reason in rendered.left_out.items():
+        lines += ["", f"{n} network evaluation{'s' if n > 1 else ''}: not possible, {reason}"]
+    lines += ["", "It means the same there if", *(f"- {condition}" for condition in rendered.conditions)]
+    return "\n".join(lines) + "\n"
+
+
+FORMATS: Registry[ExportFormat] = Registry("search.exports", ExportFormat, "export format")  # type: ignore[type-abstract]

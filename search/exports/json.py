@@ -1,0 +1,31 @@
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from search.errors import InputError
+from search.export import export_text
+from search.export_format import ExportFormat, Levels, Rendered
+from spaces import LoadedSchedule
+from spaces.load import MAX_BYTES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Json(ExportFormat):
+    """The document itself, noise-schedule/1: everything, for software that reads JSON (docs/export.md)."""
+
+    TARGET: ClassVar[str] = "spaces.load_schedule and any reader of JSON"
+
+    def render(
+        self, document: Mapping[str, Any], *, nfe: Collection[int] = (), accept_error: bool = False
+    ) -> Rendered:
+        rendered = super().render(document, nfe=nfe, accept_error=accept_error)
+        text = export_text(document)
+        if len(text) > MAX_BYTES:
+            raise InputError(
+                f"the document would have {len(text)} bytes, and no more than {MAX_BYTES} are read back: the "
+                "curriculum changes its number of levels too often"
+            )
+        return replace(rendered, files={"best_schedule.json": text})
+
+    def derive(self, loaded: LoadedSchedule, steps: Mapping[int, Levels]) -> Rendered:
+        return Rendered(files={}, calls={}, wanted=steps, used=steps, conditions=())

@@ -1,0 +1,175 @@
+"""Sampling levels of a search: whose model they are measured on, where they are kept, what the export says."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from search.errors import InputError, OperationFailed
+from search.leaderboard import Row
+from search.record import State, TrialRecord, trial_folder
+from search.spec import SearchSpec
+from spaces import NoiseSchedule
+from spaces.export_document import SAMPLER
+from trainable.assets import Assets
+from trainable.atomic import write_atomically
+from trainable.sampling_levels import measure_trial
+from trainable.trial import FOUND_FILE, device_of
+
+SAMPLING_FILE = "sampling.json"  # in the folder of the trial whose model was sampled
+
+
+def median_trial(row: Row) -> TrialRecord | None:
+    """The trial whose value is the median of the row's confirmed ones, the lower one of two; None without any.
+
+    A model as good as the mean promises: the best of several seeds would be a lucky one.
+    """
+    whole = [record for record in row.replicates.values() if record.state is State.COMPLETE]
+    own = sorted(whole, key=lambda record: (record.reports[-1].objective, record.number))
+    return own[(len(own) - 1) // 2] if own else None
+
+
+def trial_to_measure(
+    records: Sequence[TrialRecord], winner: Row | None, number: int | None, search: str
+) -> TrialRecord:
+    """Trial `number`, or the median one of the winner. InputError if that is none that can be sampled from."""
+    if number is None:
+        median = median_trial(winner) if winner is not None else None
+        if median is None:
+            raise InputError(
+                f"search {search!r} has no schedule confirmed on fresh seeds: finish it with `run`, or name a "
+                "finished trial with --trial N"
+            )
+        return median
+    found = next((record for record in records if record.number == number), None)
+    if found is None:
+        raise InputError(f"search {search!r} has no trial {number}: there are {len(records)}, counted from 0")
+    if found.state is not State.COMPLETE:
+        raise InputError(
+            f"trial {number} is {found.state}: only one that ran to its full budget can be sampled"
+        )
+    return found
+
+
+def write_sampling(search_folder: Path, record: TrialRecord, measured: Mapping[str, Any]) -> Path:
+    """Keep what was measured (`measure_trial`) beside the trial's model, and return where."""
+    path = trial_folder(search_folder, record.number) / SAMPLING_FILE
+    kept = {"trial": record.number, "replicate_of": record.replicate_of, **measured}
+    try:
+        write_atomically(path, (json.dumps(kept, indent=1, allow_nan=False) + "\n").encode())
+    except OSError as error:
+        raise OperationFailed(f"{path} cannot be written: {error.strerror or error}") from error
+    return path
+
+
+def read_sampling(search_folder: Path, row: Row) -> dict[str, Any] | None:
+    """What was measured on the row's median trial; else on another one of its trials; None if nothing was."""
+    median = median_trial(row)
+    own = sorted({row.record.number, *(record.number for record in row.replicates.values())})
+    for number in [median.number, *own] if median is not None else own:
+        measured = sampling_of(search_folder, number)
+        if measured is not None:
+            return measured
+    return None
+
+
+def read_found(search_folder: Path, row: Row) -> NoiseSchedule | None:
+    """What the schedule of the row's median trial, or its own, had come to in training; None if that is not kept."""
+    record = median_trial(row) or row.record
+    path = trial_folder(search_folder, record.number) / FOUND_FILE
+    try:
+        return NoiseSchedule.from_dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError):
+        return None
+
+
+def sampling_of(search_folder: Path, number: int) -> dict[str, Any] | None:
+    """What was measured on the model of one trial, None if nothing was."""
+    path = trial_folder(search_folder, number) / SAMPLING_FILE
+    if not path.exists():
+        return None
+    try:
+        measured: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise OperationFailed(f"{path} cannot be read ({error}). Measure again: `sampling`") from error
+    return measured
+
+
+def measure(
+    spec: SearchSpec,
+    record: TrialRecord,
+    assets: Assets,
+    nfe: Sequence[int],
+    *,
+    on_progress: Callable[[str], None] = lambda line: None,
+    on_distance: Callable[[], None] = lambda: None,
+) -> tuple[dict[str, Any], Path]:
+    """Measure the sampling levels on the trial's model and keep them: what was found, and where it is.
+
+    nfe: numbers of network evaluations. on_distance: called before each distance; what it raises ends the measuring.
+    """
+    try:
+        measured = measure_trial(
+            trial_folder(spec.folder, record.number),
+            assets=assets,
+            network=spec.network,
+            training=spec.training,
+            schedule=record.schedule,
+            seed=record.seed,
+            num_samples=spec.objective.num_samples,
+            num_levels=nfe,
+            device=device_of(spec.resources.gpu),
+            on_progress=on_progress,
+            on_distance=on_distance,
+        )
+    except ValueError as error:
+        raise OperationFailed(f"trial {record.number} cannot be sampled: {error}") from error
+    return measured, write_sampling(spec.folder, record, measured)
+
+
+def sampling_part(schedule: NoiseSchedule, measured: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The `sampling` part of an exported document: levels for each number of network evaluations.
+
+    measured: of `read_sampling`. Without, one evaluation at sigma_max, which needs no measurement.
+    """
+    grid = schedule.grid
+    part: dict[str, Any] = {
+        "sampler": SAMPLER,
+        "sigma_min": grid.sigma_min,
+        "sigma_max": grid.sigma_max,
+        "steps": {"1": [grid.sigma_max]},
+        "measured": None,
+    }
+    if measured is None:
+        return part
+    best = measured["best"]
+    part["steps"] = {n: row["sigmas"] for n, row in best.items()}
+    part["measured"] = {
+        **{key: measured[key] for key in ("method", "objective", "num_samples", "extractor_sha256", "trial")},
+        "search_seed": measured["search_seed"],
+        "held_out_seeds": measured["held_out_seeds"],
+        "distances": {n: row["distance"] for n, row in best.items()},
+        "baselines": [
+            {
+                "name": row["name"],
+                "network_evaluations": int(n),
+                "sigmas": row["sigmas"],
+                "distance": row["distance"],
+            }
+            for n, rows in measured["baselines"].items()
+            for row in rows
+        ],
+    }
+    return part
+
+
+def lines(measured: Mapping[str, Any]) -> list[str]:
+    """The table for a terminal: for each number of network evaluations the levels found, then what they compare to."""
+    name = measured["objective"]
+    width = max(len(name), 10)
+    text = [f"nfe  {name:>{width}}  {'levels':<36} how"]
+    for n, best in measured["best"].items():
+        for row in [best, *measured["baselines"].get(n, [])]:
+            levels = ", ".join(f"{sigma:.4g}" for sigma in row["sigmas"])
+            text.append(f"{n:<4} {row['distance']:>{width}.2f}  {levels:<36} {row['name']}")
+    return text

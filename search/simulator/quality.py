@@ -1,0 +1,126 @@
+"""How good what a search exports is, over many repeats: regret, compute, claims that turn out false."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import trim_mean
+
+from search.leaderboard import Leaderboard, Row
+from search.record import Stage
+from search.session import board_of, plan_of
+from search.simulator.replay import Curves, Replay
+from search.simulator.simulation import simulate
+from search.spec import SearchSpec
+
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one simulated search came to.
+
+    true_value: mean objective, over all recorded seeds, of the schedule that it exports; regret: how much that is
+    above the best in the table. compute: in budgets of one trial, confirmation included. seconds: virtual.
+    claims: it says "better than the best baseline". false: the baseline is as good or better.
+    """
+
+    true_value: float
+    regret: float
+    compute: float
+    seconds: float
+    trials: int
+    claims: bool
+    false: bool
+
+
+class Exported(NamedTuple):
+    """The schedule that a search gives out. claims: that it is better than the best baseline, which is given."""
+
+    row: Row
+    baseline: Row | None
+    claims: bool
+
+
+def exported(board: Leaderboard) -> Exported:
+    """What `export` writes: the confirmed winner, without confirmation the best finished trial."""
+    if board.winner is None:
+        assert board.best_unconfirmed is not None, "no trial finished"
+        return on_sight(board, board.best_unconfirmed)
+    return Exported(board.winner, board.baseline, claims=board.winner.is_better)
+
+
+def on_sight(board: Leaderboard, row: Row) -> Exported:
+    """A schedule given out for the value seen in the search, which is all that its claim rests on."""
+
+    def seen(row: Row) -> float:
+        return math.inf if row.search_value is None else row.search_value
+
+    baselines = [other for other in board.rows if other.record.stage is Stage.BASELINE]
+    baseline = min(baselines, key=seen, default=None)
+    return Exported(row, baseline, claims=baseline is not None and seen(row) < seen(baseline))
+
+
+def findings(
+    spec: SearchSpec,
+    curves: Curves,
+    repeats: Iterable[int],
+    max_concurrent: int,
+    export: Callable[[Leaderboard], Exported] = exported,
+) -> Iterator[Finding]:
+    """Plays the search once for each repeat: other proposals, another recorded training seed.
+
+    A repeat meets the same recorded seeds whatever the search: contenders can be compared repeat by repeat.
+    """
+    for repeat in repeats:
+        # Far apart: the seeds next to a search's own are those of its replicates.
+        seeded = spec.model_copy(update={"seed": (spec.seed + 10_000 * repeat) % 2**31})
+        search = simulate(plan_of(seeded, max_concurrent), Replay(curves, repeat, seeded.seed))
+        given_out = export(board_of(seeded, list(search.records)))
+        true_value = curves.true_value(given_out.row.record.schedule)
+        baseline = given_out.baseline
+        yield Finding(
+            true_value=true_value,
+            regret=true_value - curves.best,
+            compute=search.compute,
+            seconds=search.seconds,
+            trials=len(search.records),
+            claims=given_out.claims,
+            false=given_out.claims
+            and baseline is not None
+            and true_value >= curves.true_value(baseline.record.schedule),
+        )
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An interquartile mean and its bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def text(self, digits: int = 2) -> str:
+        """`1.02 [0.81, 1.30]`."""
+        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
+
+def iqm(values_R: Sequence[float] | NDArray[np.float64]) -> float:
+    """Mean of the middle half of the values (Agarwal et al. 2021, arXiv:2108.13264)."""
+    return float(trim_mean(np.asarray(values_R), 0.25))
+
+
+def resamples(count: int, num: int = _RESAMPLES) -> NDArray[np.intp]:
+    """Indices of `num` bootstrap samples of `count` repeats, (num, count); the same every time."""
+    generator = np.random.default_rng(0)
+    return generator.integers(count, size=(num, count))
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """Interquartile mean with its 95 % percentile bootstrap interval over repeats."""
+    means = trim_mean(np.asarray(values)[resamples(len(values))], 0.25, axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Interval(iqm(values), float(low), float(high))

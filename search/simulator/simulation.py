@@ -1,0 +1,84 @@
+"""One whole search on a virtual clock: the conductor that Ray drives, with recorded curves for workers."""
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import optuna
+
+from search.conductor import Conductor, Plan
+from search.record import Report, TrialRecord
+from search.simulator.replay import Measured
+from search.study import StudyStore
+from spaces import NoiseSchedule
+from trainable.trial import WORST_OBJECTIVE
+
+# (schedule, training seed, steps) -> what a trial reports at these steps, as `Replay` has it.
+Playback = Callable[[NoiseSchedule, int, Sequence[int]], Sequence[Measured]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulated:
+    """A finished search.
+
+    records: its trials by number. compute: steps trained in all, in budgets of one trial. seconds: virtual, from
+    its start to its end.
+    """
+
+    records: tuple[TrialRecord, ...]
+    compute: float
+    seconds: float
+
+
+class _Rung(NamedTuple):
+    """A trial will be measured. In order of time; at the same time, of the trials' numbers."""
+
+    seconds: float
+    number: int
+    step: int
+    reports: list[Report]  # up to this one
+    outcome: str | None
+
+
+def simulate(
+    plan: Plan, replay: Playback, on_change: Callable[[TrialRecord], None] = lambda record: None
+) -> Simulated:
+    """Run the search of `plan` to its end, `plan.max_concurrent` trials at a time.
+
+    Trials take as long as they took when they were recorded, and the driver no time at all. on_change: called
+    with the new record after every change of a trial, as in a real search.
+    """
+    now = 0.0
+    study = optuna.create_study(direction="minimize", sampler=optuna.samplers.RandomSampler(seed=0))
+    conductor = Conductor(plan, StudyStore(study), on_change=on_change, clock=lambda: now)
+    ahead: list[_Rung] = []
+    while True:
+        while (record := conductor.next()) is not None:
+            for rung in _trial(record, replay, plan.rungs, now):
+                heapq.heappush(ahead, rung)
+        if not ahead:
+            break
+        now, number, step, reports, outcome = heapq.heappop(ahead)
+        if conductor.observe(number, step, reports, outcome):
+            ahead = [rung for rung in ahead if rung.number != number]
+            heapq.heapify(ahead)
+    assert conductor.finished
+    records = tuple(conductor.records[number] for number in sorted(conductor.records))
+    steps = sum(record.reports[-1].step for record in records if record.reports)
+    return Simulated(records=records, compute=steps / plan.total_steps, seconds=now)
+
+
+def _trial(record: TrialRecord, replay: Playback, rungs: tuple[int, ...], now: float) -> list[_Rung]:
+    """All that a trial started `now` will report, unless it is stopped."""
+    reports: list[Report] = []
+    ahead = []
+    for step, value, seconds in replay(record.schedule, record.seed, rungs):
+        metrics = {"train_seconds": seconds}
+        reports.append(
+            Report(step=step, objective=value, time_ms=round(1000 * (now + seconds)), metrics=metrics)
+        )
+        diverged = value >= WORST_OBJECTIVE
+        outcome = "diverged" if diverged else "complete" if step == rungs[-1] else None
+        ahead.append(_Rung(now + seconds, record.number, step, list(reports), outcome))
+    return ahead

@@ -1,0 +1,168 @@
+"""A table of recorded learning curves: of each schedule, on several training seeds, the objective at some steps.
+
+The file is JSON, format `learning-curves/1`:
+
+    {"format": "learning-curves/1",
+     "search": {"data": ..., "network": ..., "training": ..., "objective": ..., "space": ..., "presets": ...},
+     "data_sha256": "...", "extractor_sha256": "...",
+     "about": {...},                                    machine, versions, commit, cost: for the reader
+     "steps": [250, 500, ..., 2000],                    the last is the full budget
+     "schedules": [
+       {"origin": "preset ict", "schedule": {...},      as NoiseSchedule.to_dict() gives it
+        "curves": {"0": {"cpu_seconds": 4.31, "values": [91.2, ..., 26.8]}, "1": ...}}, ...]}
+
+The keys of `curves` are training seeds. A value is exactly what a trial with that seed reports at that step, null
+from where it diverged on. cpu_seconds: of the whole trial, measurements included.
+
+Axes: S schedules, R training seeds, T steps.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.errors import InputError
+from search.spec import SearchSpec, changed_fields, spec_of
+from search.yaml_loader import Document
+from spaces import NoiseSchedule
+from spaces.registry import name_of
+from trainable.atomic import write_atomically
+from trainable.trial import WORST_OBJECTIVE
+
+FORMAT = "learning-curves/1"
+FOLDER = Path(__file__).parent / "curves"
+# What must be equal for a recorded value to be the one that a trial would report. `space` and `presets` are not:
+# they say which schedules were recorded.
+MEASURED_WITH = ("data", "network", "training", "objective")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CurveTable:
+    """Recorded curves in memory.
+
+    schedules: S of them. seeds: the R training seeds. values_SRT: objective, WORST_OBJECTIVE from where a
+    trial diverged on, NaN where a schedule was not trained on a seed. seconds_SR: CPU seconds of a whole trial,
+    NaN likewise. search: the recorded search, as in the file.
+    """
+
+    schedules: tuple[NoiseSchedule, ...]
+    seeds: tuple[int, ...]
+    steps: tuple[int, ...]
+    values_SRT: NDArray[np.float64]
+    seconds_SR: NDArray[np.float64]
+    search: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = (len(self.schedules), len(self.seeds), len(self.steps))
+        assert self.values_SRT.shape == shape and self.seconds_SR.shape == shape[:2]
+        if not len(self.common_seeds) >= 2:
+            raise InputError(
+                f"a table of curves needs two training seeds on which every schedule was trained, "
+                f"but this one has {len(self.common_seeds)}"
+            )
+
+    @property
+    def recorded_SR(self) -> NDArray[np.bool_]:
+        """Whether a schedule was trained on a seed."""
+        return ~np.isnan(self.seconds_SR)
+
+    @property
+    def common_seeds(self) -> tuple[int, ...]:
+        """Seeds on which every schedule was trained."""
+        return tuple(
+            seed for seed, recorded_S in zip(self.seeds, self.recorded_SR.T, strict=True) if recorded_S.all()
+        )
+
+    @property
+    def true_S(self) -> NDArray[np.float64]:
+        """What a schedule is worth: its mean objective at the full budget over all seeds recorded."""
+        return np.nanmean(self.values_SRT[:, :, -1], axis=1)
+
+
+def read_table(path: Path) -> CurveTable:
+    """The table in the file. InputError, in one line, for anything else."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a table of curves: {error}") from error
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != FORMAT:
+        raise InputError(f"{path}: `format` must be {FORMAT!r}, but got {found!r}")
+    try:
+        return _table_of(document)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise InputError(f"{path} is no table of curves: {type(error).__name__}: {error}") from error
+
+
+def _table_of(document: Mapping[str, Any]) -> CurveTable:
+    rows, steps = document["schedules"], tuple(document["steps"])
+    seeds = sorted({int(seed) for row in rows for seed in row["curves"]})
+    column = {seed: index for index, seed in enumerate(seeds)}
+    values_SRT = np.full((len(rows), len(seeds), len(steps)), math.nan)
+    seconds_SR = np.full((len(rows), len(seeds)), math.nan)
+    for index, row in enumerate(rows):
+        for seed, curve in row["curves"].items():
+            values = [WORST_OBJECTIVE if value is None else value for value in curve["values"]]
+            values_SRT[index, column[int(seed)]] = values
+            seconds_SR[index, column[int(seed)]] = curve["cpu_seconds"]
+    return CurveTable(
+        schedules=tuple(NoiseSchedule.from_dict(row["schedule"]) for row in rows),
+        seeds=tuple(seeds),
+        steps=steps,
+        values_SRT=values_SRT,
+        seconds_SR=seconds_SR,
+        search=document["search"],
+        about={key: document[key] for key in ("about", "data_sha256", "extractor_sha256")},
+    )
+
+
+def write_table(path: Path, header: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a table. header: everything but `format` and `schedules`. rows: the schedules; one a line."""
+    document = {"format": FORMAT, **header}
+    head = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in document.items()]
+    body = [json.dumps(row, separators=(",", ":"), allow_nan=False) for row in rows]
+    text = "{" + ",\n".join(head) + ',\n"schedules": [\n' + ",\n".join(body) + "\n]}\n"
+    write_atomically(path, text.encode())
+
+
+def table_path(spec: SearchSpec) -> Path:
+    """Where the curves of this data set lie. InputError if none were recorded."""
+    path = FOLDER / f"{name_of(spec.data)}.json"
+    if not path.exists():
+        known = ", ".join(sorted(found.stem for found in FOLDER.glob("*.json"))) or "none"
+        raise InputError(
+            f"no curves were recorded for the data {name_of(spec.data)!r}; there are: {known}. "
+            "Record them with python -m bench.record_curves FILE, or name a table with --curves"
+        )
+    return path
+
+
+def check_recorded(table: CurveTable, spec: SearchSpec, steps: Sequence[int]) -> None:
+    """InputError unless trials of this search, measured at these steps, are what was recorded."""
+    # Through the models of today: an option that did not exist when the table was made has its default.
+    measured = {name: table.search[name] for name in MEASURED_WITH}
+    recorded = spec_of(Document("recorded", {"name": "recorded", **measured}, {}))
+    fields = [
+        {name: fields[name] for name in MEASURED_WITH}
+        for fields in (recorded.fingerprint_fields(), spec.fingerprint_fields())
+    ]
+    changed = changed_fields(*fields)
+    if changed:
+        raise InputError(
+            f"the curves were recorded with another {', '.join(changed)}: simulate a search that agrees in "
+            f"{', '.join(MEASURED_WITH)}, or record its own with python -m bench.record_curves FILE"
+        )
+    missing = [step for step in steps if step not in table.steps]
+    if missing:
+        fractions = ", ".join(f"{step / table.steps[-1]:g}" for step in table.steps[:-1])
+        raise InputError(
+            f"stopping.rungs: trials were not recorded at step {', '.join(map(str, missing))}. "
+            f"Recorded fractions of the budget: {fractions}"
+        )

@@ -1,0 +1,337 @@
+"""Reads an exported schedule back: strictly, without executing anything.
+
+The one file of `spaces` that reads a file. What may stand in it: export_document.py and docs/export.md.
+"""
+
+import itertools
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from spaces.export_document import (
+    FORMAT,
+    Document,
+    SamplingPart,
+    StagePart,
+    TrainingPart,
+    loss_and_weighting,
+)
+from spaces.registry import adapter, one_line
+from spaces.schedule import NoiseSchedule, Stage
+
+MAX_BYTES = 64 * 2**20  # the largest export that the default search space can give has 2.6 MB
+MAX_VALUES = 4_000_000
+MAX_DEPTH = 16
+_MAX_TEXT = 100_000
+_MAX_KEY = 200
+_MAX_NUMBER = 400  # characters
+_MAX_MESSAGE = 300
+
+# Another machine's pow and erf differ in the last digits; numbers that differ by more are another schedule's.
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What to train with. stages: those of the schedule for a budget of total_steps.
+
+    loss, weighting: the document's words for them. huber_c: pseudo-Huber constant per square root of the
+    number of values of an image. sigma_data: standard deviation that the scalings assume.
+    """
+
+    total_steps: int
+    stages: tuple[Stage, ...]
+    loss: str
+    weighting: str
+    huber_c: float
+    sigma_data: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """Noise levels to sample at. steps: number of network evaluations -> levels, decreasing from sigma_max.
+
+    distances: mean distance on held-out noise by number of network evaluations; empty if none was measured.
+    measured: how, as it stands in the document.
+    """
+
+    sigma_min: float
+    sigma_max: float
+    steps: Mapping[int, tuple[float, ...]]
+    distances: Mapping[int, float] = field(default_factory=dict)
+    measured: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedSchedule:
+    """A schedule and what its document says of it; of a bare schedule, the schedule and nothing else.
+
+    confirmed: whether its value was confirmed on fresh seeds. sampling: None in exports of version 0.1.0.
+    objective, evidence, provenance: as they stand in the document. Evidence and provenance are facts for
+    people: other keys may come, and only `mean` and `values` are checked.
+    """
+
+    schedule: NoiseSchedule
+    confirmed: bool | None = None
+    training: Training | None = None
+    sampling: Sampling | None = None
+    objective: Mapping[str, Any] | None = None
+    evidence: Mapping[str, Any] | None = None
+    provenance: Mapping[str, Any] | None = None
+
+
+def load_schedule(source: str | os.PathLike[str] | Mapping[str, Any]) -> LoadedSchedule:
+    """The schedule of an export: of the JSON file at a path, of its content, or of a bare `to_dict()`.
+
+    Raises ValueError in one line for a file that cannot be read, for anything unknown, missing, of the
+    wrong type or out of bounds, and where the plain numbers are not those of the schedule.
+    """
+    from_file = isinstance(source, str | os.PathLike)
+    try:
+        data = _Copy().of(_parsed(_read(source)) if from_file else source)
+        if not isinstance(data, dict):
+            raise ValueError(f"an object is needed, but got {data!r:.60}")
+        if "format" in data or "training" in data:
+            return _from_document(data)
+        return LoadedSchedule(schedule=NoiseSchedule.from_dict(data))
+    except ValidationError as error:
+        message = _first_problem(error)
+    except ValueError as error:
+        message = str(error)
+    raise ValueError(_printable(f"{str(source)[-100:] if from_file else 'schedule'}: {message}"))
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "missing":
+        return f"{'.'.join(map(str, first['loc']))} is missing"
+    return one_line(error, "").lstrip(".: ")
+
+
+def _read(path: Any) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            content: bytes = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        raise ValueError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"must have at most {MAX_BYTES} bytes, but has more")
+    return content
+
+
+def _parsed(content: bytes) -> Any:
+    """JSON as RFC 8259 has it: no NaN, no duplicate keys, no number that Python cannot hold."""
+    try:
+        return json.loads(
+            content.decode("utf-8"),
+            parse_constant=_no_constant,
+            parse_int=_integer,
+            parse_float=_number,
+            object_pairs_hook=_object,
+        )
+    except RecursionError:
+        raise ValueError(f"must be nested at most {MAX_DEPTH} deep, but is deeper") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"must be UTF-8 text, but has the byte 0x{content[error.start]:02x}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg}, line {error.lineno} column {error.colno}") from None
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"numbers must be finite, but got {name}")
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MAX_NUMBER:  # Python itself refuses 4,301 digits, with an error of its own
+        raise ValueError(f"integers must have at most 63 bits, but one has {len(text)} digits")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    if len(text) > _MAX_NUMBER:
+        raise ValueError(f"numbers must have at most {_MAX_NUMBER} characters, but one has {len(text)}")
+    return float(text)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r:.60} stands twice in one object")
+        found[key] = value
+    return found
+
+
+class _Copy:
+    """Copies data of limited size and depth that holds nothing but what JSON can hold."""
+
+    def __init__(self) -> None:
+        self._left = MAX_VALUES
+
+    def of(self, value: Any, depth: int = 0) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"must have at most {MAX_VALUES} values, but has more")
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int):
+            if abs(value) >= 2**63:
+                raise ValueError("integers must have at most 63 bits, but one has more")
+            return int(value)
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                raise ValueError(f"numbers must be finite, but got {value!r}")
+            return float(value)
+        if isinstance(value, str):
+            if len(value) > _MAX_TEXT:
+                raise ValueError(f"texts must have at most {_MAX_TEXT} characters, but one has {len(value)}")
+            return str(value)
+        if not isinstance(value, Mapping | list | tuple):
+            raise ValueError(f"plain values are needed, but got one of type {type(value).__name__}")
+        if depth == MAX_DEPTH:
+            raise ValueError(f"must be nested at most {MAX_DEPTH} deep, but is deeper")
+        if isinstance(value, Mapping):
+            return {self._key(key): self.of(item, depth + 1) for key, item in value.items()}
+        return [self.of(item, depth + 1) for item in value]
+
+    @staticmethod
+    def _key(key: Any) -> str:
+        if not isinstance(key, str) or len(key) > _MAX_KEY:
+            raise ValueError(f"keys must be texts of at most {_MAX_KEY} characters, but one is not")
+        return str(key)
+
+
+def _printable(message: str) -> str:
+    """One line, whatever was quoted in it."""
+    line = "".join(letter if letter.isprintable() else " " for letter in message)
+    return line if len(line) <= _MAX_MESSAGE else f"{line[: _MAX_MESSAGE - 3]}..."
+
+
+def _from_document(data: dict[str, Any]) -> LoadedSchedule:
+    if data.get("format") != FORMAT:
+        raise ValueError(f"`format` must be {FORMAT!r}, but got {data.get('format')!r:.60}")
+    # Through JSON, where a strict dataclass may be written as an object.
+    document: Document = adapter(Document).validate_json(json.dumps(data))
+    try:
+        schedule = NoiseSchedule.from_dict(document.schedule)
+    except ValueError as error:
+        raise ValueError(f"schedule.{error}") from None
+    training = document.training
+    stages = _checked_stages(schedule, training)
+    _check_weighting(schedule, training)
+    _check_evidence(document.confirmed, document.evidence)
+    return LoadedSchedule(
+        schedule=schedule,
+        confirmed=document.confirmed,
+        training=Training(
+            total_steps=training.total_steps,
+            stages=stages,
+            loss=training.loss,
+            weighting=loss_and_weighting(schedule.noise)[1]["name"],
+            huber_c=training.huber_c_over_sqrt_d,
+            sigma_data=training.sigma_data,
+        ),
+        sampling=None if document.sampling is None else _checked_sampling(document.sampling, stages, data),
+        objective=data["objective"],
+        evidence=document.evidence,
+        provenance=document.provenance,
+    )
+
+
+def _checked_stages(schedule: NoiseSchedule, training: TrainingPart) -> tuple[Stage, ...]:
+    """The schedule's stages, if the plain numbers are the same."""
+    total_steps, claimed = training.total_steps, training.stages
+    # Counted first: a few bytes of options may ask for gigabytes of stages.
+    levels_K = schedule.curriculum.num_levels(np.arange(total_steps, dtype=np.int64), total_steps)
+    levels = levels_K[np.flatnonzero(np.diff(levels_K, prepend=-1))]
+    if len(levels) > len(claimed) or levels.sum() > sum(len(stage.sigmas) for stage in claimed):
+        raise ValueError(
+            "training.stages must be those of the schedule, but it has more stages or more levels"
+        )
+    stages = schedule.stages(total_steps)
+    if len(stages) != len(claimed):
+        raise ValueError(
+            f"training.stages must be those of the schedule, {len(stages)}, but there are {len(claimed)}"
+        )
+    for i, (stage, claim) in enumerate(zip(stages, claimed, strict=True)):
+        for what, agrees in _agreements(stage, claim):
+            if not agrees:
+                raise ValueError(f"training.stages[{i}].{what} must be the schedule's, but differs from it")
+    return stages
+
+
+def _check_weighting(schedule: NoiseSchedule, training: TrainingPart) -> None:
+    """Both say how the schedule's noise distribution is trained."""
+    loss, weighting = loss_and_weighting(schedule.noise)
+    if training.loss != loss:
+        raise ValueError(f"training.loss must be the schedule's, {loss!r}, but got {training.loss!r}")
+    if training.weighting is not None and asdict(training.weighting) != weighting:
+        raise ValueError(
+            f"training.weighting must be the schedule's, {weighting['name']!r}, but differs from it"
+        )
+
+
+def _agreements(stage: Stage, claim: StagePart) -> Iterator[tuple[str, bool]]:
+    yield "start_step", stage.start_step == claim.start_step
+    sigma_N, claimed_N = stage.sigma_N.numpy(), np.array(claim.sigmas)
+    same_size = sigma_N.shape == claimed_N.shape
+    yield "sigmas", same_size and bool((abs(claimed_N - sigma_N) <= TOLERANCE * sigma_N).all())
+    probability_M, claimed_M = stage.probability_M.numpy(), np.array(claim.interval_probabilities)
+    same_size = probability_M.shape == claimed_M.shape
+    total_variation = abs(claimed_M - probability_M).sum() / 2 if same_size else 1.0
+    yield "interval_probabilities", bool(total_variation <= TOLERANCE)
+
+
+def _check_evidence(confirmed: bool, evidence: Mapping[str, Any]) -> None:
+    """`confirmed` says that there is a mean over fresh seeds, and that is the mean of the values."""
+    mean, values = evidence.get("mean"), evidence.get("values")
+    if confirmed != (mean is not None):
+        raise ValueError(f"`confirmed` must say whether evidence.mean is there, but is {confirmed}")
+    if mean is None:
+        return
+    numbers = list(values.values()) if isinstance(values, dict) else []
+    if not numbers or not all(type(value) in (int, float) for value in (mean, *numbers)):
+        raise ValueError("evidence.values must have the number of each seed that evidence.mean is over")
+    if not math.isclose(mean, math.fsum(numbers) / len(numbers), rel_tol=1e-6):
+        raise ValueError(f"evidence.mean must be the mean of evidence.values, but is {mean!r}")
+
+
+def _checked_sampling(part: SamplingPart, stages: tuple[Stage, ...], data: dict[str, Any]) -> Sampling:
+    low, high = stages[-1].sigma_N[[0, -1]].tolist()
+    for name, given, expected in (("sigma_min", part.sigma_min, low), ("sigma_max", part.sigma_max, high)):
+        if not math.isclose(given, expected, rel_tol=TOLERANCE):
+            raise ValueError(f"sampling.{name} must be the schedule's, {expected:g}, but got {given:g}")
+    for evaluations, levels in part.steps.items():
+        _check_levels(f"sampling.steps.{evaluations}", levels, int(evaluations), part)
+    measured = part.measured
+    if measured is not None:
+        if not measured.distances.keys() <= part.steps.keys():
+            raise ValueError("sampling.measured.distances must belong to sampling.steps, but one does not")
+        if measured.search_seed in measured.held_out_seeds:
+            raise ValueError("sampling.measured.held_out_seeds must not have search_seed among them")
+        for i, row in enumerate(measured.baselines):
+            where = f"sampling.measured.baselines[{i}].sigmas"
+            _check_levels(where, row.sigmas, row.network_evaluations, part)
+    return Sampling(
+        sigma_min=part.sigma_min,
+        sigma_max=part.sigma_max,
+        steps={int(key): tuple(levels) for key, levels in part.steps.items()},
+        distances={int(key): value for key, value in measured.distances.items()} if measured else {},
+        measured=data["sampling"].get("measured"),
+    )
+
+
+def _check_levels(where: str, levels: list[float], evaluations: int, part: SamplingPart) -> None:
+    if len(levels) != evaluations:
+        raise ValueError(f"{where} must have as many levels as network evaluations, but has {len(levels)}")
+    if levels[0] != part.sigma_max:
+        raise ValueError(f"{where} must start at sigma_max, {part.sigma_max:g}, but got {levels[0]:g}")
+    falls = all(before > after for before, after in itertools.pairwise(levels))
+    if not falls or levels[-1] <= part.sigma_min:
+        raise ValueError(f"{where} must decrease and stay above sigma_min, but got {levels!r:.80}")

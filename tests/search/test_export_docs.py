@@ -1,0 +1,164 @@
+"""docs/export.md: its example trains and samples, its tables are those of the code."""
+
+import ast
+import json
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from search.export_format import FORMATS
+from search.sampling import sampling_part
+from spaces import KarrasGrid, NoiseSchedule, export_json_schema
+from spaces.curricula.exponential import Exponential
+from spaces.export_document import FUNCTION, loss_and_weighting
+from spaces.noise.lognormal import LogNormal
+from trainable.consistency import LevelTables, consistency_function, consistency_loss
+
+LOSS, WEIGHTING = loss_and_weighting(LogNormal())
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = (ROOT / "docs/export.md").read_text()
+EXAMPLE, SAMPLING, *_ = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
+SCHEDULE = NoiseSchedule(grid=KarrasGrid(), noise=LogNormal(), curriculum=Exponential(s0=10, doublings=2))
+TOTAL_STEPS = 30
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an export: the parts of it that the example reads."""
+    stages = [
+        {
+            "start_step": stage.start_step,
+            "sigmas": stage.sigma_N.tolist(),
+            "interval_probabilities": stage.probability_M.tolist(),
+        }
+        for stage in SCHEDULE.stages(TOTAL_STEPS)
+    ]
+    training = {
+        "total_steps": TOTAL_STEPS,
+        "loss": LOSS,
+        "function": FUNCTION,
+        "weighting": WEIGHTING,
+        "huber_c_over_sqrt_d": 0.00054,
+        "sigma_data": 0.5,
+        "stages": stages,
+    }
+    sampling = sampling_part(SCHEDULE, None)
+    sampling["steps"]["2"] = [80.0, 0.821]
+    (tmp_path / "best_schedule.json").write_text(json.dumps({"training": training, "sampling": sampling}))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_example_has_twenty_lines_and_needs_torch_alone() -> None:
+    assert len([line for line in EXAMPLE.splitlines() if line.strip()]) <= 20
+    tree = ast.parse(EXAMPLE + SAMPLING)
+    imported = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    assert imported == ["json", "pathlib", "torch"]
+    assert not any(isinstance(node, ast.ImportFrom) for node in ast.walk(tree))
+
+
+def test_the_example_runs_without_this_package(here: Path) -> None:
+    code = f"{EXAMPLE}\n{SAMPLING}\nprint(step, loss.item(), tuple(x.shape), bool(x.isfinite().all()))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=here, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    step, loss, *rest = done.stdout.split(maxsplit=2)
+    assert int(step) == TOTAL_STEPS - 1
+    assert math.isfinite(float(loss))
+    assert rest == ["(16, 64) True\n"]
+
+
+def test_the_examples_function_and_loss_are_ours(here: Path) -> None:
+    found: dict[str, Any] = {}
+    with torch.random.fork_rng():
+        exec(compile(EXAMPLE, "docs/export.md", "exec"), found)
+    net, x, z, r, t = (found[name] for name in ("net", "x", "z", "r", "t"))
+
+    def network(x_BCHW: torch.Tensor, c_noise_B: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = net(torch.cat([x_BCHW.flatten(1), c_noise_B[:, None]], 1))
+        return out.view_as(x_BCHW)
+
+    def image(x_BD: torch.Tensor) -> torch.Tensor:
+        return x_BD.view(-1, 1, 8, 8)
+
+    with torch.no_grad():
+        ours = consistency_function(network, image(x + t * z), t[:, 0].double(), 0.002, 0.5)
+        assert torch.allclose(found["f"](x + t * z, t), ours.flatten(1), atol=1e-4)
+        # The example's last batch, with the weights that its last step left.
+        distance = found["f"](x + t * z, t) - found["f"](x + r * z, r)
+        theirs = ((((distance**2).sum(1) + found["c"] ** 2).sqrt() - found["c"]) / (t - r)[:, 0]).mean()
+        stage = SCHEDULE.stages(TOTAL_STEPS)[-1]
+        table = LevelTables.of_stage(stage.sigma_N, stage.probability_M, 0.002, 0.5).table_ML
+        rows = table[torch.isclose(table[:, 0], t, rtol=1e-6, atol=0).float().argmax(1)]
+        loss = consistency_loss(network, image(x), image(z), rows, found["c"]).mean()
+    assert theirs.item() == pytest.approx(loss.item(), rel=1e-3)
+    assert found["step"] == TOTAL_STEPS - 1
+    assert len(found["sigma"]) == 41  # the last stage
+
+
+def fields(node: dict[str, Any], path: str, definitions: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(path, description) of every key of the JSON Schema."""
+    for choice in node.get("anyOf", []):
+        yield from fields(choice, path, definitions)
+    if node.get("$ref", "").startswith("#/$defs/"):
+        yield from fields(definitions[node["$ref"].removeprefix("#/$defs/")], path, definitions)
+    for key, value in node.get("properties", {}).items():
+        place = f"{path}.{key}" if path else key
+        yield place, value["description"]
+        yield from fields(value, place, definitions)
+    if "items" in node:
+        yield from fields(node["items"], f"{path}[]", definitions)
+
+
+def field_table() -> list[str]:
+    schema = export_json_schema()
+    return [f"| `{place}` | {about} |" for place, about in fields(schema, "", schema["$defs"])]
+
+
+def test_every_field_of_the_document_is_described_as_in_its_schema() -> None:
+    table = "\n".join(field_table())
+    assert table in DOCS, f"The table of fields should be:\n{table}"
+
+
+def test_every_format_is_in_the_table_of_formats() -> None:
+    (listed,) = re.findall(r"\| format \| writes .*?\n\n", DOCS, re.DOTALL)
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", listed, re.MULTILINE)) == {
+        name.replace("_", "-") for name in FORMATS
+    }
+
+
+def checks() -> set[tuple[str, str]]:
+    """(target, check) of every conformance test, read from the source: the packages need not be there."""
+    found = set()
+    for path in sorted((ROOT / "tests/conformance").glob("test_*.py")):
+        tree = ast.parse(path.read_text())
+        names = {
+            node.targets[0].id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and isinstance(node.value, ast.Constant)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.conformance":
+                target, check = (
+                    names[argument.id] if isinstance(argument, ast.Name) else ast.literal_eval(argument)
+                    for argument in node.args
+                )
+                found.add((target, check))
+    return found
+
+
+def test_the_conformance_table_has_every_check_that_there_is_and_all_hold() -> None:
+    (listed,) = re.findall(r"\| target \| check .*?\n\n", DOCS, re.DOTALL)
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| (\d+) of (\d+) \|", listed, re.MULTILINE)
+    assert {(target, check) for target, check, *_ in rows} == checks()
+    assert all(passed == of for *_, passed, of in rows)

@@ -1,0 +1,272 @@
+"""Sampling levels of a search: whose model, where kept, what the export says; the verb on a small search."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search import cli
+from search.conductor import Conductor
+from search.errors import InputError, OperationFailed
+from search.leaderboard import Leaderboard, leaderboard
+from search.record import Report, Stage, State, TrialRecord, trial_folder
+from search.sampling import (
+    SAMPLING_FILE,
+    lines,
+    median_trial,
+    read_sampling,
+    sampling_part,
+    trial_to_measure,
+    write_sampling,
+)
+from search.session import SPEC_FILE, open_or_create, open_store, plan_of
+from search.spec import load_spec
+from spaces import PRESETS, load_schedule
+from trainable.assets import prepare
+from trainable.trial import TrialTask, TrialWorker, as_result
+
+ICT = PRESETS["ict"].schedule
+
+
+def record(number: int, value: float | None, **fields: Any) -> TrialRecord:
+    fields = {"stage": Stage.SEARCH, "state": State.COMPLETE, "schedule": ICT, "seed": 0, **fields}
+    reports = () if value is None else (Report(100, value, 0),)
+    return TrialRecord(number=number, reports=reports, **fields)
+
+
+def confirmed(*values: float, state: State = State.COMPLETE) -> list[TrialRecord]:
+    """A trial 0, and a replicate of it for each value."""
+    again = {"stage": Stage.CONFIRM, "replicate_of": 0, "state": state}
+    return [record(0, 5.0), *(record(i, value, seed=i, **again) for i, value in enumerate(values, start=1))]
+
+
+def board(records: list[TrialRecord]) -> Leaderboard:
+    return leaderboard("toy", "fd_toy", records)
+
+
+def measured_of(number: int) -> dict[str, Any]:
+    row = {"name": "one_step", "sigmas": [80.0], "distance": 3.0}
+    return {
+        "trial": number,
+        "objective": "fd_toy",
+        "num_samples": 100,
+        "extractor_sha256": "e" * 64,
+        "method": "by hand",
+        "search_seed": 1,
+        "held_out_seeds": [2],
+        "best": {"1": row, "2": {**row, "name": "optimised", "sigmas": [80.0, 0.9]}},
+        "baselines": {"2": [{**row, "name": "ict_published", "sigmas": [80.0, 0.821], "distance": 4.0}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "median"), [((9.0,), 1), ((9.0, 7.0, 8.0), 3), ((4.0, 3.0, 2.0, 1.0), 3), ((2.0, 2.0, 2.0), 2)]
+)
+def test_the_default_is_the_replicate_with_the_median_value_the_lower_of_two(
+    values: tuple[float, ...], median: int
+) -> None:
+    records = confirmed(*values)
+    winner = board(records).winner
+    assert winner is not None
+    found = median_trial(winner)
+    assert found is not None and found.number == median
+    assert trial_to_measure(records, winner, None, "toy") is found
+
+
+def test_a_diverged_replicate_has_no_model_to_sample_from() -> None:
+    records = confirmed(1.0, 2.0)
+    records.append(record(3, 1e9, seed=3, stage=Stage.CONFIRM, replicate_of=0, state=State.DIVERGED))
+    winner = board(records).winner
+    assert winner is not None
+    median = median_trial(winner)
+    assert median is not None and median.number == 1
+
+
+def test_what_cannot_be_sampled_is_refused() -> None:
+    records = [*confirmed(1.0), record(2, 9.0, state=State.STOPPED), record(3, None, state=State.RUNNING)]
+    winner = board(records).winner
+    assert trial_to_measure(records, winner, 0, "toy").number == 0
+    for number, message in [
+        (2, "trial 2 is stopped: only one that ran to its full budget"),
+        (3, "trial 3 is running"),
+        (4, "search 'toy' has no trial 4: there are 4, counted from 0"),
+        (-1, "has no trial -1"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            trial_to_measure(records, winner, number, "toy")
+    with pytest.raises(InputError, match="name a finished trial with --trial N"):
+        trial_to_measure(records, None, None, "toy")
+
+
+def test_the_median_trials_file_is_taken_before_another_one_of_the_winner(tmp_path: Path) -> None:
+    records = [*confirmed(9.0, 7.0, 8.0), record(4, 1.0)]
+    winner = next(row for row in board(records).rows if row.record.number == 0)
+    assert read_sampling(tmp_path, winner) is None
+    for number in (4, 2, 1, 3):  # the last is the median
+        path = write_sampling(tmp_path, records[number], measured_of(number))
+        assert path == trial_folder(tmp_path, number) / SAMPLING_FILE
+        found = read_sampling(tmp_path, winner)
+        assert (None if found is None else found["trial"]) == {4: None, 2: 2, 1: 1, 3: 3}[number]
+    path.write_text("{")
+    with pytest.raises(OperationFailed, match="Measure again"):
+        read_sampling(tmp_path, winner)
+
+
+def test_the_export_has_the_levels_their_distances_and_the_baselines() -> None:
+    assert sampling_part(ICT, None)["steps"] == {"1": [80.0]}
+    part = sampling_part(ICT, measured_of(3))
+    assert part["steps"] == {"1": [80.0], "2": [80.0, 0.9]}
+    assert part["measured"]["distances"] == {"1": 3.0, "2": 3.0}
+    assert part["measured"]["trial"] == 3
+    assert part["measured"]["baselines"] == [
+        {"name": "ict_published", "network_evaluations": 2, "sigmas": [80.0, 0.821], "distance": 4.0}
+    ]
+
+
+def test_the_table_is_one_line_for_each_set_of_levels() -> None:
+    text = lines(measured_of(3))
+    assert len(text) == 4
+    assert text[2].split() == ["2", "3.00", "80,", "0.9", "optimised"]
+    assert all(len(line) <= 80 for line in text)
+
+
+SEARCH = """
+name: toy
+data: digits
+network: {name: film_mlp, width: 16, depth: 1}
+training: {total_steps: 60, batch_size: 16}
+objective: {extractor: pixels, num_samples: 100}
+space:
+  noise: {lognormal: }
+  curriculum: {constant: {levels: {low: 5, high: 10}}}
+presets: [ict_short]
+budget: {max_trials: 2}
+stopping: none
+confirm: {top: 1, rounds: [2]}
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished search: the conductor and a worker, without Ray."""
+    folder = tmp_path_factory.mktemp("search")
+    path = folder / "toy.yaml"
+    path.write_text(f"{SEARCH}\nstorage: {{path: {folder / 'runs'}}}\n")
+    spec = load_spec(path)
+    assert spec.objective.extractor is not None
+    assets = prepare(spec.data, spec.objective.extractor, folder / ".cache")
+    store = open_or_create(spec, assets)
+    (spec.folder / SPEC_FILE).write_text(spec.to_yaml())
+    conductor = Conductor(plan_of(spec, 1), store)
+    worker = TrialWorker(assets, spec.network, spec.training, spec.objective.num_samples)
+    while (trial := conductor.next()) is not None:
+        task = TrialTask(
+            number=trial.number,
+            schedule=trial.schedule.to_dict(),
+            seed=trial.seed,
+            rungs=conductor.plan.rungs,
+            folder=str(trial_folder(spec.folder, trial.number)),
+        )
+        worker.begin(task)
+        result = as_result(worker.advance())
+        reports = [Report(**report) for report in result["reports"]]
+        conductor.observe(trial.number, result["step"], reports, result["outcome"], result["reason"])
+    assert conductor.finished
+    return folder
+
+
+def test_the_verb_measures_the_winner_keeps_it_and_the_export_takes_it(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(finished)
+    assert cli.main(["sampling", "toy", "--nfe", "2"]) == 0
+    shown = capsys.readouterr()
+    assert "a replicate of trial" in shown.out
+    assert "fd_pixels" in shown.out
+    assert "2 network evaluations: " in shown.err
+    (kept,) = finished.glob(f"runs/toy/trials/*/{SAMPLING_FILE}")
+    measured = json.loads(kept.read_text())
+    assert set(measured["metrics"]) == {"fd_pixels_nfe1", "fd_pixels_nfe2"}
+    assert measured["trial"] == int(kept.parent.name)
+
+    assert cli.main(["export", "toy"]) == 0
+    loaded = load_schedule("best_schedule.json")
+    assert loaded.confirmed and loaded.sampling is not None and loaded.sampling.measured is not None
+    assert loaded.sampling.steps[2] == tuple(measured["best"]["2"]["sigmas"])
+    assert loaded.sampling.distances[2] == measured["metrics"]["fd_pixels_nfe2"]
+    assert loaded.sampling.measured["trial"] == measured["trial"]
+
+    assert cli.main(["export", "toy", "--format", "k-diffusion", "--json"]) == 0
+    assert set(json.loads(Path("best_schedule_k_diffusion/sigmas.json").read_text())) == {"1", "2"}
+
+
+def test_another_trials_levels_are_measured_but_not_exported(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(finished)
+    records = open_store(load_spec("toy.yaml")).records()
+    winner = board(records).winner
+    assert winner is not None
+    other = next(r for r in records if r.replicate_of is None and r.number != winner.record.number)
+    assert cli.main(["sampling", "toy", "--trial", str(other.number), "--nfe", "2", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["trial"] == other.number
+    assert Path(result["file"]).is_relative_to(trial_folder(finished / "runs/toy", other.number))
+    assert cli.main(["export", "toy", "--output", "other.json"]) == 0
+    sampling = load_schedule("other.json").sampling
+    assert sampling is not None
+    assert sampling.measured is None or sampling.measured["trial"] != other.number
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--nfe", "1"], 2, "`--nfe` is numbers from 2 to 10, like 2,3,4, but got '1'"),
+        (["--nfe", "2,x"], 2, "but got '2,x'"),
+        (["--trial", "99"], 2, "search 'toy' has no trial 99"),
+    ],
+)
+def test_bad_arguments_are_one_line(
+    arguments: list[str],
+    code: int,
+    message: str,
+    finished: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(finished)
+    assert cli.main(["sampling", "toy", *arguments]) == code
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_model_that_is_gone_is_one_line(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(finished)
+    folder = trial_folder(finished / "runs/toy", 0)
+    kept = {path: path.read_bytes() for path in folder.glob("0*")}
+    for path in kept:
+        path.unlink()
+    try:
+        assert cli.main(["sampling", "toy", "--trial", "0"]) == 1
+    finally:
+        for path, content in kept.items():
+            path.write_bytes(content)
+    assert "trial 0 cannot be sampled: a checkpoint of step 60 is needed" in capsys.readouterr().err
+
+
+def test_a_distance_is_comparable_to_the_searchs_own(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One step on other noise: the same model, the same measure. Four seeds differ by 1 %: their mean by 5 % never."""
+    monkeypatch.chdir(finished)
+    records = open_store(load_spec("toy.yaml")).records()
+    assert cli.main(["sampling", "toy", "--trial", "0", "--nfe", "2", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    own = records[0].objective
+    assert own is not None
+    assert math.isclose(result["best"]["1"]["distance"], own, rel_tol=0.05)

@@ -1,0 +1,194 @@
+"""The comparison of searches: at equal compute, against the stock wiring, and what is said of it."""
+
+import math
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.samplers import RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from bench import curve_facts
+from bench.quality_page import STOCK, Cell, Quality, losses, markdown, quality_table, spread
+from bench.search_quality import TRIALS, contenders, default_label
+from bench.stock_search import StockTPE, _ToldComplete, best_observed
+from search.leaderboard import leaderboard
+from search.record import Report, Stage, State, TrialRecord
+from search.simulator.table import CurveTable
+from search.spec import load_spec
+from spaces import PRESETS
+from trainable.trial import WORST_OBJECTIVE
+
+
+def quality(label: str, regrets: dict[int, float], noise: float = 0.0) -> Quality:
+    """Trials are the compute. 40 repeats."""
+    rng = np.random.default_rng(len(label))
+    cells = [
+        Cell(label, trials, [float(trials)] * 40, (regret + noise * rng.normal(size=40)).tolist(), 3, 1)
+        for trials, regret in regrets.items()
+    ]
+    return Quality.of(cells, best=10.0)
+
+
+def test_regret_is_interpolated_in_the_logarithm_of_compute() -> None:
+    one = quality("one", {10: 4.0, 40: 2.0})
+    assert one.regret_at(20)[0] == pytest.approx(3.0)
+    assert one.regret_at(40)[0] == 2.0
+    assert math.isnan(one.regret_at(9)[0])
+    assert math.isnan(one.regret_at(41)[0])
+
+
+def test_the_compute_to_a_regret_is_that_from_which_on_it_stays() -> None:
+    one = quality("one", {10: 4.0, 20: 1.0, 40: 3.0, 80: 1.0})
+    every = np.ones(len(one.samples_SB[0]))
+    assert one.compute_to(2.0 * every)[0] == pytest.approx(40 * math.sqrt(2))
+    assert one.compute_to(5.0 * every)[0] == 10
+    assert one.compute_to(0.5 * every)[0] == math.inf
+    assert one.compute_to(1.0 * every)[0] == pytest.approx(80)
+
+
+def test_a_spread_says_when_there_is_nothing() -> None:
+    assert spread(np.array([1.0, 0.5, 1.5, 0.5, 1.5])) == "1.00 [0.50, 1.50]"
+    assert spread(np.array([math.inf, 2.0])) == "never"
+    assert spread(np.array([math.nan, 2.0])) == "-"
+
+
+def test_the_default_is_marked_and_its_losses_are_named() -> None:
+    found = {
+        "ours": quality("ours", {10: 4.0, 100: 2.0}),
+        "other": quality("other", {10: 5.0, 100: 1.0}),
+    }
+    table = quality_table(list(found.values()), "ours")
+    assert table.splitlines()[2].startswith("| other |"), "the best first"
+    assert "**ours** (default)" in table
+    lines = losses(found, "ours")
+    assert lines[-1].startswith("- At compute 100: `other` by 1.00 [")
+    assert lines[0].endswith("by none.")
+    assert markdown(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | ---: |\n| 1 | 2 |"
+
+
+def test_the_search_file_is_one_of_the_contenders() -> None:
+    spec = load_spec("searches/digits.yaml")
+    labels = [contender.label for contender in contenders(spec)]
+    assert default_label(spec) in labels
+    assert len(set(labels)) == len(labels)
+    for contender in contenders(spec):
+        changed = contender.spec(spec, TRIALS[0])
+        assert changed.budget.max_trials == TRIALS[0]
+        confirms = any(word in contender.label for word in ("confirmed", "race"))
+        assert (changed.confirm.rules is not None) == confirms
+
+
+class Looks(RandomSampler):
+    """Keeps the study that it is shown."""
+
+    shown: list[FrozenTrial]
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
+        self.shown = study.get_trials()
+        return {}
+
+
+def test_the_stock_wiring_tells_stopped_trials_as_complete_with_their_last_value() -> None:
+    looks = Looks(seed=0)
+    study = optuna.create_study(sampler=_ToldComplete(looks))
+    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+    for state in states:
+        trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+        trial.report(5.0, 10)
+        trial.report(3.0, 20)
+        study.tell(trial, 1.0 if state is TrialState.COMPLETE else None, state=state)
+    running = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+    assert [trial.number for trial in looks.shown] == [0, 1, 2, 3]
+    assert [trial.state for trial in looks.shown] == [
+        TrialState.COMPLETE,
+        TrialState.COMPLETE,
+        TrialState.FAIL,
+        TrialState.RUNNING,
+    ]
+    assert [trial.value for trial in looks.shown[:2]] == [1.0, 3.0]
+    assert looks.shown[1].params == study.trials[1].params
+    assert 0 <= running.params["x"] <= 1
+
+
+def test_the_stock_sampler_proposes_in_a_space_that_is_conditional() -> None:
+    study = optuna.create_study()
+    for number in range(15):
+        study.sampler = StockTPE().sampler(number)
+        trial = study.ask()
+        family = trial.suggest_categorical("family", ["a", "b"])
+        value = trial.suggest_float(f"{family}.x", 0, 1)
+        trial.report(value, 1)
+        study.tell(trial, value) if number % 2 else study.tell(trial, state=TrialState.PRUNED)
+    assert len(study.trials) == 15
+
+
+def test_the_stock_winner_is_the_best_last_value_finished_or_not() -> None:
+    def trial(number: int, value: float, **options: Any) -> TrialRecord:
+        given = {"stage": Stage.SEARCH, "state": State.COMPLETE, **options}
+        reports = (Report(step=1, objective=value, time_ms=0),)
+        return TrialRecord(number=number, schedule=PRESETS["ict"].schedule, seed=0, reports=reports, **given)
+
+    records = [trial(0, 9.0, stage=Stage.BASELINE), trial(1, 7.0), trial(2, 5.0, state=State.STOPPED)]
+    given_out = best_observed(leaderboard("toy", "fd", records))
+    assert given_out.row.record.number == 2
+    assert given_out.claims
+    assert given_out.baseline is not None
+    assert given_out.baseline.record.number == 0
+    assert STOCK in {contender.label for contender in contenders(load_spec("searches/digits.yaml"))}
+
+
+# What the curves say
+
+
+def table_of(values_SRT: np.ndarray) -> CurveTable:
+    """Schedules that differ in nothing that matters here."""
+    count, num_seeds, num_steps = values_SRT.shape
+    return CurveTable(
+        schedules=(PRESETS["ict"].schedule,) * count,
+        seeds=tuple(range(num_seeds)),
+        steps=tuple(range(1, num_steps + 1)),
+        values_SRT=values_SRT,
+        seconds_SR=np.ones((count, num_seeds)),
+    )
+
+
+def test_the_noise_is_found_on_the_scale_where_it_is_equal() -> None:
+    rng = np.random.default_rng(0)
+    mean_S11 = np.exp(rng.uniform(2, 5, size=(100, 1, 1)))
+    by_factor = curve_facts.seed_noise(table_of(mean_S11 * np.exp(0.2 * rng.normal(size=(100, 3, 1)))))[0]
+    # Standard errors of about .01, .06 and .1: fails by chance, with other numbers, less than once in 1e5.
+    assert by_factor.ln_sd.value == pytest.approx(0.2, abs=0.06)
+    assert by_factor.slope.value == pytest.approx(1, abs=0.35)
+    assert abs(by_factor.log.value) < 0.45 < by_factor.raw.value
+    added = curve_facts.seed_noise(table_of(mean_S11 + 1000 + rng.normal(size=(100, 3, 1))))[0]
+    assert abs(added.raw.value) < 0.45
+
+
+def test_a_diverged_schedule_is_not_noise() -> None:
+    rng = np.random.default_rng(0)
+    values_SRT = np.exp(3 + 0.1 * rng.normal(size=(60, 3, 1)))
+    values_SRT[7, 1] = WORST_OBJECTIVE
+    assert curve_facts.seed_noise(table_of(values_SRT))[0].ln_sd.value < 0.2
+
+
+def test_common_random_numbers_cut_the_variance_by_what_schedules_share() -> None:
+    rng = np.random.default_rng(0)
+    shared_R = rng.normal(size=(1, 300, 1))
+    own_SR = rng.normal(size=(12, 300, 1))
+    count, num_seeds, ratios = curve_facts.common_random_numbers(
+        table_of(np.exp(math.sqrt(0.75) * shared_R + math.sqrt(0.25) * own_SR))
+    )
+    assert (count, num_seeds) == (12, 300)
+    # A correlation of .75 leaves a quarter; its standard error at 300 seeds is .03.
+    assert ratios[0].value == pytest.approx(0.25, abs=0.15)
+
+
+def test_the_last_rung_correlates_more_than_one_of_pure_noise() -> None:
+    rng = np.random.default_rng(0)
+    final_SR = rng.normal(size=(40, 2)) + 10
+    values_SRT = np.stack([rng.normal(size=(40, 2)) + 10, final_SR + 0.01, final_SR], axis=2)
+    noise, same = curve_facts.rung_correlations(table_of(values_SRT))
+    assert abs(noise.value) < 0.7 < same.value == pytest.approx(1)
