@@ -1,7 +1,8 @@
 """How much the objective differs from seed to seed: the noise that a winner must stand out from.
 
-On the scale of ln(objective). There it is about the same for good and for bad schedules, so that few
-replicates of each can be pooled; on the plain scale it grows with the distance (docs/how-a-winner-is-chosen.md).
+On the scale of ln(objective), so that few replicates of each of several schedules can be pooled. On recorded curves
+the noise grows as the objective to the power .66: a logarithm, which would suit 1, is nearer than the plain
+scale, which would suit 0 (docs/how-a-winner-is-chosen.md).
 """
 
 import math
