@@ -10,7 +10,7 @@ already are used; a race in rounds gives more seeds only to those that may still
 
 import argparse
 
-from search.commands.run import add_address
+from search.commands.run import add_address, carry_out_amended
 
 HELP = "confirm more schedules of a search, or on more seeds"
 
@@ -25,18 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.commands.run import carry_out
-    from search.session import amend, find_spec, only_driver, open_store
-    from search.spec import overridden
+    from search.session import find_spec
 
     spec = find_spec(args.name, args.storage)
-    store = open_store(spec)
     changes: dict[str, int | list[int]] = {}
     if args.top is not None:
         changes["confirm.top"] = args.top
     if args.seeds is not None:
         changes["confirm.rounds"] = [size for size in spec.confirm.rounds if size < args.seeds] + [args.seeds]
-    amended = overridden(spec, changes)
-    with only_driver(spec.folder):
-        amend(amended, store)
-    return carry_out(amended, args)
+    return carry_out_amended(spec, changes, args)

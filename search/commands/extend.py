@@ -10,7 +10,7 @@ replicates that are there already.
 
 import argparse
 
-from search.commands.run import add_address
+from search.commands.run import add_address, carry_out_amended
 
 HELP = "go on with a search: more trials or more time"
 
@@ -25,13 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.commands.run import carry_out
     from search.errors import InputError
-    from search.session import amend, find_spec, only_driver, open_store
-    from search.spec import overridden
+    from search.session import find_spec
 
     spec = find_spec(args.name, args.storage)
-    store = open_store(spec)
     changes: dict[str, float | int] = {}
     for option, field in (("trials", "max_trials"), ("hours", "max_hours")):
         more = getattr(args, option)
@@ -47,7 +44,4 @@ def run(args: argparse.Namespace) -> int:
         changes[f"budget.{field}"] = before + more
     if not changes:
         raise InputError("say how much more: --trials N or --hours H")
-    extended = overridden(spec, changes)
-    with only_driver(spec.folder):
-        amend(extended, store)
-    return carry_out(extended, args)
+    return carry_out_amended(spec, changes, args)

@@ -19,6 +19,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,18 @@ def carry_out(spec: "SearchSpec", args: argparse.Namespace) -> int:
     if outcome.left:
         sys.stderr.write(f"warning: {outcome.left}\n")
     return EXIT_OK if outcome.finished else EXIT_INTERRUPTED
+
+
+def carry_out_amended(spec: "SearchSpec", changes: Mapping[str, Any], args: argparse.Namespace) -> int:
+    """Change how much of an existing search is done, and go on with it."""
+    from search.session import amend, only_driver, open_store
+    from search.spec import overridden
+
+    amended = overridden(spec, changes)
+    store = open_store(spec)
+    with only_driver(spec.folder):
+        amend(amended, store)
+    return carry_out(amended, args)
 
 
 def _show(spec: "SearchSpec", outcome: Any, output: str | None) -> None:
