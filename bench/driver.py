@@ -25,7 +25,7 @@ from search.study import StudyStore
 from search.tracking import ProjectionProcess, Tracker
 
 NUM_TRIALS, RUNGS = 200, (0.2, 0.4, 0.6, 0.8)  # and the full budget: five results per trial
-SLOTS = 4  # trials at a time: with fewer, the driver waits for the way to the workers and back
+SLOTS = 2  # trials at a time, one for each core of a small machine
 WARM_UP = 0.25  # of the results: the workers start
 REPEATS = 3
 _CLOSE_SECONDS = 300.0

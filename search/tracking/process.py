@@ -19,7 +19,7 @@ from search.tracking.names import check_metric_name
 from search.tracking.projection import ParentInfo, Projection
 
 # The driver and the trials come first where there are not cores enough.
-_NICE = 10
+_NICE = 19
 
 
 class TrackingError(Exception):
