@@ -229,9 +229,9 @@ class Conductor:
         the baselines, which are finalists whatever comes."""
         if self.plan.race is None or Stage.BASELINE in self._running_stages():
             return None
-        missing = self.standing.missing
+        missing = self.standing.missing or self.standing.ahead
         if self._searching():
-            missing = tuple(found for found in missing if found[0].stage is Stage.BASELINE)
+            missing = tuple(found for found in self.standing.missing if found[0].stage is Stage.BASELINE)
         if not missing or not self._affordable(self.plan.total_steps):
             return None
         finalist, index = missing[0]

@@ -47,12 +47,14 @@ class RaceRules:
 class Standing:
     """How the race stands. missing: (finalist, index of its seed) to be trained now, the most urgent first.
 
+    ahead: likewise for slots that would stand empty while a round is not decided: more seeds of those that lead it.
     contenders: finalists that are still in it. is_over: nothing is missing and nothing runs.
     """
 
     finalists: tuple[TrialRecord, ...]
     contenders: frozenset[int]
     missing: tuple[tuple[TrialRecord, int], ...]
+    ahead: tuple[tuple[TrialRecord, int], ...]
     is_over: bool
 
 
@@ -91,6 +93,7 @@ def standing(records: Iterable[TrialRecord], rules: RaceRules, seeds: Sequence[i
     begun = sum(record.stage is Stage.CONFIRM for record in runs)
     contenders, over = frozenset(numbers), False
     missing: list[tuple[TrialRecord, int]] = []
+    ahead: list[tuple[TrialRecord, int]] = []
     for size in rules.rounds:
         racing = [record for record in chosen if record.number in contenders]
         missing = [
@@ -103,10 +106,17 @@ def standing(records: Iterable[TrialRecord], rules: RaceRules, seeds: Sequence[i
             if rules.max_trials is not None and begun + len(missing) > rules.max_trials:
                 missing = []
             break
-        if running:  # the round is not decided before all of it is there
-            break
         used = seeds[:size]
         found = {n: [values[n, seed] for seed in used if (n, seed) in values] for n in contenders}
+        if running:  # the round is not decided before all of it is there
+            if rules.max_trials is None:
+                ahead = [
+                    (record, index)
+                    for index in range(size, rules.rounds[-1])
+                    for record in _leading(racing, found)
+                    if (record.number, seeds[index]) not in have
+                ]
+            break
         sound = [found[n] for n in contenders if not any((n, seed) in diverged for seed in used)]
         noise = _with_floor(pooled(sound), floor)
         kinds = [
@@ -115,7 +125,19 @@ def standing(records: Iterable[TrialRecord], rules: RaceRules, seeds: Sequence[i
         ]
         contenders = frozenset(number for kind in kinds for number in _in_contention(kind, found, noise))
     over = not missing and not running
-    return Standing(chosen, contenders, tuple(missing), over)
+    return Standing(chosen, contenders, tuple(missing), tuple(ahead), over)
+
+
+def _leading(racing: Sequence[TrialRecord], found: Mapping[int, Sequence[float]]) -> list[TrialRecord]:
+    """The best of each kind so far: they will hardly leave the race in this round."""
+    leaders = []
+    for baseline in (True, False):
+        kind = [r for r in racing if (r.stage is Stage.BASELINE) is baseline and found[r.number]]
+        if kind:
+            leaders.append(
+                min(kind, key=lambda r: math.fsum(map(ln, found[r.number])) / len(found[r.number]))
+            )
+    return leaders
 
 
 def _with_floor(own: SeedNoise | None, floor: Mapping[int, SeedNoise]) -> SeedNoise | None:

@@ -91,6 +91,14 @@ def test_a_round_is_decided_when_all_of_it_is_there() -> None:
     now = standing(records, RULES, SEEDS)
     assert not now.missing
     assert not now.is_over
+    # A free slot goes on with those that lead: here one replicate of the last round still runs.
+    done = [
+        replace(r, state=State.COMPLETE, reports=(Report(100, 30.0 + r.number, 0),)) for r in records[5:10]
+    ]
+    waiting = standing([*records[:5], *done, records[10]], RULES, SEEDS)
+    assert not waiting.missing
+    assert {finalist.number for finalist, _ in waiting.ahead} == {0, 2}
+    assert waiting.ahead[0][1] == 2  # the third seed
 
 
 def test_what_was_decided_is_decided_again_with_more_values() -> None:
