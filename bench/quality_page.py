@@ -15,6 +15,7 @@ from bench import curve_facts
 from search.simulator.nearest import LEVELS_WEIGHT
 from search.simulator.quality import resamples
 from search.simulator.table import CurveTable
+from spaces import PRESETS
 
 COMPUTE = (25, 50, 100)  # budgets of one trial: where contenders are compared
 YARDSTICK, STOCK = "random, none", "stock Ray wiring"
@@ -216,6 +217,10 @@ with the mean, over schedules: the better scale is closer to 0.
 
 {noise}
 
+At the full budget, medians over the quarters of the schedules from best to worst, and the first preset:
+
+{levels}
+
 ### Rungs
 
 Spearman's rank correlation of the value at a rung with the final one, within a seed.
@@ -262,6 +267,13 @@ def page(document: Mapping[str, Any], table: CurveTable) -> str:
         [fraction, one.text(), other.text()]
         for fraction, one, other in zip(fractions, every, quarter, strict=False)
     ]
+    levels = {
+        f"quarter {index}": level for index, level in enumerate(curve_facts.noise_levels(table), start=1)
+    }
+    levels[document["preset"]] = curve_facts.preset_noise(table, PRESETS[document["preset"]].schedule)
+    level_rows = [
+        [name, f"{one.mean:.1f}", f"{one.sd:.2f}", f"{one.ln_sd:.3f}"] for name, one in levels.items()
+    ]
     look_up_rows = [
         [f"{one.levels_weight:g}", f"{one.error:.3f}", f"{one.rank_correlation:.2f}"] for one in look_ups
     ]
@@ -276,6 +288,7 @@ def page(document: Mapping[str, Any], table: CurveTable) -> str:
         targets="\n".join(target_lines(found, default)),
         losses="\n".join(losses(found, default)),
         noise=markdown([share, "sd of ln, pooled", "slope", "raw sd ~ mean", "sd of ln ~ mean"], noise_rows),
+        levels=markdown(["", "mean", "sd", "sd of ln"], level_rows),
         rungs=markdown([share, "all schedules", "truly best quarter"], rung_rows),
         common_schedules=common_schedules,
         common_seeds=common_seeds,

@@ -209,13 +209,14 @@ def _played(spec: SearchSpec, path: Path, table: CurveTable, repeats: int, worke
     curves = Curves(table)
     return {
         "about": {
-            "heading": heading().splitlines(),
+            "heading": heading().splitlines()[:3],
             "git_commit": git_commit(),
             "repeats": repeats,
             "minutes": round((time.monotonic() - began) / 60, 1),
         },
         "default": default,
         "best": curves.best,
+        "preset": spec.presets[0],
         "best_preset": min(curves.true_value(PRESETS[name].schedule) for name in spec.presets),
         "cells": [vars(cell) for cell in cells],
     }

@@ -174,6 +174,15 @@ def test_a_diverged_schedule_is_not_noise() -> None:
     assert curve_facts.seed_noise(table_of(values_SRT))[0].ln_sd.value < 0.2
 
 
+def test_noise_levels_go_from_the_best_schedules_to_the_worst() -> None:
+    mean_S11 = np.arange(1.0, 41)[:, None, None]
+    table = table_of(mean_S11 * np.array([0.9, 1.0, 1.1])[None, :, None])
+    levels = curve_facts.noise_levels(table)
+    assert [level.mean for level in levels] == pytest.approx([5.5, 15.5, 25.5, 35.5])
+    assert [level.sd for level in levels] == pytest.approx([0.55, 1.55, 2.55, 3.55])
+    assert [level.ln_sd for level in levels] == pytest.approx([np.std(np.log([0.9, 1, 1.1]), ddof=1)] * 4)
+
+
 def test_common_random_numbers_cut_the_variance_by_what_schedules_share() -> None:
     rng = np.random.default_rng(0)
     shared_R = rng.normal(size=(1, 300, 1))
