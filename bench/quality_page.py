@@ -33,6 +33,7 @@ class Cell:
     regret: list[float]
     claims: int
     false: int
+    cpu_seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,7 +248,7 @@ random: {at_random:.3f}. In use: weight {levels_weight:g} for the number of leve
 {made}
 ```
 
-Curves: `{recorded}`. Data {data}, feature network {extractor}. Playing took {minutes:.0f} minutes.
+Curves: `{recorded}`. Data {data}, feature network {extractor}. Playing took {cpu_hours:.1f} CPU hours.
 """
 
 
@@ -303,7 +304,7 @@ def page(document: Mapping[str, Any], table: CurveTable) -> str:
         recorded=json.dumps(table.about["about"]),
         data=table.about["data_sha256"][:12],
         extractor=table.about["extractor_sha256"][:12],
-        minutes=about["minutes"],
+        cpu_hours=sum(cell["cpu_seconds"] for cell in document["cells"]) / 3600,
     )
 
 

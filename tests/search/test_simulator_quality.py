@@ -1,6 +1,7 @@
 """The comparison of searches: at equal compute, against the stock wiring, and what is said of it."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bench import curve_facts
 from bench.quality_page import STOCK, Cell, Quality, losses, markdown, quality_table, spread
-from bench.search_quality import TRIALS, contenders, default_label
+from bench.search_quality import TRIALS, Kept, contenders, default_label
 from bench.stock_search import StockTPE, _ToldComplete, best_observed
 from search.leaderboard import leaderboard
 from search.record import Report, Stage, State, TrialRecord
@@ -26,7 +27,7 @@ def quality(label: str, regrets: dict[int, float], noise: float = 0.0) -> Qualit
     """Trials are the compute. 40 repeats."""
     rng = np.random.default_rng(len(label))
     cells = [
-        Cell(label, trials, [float(trials)] * 40, (regret + noise * rng.normal(size=40)).tolist(), 3, 1)
+        Cell(label, trials, [float(trials)] * 40, (regret + noise * rng.normal(size=40)).tolist(), 3, 1, 0.1)
         for trials, regret in regrets.items()
     ]
     return Quality.of(cells, best=10.0)
@@ -79,6 +80,18 @@ def test_the_search_file_is_one_of_the_contenders() -> None:
         assert changed.budget.max_trials == TRIALS[0]
         confirms = any(word in contender.label for word in ("confirmed", "race"))
         assert (changed.confirm.rules is not None) == confirms
+
+
+def test_an_interrupted_comparison_goes_on_but_not_with_cells_of_another(tmp_path: Path) -> None:
+    cells = [Cell(label, 10, [10.0], [1.0], 1, 0, 0.1) for label in ("one", "two")]
+    kept = Kept(tmp_path / "partial", {"repeats": 1})
+    for cell in cells:
+        kept.add(cell)
+    with kept.path.open("a") as file:
+        file.write('{"label": "thr')
+    assert Kept(tmp_path / "partial", {"repeats": 1}).cells == cells
+    assert Kept(tmp_path / "partial", {"repeats": 2}).cells == []
+    assert Kept(tmp_path / "partial", {"repeats": 1}).cells == []
 
 
 class Looks(RandomSampler):
