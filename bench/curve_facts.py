@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 
 from search.simulator.nearest import Nearest
 from search.simulator.table import CurveTable
+from spaces import NoiseSchedule
 from trainable.trial import WORST_OBJECTIVE
 
 _RESAMPLES = 300
@@ -90,6 +91,34 @@ def seed_noise(table: CurveTable) -> list[SeedNoise]:
             )
         )
     return found
+
+
+@dataclass(frozen=True)
+class NoiseLevel:
+    """Noise between seeds at the full budget; of a group of schedules, medians over them."""
+
+    mean: float
+    sd: float
+    ln_sd: float
+
+
+def noise_levels(table: CurveTable, groups: int = 4) -> list[NoiseLevel]:
+    """From the truly best group of schedules to the worst."""
+    values_SR = finite_SRT(table)[:, :, -1]
+    mean_S = np.nanmean(values_SR, axis=1)
+    sd_S = np.nanstd(values_SR, axis=1, ddof=1)
+    ln_sd_S = np.nanstd(np.log(values_SR), axis=1, ddof=1)
+    return [
+        NoiseLevel(*(float(np.median(of_S[group])) for of_S in (mean_S, sd_S, ln_sd_S)))
+        for group in np.array_split(np.argsort(mean_S), groups)
+    ]
+
+
+def preset_noise(table: CurveTable, schedule: NoiseSchedule) -> NoiseLevel:
+    """The same of one schedule."""
+    values_R = table.values_SRT[table.schedules.index(schedule), :, -1]
+    values_R = values_R[~np.isnan(values_R)]
+    return NoiseLevel(*map(float, (values_R.mean(), values_R.std(ddof=1), np.log(values_R).std(ddof=1))))
 
 
 def rung_correlations(table: CurveTable, best_share: float = 1.0) -> list[Estimated]:

@@ -15,6 +15,7 @@ from bench import curve_facts
 from search.simulator.nearest import LEVELS_WEIGHT
 from search.simulator.quality import resamples
 from search.simulator.table import CurveTable
+from spaces import PRESETS
 
 COMPUTE = (25, 50, 100)  # budgets of one trial: where contenders are compared
 YARDSTICK, STOCK = "random, none", "stock Ray wiring"
@@ -32,6 +33,7 @@ class Cell:
     regret: list[float]
     claims: int
     false: int
+    cpu_seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,6 +218,10 @@ with the mean, over schedules: the better scale is closer to 0.
 
 {noise}
 
+At the full budget, medians over the quarters of the schedules from best to worst, and the first preset:
+
+{levels}
+
 ### Rungs
 
 Spearman's rank correlation of the value at a rung with the final one, within a seed.
@@ -242,7 +248,7 @@ random: {at_random:.3f}. In use: weight {levels_weight:g} for the number of leve
 {made}
 ```
 
-Curves: `{recorded}`. Data {data}, feature network {extractor}. Playing took {minutes:.0f} minutes.
+Curves: `{recorded}`. Data {data}, feature network {extractor}. Playing took {cpu_hours:.1f} CPU hours.
 """
 
 
@@ -262,6 +268,13 @@ def page(document: Mapping[str, Any], table: CurveTable) -> str:
         [fraction, one.text(), other.text()]
         for fraction, one, other in zip(fractions, every, quarter, strict=False)
     ]
+    levels = {
+        f"quarter {index}": level for index, level in enumerate(curve_facts.noise_levels(table), start=1)
+    }
+    levels[document["preset"]] = curve_facts.preset_noise(table, PRESETS[document["preset"]].schedule)
+    level_rows = [
+        [name, f"{one.mean:.1f}", f"{one.sd:.2f}", f"{one.ln_sd:.3f}"] for name, one in levels.items()
+    ]
     look_up_rows = [
         [f"{one.levels_weight:g}", f"{one.error:.3f}", f"{one.rank_correlation:.2f}"] for one in look_ups
     ]
@@ -276,6 +289,7 @@ def page(document: Mapping[str, Any], table: CurveTable) -> str:
         targets="\n".join(target_lines(found, default)),
         losses="\n".join(losses(found, default)),
         noise=markdown([share, "sd of ln, pooled", "slope", "raw sd ~ mean", "sd of ln ~ mean"], noise_rows),
+        levels=markdown(["", "mean", "sd", "sd of ln"], level_rows),
         rungs=markdown([share, "all schedules", "truly best quarter"], rung_rows),
         common_schedules=common_schedules,
         common_seeds=common_seeds,
@@ -290,7 +304,7 @@ def page(document: Mapping[str, Any], table: CurveTable) -> str:
         recorded=json.dumps(table.about["about"]),
         data=table.about["data_sha256"][:12],
         extractor=table.about["extractor_sha256"][:12],
-        minutes=about["minutes"],
+        cpu_hours=sum(cell["cpu_seconds"] for cell in document["cells"]) / 3600,
     )
 
 

@@ -403,7 +403,8 @@ def _record(spec: SearchSpec, path: Path, workers: int) -> None:
     torch.set_num_threads(1)
     assert spec.objective.extractor is not None
     assets = prepare(spec.data, spec.objective.extractor, CACHE)
-    about = {"machine": heading().splitlines(), "git_commit": git_commit()}
+    machine, _, versions, _ = (line.partition(" ")[2].strip() for line in heading().splitlines())
+    about = {"machine": machine, "versions": versions, "git_commit": git_commit()}
     folder = Folder(path, identity_of(spec, assets), about)
     print(f"{heading()}\n{len(folder.curves)} curves are there", flush=True)
     presets = {name: PRESETS[name].schedule for name in spec.presets}

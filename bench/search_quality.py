@@ -5,15 +5,16 @@
 Every contender is a whole search through the real conductor (`search/simulator/`), played many times at several
 numbers of trials. They differ in the algorithm, the stopping rule, and whether the winner is confirmed on fresh seeds
 or given out for the value seen. Writes docs/search-quality.md with its plot, and all results as JSON beside them;
-`--render` makes the page anew from those.
+`--render` makes the page anew from those. An interrupted run goes on where it stopped.
 """
 
 import argparse
+import hashlib
 import json
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,7 @@ class Player:
 
     def __call__(self, contender: Contender, trials: int) -> Cell:
         spec = contender.spec(self._spec, trials)
+        began = time.process_time()
         found = list(findings(spec, self._curves, range(self._repeats), CONCURRENT, contender.export))
         return Cell(
             contender.label,
@@ -127,6 +129,7 @@ class Player:
             [round(one.regret, 5) for one in found],
             sum(one.claims for one in found),
             sum(one.false for one in found),
+            round(time.process_time() - began, 1),
         )
 
 
@@ -142,12 +145,40 @@ def _play(cell: tuple[Contender, int]) -> Cell:
     return _player(*cell)
 
 
-def play(spec: SearchSpec, table: Path, repeats: int, workers: int) -> Iterator[Cell]:
-    """Every contender at every number of trials, the longest first, as they get done."""
-    cells = [(contender, trials) for trials in sorted(TRIALS, reverse=True) for contender in contenders(spec)]
+def play(
+    spec: SearchSpec, table: Path, repeats: int, workers: int, skip: Container[tuple[str, int]]
+) -> Iterator[Cell]:
+    """Every contender at every number of trials but those to skip, the longest first, as they get done."""
+    cells = [
+        (contender, trials)
+        for trials in sorted(TRIALS, reverse=True)
+        for contender in contenders(spec)
+        if (contender.label, trials) not in skip
+    ]
     context = multiprocessing.get_context("spawn")
     with context.Pool(workers, _start, (spec, table, repeats)) as pool:
         yield from pool.imap_unordered(_play, cells)
+
+
+class Kept:
+    """Cells that an interrupted run has played, in a file that the next run goes on with.
+
+    identity: of what is played. Cells of anything else are thrown away.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any]):
+        self.path = path
+        head = json.dumps({"identity": identity}, sort_keys=True)
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        whole = [line for line in lines[1:] if line.endswith("\n")] if lines[:1] == [head + "\n"] else []
+        write_atomically(path, "".join([head, "\n", *whole]).encode())
+        self.cells = [Cell(**json.loads(line)) for line in whole]
+
+    def add(self, cell: Cell) -> None:
+        """Keep one more."""
+        self.cells.append(cell)
+        with self.path.open("a") as file:
+            file.write(json.dumps(vars(cell)) + "\n")
 
 
 def default_label(spec: SearchSpec) -> str:
@@ -185,8 +216,9 @@ def main(arguments: Sequence[str]) -> int:
         table = read_table(path)
         if not args.render:
             check_recorded(table, spec, spec.stopping.steps(spec.training.total_steps))
-            document = _played(spec, path, table, args.repeats, args.workers)
-            write_atomically(results, (json.dumps(document, indent=1) + "\n").encode())
+            document = _played(spec, path, table, args.repeats, args.workers, args.output)
+            write_atomically(results, _text_of(document).encode())
+            (args.output / "search-quality.partial").unlink()
         document = json.loads(results.read_bytes())
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
@@ -197,28 +229,39 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _played(spec: SearchSpec, path: Path, table: CurveTable, repeats: int, workers: int) -> dict[str, Any]:
+def _text_of(document: Mapping[str, Any]) -> str:
+    """JSON with a line for each cell."""
+    rest = {key: value for key, value in document.items() if key != "cells"}
+    cells = ",\n".join(json.dumps(cell) for cell in document["cells"])
+    return f'{json.dumps(rest, indent=1)[:-2]},\n "cells": [\n{cells}\n ]\n}}\n'
+
+
+def _played(
+    spec: SearchSpec, path: Path, table: CurveTable, repeats: int, workers: int, output: Path
+) -> dict[str, Any]:
     default = default_label(spec)
-    began, cells = time.monotonic(), []
-    for cell in play(spec, path, repeats, workers):
-        cells.append(cell)
-        minutes = (time.monotonic() - began) / 60
-        print(f"{len(cells)} cells, {minutes:.0f} min: {cell.label}, {cell.trials} trials", flush=True)
+    commit = git_commit()
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    identity = {"search": spec.resolved(), "curves": sha256, "repeats": repeats, "git_commit": commit}
+    kept = Kept(output / "search-quality.partial", identity)
+    skip = {(cell.label, cell.trials) for cell in kept.cells}
+    for cell in play(spec, path, repeats, workers, skip):
+        kept.add(cell)
+        print(
+            f"{len(kept.cells)}: {cell.label}, {cell.trials} trials, {cell.cpu_seconds:.0f} CPU s", flush=True
+        )
     order = [contender.label for contender in contenders(spec)]
-    cells.sort(key=lambda cell: (order.index(cell.label), cell.trials))
+    cells = sorted(kept.cells, key=lambda cell: (order.index(cell.label), cell.trials))
     curves = Curves(table)
-    return {
-        "about": {
-            "heading": heading().splitlines(),
-            "git_commit": git_commit(),
-            "repeats": repeats,
-            "minutes": round((time.monotonic() - began) / 60, 1),
-        },
+    document = {
+        "about": {"heading": heading().splitlines()[:3], "git_commit": commit, "repeats": repeats},
         "default": default,
         "best": curves.best,
+        "preset": spec.presets[0],
         "best_preset": min(curves.true_value(PRESETS[name].schedule) for name in spec.presets),
         "cells": [vars(cell) for cell in cells],
     }
+    return document
 
 
 if __name__ == "__main__":

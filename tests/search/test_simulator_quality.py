@@ -1,6 +1,7 @@
 """The comparison of searches: at equal compute, against the stock wiring, and what is said of it."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bench import curve_facts
 from bench.quality_page import STOCK, Cell, Quality, losses, markdown, quality_table, spread
-from bench.search_quality import TRIALS, contenders, default_label
+from bench.search_quality import TRIALS, Kept, contenders, default_label
 from bench.stock_search import StockTPE, _ToldComplete, best_observed
 from search.leaderboard import leaderboard
 from search.record import Report, Stage, State, TrialRecord
@@ -26,7 +27,7 @@ def quality(label: str, regrets: dict[int, float], noise: float = 0.0) -> Qualit
     """Trials are the compute. 40 repeats."""
     rng = np.random.default_rng(len(label))
     cells = [
-        Cell(label, trials, [float(trials)] * 40, (regret + noise * rng.normal(size=40)).tolist(), 3, 1)
+        Cell(label, trials, [float(trials)] * 40, (regret + noise * rng.normal(size=40)).tolist(), 3, 1, 0.1)
         for trials, regret in regrets.items()
     ]
     return Quality.of(cells, best=10.0)
@@ -79,6 +80,18 @@ def test_the_search_file_is_one_of_the_contenders() -> None:
         assert changed.budget.max_trials == TRIALS[0]
         confirms = any(word in contender.label for word in ("confirmed", "race"))
         assert (changed.confirm.rules is not None) == confirms
+
+
+def test_an_interrupted_comparison_goes_on_but_not_with_cells_of_another(tmp_path: Path) -> None:
+    cells = [Cell(label, 10, [10.0], [1.0], 1, 0, 0.1) for label in ("one", "two")]
+    kept = Kept(tmp_path / "partial", {"repeats": 1})
+    for cell in cells:
+        kept.add(cell)
+    with kept.path.open("a") as file:
+        file.write('{"label": "thr')
+    assert Kept(tmp_path / "partial", {"repeats": 1}).cells == cells
+    assert Kept(tmp_path / "partial", {"repeats": 2}).cells == []
+    assert Kept(tmp_path / "partial", {"repeats": 1}).cells == []
 
 
 class Looks(RandomSampler):
@@ -172,6 +185,15 @@ def test_a_diverged_schedule_is_not_noise() -> None:
     values_SRT = np.exp(3 + 0.1 * rng.normal(size=(60, 3, 1)))
     values_SRT[7, 1] = WORST_OBJECTIVE
     assert curve_facts.seed_noise(table_of(values_SRT))[0].ln_sd.value < 0.2
+
+
+def test_noise_levels_go_from_the_best_schedules_to_the_worst() -> None:
+    mean_S11 = np.arange(1.0, 41)[:, None, None]
+    table = table_of(mean_S11 * np.array([0.9, 1.0, 1.1])[None, :, None])
+    levels = curve_facts.noise_levels(table)
+    assert [level.mean for level in levels] == pytest.approx([5.5, 15.5, 25.5, 35.5])
+    assert [level.sd for level in levels] == pytest.approx([0.55, 1.55, 2.55, 3.55])
+    assert [level.ln_sd for level in levels] == pytest.approx([np.std(np.log([0.9, 1, 1.1]), ddof=1)] * 4)
 
 
 def test_common_random_numbers_cut_the_variance_by_what_schedules_share() -> None:
