@@ -3,18 +3,35 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import cache
+from types import NoneType
+from typing import Any, ClassVar, get_type_hints
 
 from optuna.distributions import BaseDistribution
 
 from spaces.registry import STRICT, name_of
+
+_SCALARS: Mapping[Any, tuple[tuple[type, ...], str]] = {
+    float: ((float, int), "a number"),
+    int: ((int,), "an integer"),
+    bool: ((bool,), "true or false"),
+    int | None: ((int, NoneType), "an integer or nothing"),
+    float | None: ((float, int, NoneType), "a number or nothing"),
+}
+
+
+@cache
+def _scalar_options(cls: type) -> tuple[tuple[str, tuple[type, ...], str], ...]:
+    """(option, types that it may have, the same in words) of the options that are one number or truth value."""
+    hints = get_type_hints(cls)
+    return tuple((name, *_SCALARS[hint]) for name, hint in hints.items() if hint in _SCALARS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """Options with their limits. Equal options are equal choices; they hash and pickle.
 
-    BOUNDS: the closed interval of values that an option accepts; anything else raises ValueError.
+    BOUNDS: the closed interval of values that an option accepts; anything else, and another type, raises ValueError.
     SPACE: what a search draws by default. An option that is missing here keeps its default value.
     SEARCHED: whether a search that names no families proposes this one.
     A rule between two options goes into `__post_init__`, after `super().__post_init__()`.
@@ -26,6 +43,12 @@ class Choice:
     SEARCHED: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        cls: Any = type(self)  # mypy takes no class of ours for hashable
+        for option, types, what in _scalar_options(cls):
+            value = getattr(self, option)
+            # A bool is an int to Python, and to no reader of a search file.
+            if type(value) not in types and (isinstance(value, bool) or not isinstance(value, types)):
+                raise ValueError(f"`{option}` must be {what}, but got {option}={value!r:.60}")
         for option, (low, high) in self.BOUNDS.items():
             value = getattr(self, option)
             if value is not None and not low <= value <= high:  # NaN fails too

@@ -1,8 +1,8 @@
 """How many noise levels are used when, and which of them. Axes: K optimizer steps, M intervals.
 
-A new curriculum is one file in `spaces/curricula/`: a frozen dataclass on `Curriculum` with a
-`levels_at`, its options, their BOUNDS and the SPACE to search. See `spaces/curricula/constant.py`;
-`spaces/curricula/snr_timestep.py` changes the probabilities over time as well.
+A new curriculum is one file in `spaces/curricula/`: a frozen dataclass on `Curriculum` with a `levels_at`,
+what it comes to at most, its options, their BOUNDS and the SPACE to search. See
+`spaces/curricula/constant.py`; `spaces/curricula/snr_timestep.py` changes the probabilities over time as well.
 """
 
 from abc import ABC, abstractmethod
@@ -19,6 +19,7 @@ from spaces.registry import Registry
 Steps: TypeAlias = NDArray[np.int64]
 
 MAX_INTERVALS = 16_384  # 2**14: ten times what the literature uses; bounds the memory of a stage
+MAX_STAGE_VALUES = 4_000_000  # of all stages together: 0.1 GB as JSON
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,21 @@ class Curriculum(Choice, ABC):
     def levels_at(self, step_K: Steps, total_steps: int) -> Steps:
         """N(k) for each step k in 0..total_steps, elementwise."""
 
+    @property
+    @abstractmethod
+    def most_levels(self) -> int:
+        """The largest N, whatever the budget; or more, where only a bound is known."""
+
+    @property
+    @abstractmethod
+    def most_stages(self) -> int:
+        """How many stages there are, runs of steps of equal N and phase, whatever the budget; or more."""
+
+    def most_values(self, total_steps: int) -> int:
+        """How many values an export of the stages has, see `values_of`; or more."""
+        stages = min(total_steps, self.most_stages)
+        return values_of(stages, stages * self.most_levels)
+
     def phases_at(self, step_K: Steps, total_steps: int) -> Steps:
         """The phase, counted from 0, that each step belongs to, elementwise. One phase unless overridden."""
         return np.zeros_like(step_K)
@@ -46,11 +62,26 @@ class Curriculum(Choice, ABC):
     @overload
     def num_levels(self, step: Steps, total_steps: int) -> Steps: ...
     def num_levels(self, step: int | Steps, total_steps: int) -> int | Steps:
-        """N(k) >= 2 for one step (an int) or for many (int64 array, same shape)."""
+        """2 <= N(k) <= most_levels for one step (an int) or for many (int64 array, same shape)."""
         if total_steps < 1:
             raise ValueError(f"`total_steps >= 1` must hold, but got total_steps={total_steps}")
         levels = self.levels_at(np.atleast_1d(np.asarray(step, dtype=np.int64)), total_steps)
+        for found in (levels.min(initial=2), levels.max(initial=2)):
+            if not 2 <= found <= self.most_levels:
+                raise ValueError(
+                    f"`2 <= N(k) <= {self.most_levels}` must hold, but {self.describe()} gives N={found}"
+                )
         return levels if isinstance(step, np.ndarray) else int(levels[0])
+
+
+def sum_of_levels(low: int, high: int) -> int:
+    """Of stages that have each N from low to high once."""
+    return (low + high) * (high + 1 - low) // 2
+
+
+def values_of(num_stages: int, num_levels: int) -> int:
+    """Of an export of stages that have so many levels together: levels, probabilities, and what holds them."""
+    return 2 * num_levels + 3 * num_stages
 
 
 CURRICULA: Registry[Curriculum] = Registry("spaces.curricula", Curriculum, "curriculum")  # type: ignore[type-abstract]

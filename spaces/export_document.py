@@ -31,7 +31,10 @@ FORMAT: str = get_args(Format)[0]
 FUNCTION: str = get_args(Function)[0]
 SAMPLER: str = get_args(Sampler)[0]
 
+# What a trial may be trained with and what an export may say are the same.
 MAX_TOTAL_STEPS = 10_000_000  # N(k) is computed for every step k: 0.1 GB
+SIGMA_DATA_BOUNDS = (1e-3, 1e3)
+HUBER_C_BOUNDS = (1e-9, 1e3)
 MAX_EVALUATIONS = 99
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -55,6 +58,10 @@ def loss_and_weighting(noise: NoiseDistribution) -> tuple[str, dict[str, str]]:
 
 def _about(text: str, **limits: Any) -> Any:
     return Field(description=text, **limits)
+
+
+def _between(low: float, high: float) -> dict[str, float]:
+    return {"ge": low, "le": high}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +106,16 @@ class TrainingPart:
         WeightingPart | None, _about("weight of each interval; absent in exports of version 0.1.0")
     ] = None
     huber_c_over_sqrt_d: Annotated[
-        float, _about("pseudo-Huber constant c = this * sqrt(number of values of an image)", gt=0)
+        float,
+        _about(
+            "pseudo-Huber constant c = this * sqrt(number of values of an image)",
+            **_between(*HUBER_C_BOUNDS),
+        ),
     ]
-    sigma_data: Annotated[float, _about("standard deviation of the data that the scalings assume", gt=0)]
+    sigma_data: Annotated[
+        float,
+        _about("standard deviation of the data that the scalings assume", **_between(*SIGMA_DATA_BOUNDS)),
+    ]
     stages: Annotated[list[StagePart], _about("in order; the first starts at step 0", min_length=1)]
 
 

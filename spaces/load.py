@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from spaces.curriculum import MAX_STAGE_VALUES
 from spaces.export_document import (
     FORMAT,
     Document,
@@ -22,11 +24,12 @@ from spaces.export_document import (
     TrainingPart,
     loss_and_weighting,
 )
-from spaces.registry import adapter, one_line
+from spaces.registry import adapter, name_of, one_line
 from spaces.schedule import NoiseSchedule, Stage
 
-MAX_BYTES = 64 * 2**20  # the largest export that the default search space can give has 2.6 MB
-MAX_VALUES = 4_000_000
+# What a search may come to is refused before it runs if its export would be too large (`spaces.schedule.check_values`).
+MAX_VALUES = MAX_STAGE_VALUES + 100_000  # the largest that the default search space can give has 0.1 million
+MAX_BYTES = 32 * MAX_VALUES  # a number, its indent and its comma take at most 31
 MAX_DEPTH = 16
 _MAX_TEXT = 100_000
 _MAX_KEY = 200
@@ -127,6 +130,9 @@ def _read(path: Any) -> bytes:
 
 def _parsed(content: bytes) -> Any:
     """JSON as RFC 8259 has it: no NaN, no duplicate keys, no number that Python cannot hold."""
+    # Before anything is made of it: an empty list is two bytes there and 56 in memory.
+    if sum(map(content.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise ValueError(f"must have at most {MAX_VALUES} values, but has more")
     try:
         return json.loads(
             content.decode("utf-8"),
@@ -221,10 +227,20 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
     try:
         schedule = NoiseSchedule.from_dict(document.schedule)
     except ValueError as error:
-        raise ValueError(f"schedule.{error}") from None
+        part = re.match(r"(grid|noise|curriculum|uniform_floor)[.:]", str(error))
+        raise ValueError(f"schedule{'.' if part else ': '}{error}") from None
+    if schedule.noise.ADAPTIVE:
+        raise ValueError(
+            f"schedule.noise must have fixed probabilities, but {name_of(schedule.noise)} adapts in training: "
+            "an export has what it came to"
+        )
     training = document.training
     stages = _checked_stages(schedule, training)
     _check_weighting(schedule, training)
+    if document.describe != schedule.describe():
+        raise ValueError(
+            f"`describe` must be the schedule's, {schedule.describe()!r:.120}, but got {document.describe!r:.60}"
+        )
     _check_evidence(document.confirmed, document.evidence)
     return LoadedSchedule(
         schedule=schedule,
@@ -237,7 +253,7 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
             huber_c=training.huber_c_over_sqrt_d,
             sigma_data=training.sigma_data,
         ),
-        sampling=None if document.sampling is None else _checked_sampling(document.sampling, stages, data),
+        sampling=None if document.sampling is None else _checked_sampling(document, stages, data),
         objective=data["objective"],
         evidence=document.evidence,
         provenance=document.provenance,
@@ -289,7 +305,7 @@ def _agreements(stage: Stage, claim: StagePart) -> Iterator[tuple[str, bool]]:
 
 
 def _check_evidence(confirmed: bool, evidence: Mapping[str, Any]) -> None:
-    """`confirmed` says that there is a mean over fresh seeds, and that is the mean of the values."""
+    """`confirmed` says that there is a mean over fresh seeds, and that is the geometric mean of the values."""
     mean, values = evidence.get("mean"), evidence.get("values")
     if confirmed != (mean is not None):
         raise ValueError(f"`confirmed` must say whether evidence.mean is there, but is {confirmed}")
@@ -298,11 +314,15 @@ def _check_evidence(confirmed: bool, evidence: Mapping[str, Any]) -> None:
     numbers = list(values.values()) if isinstance(values, dict) else []
     if not numbers or not all(type(value) in (int, float) for value in (mean, *numbers)):
         raise ValueError("evidence.values must have the number of each seed that evidence.mean is over")
-    if not math.isclose(mean, math.fsum(numbers) / len(numbers), rel_tol=1e-6):
-        raise ValueError(f"evidence.mean must be the mean of evidence.values, but is {mean!r}")
+    geometric = math.exp(math.fsum(math.log(max(number, 1e-12)) for number in numbers) / len(numbers))
+    arithmetic = sum(numbers) / len(numbers)  # as version 0.1.0 has it; inf and no mean beyond the floats
+    if not any(math.isclose(mean, expected, rel_tol=1e-6) for expected in (geometric, arithmetic)):
+        raise ValueError(f"evidence.mean must be the geometric mean of evidence.values, but is {mean!r}")
 
 
-def _checked_sampling(part: SamplingPart, stages: tuple[Stage, ...], data: dict[str, Any]) -> Sampling:
+def _checked_sampling(document: Document, stages: tuple[Stage, ...], data: dict[str, Any]) -> Sampling:
+    part = document.sampling
+    assert part is not None
     low, high = stages[-1].sigma_N[[0, -1]].tolist()
     for name, given, expected in (("sigma_min", part.sigma_min, low), ("sigma_max", part.sigma_max, high)):
         if not math.isclose(given, expected, rel_tol=TOLERANCE):
@@ -313,6 +333,14 @@ def _checked_sampling(part: SamplingPart, stages: tuple[Stage, ...], data: dict[
     if measured is not None:
         if not measured.distances.keys() <= part.steps.keys():
             raise ValueError("sampling.measured.distances must belong to sampling.steps, but one does not")
+        for what, theirs, ours in (
+            ("objective", measured.objective, document.objective.name),
+            ("extractor_sha256", measured.extractor_sha256, document.objective.extractor_sha256),
+        ):
+            if theirs != ours:
+                raise ValueError(
+                    f"sampling.measured.{what} must be the objective's, {ours!r:.70}, but got {theirs!r:.70}"
+                )
         if measured.search_seed in measured.held_out_seeds:
             raise ValueError("sampling.measured.held_out_seeds must not have search_seed among them")
         for i, row in enumerate(measured.baselines):

@@ -69,7 +69,7 @@ class _Law(NoiseDistribution):
             raise ValueError(
                 f"{self.describe()} has no mass that float64 can tell from 0 between "
                 f"sigma={sigma_N[0]:g} and sigma={sigma_N[-1]:g}. "
-                f"Override log_cdf and log_sf in {name_of(self)}.py, or move the law"
+                f"Move the law or the grid, or override log_cdf and log_sf in {name_of(self)}.py"
             )
         p_M = (log_p_M - largest).exp()
         return p_M / p_M.sum()

@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import json
 import pkgutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import ModuleType
@@ -16,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 # Set as `__pydantic_config__` on every base class of a folder: options read from a file must have
 # the declared type ("0.5" is not a number, True is not 1), be finite and be known.
@@ -83,43 +85,29 @@ def modules_in(package: str) -> Iterator[tuple[str, ModuleType]]:
             yield entry.name, module
 
 
-class Registry(Mapping[str, type[T]], Generic[T]):
-    """The choices of one folder: name -> the one concrete subclass of `base` in the file `name`.py.
+class Choices(Mapping[str, V], ABC):
+    """The choices of one folder, one in each file: by the name of the file.
 
     Files whose name starts with "_" hold shared code and are no choices. The folder is read at the
     first look-up, not at import, so that files in it may import the package they stand in. A file
     that cannot be imported or has not exactly one choice raises ImportError with its name.
     """
 
-    def __init__(self, package: str, base: type[T], what: str):
+    def __init__(self, package: str, what: str):
         self.package = package
-        self.base = base
         self.what = what
-        self._classes: dict[str, type[T]] | None = None
+        self._choices: dict[str, V] | None = None
 
-    def _load(self) -> dict[str, type[T]]:
-        if self._classes is None:
-            self._classes = {name: self._choice_in(module) for name, module in modules_in(self.package)}
-        return self._classes
+    @abstractmethod
+    def _choice_in(self, name: str, module: ModuleType) -> V:
+        """The one choice of a file. Raises ImportError, with the file's name."""
 
-    def _choice_in(self, module: ModuleType) -> type[T]:
-        found = [
-            value
-            for value in vars(module).values()
-            if isinstance(value, type)
-            and issubclass(value, self.base)
-            and value.__module__ == module.__name__
-            and not value.__name__.startswith("_")
-        ]
-        if len(found) != 1:
-            names = ", ".join(cls.__name__ for cls in found) or "none"
-            raise ImportError(
-                f"{module.__name__.replace('.', '/')}.py must define exactly one {self.base.__name__}, "
-                f"but defines {names}"
-            )
-        return found[0]
+    def _load(self) -> dict[str, V]:
+        if self._choices is None:
+            self._choices = {name: self._choice_in(name, module) for name, module in modules_in(self.package)}
+        return self._choices
 
-    def __getitem__(self, name: str) -> type[T]:
+    def __getitem__(self, name: str) -> V:
         try:
             return self._load()[name]
         except KeyError:
@@ -136,6 +124,31 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._load())
+
+
+class Registry(Choices[type[T]], Generic[T]):
+    """The choices of one folder: name -> the one concrete subclass of `base` in the file `name`.py."""
+
+    def __init__(self, package: str, base: type[T], what: str):
+        super().__init__(package, what)
+        self.base = base
+
+    def _choice_in(self, name: str, module: ModuleType) -> type[T]:
+        found = [
+            value
+            for value in vars(module).values()
+            if isinstance(value, type)
+            and issubclass(value, self.base)
+            and value.__module__ == module.__name__
+            and not value.__name__.startswith("_")
+        ]
+        if len(found) != 1:
+            names = ", ".join(cls.__name__ for cls in found) or "none"
+            raise ImportError(
+                f"{module.__name__.replace('.', '/')}.py must define exactly one {self.base.__name__}, "
+                f"but defines {names}"
+            )
+        return found[0]
 
     def build(self, options: Mapping[str, Any] | str) -> T:
         """The choice that `{"name": ..., **fields}` (or just the name) describes, strictly validated.

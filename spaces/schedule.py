@@ -9,10 +9,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from spaces.curriculum import CURRICULA, MAX_INTERVALS, Curriculum
+from spaces.curriculum import CURRICULA, MAX_STAGE_VALUES, Curriculum
 from spaces.grid import GRIDS, Grid
 from spaces.noise_distribution import NOISE, NoiseDistribution
 from spaces.registry import STRICT, name_of, one_line
@@ -36,6 +37,14 @@ class Stage:
         """N."""
         return len(self.sigma_N)
 
+    def mass(self, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probability between the increasing `edges` of ln sigma, one less than those.
+
+        That of an interval is spread evenly over it; what lies outside the edges counts nowhere.
+        """
+        below_N = np.concatenate([[0.0], np.cumsum(self.probability_M.numpy())])
+        return np.diff(np.interp(edges, np.log(self.sigma_N.numpy()), below_N))
+
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseSchedule:
@@ -57,6 +66,7 @@ class NoiseSchedule:
     def __post_init__(self) -> None:
         check_floor(self.uniform_floor)
         check_levels(self.grid, self.curriculum)
+        check_mass(self.grid, self.noise)
 
     def stages(self, total_steps: int) -> tuple[Stage, ...]:
         """The schedule as numbers for a budget of total_steps: one stage per run of equal N and phase.
@@ -64,6 +74,11 @@ class NoiseSchedule:
         The first starts at step 0. The result is kept, so asking again costs nothing.
         """
         return _stages(self, total_steps)
+
+    def stage_with(self, num_levels: int, phase: int = 0) -> Stage:
+        """The stage, said to start at step 0, that it would have with that many levels in that phase."""
+        sigma_N = self.grid.sigmas(num_levels)
+        return Stage(0, sigma_N, self.curriculum.reweighted(self._with_floor(sigma_N), phase), phase)
 
     def probabilities(self, stage: Stage) -> Tensor:
         """probability_M of this schedule at a stage that another one with its grid and curriculum has."""
@@ -75,7 +90,10 @@ class NoiseSchedule:
         return (1 - self.uniform_floor) * p_M + self.uniform_floor / len(p_M) if self.uniform_floor else p_M
 
     def describe(self) -> str:
-        """One short line for tables: `lognormal(p_mean=-1.1, p_std=2) rho=7 exponential(...)`."""
+        """One short line for tables: `lognormal(p_mean=-1.1, p_std=2) rho=7 exponential(...)`.
+
+        Exports have it too, and one that has another line for its schedule is refused.
+        """
         floor = f" floor={self.uniform_floor:.4g}" if self.uniform_floor else ""
         return f"{self.noise.describe()}{floor} {self.grid.describe()} {self.curriculum.describe()}"
 
@@ -134,12 +152,26 @@ def check_floor(uniform_floor: float) -> None:
 
 def check_levels(grid: Grid, curriculum: Curriculum) -> None:
     """Raise ValueError where the curriculum asks for more levels than the grid has."""
-    if grid.most_levels <= MAX_INTERVALS:
-        needed = int(curriculum.num_levels(np.arange(1001, dtype=np.int64), 1000).max())
-        if needed > grid.most_levels:
-            raise ValueError(
-                f"{curriculum.describe()} needs {needed} levels, but {name_of(grid)} has {grid.most_levels}"
-            )
+    if curriculum.most_levels > grid.most_levels:
+        raise ValueError(
+            f"{curriculum.describe()} needs up to {curriculum.most_levels} levels, "
+            f"but {name_of(grid)} has {grid.most_levels}"
+        )
+
+
+def check_mass(grid: Grid, noise: NoiseDistribution) -> None:
+    """Raise ValueError where all the mass lies outside the grid."""
+    noise.interval_probabilities(grid.sigmas(2))
+
+
+def check_values(curriculum: Curriculum, total_steps: int) -> None:
+    """Raise ValueError where the stages of this budget may be too much for an export."""
+    values = curriculum.most_values(total_steps)
+    if values > MAX_STAGE_VALUES:
+        raise ValueError(
+            f"{curriculum.describe()} may have stages of {values} values at total_steps={total_steps}, but an "
+            f"export holds {MAX_STAGE_VALUES}. Let it have fewer levels, or change them less often"
+        )
 
 
 @lru_cache(maxsize=8)

@@ -2,8 +2,10 @@
 
 import dataclasses
 import itertools
+import math
 import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, Protocol, TypeVar
@@ -21,7 +23,7 @@ from spaces.curriculum import CURRICULA, Curriculum
 from spaces.grid import GRIDS, Grid
 from spaces.noise_distribution import NOISE, NoiseDistribution
 from spaces.registry import STRICT, Registry, one_line
-from spaces.schedule import NoiseSchedule, check_floor, check_levels
+from spaces.schedule import NoiseSchedule, check_floor, check_levels, check_mass, check_values
 
 C = TypeVar("C", bound=Choice)
 
@@ -125,8 +127,17 @@ class SearchSpace:
         if twice:
             raise ValueError(f"space: the name {twice[0]!r} is taken twice; rename one of the files")
         for family in grid:
-            _check_grid(family, curriculum)
+            _check_grid(family, noise, curriculum)
         return cls(grid, noise, curriculum, _floor(sections.get("uniform_floor", 0.0)))
+
+    def too_large(self, total_steps: int) -> Iterator[tuple[str, str]]:
+        """(curriculum, why) of each that may, at a corner, come to more than an export can hold."""
+        for family in self.curriculum:
+            try:
+                for options in family.corners():
+                    check_values(family.cls(**options), total_steps)
+            except ValueError as error:
+                yield family.prefix, str(error)
 
     def suggest(self, trial: Trial) -> NoiseSchedule:
         """A schedule drawn by `trial`; the same parameters always give the same schedule."""
@@ -157,6 +168,24 @@ class SearchSpace:
         if isinstance(self.uniform_floor, BaseDistribution):
             return params | {"uniform_floor": floor} if _contains(self.uniform_floor, floor) else None
         return params if floor == self.uniform_floor else None
+
+    def at_ends(self, schedule: NoiseSchedule) -> list[str]:
+        """Searched options of `schedule` that lie at an end of their range: `lognormal.p_mean=1 of [-3, 1]`.
+
+        Within 2 % of it (of its logarithm, if that is searched). Ends that a family cannot go beyond do not count.
+        """
+        families: tuple[Family[Any], ...] = (*self.grid, *self.noise, *self.curriculum)
+        free = {f"{f.prefix}.{option}": (f.cls, option) for f in families for option in f.free}
+        found = []
+        for name, value in (self.params_of(schedule) or {}).items():
+            if name not in free:
+                continue
+            cls, option = free[name]
+            distribution = next(f.free[option] for f in families if name.startswith(f"{f.prefix}."))
+            if _at_end(distribution, value, cls.BOUNDS.get(option, (-math.inf, math.inf))):
+                low, high = _corners(distribution)
+                found.append(f"{name}={value:.4g} of [{low:g}, {high:g}]")
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data with every option of every family; `from_mapping` reads it back to an equal space."""
@@ -206,6 +235,19 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
     raise TypeError(f"unsupported distribution {distribution!r}")
 
 
+_END = 0.02  # share of a range that counts as its end
+
+
+def _at_end(distribution: BaseDistribution, value: Any, bounds: tuple[float, float]) -> bool:
+    """Whether the value lies at an end of the range that is within the bounds."""
+    if not isinstance(distribution, FloatDistribution | IntDistribution):
+        return False
+    low, high = float(distribution.low), float(distribution.high)
+    x, start, end = (math.log(v) if distribution.log else v for v in (value, low, high))
+    near_low, near_high = (x - start <= _END * (end - start), end - x <= _END * (end - start))
+    return bool((near_low and low > bounds[0]) or (near_high and high < bounds[1]))
+
+
 def _on_step(distance: float, step: float | None) -> bool:
     """Whether the distance is a multiple of step, to the 1e-8 that Optuna allows too."""
     return step is None or abs(distance / step - round(distance / step)) < 1e-8
@@ -253,24 +295,38 @@ def _grids(given: Any) -> tuple[Family[Grid], ...]:
     return (_family(GRIDS["karras"], "grid", given, "space.grid"),)
 
 
-def _check_grid(family: Family[Grid], curricula: tuple[Family[Curriculum], ...]) -> None:
-    """Refuse a grid that has too few levels for a corner of a curriculum."""
-    for options, curriculum in itertools.product(family.corners(), curricula):
-        for others in curriculum.corners():
-            try:
-                check_levels(family.cls(**options), curriculum.cls(**others))
-            except ValueError as error:
-                raise ValueError(f"space.grid.{family.prefix}: {error}") from None
+def _check_grid(
+    family: Family[Grid],
+    noise: tuple[Family[NoiseDistribution], ...],
+    curricula: tuple[Family[Curriculum], ...],
+) -> None:
+    """Refuse a grid with too few levels for a corner of a curriculum, and a law that has no mass on it at a corner."""
+    for options in family.corners():
+        grid = family.cls(**options)
+        for curriculum in curricula:
+            with _blaming(f"space.grid.{family.prefix}"):
+                for others in curriculum.corners():
+                    check_levels(grid, curriculum.cls(**others))
+        for law in noise:
+            with _blaming(f"space.noise.{law.prefix}"):
+                for others in law.corners():
+                    check_mass(grid, law.cls(**others))
+
+
+@contextmanager
+def _blaming(path: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _floor(given: Any) -> float | BaseDistribution:
     path = "space.uniform_floor"
     floor: float | BaseDistribution = _single(_option(float, None, given, path))
-    try:
+    with _blaming(path):
         for value in _corners(floor) if isinstance(floor, BaseDistribution) else (floor,):
             check_floor(value)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
     return floor
 
 

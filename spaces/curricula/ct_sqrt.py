@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from spaces.curriculum import MAX_INTERVALS, Curriculum, Steps
+from spaces.curriculum import MAX_INTERVALS, Curriculum, Steps, sum_of_levels, values_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,18 @@ class CTSqrt(Curriculum):
         super().__post_init__()
         if not self.s0 <= self.s1:
             raise ValueError(f"`s0 <= s1` must hold, but got s0={self.s0}, s1={self.s1}")
+
+    @property
+    def most_levels(self) -> int:
+        return self.s1 + 1
+
+    @property
+    def most_stages(self) -> int:
+        return self.s1 + 2 - self.s0
+
+    def most_values(self, total_steps: int) -> int:
+        each_once = values_of(self.most_stages, sum_of_levels(self.s0, self.most_levels))
+        return min(each_once, super().most_values(total_steps))
 
     def levels_at(self, step_K: Steps, total_steps: int) -> Steps:
         low, high = self.s0**self.power, (self.s1 + 1) ** self.power

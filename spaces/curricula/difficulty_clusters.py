@@ -49,6 +49,14 @@ class DifficultyClusters(Curriculum):
         "order": CategoricalDistribution(["easy_to_hard", "hard_to_easy"]),
     }
 
+    @property
+    def most_levels(self) -> int:
+        return self.levels
+
+    @property
+    def most_stages(self) -> int:
+        return self.num_clusters
+
     def levels_at(self, step_K: Steps, total_steps: int) -> Steps:
         return np.full_like(step_K, self.levels)
 

@@ -14,8 +14,8 @@ from spaces.curriculum import MAX_INTERVALS, Curriculum, Steps
 class ECT(Curriculum):
     """The gap of teacher and student shrinks q-fold per stage. ECT, Geng et al. 2024 (arXiv:2406.14548).
 
-    The stages are equally long. ECT has no grid: it draws t, and in stage s = 0, 1, ... the teacher is at
-    (code locuslab/ect)
+    There are num_stages stages, equally long. ECT has no grid: it draws t, and in stage s = 0, 1, ... the teacher is
+    at (code locuslab/ect)
 
         r(t) = max(0, t (1 - n(t) / q**(s + 1))),   n(t) = 1 + 8 sigmoid(-t)
 
@@ -24,8 +24,8 @@ class ECT(Curriculum):
     gap shrinks: 5.06 q**(s + 1) in the limit, 5.06 being the integral of d ln t / n(t).
 
     Departs: the gaps lie where the grid puts them, Karras's and not n(t)'s; there is no pair with r = 0,
-    which makes ECT's first stages half a diffusion model; the weight stays that of the training, not
-    1/t**2 + 4; and ECT starts from a trained diffusion model.
+    which makes ECT's first stages half a diffusion model; and ECT starts from a trained diffusion model. The weight
+    1/(t - r) is that of its code for CIFAR-10 too (branch main; its branch for ImageNet-64 has 1/t**2 + 4).
     """
 
     q: float = 2.0
@@ -42,10 +42,21 @@ class ECT(Curriculum):
                 f"but got q={self.q}, num_stages={self.num_stages}"
             )
 
+    @property
+    def most_levels(self) -> int:
+        return max(self._levels())
+
+    @property
+    def most_stages(self) -> int:
+        return self.num_stages
+
+    def _levels(self) -> list[int]:
+        """N of each stage."""
+        return [_num_intervals(self.q ** (stage + 1)) + 1 for stage in range(self.num_stages)]
+
     def levels_at(self, step_K: Steps, total_steps: int) -> Steps:
         stage_K = np.minimum(step_K * self.num_stages // total_steps, self.num_stages - 1)
-        levels = [_num_intervals(self.q ** (stage + 1)) + 1 for stage in range(self.num_stages)]
-        return np.array(levels, dtype=np.int64)[stage_K]
+        return np.array(self._levels(), dtype=np.int64)[stage_K]
 
 
 @lru_cache(maxsize=256)

@@ -46,8 +46,20 @@ class Exponential(Curriculum):
                 "Leave s1 out for s1 = s0 * 2**doublings"
             )
 
+    @property
+    def most_levels(self) -> int:
+        return self._top + 1
+
+    @property
+    def most_stages(self) -> int:
+        return self.doublings + 1
+
+    @property
+    def _top(self) -> int:
+        return self.s0 * 2**self.doublings if self.s1 is None else self.s1
+
     def levels_at(self, step_K: Steps, total_steps: int) -> Steps:
-        s1 = self.s0 * 2**self.doublings if self.s1 is None else self.s1
+        s1 = self._top
         stage_steps = max(1, math.floor(total_steps / (math.log2(s1 // self.s0) + 1)))
         num_doublings_K = np.minimum(step_K // stage_steps, self.doublings)
         return np.minimum(self.s0 * 2**num_doublings_K, s1) + 1

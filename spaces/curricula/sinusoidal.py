@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
-from spaces.curriculum import MAX_INTERVALS, Curriculum, Steps
+from spaces.curriculum import MAX_INTERVALS, Curriculum, Steps, sum_of_levels, values_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Sinusoidal(Curriculum):
         "s1": (1, MAX_INTERVALS),
         "period": (0.01, 100.0),
         "exponent": (0.01, 100.0),
-        "delta": (0.0, 2 * math.pi),
+        "delta": (0.0, 2 * math.pi),  # and at least _LEAST_DELTA where it is not 0
         "amplitude": (0, MAX_INTERVALS),
         "power": (0.01, 100.0),
         "offset": (0, 1),
@@ -54,15 +54,44 @@ class Sinusoidal(Curriculum):
         super().__post_init__()
         if not self.s0 <= self.s1:
             raise ValueError(f"`s0 <= s1` must hold, but got s0={self.s0}, s1={self.s1}")
+        if 0 < self.delta < _LEAST_DELTA:
+            raise ValueError(
+                f"`delta` must be 0 or at least {_LEAST_DELTA:g}, but got delta={self.delta}. 0: not rounded"
+            )
         if not self.s0 + self.offset >= 2:
             raise ValueError(
                 f"`s0 + offset >= 2` levels must hold, but got s0={self.s0}, offset={self.offset}"
             )
 
+    @property
+    def most_levels(self) -> int:
+        return min(self.s0 + self._height, self.s1) + self.offset
+
+    @property
+    def most_stages(self) -> int:
+        levels = self._quarters * (self.most_levels + 1 - self.s0 - self.offset)
+        return min(levels, 1 + int(2 * math.pi / self.period / self.delta)) if self.delta else levels
+
+    def most_values(self, total_steps: int) -> int:
+        each_once = sum_of_levels(self.s0 + self.offset, self.most_levels)
+        levels = values_of(self.most_stages, self._quarters * each_once)
+        return min(levels, super().most_values(total_steps))
+
+    @property
+    def _height(self) -> int:
+        return self.s1 - self.s0 if self.amplitude is None else self.amplitude
+
+    @property
+    def _quarters(self) -> int:
+        """Parts of the run in which N only rises or only falls."""
+        return math.ceil(4 / self.period)
+
     def levels_at(self, step_K: Steps, total_steps: int) -> Steps:
-        amplitude = self.s1 - self.s0 if self.amplitude is None else self.amplitude
         phi_K = 2 * math.pi / self.period * (step_K / total_steps) ** self.exponent
         if self.delta > 0:
             phi_K = self.delta * np.floor(phi_K / self.delta)
-        level_K = np.ceil(self.s0 + amplitude * np.abs(np.sin(phi_K)) ** self.power)
+        level_K = np.ceil(self.s0 + self._height * np.abs(np.sin(phi_K)) ** self.power)
         return np.minimum(level_K, self.s1).astype(np.int64) + self.offset
+
+
+_LEAST_DELTA = 1e-6  # finer rounding does not show in 10 million steps; next to 0 phi / delta is beyond int64

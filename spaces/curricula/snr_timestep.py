@@ -31,6 +31,14 @@ class SNRTimestep(Curriculum):
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {"levels": (2, MAX_INTERVALS + 1)}
     SPACE: ClassVar[Mapping[str, BaseDistribution]] = {"levels": IntDistribution(10, 640, log=True)}
 
+    @property
+    def most_levels(self) -> int:
+        return self.levels
+
+    @property
+    def most_stages(self) -> int:
+        return _NUM_PARTS
+
     def levels_at(self, step_K: Steps, total_steps: int) -> Steps:
         return np.full_like(step_K, self.levels)
 

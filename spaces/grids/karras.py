@@ -13,8 +13,8 @@ from spaces.grid import Grid
 class KarrasGrid(Grid):
     """Levels sigma_i with sigma_i**(1/rho) evenly spaced. EDM, Karras et al. 2022, Eq. 5 (arXiv:2206.00364).
 
-    In increasing order, as consistency training uses them (EDM counts downwards). A larger rho puts
-    more of the levels near sigma_min. By default only rho is searched: the ends belong to the data.
+    In increasing order from sigma_min to sigma_max, as consistency training uses them (EDM counts downwards). A
+    larger rho puts more of the levels near sigma_min. By default only rho is searched: the ends belong to the data.
     """
 
     rho: float = 7.0

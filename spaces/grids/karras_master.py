@@ -17,10 +17,10 @@ class KarrasMasterGrid(Grid):
 
         sigma_i = master[round(i (levels - 1) / (N - 1))],   i = 0..N-1, halves rounded up
 
-    No new noise level appears when the curriculum changes N. levels: of the master, the largest N that
-    it can give; a curriculum that needs more is refused. The default is enough for the default range of
-    every curriculum. Where (levels - 1) / (N - 1) is whole, as then in each stage of iCT's doubling, this
-    is the regenerated grid itself.
+    No new noise level appears when the curriculum changes N. sigma_min, sigma_max, rho: of the master, as of
+    karras. levels: of the master, the largest N that it can give; a curriculum that needs more is refused. The
+    default is enough for the default range of every curriculum. Where (levels - 1) / (N - 1) is whole, as then in
+    each stage of iCT's doubling, this is the regenerated grid itself.
 
     That the paper predefines its levels is in its abstract; the subset by rounding is our reading, the
     author's public code regenerates them.

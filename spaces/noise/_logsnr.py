@@ -31,6 +31,11 @@ class LogSNRLaw(SigmaLaw):
         """The logSNR of the highest density, which is the median too."""
 
     @property
+    def peak_sigma(self) -> float:
+        """The noise level at the peak."""
+        return self.sigma_data * math.exp(-self.peak / 2)
+
+    @property
     @abstractmethod
     def width(self) -> float:
         """What `log_standard_cdf` takes as one unit of logSNR."""

@@ -26,10 +26,11 @@ class BetaMinMax(NoiseDistribution):
     HN-iCT's high noise comes from: of 256 draws of Beta(1.5, 5) the largest is about .75, yet becomes
     the top of the grid. One draw of each batch is the lowest interval, one the highest.
 
-    The probabilities are the expected ones of this law: draws are independent here, in the paper they
-    are tied within a batch. batch_size is part of the law and need not be the batch trained with; 256 is that
-    of each of the two processes in the author's example. As in the author's code (6288e2f of mselmangokmen/
-    consistency-model-unofficial); the paper's own formula is not verified.
+    The probabilities are the expected ones of this law. In the paper the draws of a batch are tied by its
+    extremes; here the level of each image is drawn from the expected law, by default one from each of B equal
+    slices of it, else independently (`training.stratified`). batch_size is part of the law and need not be the
+    batch trained with; 256 is that of each of the two processes in the author's example. As in the author's code
+    (6288e2f of mselmangokmen/consistency-model-unofficial); the paper's own formula is not verified.
     """
 
     a: float = 1.5

@@ -30,6 +30,8 @@ class Learned(AdaptiveNoise):
     moments from bin to bin, and least (no spread) where q ~ sqrt(m), as in `loss_second_moment`. The step is
     `rate` long, halved until the sum falls.
 
+    num_bins, history, every, importance_weights: as in loss_second_moment.
+
     Ours, untested as a way to better samples: CVDM learns the schedule of a diffusion model by other losses (its text
     was not read); what carries over is a monotone map, a penalty on curvature (theirs .001, of another form) and
     that learning a schedule must reduce variance [abs VDM, arXiv:2107.00630].

@@ -21,6 +21,9 @@ class LossSecondMoment(AdaptiveNoise):
     losses of each level, which a curriculum over N would throw away and which fill slowly where N is large. Here
     the moments are those of fixed bins of the index; a bin's 400 losses are ten of each of 1,280 levels.
 
+    num_bins: those bins. history: losses that each remembers. every: steps between two adaptations, of which there is
+    one more where N changes. uniform: the share that keeps every level trained.
+
     Sometimes asked for as "variance-proportional" sampling; no paper of that name was found. The loss stands in for
     the gradient, whose root mean square the least noisy estimate would follow [recalled].
     """

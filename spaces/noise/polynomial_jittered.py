@@ -25,10 +25,11 @@ class PolynomialJittered(NoiseDistribution):
     interval is drawn about once for each batch, whatever the degree. With few levels the jitter is no
     detail: at degree 4 and N = 20 it moves more than half of the lowest levels' mass upwards.
 
-    The probabilities are the mean over the batch: draws are independent here, positions are one each
-    there. batch_size is part of the law and need not be the batch trained with; 128 is that of each of the two
-    processes in the author's parameter file. Degree 4 is the paper's
-    best (abstract); its parameter files hold 3.5, then 2.5. Its formula, read in a review only, rounds
+    The probabilities are the mean over the batch. There the positions are one each in a batch and only the
+    jitter is drawn; here the level of each image is drawn from the mean law, by default one from each of B equal
+    slices of it, else independently (`training.stratified`). batch_size is part of the law and need not be the
+    batch trained with; 128 is that of each of the two processes in the author's parameter file. Degree 4 is the
+    paper's best (abstract); its parameter files hold 3.5, then 2.5. Its formula, read in a review only, rounds
     and adds "n(1, 0)".
     """
 

@@ -16,8 +16,9 @@ PRESET = Preset(
     ),
     published=(
         "CIFAR-10, FID of one step / two steps: 3.86 / 2.15 at 200k steps, 3.60 / 2.11 at 400k [code "
-        "locuslab/ect, README]. RAdam 1e-4, batch 128, dropout .2, EMA .9999, plain L2 norm [code]. Not "
-        "reproduced: it starts from the weights of a trained diffusion model, draws continuous levels and "
-        "weighs with 1/t**2 + 4; here the gap becomes a number of levels on the Karras grid."
+        "locuslab/ect, README]. RAdam 1e-4, batch 128, dropout .2, EMA .9999, weight 1/(t - r) as here, plain "
+        "L2 norm (c = 0) [code, branch main]. Not reproduced: it starts from the weights of a trained diffusion "
+        "model and draws continuous levels; here the gap becomes a number of levels on the Karras grid, and the "
+        "loss constant is the training's."
     ),
 )

@@ -2,13 +2,15 @@
 
 import json
 import pickle
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 
 from spaces import CURRICULA, Curriculum, SearchSpace
-from spaces.curriculum import MAX_INTERVALS
+from spaces.curricula.constant import Constant
+from spaces.curriculum import MAX_INTERVALS, Steps, values_of
 
 CORNERS = {
     family.prefix: [family.cls(**options) for options in family.corners()]
@@ -32,6 +34,36 @@ def test_at_least_2_and_not_too_many_levels_at_every_corner_and_step(name: str, 
         assert num_levels_K.shape == step_K.shape
         assert num_levels_K.min() >= 2
         assert num_levels_K.max() <= MAX_INTERVALS + 1
+
+
+@every_curriculum
+@pytest.mark.parametrize("total_steps", [1, 7, 400, 20_000])
+def test_no_budget_gives_more_than_it_says_it_comes_to_at_most(name: str, total_steps: int) -> None:
+    step_K = np.arange(total_steps, dtype=np.int64)
+    for curriculum in instances(name):
+        num_levels_K = curriculum.num_levels(step_K, total_steps)
+        phase_K = curriculum.phases_at(step_K, total_steps)
+        is_start_K = (np.diff(num_levels_K, prepend=0) != 0) | (np.diff(phase_K, prepend=0) != 0)
+        assert num_levels_K.max() <= curriculum.most_levels <= MAX_INTERVALS + 1
+        assert is_start_K.sum() <= curriculum.most_stages
+        values = values_of(int(is_start_K.sum()), int(num_levels_K[is_start_K].sum()))
+        assert values <= curriculum.most_values(total_steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wrong(Constant):
+    at_step_3: int = 20
+
+    def levels_at(self, step_K: Steps, total_steps: int) -> Steps:
+        return np.where(step_K == 3, self.at_step_3, self.levels)
+
+
+@pytest.mark.parametrize("wrong", [-(2**63), 1, 21])
+def test_a_curriculum_that_leaves_its_limits_is_refused(wrong: int) -> None:
+    curriculum = _Wrong(levels=20, at_step_3=wrong)
+    assert curriculum.num_levels(np.arange(3), 10).tolist() == [20] * 3
+    with pytest.raises(ValueError, match=rf"2 <= N\(k\) <= 20` must hold, but .* gives N={wrong}"):
+        curriculum.num_levels(np.arange(10), 10)
 
 
 @every_curriculum

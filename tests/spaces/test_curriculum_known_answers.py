@@ -14,6 +14,7 @@ from spaces.curricula.ect import ECT
 from spaces.curricula.exponential import Exponential
 from spaces.curricula.sinusoidal import Sinusoidal
 from spaces.curricula.snr_timestep import SNRTimestep
+from spaces.curriculum import values_of
 
 ICT = Exponential(s0=10, doublings=7)
 HALF_SINE = Sinusoidal(s0=20, s1=250, period=2.0, exponent=1.5, delta=0.1, offset=0)
@@ -180,6 +181,40 @@ def test_the_period_gives_the_number_of_humps() -> None:
 def test_exponential_refuses_an_s1_that_does_not_go_with_the_doublings(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must hold, but got s0=10"):
         Exponential(**options)
+
+
+@pytest.mark.parametrize(
+    ("curriculum", "stages"),
+    [
+        (CTSqrt(s0=2, s1=150), 150),
+        (CTSqrt(s0=2, s1=300, power=1.0), 300),
+        (Sinusoidal(s0=5, s1=640, period=0.5, delta=0.0, offset=0), 8 * 636),
+        (Sinusoidal(s0=5, s1=640, period=0.5, delta=0.1), 126),
+        (Sinusoidal(s0=5, s1=640, period=4.0, delta=0.0, amplitude=20, offset=0), 21),
+    ],
+)
+def test_what_a_curriculum_comes_to_is_known_closely_before_it_runs(
+    curriculum: Curriculum, stages: int
+) -> None:
+    """So that a search is refused only if its exports would really be too large."""
+    num_levels_K = curriculum.num_levels(np.arange(200_000, dtype=np.int64), 200_000)
+    is_start_K = np.diff(num_levels_K, prepend=0) != 0
+    assert curriculum.most_levels == num_levels_K.max()
+    assert is_start_K.sum() == pytest.approx(stages, rel=0.03)
+    assert curriculum.most_stages == pytest.approx(stages, rel=0.03)
+    values = values_of(int(is_start_K.sum()), int(num_levels_K[is_start_K].sum()))
+    assert values <= curriculum.most_values(200_000) <= 1.6 * values
+    assert curriculum.most_values(10) <= 10 * (2 * curriculum.most_levels + 3)
+
+
+@pytest.mark.parametrize("delta", [5e-324, 1e-310, 1e-9])
+def test_sinusoidal_refuses_a_delta_next_to_nothing(delta: float) -> None:
+    """phi / delta was beyond int64, and N = -9223372036854775807."""
+    with pytest.raises(ValueError, match=f"`delta` must be 0 or at least 1e-06, but got delta={delta}"):
+        Sinusoidal(delta=delta)
+    fine, unrounded = Sinusoidal(delta=1e-6, period=0.01), Sinusoidal(delta=0.0, period=0.01)
+    step_K = np.arange(1000, dtype=np.int64)
+    assert abs(fine.num_levels(step_K, 1000) - unrounded.num_levels(step_K, 1000)).max() <= 1
 
 
 def test_sinusoidal_refuses_a_floor_above_the_ceiling_and_a_single_level() -> None:

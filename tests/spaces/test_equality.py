@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from spaces import GRIDS, PRESETS, NoiseSchedule, SearchSpace
-from spaces.equality import distance, distances, equal, features
+from spaces.equality import distance, distances, equal, features, sketch, total_variation
 from spaces.noise.lognormal import LogNormal
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -119,6 +119,38 @@ def test_the_distance_of_two_laws_on_one_grid_is_their_total_variation() -> None
         assert distance(*pair, K) == pytest.approx(0.5 * (p_M - q_M).abs().sum().item(), rel=0.02)
 
 
+SPIKES = [
+    {"name": "tabulated", "weights": [1.0], "sigmas": [low, low + 0.001]} for low in (0.51, 0.511, 0.53)
+]
+
+
+@pytest.mark.parametrize("grid", [{}, {"rho": 7.0001}])
+def test_what_lies_in_one_bin_of_ln_sigma_is_told_apart_too(grid: dict[str, Any]) -> None:
+    many = {"name": "constant", "levels": 1281}
+    here, there = schedule(SPIKES[0], many), schedule(SPIKES[2], many, grid)
+    assert distance(here, there, K) < 0.01  # .51 and .53 are in one
+    assert total_variation(here, there, K) == pytest.approx(1.0, abs=1e-9)
+    assert not equal(here, there, K)
+    assert equal(here, schedule(SPIKES[0], many), K)
+
+
+def test_on_the_same_levels_it_is_the_total_variation_of_the_interval_probabilities() -> None:
+    ict = schedule(LOGNORMAL, ICT)
+    for other in (schedule(UNIFORM, ICT), schedule({"name": "cosine"}, ICT), schedule(SPIKES[1], ICT)):
+        pairs = zip(ict.stages(K), other.stages(K), strict=True)
+        expected = [0.5 * (a.probability_M - b.probability_M).abs().sum().item() for a, b in pairs]
+        assert total_variation(ict, other, K) == pytest.approx(np.mean(expected), rel=1e-9)
+
+
+def test_total_variation_goes_by_the_time_that_laws_differ() -> None:
+    """The noisier half of the mass alone for 30 % of the run."""
+    clusters = {"name": "difficulty_clusters", "num_clusters": 2, "fraction": 0.6}
+    first_M, all_M = (stage.probability_M for stage in schedule(LOGNORMAL, clusters).stages(1000))
+    expected = 0.3 * 0.5 * (first_M - all_M).abs().sum().item()
+    found = total_variation(schedule(LOGNORMAL, clusters), schedule(LOGNORMAL, TWENTY), 1000)
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
 def proposals(num: int) -> list[NoiseSchedule]:
     space = SearchSpace.from_mapping({"grid": dict.fromkeys(GRIDS), "uniform_floor": {"low": 0, "high": 0.2}})
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
@@ -177,8 +209,30 @@ def test_an_adaptive_family_is_equal_to_itself_only() -> None:
     assert distance(adaptive, dataclasses.replace(plain, noise=_Adaptive(p_mean=-1.1001)), K) == 1
 
 
+def test_adaptive_families_are_told_apart_whatever_their_checksums(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zlib.crc32", lambda data: 7)
+    moments = [
+        schedule({"name": "loss_second_moment", "history": history}, {"name": "constant", "levels": 23})
+        for history in (300, 301)
+    ]
+    assert distance(*moments, K) == 0
+    assert not equal(*moments, K)
+    assert equal(moments[0], moments[0], K)
+
+
 def test_importance_weights_make_another_training() -> None:
     plain = schedule(LOGNORMAL, TWENTY)
     weighted = dataclasses.replace(plain, noise=_Weighted())
     assert distance(weighted, plain, K) == 1
     assert equal(weighted, dataclasses.replace(plain, noise=_Weighted(p_mean=-1.1001)), K)
+
+
+def test_sketches_never_differ_more_than_the_schedules() -> None:
+    schedules = [preset.schedule for preset in PRESETS.values()]
+    sketches = [sketch(features(schedule, K)) for schedule in schedules]
+    gaps = []
+    for (one, a), (other, b) in itertools.combinations(zip(schedules, sketches, strict=True), 2):
+        bound = np.abs(a - b).sum() / 2
+        gaps.append(bound)
+        assert bound <= distance(one, other, K) + 1e-5
+    assert np.median(gaps) > 0.1  # and tell most of them apart

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from spaces import GRIDS, Grid, KarrasGrid, NoiseSchedule, SearchSpace
+from spaces import GRIDS, Grid, KarrasGrid, NoiseDistribution, NoiseSchedule, SearchSpace
 from spaces.curricula.constant import Constant
 from spaces.curricula.exponential import Exponential
 from spaces.curricula.sinusoidal import Sinusoidal
 from spaces.grids.karras_master import KarrasMasterGrid
+from spaces.noise.tabulated import Tabulated
 from spaces.noise.uniform import Uniform
+from spaces.noise.vp_linear import VPLinear
 
 EVERYTHING = SearchSpace.from_mapping({"grid": dict.fromkeys(GRIDS), "curriculum": {"constant": None}})
 CORNERS = {
@@ -129,8 +131,26 @@ def test_a_curriculum_that_needs_more_levels_than_the_master_has_is_refused() ->
     grid = KarrasMasterGrid(levels=251)
     NoiseSchedule(grid=grid, noise=Uniform(), curriculum=Constant(levels=251))
     with pytest.raises(
-        ValueError, match=r"constant\(levels=252\) needs 252 levels, but karras_master has 251"
+        ValueError, match=r"constant\(levels=252\) needs up to 252 levels, but karras_master has 251"
     ):
         NoiseSchedule(grid=grid, noise=Uniform(), curriculum=Constant(levels=252))
-    with pytest.raises(ValueError, match="needs 1281 levels, but karras_master has 251"):
+    with pytest.raises(ValueError, match="needs up to 1281 levels, but karras_master has 251"):
         NoiseSchedule(grid=grid, noise=Uniform(), curriculum=Exponential())
+    # Its peaks are so narrow that 1,000 steps show none above 60.
+    spiky = Sinusoidal(s0=5, s1=640, period=0.01, power=100.0, delta=0.0)
+    assert spiky.num_levels(np.arange(1001), 1000).max() < 60
+    with pytest.raises(ValueError, match="needs up to 641 levels, but karras_master has 60"):
+        NoiseSchedule(grid=KarrasMasterGrid(levels=60), noise=Uniform(), curriculum=spiky)
+
+
+@pytest.mark.parametrize(
+    "noise", [VPLinear(), Tabulated(weights=(1.0, 2.0), sigmas=(0.1, 0.2, 0.3)), Tabulated(sigmas=(2e3, 3e3))]
+)
+def test_a_law_without_mass_on_the_grid_is_refused_with_the_schedule(noise: NoiseDistribution) -> None:
+    with pytest.raises(ValueError, match=r"has no mass .*between sigma=500 and sigma=1000"):
+        NoiseSchedule(
+            grid=KarrasGrid(sigma_min=500.0, sigma_max=1000.0), noise=noise, curriculum=Constant(levels=20)
+        )
+    NoiseSchedule(
+        grid=KarrasGrid(sigma_min=0.25, sigma_max=2500.0), noise=noise, curriculum=Constant(levels=20)
+    ).stages(10)

@@ -75,7 +75,7 @@ def test_a_file_dropped_into_the_noise_folder_is_searched_described_and_in_the_s
 ) -> None:
     (tmp_path / "power_law.py").write_text(POWER)
     monkeypatch.setattr(spaces.noise, "__path__", [*spaces.noise.__path__, str(tmp_path)])
-    monkeypatch.setattr(NOISE, "_classes", None)
+    monkeypatch.setattr(NOISE, "_choices", None)
     importlib.invalidate_caches()
     try:
         space = SearchSpace.from_mapping({"noise": {"power_law": {}}, "curriculum": {"constant": {}}})
@@ -111,7 +111,7 @@ def test_a_bad_file_stops_the_program_with_its_name(make_folder: MakeFolder, tex
 
 def test_a_preset_file_without_a_preset_is_named(make_folder: MakeFolder) -> None:
     with pytest.raises(ImportError, match=r"a_folder/empty\.py must define PRESET"):
-        list(Presets(make_folder(empty="x = 1")))
+        list(Presets(make_folder(empty="x = 1"), "preset"))
 
 
 def test_unknown_names_and_options_are_refused() -> None:

@@ -129,7 +129,7 @@ def edited(**changes: Any) -> dict[str, Any]:
         (edited(grid={"name": 7}), "grid: A grid needs a `name`"),
         (
             edited(grid={"name": "karras_master", "levels": 1280}),
-            "needs 1281 levels, but karras_master has 1280",
+            "needs up to 1281 levels, but karras_master has 1280",
         ),
         (edited(uniform_floor="0.1"), "uniform_floor: input should be a valid number, but got '0.1'"),
         (edited(uniform_floor=None), "uniform_floor: input should be a valid number, but got None"),

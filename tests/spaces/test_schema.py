@@ -49,6 +49,12 @@ def test_it_is_a_valid_schema_that_accepts_every_preset_and_every_corner() -> No
                 validator.validate({**some, part: {"name": family.prefix, **options}})
 
 
+def test_every_option_is_explained_where_it_stands() -> None:
+    for name, definition in schedule_json_schema()["$defs"].items():
+        for option in definition["properties"].keys() - {"name"}:
+            assert option in definition["description"], f"{name} does not say what its {option} is"
+
+
 def refused() -> list[dict[str, Any]]:
     """The iCT schedule with one thing wrong each."""
     wrong: list[dict[str, Any]] = []

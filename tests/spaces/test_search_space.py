@@ -257,7 +257,11 @@ def test_the_order_in_the_file_does_not_matter() -> None:
                 "grid": {"karras_master": {"levels": {"choices": [641, 1281]}}},
                 "curriculum": {"exponential": {}},
             },
-            "space.grid.karras_master: exponential(s0=10, doublings=7) needs 1281 levels, but karras_master has",
+            "space.grid.karras_master: exponential(s0=10, doublings=7) needs up to 1281 levels, but karras",
+        ),
+        (
+            {"grid": {"sigma_min": {"low": 0.1, "high": 500}, "sigma_max": 1000}, "noise": {"vp_linear": {}}},
+            "space.noise.vp_linear: vp_linear has no mass that float64 can tell from 0 between sigma=500 and",
         ),
         (
             {"uniform_floor": {"low": 0, "high": 1}},
@@ -290,3 +294,45 @@ def test_bad_input_is_refused_in_one_line_that_starts_with_its_key(mapping: Any,
         SearchSpace.from_mapping(mapping)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_curricula_that_may_come_to_more_than_an_export_holds_are_known_before_they_run() -> None:
+    assert list(SearchSpace.from_mapping(None).too_large(10_000_000)) == []
+    space = SearchSpace.from_mapping(
+        {"curriculum": {"constant": None, "ct_sqrt": {"s1": {"low": 40, "high": 2200}}}}
+    )
+    ((name, message),) = space.too_large(2300)
+    assert name == "ct_sqrt"
+    assert message.startswith(
+        "ct_sqrt(s0=2, s1=2200, power=1) may have stages of 4853200 values at total_ste"
+    )
+    assert list(space.too_large(800)) == []
+
+
+def test_a_schedule_at_an_end_of_the_space_is_told() -> None:
+    space = SearchSpace.from_mapping(
+        {
+            "grid": {"rho": {"low": 2, "high": 12}},
+            "noise": {"lognormal": {"p_mean": {"low": -3, "high": 1}, "p_std": {"choices": [1.0, 2.0]}}},
+            "curriculum": {"constant": {"levels": {"low": 2, "high": 100, "log": True}}},
+        }
+    )
+
+    def ends(rho: float, p_mean: float, levels: int) -> list[str]:
+        given = {
+            "grid.rho": rho,
+            "lognormal.p_mean": p_mean,
+            "lognormal.p_std": 1.0,
+            "constant.levels": levels,
+        }
+        return space.at_ends(space.suggest(FixedTrial(given)))
+
+    assert ends(7.0, -1.0, 20) == []
+    assert ends(7.0, 0.95, 20) == ["lognormal.p_mean=0.95 of [-3, 1]"]
+    assert ends(2.0, -3.0, 98) == [
+        "grid.rho=2 of [2, 12]",
+        "lognormal.p_mean=-3 of [-3, 1]",
+        "constant.levels=98 of [2, 100]",
+    ]
+    assert ends(7.0, 0.9, 2) == []  # there are no fewer levels
+    assert space.at_ends(PRESETS["gokmen_constant"].schedule) == []  # outside of it

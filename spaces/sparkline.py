@@ -1,0 +1,37 @@
+"""A schedule's density over ln sigma in one line of text, since the parameters of two families do not compare."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from spaces.schedule import NoiseSchedule
+
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_WIDTH = 16
+_STEPS = 200  # a nominal run: stages have about the same shares of one of any length
+
+LEGEND = "|...|: how often the noise levels are trained, from ln sigma_min to ln sigma_max"
+
+
+def with_density(schedule: NoiseSchedule) -> str:
+    """The schedule in one line: `|▁▂▃| lognormal(...) rho=7 exponential(...)`."""
+    return f"|{sparkline(schedule)}| {schedule.describe()}"
+
+
+@lru_cache(maxsize=256)
+def sparkline(schedule: NoiseSchedule) -> str:
+    """How often each noise level is trained: 16 characters from ln sigma_min to ln sigma_max, mean over the run.
+
+    The highest has full height.
+    """
+    stages = schedule.stages(_STEPS)
+    starts = [*(stage.start_step for stage in stages), _STEPS]
+    low, high = np.log(stages[0].sigma_N[[0, -1]].numpy())
+    edges = np.linspace(low, high, _WIDTH + 1)
+    mass = np.zeros(_WIDTH)
+    for stage, steps in zip(stages, np.diff(starts), strict=True):
+        below_N = np.concatenate([[0.0], np.cumsum(stage.probability_M.numpy())])
+        mass += steps * np.diff(np.interp(edges, np.log(stage.sigma_N.numpy()), below_N))
+    heights = np.ceil(mass / mass.max() * (len(_BLOCKS) - 1) - 1e-9)
+    heights[mass < 1e-3 * mass.max()] = 0  # only what is hardly trained at all is empty
+    return "".join(_BLOCKS[int(height)] for height in heights)
