@@ -1,0 +1,44 @@
+"""Work in a process of its own. What it takes of a GPU, the CUDA context too, is free again when it is done."""
+
+import multiprocessing
+import pickle
+import signal
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+def in_own_process(work: Callable[[], _T]) -> _T:
+    """What `work` returns or raises. It and its answer are pickled, tensors by value."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(sender, pickle.dumps(work)), daemon=True)
+    process.start()
+    sender.close()
+    try:
+        answer, error = pickle.loads(receiver.recv_bytes())
+    except EOFError:
+        raise RuntimeError(
+            "the process that did a part of the work has died, perhaps for want of memory"
+        ) from None
+    except BaseException:  # Ctrl-C: nobody waits for the answer
+        process.kill()
+        raise
+    finally:
+        process.join()
+        receiver.close()
+    if error is not None:
+        raise error
+    result: _T = answer
+    return result
+
+
+def _answer(sender: Connection, pickled: bytes) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches this process too
+    try:
+        answer = pickle.dumps((pickle.loads(pickled)(), None))
+    except Exception as error:
+        answer = pickle.dumps((None, error))
+    sender.send_bytes(answer)
