@@ -6,18 +6,21 @@ Axes: N images, C channels, H height, W width, D features.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from trainable.cache import cached
+from trainable.cache import Made, cached
 from trainable.dataset import Dataset, model_input
 from trainable.extractor import EXTRACTORS, Extractor, objective_name
 from trainable.frechet import GaussianStats, frechet_distance
+from trainable.own_process import in_own_process
 
-BATCH_SIZE = 500  # images per pass of the feature network; fixed, so that results repeat bit for bit
+# Images per pass of the feature network; fixed, so that results repeat bit for bit. Fewer where memory is short.
+BATCH_SIZE = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +53,14 @@ class _Features:
         self.device = torch.device(device)
         self._network = extractor.network(image_shape, state).eval().to(self.device)
 
-    def __call__(self, x_NCHW: Tensor) -> Tensor:
+    def __call__(self, x_NCHW: Tensor, batch_size: int = BATCH_SIZE) -> Tensor:
         """float64 (N, D) on the device, for images as stored (uint8) or as sampled (cut to [-1, 1])."""
         # Reduced precision would make the same weights another network: off, whatever the trial uses.
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False), exact:
             features = [
                 self._network(model_input(x_BCHW.to(self.device)).float().clamp(-1, 1)).double()
-                for x_BCHW in x_NCHW.split(BATCH_SIZE)
+                for x_BCHW in x_NCHW.split(batch_size)
             ]
             return torch.cat(features)
 
@@ -66,17 +69,18 @@ def prepare(dataset: Dataset, extractor: Extractor, cache_dir: Path, device: str
     """Loads the data, gets the feature network and the reference statistics, all cached in `cache_dir`.
 
     The first time this may download and train (seconds for digits, a minute for Fashion-MNIST).
-    Raises ValueError with one line when data or weights cannot be had or are not what they should be.
+    Raises ValueError with one line when data or weights cannot be had or are not what they should be. A GPU is free of
+    us again when this returns: the trials of this machine share all of it.
     """
+    extractor.check()
     images = dataset.load(cache_dir)
     weights = extractor.weights(images, cache_dir)
     options = EXTRACTORS.describe(extractor)
     name = options["name"]
 
-    def reference() -> tuple[dict[str, Tensor], dict[str, Any]]:
-        features = _Features(extractor, images.image_shape, weights.state, device)
-        stats = GaussianStats.of(features(images.x_NCHW))
-        return {"mean_D": stats.mean_D.cpu(), "covariance_DD": stats.covariance_DD.cpu()}, {"n": stats.n}
+    def reference() -> Made:
+        work = partial(_reference, extractor, images.image_shape, weights.state, images.x_NCHW, device)
+        return work() if device == "cpu" else in_own_process(work)
 
     key = {"data_sha256": images.sha256, "extractor_sha256": weights.sha256}
     entry = cached(cache_dir / "references", f"{images.name}-{name}", key, reference)
@@ -98,6 +102,18 @@ def prepare(dataset: Dataset, extractor: Extractor, cache_dir: Path, device: str
     )
 
 
+def _reference(
+    extractor: Extractor,
+    image_shape: tuple[int, int, int],
+    state: dict[str, Tensor],
+    x_NCHW: Tensor,
+    device: str,
+) -> Made:
+    features = _Features(extractor, image_shape, state, device)
+    stats = GaussianStats.of(features(x_NCHW))
+    return {"mean_D": stats.mean_D.cpu(), "covariance_DD": stats.covariance_DD.cpu()}, {"n": stats.n}
+
+
 class FrechetMetric:
     """Frechet distance of `num_samples` generated images to the reference; lives for the whole search.
 
@@ -116,11 +132,11 @@ class FrechetMetric:
         extractor = EXTRACTORS.build(assets.extractor_options)
         self._features = _Features(extractor, assets.image_shape, assets.extractor_state, device)
 
-    def features(self, samples_NCHW: Tensor) -> Tensor:
+    def features(self, samples_NCHW: Tensor, batch_size: int = BATCH_SIZE) -> Tensor:
         """float64 (N, D) on the CPU; samples are cut to [-1, 1] first, as an image file would."""
-        return self._features(samples_NCHW).cpu()
+        return self._features(samples_NCHW, batch_size).cpu()
 
-    def __call__(self, samples_NCHW: Tensor) -> float:
+    def __call__(self, samples_NCHW: Tensor, batch_size: int = BATCH_SIZE) -> float:
         """The distance; math.inf if a sample is not finite. ValueError for another number or shape."""
         expected = (self.num_samples, *self._image_shape)
         if tuple(samples_NCHW.shape) != expected:
@@ -129,5 +145,5 @@ class FrechetMetric:
             )
         if not bool(torch.isfinite(samples_NCHW).all()):
             return math.inf
-        features_ND = self.features(samples_NCHW)
+        features_ND = self.features(samples_NCHW, batch_size)
         return frechet_distance(self._reference, GaussianStats.of(features_ND))

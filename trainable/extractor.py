@@ -6,6 +6,7 @@ Axes: B images, C channels, H height, W width, D features.
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -30,6 +31,12 @@ class Extractor(ABC):
     """Base of `trainable/extractors/`: the fields are what a search file may set under `extractor`."""
 
     __pydantic_config__ = STRICT
+
+    DATA: ClassVar[str | None] = None  # name of the only data set that it is meant for
+
+    def check(self) -> None:
+        """Quick, before data is loaded: ValueError with one line where this machine lacks what it needs."""
+        return
 
     @abstractmethod
     def weights(self, images: Images, cache_dir: Path) -> Weights:

@@ -7,8 +7,8 @@ Axes: K steps, P parameters.
 
 from abc import ABC
 from dataclasses import dataclass
-from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from spaces.choice import Choice
@@ -17,12 +17,12 @@ from spaces.registry import Registry
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerStrategy(Choice, ABC):
-    """Base of `trainable/optimizer_strategies/`. What is not overridden is RAdam's own.
+    """Base of `trainable/optimizer_strategies/`. What is not overridden is RAdam's own."""
 
-    HALVES: whether the gradients of two halves of each batch are made one by one, for `measured_factor`.
-    """
-
-    HALVES: ClassVar[bool] = False
+    @property
+    def uses_halves(self) -> bool:
+        """Whether the gradients of two halves of each batch are made one by one: it has a `measured_factor`."""
+        return type(self).measured_factor is not OptimizerStrategy.measured_factor
 
     def beta1(self, num_steps: int) -> Tensor | None:
         """beta1_K, float64, in [0, 1): the momentum of each step. None: RAdam's, .9 throughout."""
@@ -33,12 +33,12 @@ class OptimizerStrategy(Choice, ABC):
         return None
 
     def measured_factor(self, noise_2: Tensor, gradient_P: Tensor, half_P: Tensor, batch_size: int) -> Tensor:
-        """Factor on the learning rate of this step, from its gradient; a part of the captured step. With HALVES only.
+        """Factor on the learning rate of this step, from its gradient; a part of the captured step.
 
         noise_2: float64, what the strategy remembers, zeros at the start, changed in place. half_P: the part of the
         gradient that comes from the images 0, 2, 4, ..., so that gradient_P - half_P is that of the others.
         """
-        raise NotImplementedError
+        return torch.ones_like(noise_2[0])
 
 
 OPTIMIZER_STRATEGIES: Registry[OptimizerStrategy] = Registry(

@@ -6,15 +6,17 @@ after a lost worker and a later `run` of the same search begin from them.
 """
 
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from ray.tune import Trainable
 
 from trainable.assets import Assets
+from trainable.gpu_slice import Card, card_is_lost, is_out_of_memory, take_slice
 from trainable.network import Network
 from trainable.training import TrainingConfig
-from trainable.trial import TrialTask, TrialWorker, as_result, device_of, failed
+from trainable.trial import Progress, TrialTask, TrialWorker, as_result, failed, out_of_memory
 
 
 class ScheduleTrainable(Trainable):
@@ -30,36 +32,60 @@ class ScheduleTrainable(Trainable):
         cpus: float,
         gpus: float,
         pause_seconds: float,
+        card: Card,
     ) -> None:
-        """Build the worker once for the life of the actor, then begin the first trial.
+        """Build the worker once for the life of the actor, then begin the first trial. Errors are kept for the report.
 
         pause_seconds: a step of Ray's lasts at most about so long; then it reports how far the trial is.
+        gpus: the share of `card` that this actor holds.
         """
         # Ctrl-C in a terminal reaches the whole process group; the driver decides what is stopped.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         torch.set_num_threads(max(1, int(cpus)))
         self._pause_seconds = pause_seconds
-        self._worker = TrialWorker(assets, network, training, num_samples, device_of(gpus))
+        self._card = card
+        self._whole_pass = training.whole_pass
+        self._build = lambda: TrialWorker(assets, network, training, num_samples, take_slice(gpus, card))
+        self._worker: TrialWorker | None = None
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin the next trial. An error is kept for the report: raised here, Ray would retry the actor."""
         self._task = TrialTask(**new_config["task"])
-        self._error: Exception | None = None
-        try:
-            self._worker.begin(self._task)
-        except Exception as error:
-            self._error = error
+        self._failure = self._guarded(self._begin)
         return True
+
+    def _begin(self) -> None:
+        if self._worker is None:  # at first, and where its card had no room for it so far
+            self._worker = self._build()
+        self._worker.begin(self._task)
 
     def step(self) -> dict[str, Any]:
         """Train to the next rung, or for `pause_seconds`. Errors are results: the search goes on."""
-        if self._error is None:
-            try:
-                return as_result(self._worker.advance(self._pause_seconds))
-            except Exception as error:
-                self._error = error
-        return as_result(failed(self._task, self._error))
+        progress = self._failure or self._guarded(self._advance)
+        assert progress is not None
+        return as_result(progress)
+
+    def _advance(self) -> Progress:
+        assert self._worker is not None
+        return self._worker.advance(self._pause_seconds)
+
+    def _guarded(self, work: Callable[[], Progress | None]) -> Progress | None:
+        """What `work` returns, or the answer for a trial that raised. Raises only what asks for another process."""
+        try:
+            return work()
+        except Exception as error:
+            if card_is_lost(error):
+                raise  # Ray starts another worker, which goes on from the checkpoint
+            if not is_out_of_memory(error):
+                failure = failed(self._task, error)
+            elif self._worker is not None:
+                failure = self._worker.out_of_memory(error)
+            else:
+                failure = out_of_memory(self._task, error, self._task.micro_batch or self._whole_pass)
+        # Not before the error is gone: its traceback holds the tensors of the step that failed.
+        self._card.release()
+        return failure
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: the worker has checkpointed already."""

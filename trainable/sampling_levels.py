@@ -12,7 +12,6 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -21,6 +20,7 @@ from spaces import NoiseSchedule
 from trainable.assets import Assets, FrechetMetric
 from trainable.checkpoint import load_checkpoint
 from trainable.network import Network
+from trainable.storage import Folder
 from trainable.training import Trainer, TrainingConfig, stream_seed
 from trainable.trial import WORST_OBJECTIVE
 
@@ -288,7 +288,7 @@ def _with_one_more(levels: Levels, sigma_N: Tensor) -> Levels:
 
 
 def measure_trial(
-    folder: Path,
+    folder: Folder,
     *,
     assets: Assets,
     network: Network,
@@ -299,19 +299,17 @@ def measure_trial(
     num_levels: Sequence[int],
     device: str = "cpu",
     on_progress: Callable[[str], None] = lambda line: None,
-    on_distance: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """`measure_levels` of a finished trial's model, as plain data for JSON.
 
     folder, schedule, seed: of the trial, as its `TrialTask` had them; the others as its `TrialWorker`. The
-    noise is that of no other sampling of the search. on_distance: called before each distance. Raises
-    ValueError if there is no model of the full budget.
+    noise is that of no other sampling of the search. Raises ValueError if there is no model of the full budget.
     """
     found = load_checkpoint(folder)
     if found is None or found[0] != training.total_steps:
         at = "none" if found is None else f"one of step {found[0]}"
         raise ValueError(
-            f"a checkpoint of step {training.total_steps} is needed in {folder}, but there is {at}"
+            f"a checkpoint of step {training.total_steps} is needed in {folder.location}, but there is {at}"
         )
     trainer = Trainer(network, assets.images_NCHW, training, device)
     trainer.begin(schedule, seed)
@@ -323,7 +321,6 @@ def measure_trial(
     )
 
     def distance(levels: Levels, noise_seed: int) -> float:
-        on_distance()
         return metric(trainer.sample(num_samples, noise_seed, levels[1:]))
 
     table = measure_levels(

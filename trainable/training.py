@@ -22,9 +22,11 @@ from torch import Tensor
 
 from spaces import NoiseSchedule
 from spaces.adaptive_noise import AdaptiveNoise
+from spaces.export_document import HUBER_C_BOUNDS, MAX_TOTAL_STEPS, SIGMA_DATA_BOUNDS
 from spaces.registry import STRICT
+from trainable.accumulation import accumulate_gradient
 from trainable.adaptation import Adaptation
-from trainable.consistency import LevelTables, NetworkFunction, consistency_loss, sample
+from trainable.consistency import LevelTables, NetworkFunction, sample
 from trainable.dataset import model_input
 from trainable.ema import ema_weights
 from trainable.flat_parameters import flatten_gradients, flatten_parameters
@@ -80,14 +82,14 @@ class TrainingConfig:
     cuda_graph: bool = False
 
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {
-        "total_steps": (1, 100_000_000),
+        "total_steps": (1, MAX_TOTAL_STEPS),
         "batch_size": (1, 65_536),
         "learning_rate": (1e-9, 10.0),
         "lr_decay_start": (0.0, 1.0),
         "lr_final_fraction": (0.0, 1.0),
         "ema_horizon": (0.0, 1.0),
-        "sigma_data": (1e-3, 1e3),
-        "huber_c": (1e-9, 1e3),
+        "sigma_data": SIGMA_DATA_BOUNDS,
+        "huber_c": HUBER_C_BOUNDS,
     }
 
     def __post_init__(self) -> None:
@@ -101,11 +103,16 @@ class TrainingConfig:
                 f"lr_final_fraction={self.lr_final_fraction:g} has no effect with lr_decay_start=1: "
                 "set `lr_decay_start` below 1, or leave it out"
             )
-        if self.optimizer_strategy.HALVES and self.batch_size % 2:
+        if self.optimizer_strategy.uses_halves and self.batch_size % 2:
             raise ValueError(
                 f"`batch_size` must be even, but got batch_size={self.batch_size}: the strategy "
                 f"{self.optimizer_strategy.describe()} compares the halves of each batch"
             )
+
+    @property
+    def whole_pass(self) -> int:
+        """Images that a step takes through the network at once where memory allows: the batch, or each half of it."""
+        return self.batch_size // (2 if self.optimizer_strategy.uses_halves else 1)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, every option included; as a search file has them."""
@@ -169,7 +176,7 @@ class TrainingState:
 
     m_P, v_P: RAdam's moments. loss_sum: float64, of the steps since it was last set to zero.
     sums_M2: float64, per interval the number of images and the sum of their squared losses since it was last
-    set to zero; None: not wanted. half_P, noise_2: see `OptimizerStrategy.measured_factor`; None without HALVES.
+    set to zero; None: not wanted. half_P, noise_2: see `OptimizerStrategy.measured_factor`; None where it has none.
     """
 
     parameters_P: Tensor
@@ -197,50 +204,36 @@ def training_step(
     factors_F: Tensor,
     huber_c: float,
     strategy: OptimizerStrategy,
+    micro_batch: int,
 ) -> None:
     """One optimiser step, in place.
 
     factors_F: RAdam's adaptive and plain factor, weight of the EMA; 1 - beta1 where it is not RAdam's own.
+    micro_batch: images that go through the network at once; the step is that of the whole batch all the same.
     """
     index_B = levels.draw(batch.u_B)
     levels_BL = levels.table_ML.index_select(0, index_B)
     state.gradient_P.zero_()
     adaptive, plain, ema_weight, *new_share = factors_F.unbind()
+
+    def backward(share: slice) -> Tensor:
+        images = batch.x_BCHW[share], batch.z_BCHW[share], levels_BL[share]
+        return accumulate_gradient(network, *images, huber_c, len(levels_BL), micro_batch)
+
     if state.half_P is None or state.noise_2 is None:
-        loss_B = consistency_loss(network, batch.x_BCHW, batch.z_BCHW, levels_BL, huber_c)
-        loss = loss_B.mean()
-        loss.backward()
+        loss_B = backward(slice(None))
     else:
-        loss_B = _backward_of_halves(network, state, state.half_P, batch, levels_BL, huber_c)
-        loss = loss_B.mean()
+        even = backward(slice(0, None, 2))
+        state.half_P.copy_(state.gradient_P)
+        loss_B = torch.stack([even, backward(slice(1, None, 2))], dim=1).flatten()
         factor = strategy.measured_factor(state.noise_2, state.gradient_P, state.half_P, len(loss_B))
         adaptive, plain = adaptive * factor, plain * factor
     radam_(state.parameters_P, state.gradient_P, state.m_P, state.v_P, adaptive, plain, *new_share)
     state.ema_P.lerp_(state.parameters_P, ema_weight)
-    state.loss_sum.add_(loss.detach())
+    state.loss_sum.add_(loss_B.mean())
     if state.sums_M2 is not None:
-        squares_B = loss_B.detach().double().square()
+        squares_B = loss_B.double().square()
         state.sums_M2.index_add_(0, index_B, torch.stack([torch.ones_like(squares_B), squares_B], dim=1))
-
-
-def _backward_of_halves(
-    network: NetworkFunction,
-    state: TrainingState,
-    half_P: Tensor,
-    batch: Batch,
-    levels_BL: Tensor,
-    huber_c: float,
-) -> Tensor:
-    """loss_B of the batch, and its gradient as that of the mean; in half_P the part of the even positions."""
-    losses = []
-    for first in (0, 1):
-        part = slice(first, None, 2)
-        loss_B = consistency_loss(network, batch.x_BCHW[part], batch.z_BCHW[part], levels_BL[part], huber_c)
-        (loss_B.mean() / 2).backward()
-        losses.append(loss_B.detach())
-        if first == 0:
-            half_P.copy_(state.gradient_P)
-    return torch.stack(losses, dim=1).flatten()
 
 
 class Trainer:
@@ -271,7 +264,7 @@ class Trainer:
             self._module = network.build((channels, height, width))
             self._ema_module = network.build((channels, height, width)).requires_grad_(False)
         parameters_P = flatten_parameters(self._module, self._device, channels_last=on_cuda)
-        halves = config.optimizer_strategy.HALVES
+        halves = config.optimizer_strategy.uses_halves
         self._state = TrainingState(
             parameters_P=parameters_P,
             gradient_P=flatten_gradients(self._module, channels_last=on_cuda),
@@ -293,6 +286,8 @@ class Trainer:
         self._factors_F = torch.zeros_like(self._factors_KF[0])
         self._huber_c = config.huber_c * math.sqrt(math.prod(self._image_shape))
         self._levels = LevelTables.empty(0, self._device)
+        self._step = 0
+        self._micro_batch = config.whole_pass
         self._graph: torch.cuda.CUDAGraph | None = None
         # What a checkpoint must agree with, besides schedule and seed.
         self._setting = {
@@ -312,13 +307,28 @@ class Trainer:
         """Optimiser steps done in this trial."""
         return self._step
 
-    def begin(self, schedule: NoiseSchedule, seed: int) -> None:
-        """Start a new trial at step 0: initial weights from `seed`, optimiser and averages empty."""
+    @property
+    def micro_batch(self) -> int:
+        """Images that a step of this trial takes through the network at once."""
+        return self._micro_batch
+
+    def begin(self, schedule: NoiseSchedule, seed: int, micro_batch: int | None = None) -> None:
+        """Start a new trial at step 0: initial weights from `seed`, optimiser and averages empty.
+
+        micro_batch: at most so many images at once, None: the config's `whole_pass`. The trial is the same up to
+        rounding; so are its samples, which are then drawn in parts as small in proportion.
+        """
         self._schedule, self._seed = schedule, seed
+        whole = self.config.whole_pass
+        at_once = min(micro_batch or whole, whole)
+        if at_once != self._micro_batch:
+            self._micro_batch, self._graph = at_once, None  # another step
         self._stages = schedule.stages(self.total_steps)
         noise = schedule.noise
         self._adaptation = Adaptation(schedule, noise) if isinstance(noise, AdaptiveNoise) else None
         self._make_room(max(len(stage.probability_M) for stage in self._stages))
+        if self.config.cuda_graph and self._graph is None:
+            self._capture()
         self._module.reset_parameters(torch.Generator().manual_seed(stream_seed("weights", seed)))
         self._state.ema_P.copy_(self._state.parameters_P)
         state = self._state
@@ -382,15 +392,20 @@ class Trainer:
         for start in range(0, num_samples, _SAMPLE_BATCH):
             num = min(_SAMPLE_BATCH, num_samples - start)
             z_SBCHW = torch.randn((len(levels), num, *self._image_shape), generator=generator)
-            x_BCHW = sample(
-                self._in_precision(self._ema_module),
-                z_SBCHW.to(self._device),
-                levels,
-                grid.sigma_min,
-                self.config.sigma_data,
-            )
-            samples.append(x_BCHW.float().cpu())
+            for part_SBCHW in z_SBCHW.split(self.part_of(_SAMPLE_BATCH), dim=1):
+                x_BCHW = sample(
+                    self._in_precision(self._ema_module),
+                    part_SBCHW.to(self._device),
+                    levels,
+                    grid.sigma_min,
+                    self.config.sigma_data,
+                )
+                samples.append(x_BCHW.float().cpu())
         return torch.cat(samples)
+
+    def part_of(self, num_images: int) -> int:
+        """The share of `num_images` that a micro-batch is of a whole pass, at least one."""
+        return math.ceil(num_images * self._micro_batch / self.config.whole_pass)
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, int | float | str]]:
         """(tensors, scalars): all that decides the rest of the trial, as copies; scalars are JSON values.
@@ -500,12 +515,13 @@ class Trainer:
             self._factors_F,
             self._huber_c,
             self.config.optimizer_strategy,
+            self._micro_batch,
         )
 
     def _make_room(self, num_intervals: int) -> None:
         """Level tables with at least so many rows, and as many sums of losses where the trial wants them.
 
-        Larger tables lie elsewhere, and sums are another step: a captured one is captured anew.
+        Larger tables lie elsewhere, and sums are another step: the graph is given up.
         """
         num_rows, wanted = len(self._levels.cdf_M), self._adaptation is not None
         if num_rows >= num_intervals and wanted == (self._state.sums_M2 is not None):
@@ -514,9 +530,8 @@ class Trainer:
             num_rows = num_intervals
             self._levels = LevelTables.empty(num_rows, self._device)
         sums_M2 = torch.zeros(num_rows, 2, dtype=torch.float64, device=self._device) if wanted else None
+        self._graph = None
         self._state = replace(self._state, sums_M2=sums_M2)
-        if self.config.cuda_graph:
-            self._capture()
 
     def _capture(self) -> None:
         """Capture the step in a CUDA graph. Spoils the training state: only to be called before it is set.
@@ -524,7 +539,6 @@ class Trainer:
         After https://pytorch.org/docs/stable/notes/cuda.html#cuda-graphs: some steps on a side stream first, so that
         libraries and autograd have allocated what they keep.
         """
-        self._graph = None
         side = torch.cuda.Stream(self._device)
         side.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(side):

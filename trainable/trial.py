@@ -7,20 +7,21 @@ whole search and holds all that trials share (images, reference statistics, feat
 
 import json
 import math
+import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from spaces import NoiseSchedule
-from trainable.assets import Assets, FrechetMetric
-from trainable.atomic import write_atomically
-from trainable.checkpoint import load_checkpoint, save_checkpoint
+from trainable.assets import BATCH_SIZE, Assets, FrechetMetric
+from trainable.background import Background
+from trainable.checkpoint import load_checkpoint, packed, save_checkpoint
 from trainable.images import sample_grid_png
 from trainable.network import Network
+from trainable.storage import StorageError, open_folder
 from trainable.training import Trainer, TrainingConfig
 
 # Diverged trials get this objective: finite, so that stopping rules and samplers can compare it
@@ -28,11 +29,17 @@ from trainable.training import Trainer, TrainingConfig
 WORST_OBJECTIVE = 1e9
 
 # Between rungs a trial is checkpointed as often as costs 1 % of its time, at least every minute: what an
-# interruption or a lost machine costs at most.
+# interruption or a lost machine costs at most. A bucket, where requests cost money, gets one a minute, which is
+# uploaded behind the training.
 CHECKPOINT_SHARE = 0.01
 CHECKPOINT_SECONDS = 60.0
+# How long a trial waits for a storage that does not answer. Then the search stops, to go on when it is back.
+STORAGE_PATIENCE_SECONDS = 600.0
 
+NO_STORAGE = "no storage"
+OUT_OF_MEMORY = "oom"  # an outcome, and the first word of a failed trial's reason
 FOUND_FILE = "found_schedule.json"
+SAMPLES_FILE = "samples.png"
 _GRID_IMAGES = 64
 
 
@@ -41,7 +48,10 @@ class TrialTask:
     """What the driver sends to a worker: plain data.
 
     rungs: steps at which to measure and report, increasing, the last is the full budget K.
-    folder: where the trial's checkpoints and sample grid are kept, keyed by its number.
+    folder: location (`trainable/storage.py`) of the trial's checkpoints and sample grid, keyed by its number.
+    micro_batch: images that go through the network at once, None: the whole batch.
+    place, mark: location of the search's trials, and the name of a file that its driver has put there; None: it is not
+    looked for.
     """
 
     number: int
@@ -49,13 +59,18 @@ class TrialTask:
     seed: int
     rungs: tuple[int, ...]
     folder: str
+    micro_batch: int | None = None
+    place: str | None = None
+    mark: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
     """What a worker answers: all reports so far (a driver that missed some finds them here).
 
-    outcome: None while the trial can go on, else "complete", "diverged" or "failed" with its reason.
+    outcome: None while the trial can go on, else "complete", "diverged", "failed" with its reason; "oom" where the
+    GPU's memory was not enough; NO_STORAGE with the reason where the trial is not over, but no trial can go on.
+    smaller_micro_batch: for "oom", what to try instead; None: there is nothing.
     found_schedule: of an adaptive trial, the schedule with fixed probabilities that it had come to at the last
     report, as `NoiseSchedule.to_dict` gives it; None for static schedules and before the first report.
     """
@@ -66,6 +81,7 @@ class Progress:
     outcome: str | None = None
     reason: str | None = None
     found_schedule: dict[str, Any] | None = None
+    smaller_micro_batch: int | None = None
 
 
 class TrialWorker:
@@ -88,17 +104,26 @@ class TrialWorker:
         self._num_samples = num_samples
         self._trainer = Trainer(network, assets.images_NCHW, training, device)
         self._clock = clock
+        self._upload = Background("checkpoint")
+        self._seen: str | None = None  # the bucket in which the search's mark was found
 
     def begin(self, task: TrialTask) -> None:
-        """Make `task` the current trial, from its last good checkpoint where there is one."""
+        """Make `task` the current trial, from its last good checkpoint where there is one.
+
+        Raises StorageError where the place is not the driver's: what is kept there would go with this machine.
+        """
+        self._upload.forget()
         self._task = task
-        self._folder = Path(task.folder)
+        self._find_mark(task)
+        self._folder = open_folder(task.folder, patience_seconds=STORAGE_PATIENCE_SECONDS)
+        self._files: dict[str, bytes] = {}  # to be kept with the next checkpoint
         self._reports: list[dict[str, Any]] = []
         self._found: dict[str, Any] | None = None
         self._train_seconds = 0.0
-        self._saved_step, self._save_at = 0, 0.0
+        self._saved_step = 0
+        self._save_at = time.monotonic() + CHECKPOINT_SECONDS if self._folder.is_remote else 0.0
         self._schedule = NoiseSchedule.from_dict(task.schedule)
-        self._trainer.begin(self._schedule, task.seed)
+        self._trainer.begin(self._schedule, task.seed, task.micro_batch)
         found = load_checkpoint(self._folder)
         # Reports that reached the checkpoint but perhaps not the driver are sent before any training.
         self._replay = found is not None
@@ -109,10 +134,25 @@ class TrialWorker:
             self._found = state["found_schedule"]
             self._train_seconds = state["train_seconds"]
 
+    def _find_mark(self, task: TrialTask) -> None:
+        if task.mark is None or task.place is None or task.place == self._seen:
+            return
+        place = open_folder(task.place, patience_seconds=STORAGE_PATIENCE_SECONDS)
+        if place.read(task.mark) is None:
+            raise StorageError(
+                f"{task.place} is not what the driver sees there (the search's file {task.mark} is missing). Give all "
+                "machines one folder at that path, such as a network file system, or name a bucket"
+            )
+        if (
+            place.is_remote
+        ):  # a folder is looked at for each trial: it costs nothing, and its mount may be lost
+            self._seen = task.place
+
     def advance(self, pause_seconds: float = math.inf) -> Progress:
         """Train until the next rung is measured, or for about `pause_seconds`.
 
-        Checkpoints when a rung is measured, before it is reported, and now and then in between.
+        Checkpoints when a rung is measured, before it is reported, and now and then in between. Raises StorageError
+        if the checkpoint cannot be kept: what is reported is in the storage.
         """
         if self._replay:
             self._replay = False
@@ -126,29 +166,28 @@ class TrialWorker:
         if not math.isfinite(loss):
             self._report({self._objective: WORST_OBJECTIVE}, rung)
             self._saved_step = self._trainer.step  # spoilt weights are not saved
-            return self._progress(diverged=True)
-        diverged = False
+            self._upload.forget()  # nothing may come in behind those who clear up after an ended trial
+            return self._progress()
         if self._trainer.step == rung:
-            diverged = self._measure(loss, rung)
-        if self._trainer.step == rung or time.monotonic() > self._save_at:
+            self._measure(loss, rung)
             self.checkpoint()
-        return self._progress(diverged)
+        elif time.monotonic() > self._save_at and not self._upload.busy:
+            self._begin_checkpoint()
+        return self._progress()
 
     @property
     def _last_reported(self) -> int:
         return self._reports[-1]["step"] if self._reports else 0
 
-    def _measure(self, loss: float, rung: int) -> bool:
+    def _measure(self, loss: float, rung: int) -> None:
         samples_NCHW = self._trainer.sample(self._num_samples, seed=self._task.seed)
-        distance = self._metric(samples_NCHW)
-        diverged = not math.isfinite(distance)
-        if diverged:
-            distance = WORST_OBJECTIVE
-        else:
-            write_atomically(self._folder / "samples.png", sample_grid_png(samples_NCHW, _GRID_IMAGES))
+        distance = self._metric(samples_NCHW, self._trainer.part_of(BATCH_SIZE))
+        if math.isfinite(distance):
+            self._files[SAMPLES_FILE] = sample_grid_png(samples_NCHW, _GRID_IMAGES)
             self._keep_found()
+        else:
+            distance = WORST_OBJECTIVE
         self._report({self._objective: distance, "loss": loss, "train_seconds": self._train_seconds}, rung)
-        return diverged
 
     def _keep_found(self) -> None:
         """What an adaptive schedule has come to goes into found_schedule.json, from which it can be exported."""
@@ -156,7 +195,7 @@ class TrialWorker:
         if found != self._schedule:
             text = json.dumps(found.to_dict(), indent=1)
             self._found = json.loads(text)
-            write_atomically(self._folder / FOUND_FILE, text.encode())
+            self._files[FOUND_FILE] = text.encode()
 
     def _report(self, metrics: Mapping[str, float], step: int) -> None:
         self._reports.append(
@@ -169,24 +208,42 @@ class TrialWorker:
         )
 
     def checkpoint(self) -> None:
-        """Save the current trial, if it has moved since it was saved."""
+        """Save the current trial, if it has moved since it was saved; it is safe when this returns."""
+        self._begin_checkpoint()
+        self._upload.join()
+
+    def _begin_checkpoint(self) -> None:
+        """Save the current trial as it is now; in a bucket, behind the training."""
         if self._trainer.step == self._saved_step:
             return
         start = time.monotonic()
         tensors, scalars = self._trainer.state_dict()
         state = {
             "trainer": scalars,
-            "reports": self._reports,
+            "reports": list(self._reports),
             "train_seconds": self._train_seconds,
             "found_schedule": self._found,
         }
-        save_checkpoint(self._folder, self._trainer.step, tensors, state)
-        self._saved_step, now = self._trainer.step, time.monotonic()
-        self._save_at = now + min((now - start) / CHECKPOINT_SHARE, CHECKPOINT_SECONDS)
+        folder, files, self._files = self._folder, self._files, {}
+        step, tensor_bytes = self._trainer.step, packed(tensors)
 
-    def _progress(self, diverged: bool = False) -> Progress:
+        def save() -> None:
+            for name, data in files.items():
+                folder.write(name, data)
+            save_checkpoint(folder, step, tensor_bytes, state)
+
+        if folder.is_remote:
+            self._upload.start(save)
+            pause = CHECKPOINT_SECONDS
+        else:
+            save()
+            pause = min((time.monotonic() - start) / CHECKPOINT_SHARE, CHECKPOINT_SECONDS)
+        self._saved_step = step
+        self._save_at = time.monotonic() + pause
+
+    def _progress(self) -> Progress:
         # A diverged trial is recognised by its value, so that a replay says so too.
-        diverged = diverged or bool(self._reports and self._reports[-1]["objective"] >= WORST_OBJECTIVE)
+        diverged = bool(self._reports) and self._reports[-1]["objective"] >= WORST_OBJECTIVE
         complete = self._last_reported == self._task.rungs[-1]
         outcome = "diverged" if diverged else "complete" if complete else None
         return Progress(
@@ -197,10 +254,41 @@ class TrialWorker:
             found_schedule=self._found,
         )
 
+    def out_of_memory(self, error: BaseException) -> Progress:
+        """The answer for the current trial where the GPU's memory was not enough."""
+        return out_of_memory(
+            self._task, error, self._trainer.micro_batch, step=self._trainer.step, reports=list(self._reports)
+        )
+
+
+def out_of_memory(
+    task: TrialTask,
+    error: BaseException,
+    at_once: int,
+    *,
+    step: int = 0,
+    reports: Sequence[dict[str, Any]] = (),
+) -> Progress:
+    """The answer for a trial for which the GPU's memory was not enough. at_once: images that went through together."""
+    # "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...": what follows is a page.
+    sentences = " ".join(str(error).split()).split(". ")
+    what = ". ".join(sentences[:2])[:200]
+    return Progress(
+        number=task.number,
+        step=step,
+        reports=list(reports),
+        outcome=OUT_OF_MEMORY,
+        reason=f"{OUT_OF_MEMORY} at step {step} with {at_once} images at once: {what}",
+        smaller_micro_batch=math.ceil(at_once / 2) if at_once > 1 else None,
+    )
+
 
 def failed(task: TrialTask, error: BaseException) -> Progress:
     """The answer for a trial that raised: its kind and first line, never a traceback."""
     message = str(error).strip().partition("\n")[0]
+    if isinstance(error, StorageError):
+        where = f"on {socket.gethostname()}: {message}."
+        return Progress(number=task.number, step=0, reports=[], outcome=NO_STORAGE, reason=where)
     reason = f"{type(error).__name__}: {message}"
     return Progress(number=task.number, step=0, reports=[], outcome="failed", reason=reason)
 

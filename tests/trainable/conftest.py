@@ -14,6 +14,9 @@ from trainable.assets import Assets, prepare
 from trainable.data._idx import TEST, TRAIN
 from trainable.dataset import DATASETS
 from trainable.extractor import EXTRACTORS
+from trainable.network import NETWORKS
+from trainable.training import TrainingConfig
+from trainable.trial import TrialWorker
 
 
 def idx_bytes(tensor: Tensor) -> bytes:
@@ -51,6 +54,23 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def digits_assets(cache_dir: Path) -> Assets:
     """The digits with their feature network, trained here (a few seconds)."""
     return prepare(DATASETS.build("digits"), EXTRACTORS.build("digits_cnn"), cache_dir)
+
+
+@pytest.fixture
+def worker(digits_assets: Assets) -> Callable[..., TrialWorker]:
+    """`worker(**options of the training)` makes a worker of small trials of the digits."""
+
+    def make(**training: object) -> TrialWorker:
+        config = TrainingConfig(**{"total_steps": 120, "batch_size": 16, **training})  # type: ignore[arg-type]
+        return TrialWorker(
+            digits_assets,
+            NETWORKS.build({"name": "film_mlp", "width": 16, "depth": 1}),
+            config,
+            num_samples=200,
+            clock=lambda: 1e9,
+        )
+
+    return make
 
 
 Answer = Callable[[BaseHTTPRequestHandler], None]

@@ -3,6 +3,7 @@
 import io
 import math
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+import trainable.assets
 from trainable.assets import Assets, FrechetMetric, prepare
+from trainable.cache import Made
 from trainable.data.idx_folder import IdxFolder
 from trainable.dataset import model_input
 from trainable.extractors.pixels import Pixels
@@ -105,6 +108,25 @@ def test_reference_statistics_are_cached_and_cover_all_training_images(
     monkeypatch.setattr(GaussianStats, "of", lambda *_: pytest.fail("computed again"))
     again = prepare(dataset, Pixels(), tmp_path)
     assert torch.equal(again.reference.covariance_DD, expected.covariance_DD)
+
+
+def test_on_another_device_the_statistics_are_made_in_a_process_that_ends(
+    idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def at_once(work: Callable[[], Made]) -> Made:
+        asked.append(work)
+        return pickle.loads(pickle.dumps(work))()
+
+    monkeypatch.setattr(trainable.assets, "in_own_process", at_once)
+    dataset = IdxFolder(root=str(idx_folder))
+    expected = prepare(dataset, Pixels(), tmp_path / "one")
+    assert not asked
+    for _ in range(2):  # the second time they are in the cache
+        found = prepare(dataset, Pixels(), tmp_path / "two", "cpu:0")
+        assert torch.equal(found.reference.covariance_DD, expected.reference.covariance_DD)
+    assert len(asked) == 1
 
 
 def test_with_pixels_the_metric_is_the_distance_of_pixel_gaussians(idx_folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import trainable.training
+import trainable.accumulation
 from spaces import PRESETS
 from spaces.registry import validated
 from trainable.network import Network
@@ -279,13 +279,13 @@ def test_each_half_of_a_stratified_batch_has_levels_from_all_of_the_range(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[Tensor] = []
-    loss = trainable.training.consistency_loss
+    loss = trainable.accumulation.consistency_loss
 
     def spy(network, x_BCHW: Tensor, z_BCHW: Tensor, levels_BL: Tensor, huber_c: float) -> Tensor:
         seen.append(levels_BL)
         return loss(network, x_BCHW, z_BCHW, levels_BL, huber_c)
 
-    monkeypatch.setattr(trainable.training, "consistency_loss", spy)
+    monkeypatch.setattr(trainable.accumulation, "consistency_loss", spy)
     running = begun("gradient_noise_scale")
     running.train(1)
     table_ML, draw = running._levels.table_ML, running._levels.draw

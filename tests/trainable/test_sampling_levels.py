@@ -20,6 +20,7 @@ from trainable.sampling_levels import (
     measure_trial,
     optimise_levels,
 )
+from trainable.storage import LocalFolder
 from trainable.training import TrainingConfig
 from trainable.trial import WORST_OBJECTIVE, TrialTask, TrialWorker
 
@@ -176,7 +177,7 @@ def test_a_trained_trial_is_measured_from_its_checkpoint(tmp_path: Path, digits_
         "num_samples": 100,
         "num_levels": (2,),
     }
-    measured = measure_trial(tmp_path, **setting)
+    measured = measure_trial(LocalFolder(str(tmp_path)), **setting)
     assert json.loads(json.dumps(measured, allow_nan=False)) == measured
     assert set(measured["metrics"]) == {"fd_digits_cnn_nfe1", "fd_digits_cnn_nfe2"}
     assert measured["metrics"]["fd_digits_cnn_nfe2"] == measured["best"]["2"]["distance"]
@@ -191,7 +192,7 @@ def test_a_trained_trial_is_measured_from_its_checkpoint(tmp_path: Path, digits_
 
     # Its file may lie among the checkpoints: they are found as before, and the same values come out.
     (tmp_path / "sampling.json").write_text(json.dumps(measured))
-    assert measure_trial(tmp_path, **setting) == measured
+    assert measure_trial(LocalFolder(str(tmp_path)), **setting) == measured
 
 
 @pytest.mark.parametrize("rungs", [(), (75, 150)])
@@ -204,7 +205,7 @@ def test_an_unfinished_trial_is_refused(
         ValueError, match=f"step 150 is needed .* there is {'one of step 75' if rungs else 'none'}"
     ):
         measure_trial(
-            tmp_path,
+            LocalFolder(str(tmp_path)),
             assets=digits_assets,
             network=NETWORK,
             training=TRAINING,

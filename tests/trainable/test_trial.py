@@ -1,9 +1,13 @@
 """A trial on one device: rungs, pauses, resume, divergence, errors. No Ray."""
 
+import errno
 import json
 import math
+import os
 import shutil
+import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +16,11 @@ import torch
 
 from spaces import PRESETS, NoiseSchedule
 from spaces.registry import name_of
-from trainable.assets import Assets
-from trainable.network import NETWORKS
-from trainable.training import TrainingConfig
-from trainable.trial import FOUND_FILE, WORST_OBJECTIVE, Progress, TrialTask, TrialWorker, failed
+from trainable import storage, trial
+from trainable.storage import LocalFolder, StorageError
+from trainable.trial import FOUND_FILE, NO_STORAGE, WORST_OBJECTIVE, Progress, TrialTask, TrialWorker, failed
 
 SCHEDULE = PRESETS["ict"].schedule.to_dict()
-
-
-@pytest.fixture
-def worker(digits_assets: Assets) -> Callable[..., TrialWorker]:
-    def make(**training: object) -> TrialWorker:
-        config = TrainingConfig(**{"total_steps": 120, "batch_size": 16, **training})  # type: ignore[arg-type]
-        return TrialWorker(
-            digits_assets,
-            NETWORKS.build({"name": "film_mlp", "width": 16, "depth": 1}),
-            config,
-            num_samples=200,
-            clock=lambda: 1e9,
-        )
-
-    return make
 
 
 def task(folder: Path, number: int = 0, seed: int = 0, schedule: dict[str, Any] | None = None) -> TrialTask:
@@ -225,6 +213,73 @@ def test_an_error_becomes_one_line(tmp_path: Path) -> None:
     error = RuntimeError("CUDA error: something\nwith a long explanation")
     progress = failed(task(tmp_path), error)
     assert (progress.outcome, progress.reason) == ("failed", "RuntimeError: CUDA error: something")
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.ENOSPC])
+def test_without_its_folder_a_trial_is_not_failed_and_goes_on_later(
+    worker: Callable[..., TrialWorker], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def away(path: Path, data: bytes) -> None:
+        raise OSError(number, os.strerror(number))
+
+    run = worker()
+    monkeypatch.setattr(trial, "STORAGE_PATIENCE_SECONDS", 0.5)
+    run.begin(task(tmp_path))
+    run.advance()
+    with monkeypatch.context() as broken:
+        broken.setattr(storage, "write_atomically", away)
+        with pytest.raises(StorageError) as caught:
+            to_the_end(run)
+    answer = failed(task(tmp_path), caught.value)
+    assert answer.outcome == NO_STORAGE
+    assert answer.reason is not None
+    assert socket.gethostname() in answer.reason
+    assert os.strerror(number) in answer.reason
+    again = worker()
+    again.begin(task(tmp_path))
+    assert [report["step"] for report in again.advance().reports] == [60]
+    assert to_the_end(again).outcome == "complete"
+
+
+def test_a_machine_that_does_not_see_the_mark_of_the_search_keeps_nothing_there(
+    worker: Callable[..., TrialWorker], tmp_path: Path
+) -> None:
+    place = tmp_path / "toy"
+    mine = replace(task(place / "trials"), place=str(place), mark="study-aa")
+    run = worker()
+    with pytest.raises(StorageError) as caught:
+        run.begin(mine)
+    assert not place.exists()
+    answer = failed(mine, caught.value)
+    assert answer.outcome == NO_STORAGE
+    assert answer.reason is not None
+    assert f"{place} is not what the driver sees there" in answer.reason
+    LocalFolder(str(place)).write("study-aa", b"")
+    run.begin(mine)
+    run.advance()
+    (place / "study-aa").unlink()  # its mount is lost: noticed at the next trial
+    with pytest.raises(StorageError):
+        run.begin(mine)
+
+
+def test_in_a_bucket_the_mark_is_looked_for_once(
+    worker: Callable[..., TrialWorker], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    class Bucket(LocalFolder):
+        is_remote = True
+
+        def read(self, name: str) -> bytes | None:
+            read.append(name)
+            return super().read(name)
+
+    monkeypatch.setattr(trial, "open_folder", lambda location, **options: Bucket(str(location)))
+    LocalFolder(str(tmp_path)).write("study-aa", b"")
+    run = worker()
+    for number in range(3):
+        run.begin(replace(task(tmp_path / "trials", number), place=str(tmp_path), mark="study-aa"))
+    assert read.count("study-aa") == 1
 
 
 def test_a_trial_leaves_the_global_random_state_alone(

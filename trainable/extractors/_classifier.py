@@ -72,7 +72,6 @@ class Classifier(Extractor):
     learning_rate: float = 3e-3
     min_accuracy: float = 0.9  # on held-out images; a worse network measures nothing and is refused
 
-    DATA: ClassVar[str | None] = None  # name of the only data set that it is meant for
     SEED: ClassVar[int] = 0
 
     def __post_init__(self) -> None:

@@ -51,6 +51,27 @@ class Inception(Extractor):
 
     weights_path: str | None = None
 
+    def check(self) -> None:
+        _feature_extractor_class()
+        if self.weights_path is not None:
+            self._checked(self.weights_path)
+
+    def _checked(self, weights_path: str) -> Path:
+        path = Path(weights_path).expanduser()
+        try:
+            sha256 = file_sha256(path)
+        except OSError as error:
+            raise ValueError(
+                f"Inception weights {path} cannot be read: {error.strerror}. Leave out `weights_path` to "
+                "download them."
+            ) from error
+        if sha256 != SHA256:
+            raise ValueError(
+                f"FID needs the standard Inception weights with SHA-256 {SHA256}, but {path} has "
+                f"{sha256}. Leave out `weights_path` to download them."
+            )
+        return path
+
     def weights(self, images: Images, cache_dir: Path) -> Weights:
         _feature_extractor_class()
         if images.image_shape[0] not in (1, 3):
@@ -61,19 +82,7 @@ class Inception(Extractor):
         if self.weights_path is None:
             path = download(URLS, cache_dir / "extractors" / URLS[0].rpartition("/")[2], SHA256, NUM_BYTES)
         else:
-            path = Path(self.weights_path).expanduser()
-            try:
-                sha256 = file_sha256(path)
-            except OSError as error:
-                raise ValueError(
-                    f"Inception weights {path} cannot be read: {error.strerror}. Leave out `weights_path` to "
-                    "download them."
-                ) from error
-            if sha256 != SHA256:
-                raise ValueError(
-                    f"FID needs the standard Inception weights with SHA-256 {SHA256}, but {path} has "
-                    f"{sha256}. Leave out `weights_path` to download them."
-                )
+            path = self._checked(self.weights_path)
         return Weights(torch.load(path, map_location="cpu", weights_only=True), SHA256)
 
     def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> nn.Module:

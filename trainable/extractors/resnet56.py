@@ -77,12 +77,10 @@ class ResNet56Features(Extractor):
 
     weights_path: str | None = None
 
-    def weights(self, images: Images, cache_dir: Path) -> Weights:
-        if images.image_shape != (3, 32, 32):
-            raise ValueError(
-                f"Feature network 'resnet56' takes RGB images of 32x32, but those of '{images.name}' have "
-                f"shape {images.image_shape}. Use small_cnn or pixels."
-            )
+    def check(self) -> None:
+        self._state()
+
+    def _state(self) -> dict[str, Tensor]:
         if self.weights_path is None:
             raise ValueError(
                 f"Feature network 'resnet56' needs `weights_path`, a file with its weights. Get {SOURCE}"
@@ -95,7 +93,15 @@ class ResNet56Features(Extractor):
                 f"`weights_path` must hold the published weights, whose tensors have SHA-256 {SHA256}, but "
                 f"those in {path} have {sha256}. Get {SOURCE}"
             )
-        return Weights(state, sha256)
+        return state
+
+    def weights(self, images: Images, cache_dir: Path) -> Weights:
+        if images.image_shape != (3, 32, 32):
+            raise ValueError(
+                f"Feature network 'resnet56' takes RGB images of 32x32, but those of '{images.name}' have "
+                f"shape {images.image_shape}. Use small_cnn or pixels."
+            )
+        return Weights(self._state(), SHA256)
 
     def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> nn.Module:
         with torch.device("meta"):

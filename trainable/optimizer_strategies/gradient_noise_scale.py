@@ -30,7 +30,6 @@ class GradientNoiseScale(OptimizerStrategy):
     memory: int = 100
     lowest: float = 0.01
 
-    HALVES: ClassVar[bool] = True
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {
         "memory": (1, 1_000_000),
         "lowest": (0.0, 1.0),

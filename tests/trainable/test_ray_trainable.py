@@ -1,0 +1,136 @@
+"""What a worker answers to Ray when a trial raises. No Ray is started."""
+
+import weakref
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from trainable import ray_trainable
+from trainable.gpu_slice import Card
+from trainable.ray_trainable import ScheduleTrainable
+from trainable.training import TrainingConfig
+from trainable.trial import Progress, TrialTask
+
+TASK = {"number": 3, "schedule": {}, "seed": 0, "rungs": (10,), "folder": "nowhere"}
+COMPLETE = Progress(number=3, step=10, reports=[], outcome="complete")
+
+
+class Worker:
+    """A TrialWorker that does what it is told."""
+
+    def __init__(self, begin: Callable[[], None], advance: Callable[[], Progress]):
+        self._begin, self._advance = begin, advance
+
+    def begin(self, task: TrialTask) -> None:
+        self._begin()
+
+    def advance(self, pause_seconds: float) -> Progress:
+        return self._advance()
+
+    def out_of_memory(self, error: BaseException) -> Progress:
+        return Progress(number=3, step=5, reports=[], outcome="oom", smaller_micro_batch=8)
+
+
+class WatchedCard(Card):
+    """Remembers what was still held when it was to be released."""
+
+    def __init__(self) -> None:
+        self.held: list[bool] = []
+        self.tensor: weakref.ref[torch.Tensor] | None = None
+
+    def release(self) -> None:
+        super().release()
+        self.held.append(self.tensor is not None and self.tensor() is not None)
+
+
+def raising(kind: type[Exception], text: str, card: WatchedCard) -> Callable[[], Progress]:
+    def work() -> Progress:
+        activations = torch.zeros(1000)
+        card.tensor = weakref.ref(activations)
+        raise kind(text)
+
+    return work
+
+
+def begun(begin: Callable[[], object], advance: Callable[[], Progress], card: Card) -> ScheduleTrainable:
+    # Its constructor wants Ray, `setup` a process of its own.
+    trainable = ScheduleTrainable.__new__(ScheduleTrainable)
+    trainable._worker = Worker(begin, advance)  # type: ignore[assignment, arg-type]
+    trainable._card, trainable._pause_seconds = card, 1.0
+    assert trainable.reset_config({"task": TASK})
+    return trainable
+
+
+def test_out_of_memory_is_told_when_its_tensors_are_gone() -> None:
+    card = WatchedCard()
+    trainable = begun(lambda: None, raising(torch.OutOfMemoryError, "CUDA out of memory.", card), card)
+    answer = trainable.step()
+    assert (answer["outcome"], answer["smaller_micro_batch"]) == ("oom", 8)
+    assert card.held == [False]
+
+
+def test_an_error_at_the_beginning_is_told_at_the_first_step() -> None:
+    card = WatchedCard()
+    trainable = begun(raising(ValueError, "of another trial", card), lambda: COMPLETE, card)
+    answer = trainable.step()
+    assert (answer["outcome"], answer["reason"]) == ("failed", "ValueError: of another trial")
+    assert card.held == [False]
+    trainable._worker = Worker(lambda: None, lambda: COMPLETE)  # type: ignore[assignment]
+    trainable.reset_config({"task": TASK})
+    assert trainable.step()["outcome"] == "complete"
+
+
+def setting_up(
+    card: Card, first: Callable[[], object], monkeypatch: pytest.MonkeyPatch, share: float = 0.5
+) -> ScheduleTrainable:
+    """A worker that is set up as Ray does it. first: what its construction does the first time."""
+    left = [first]
+
+    def build(*args: object) -> Worker:
+        if left:
+            left.pop()()
+        return Worker(lambda: None, lambda: COMPLETE)
+
+    monkeypatch.setattr(ray_trainable, "TrialWorker", build)
+    monkeypatch.setattr(ray_trainable.signal, "signal", lambda *args: None)
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
+    trainable = ScheduleTrainable.__new__(ScheduleTrainable)
+    training = TrainingConfig(total_steps=10, batch_size=16)
+    trainable.setup({"task": TASK}, None, None, training, 50, 1, share, 1.0, card)  # type: ignore[arg-type]
+    return trainable
+
+
+def test_out_of_memory_while_a_worker_is_made_is_told_and_the_next_trial_makes_it_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    card = WatchedCard()
+    out = raising(torch.OutOfMemoryError, "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 ...", card)
+    trainable = setting_up(card, out, monkeypatch)
+    answer = trainable.step()
+    assert (answer["outcome"], answer["smaller_micro_batch"]) == ("oom", 8)
+    assert answer["reason"].startswith("oom at step 0 with 16 images at once: CUDA out of memory. Tried")
+    assert card.held == [False]
+    trainable.reset_config({"task": TASK})
+    assert trainable.step()["outcome"] == "complete"
+
+
+def test_a_card_that_is_too_small_fails_its_trials_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Small(WatchedCard):
+        def is_there(self) -> bool:
+            return True
+
+        def total_bytes(self) -> int:
+            return 2**30
+
+    answer = setting_up(Small(), lambda: None, monkeypatch).step()
+    assert answer["outcome"] == "failed"
+    assert "leaves nothing beside the CUDA context" in answer["reason"]
+
+
+def test_a_card_that_is_lost_to_the_process_ends_it() -> None:
+    card = WatchedCard()
+    text = "CUDA error: an illegal memory access was encountered"
+    trainable = begun(lambda: None, raising(RuntimeError, text, card), card)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        trainable.step()
