@@ -7,15 +7,29 @@ itself was read in its source (`ray-operator/controllers/ray/common/pod.go`, 1.7
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from deploy import launcher
 from deploy.finding import Finding, finding
-from deploy.launcher import EVERYWHERE, LOOPBACK, MAX_IDLE_MINUTES, TO_FILL_IN
-from deploy.reading import at, walk
-from deploy.secret_values import secrets_in
+from deploy.kuberay_fields import unknown_fields
+from deploy.launcher import LOOPBACK, MAX_IDLE_MINUTES
+from deploy.networks import too_large_a_network
+from deploy.reading import ClusterFile, at, walk
+from search.spec_messages import did_you_mean
 from search.yaml_loader import Document, Place
 
 CLUSTER_LABEL = "ray.io/cluster"
+OWN_COMMAND = "ray.io/overwrite-container-cmd"  # the operator then starts Ray no more
+# Others can open the cluster (Ingress, Route, Service) or give its pods rights (ClusterRoleBinding).
+KINDS = (
+    "RayCluster",
+    "NetworkPolicy",
+    "PersistentVolumeClaim",
+    "ConfigMap",
+    "Namespace",
+    "ResourceQuota",
+    "LimitRange",
+)
 
-Documents = Sequence[Document]
+Documents = Sequence[ClusterFile]
 Rule = Callable[[Documents], Iterator[Finding]]
 
 
@@ -60,8 +74,9 @@ def world_open(documents: Documents) -> Iterator[Finding]:
             outside = (
                 (place[-1] in ("type", "serviceType") and value in ("LoadBalancer", "NodePort"))
                 or (place[-1] in ("enableIngress", "hostNetwork") and value is True)
-                or place[-1] == "hostPort"
-                or (isinstance(value, str) and EVERYWHERE.search(value) is not None)
+                or place[-1] in ("hostPort", "nodePort", "loadBalancerIP", "ray-debugger-external")
+                or not {"externalIPs", "ingressOptions", "ingressRules"}.isdisjoint(map(str, place))
+                or (isinstance(value, str) and too_large_a_network(value) is not None)
             )
             if outside:
                 message = f"must not open the cluster to the outside, but is {value}"
@@ -69,27 +84,54 @@ def world_open(documents: Documents) -> Iterator[Finding]:
                 yield finding("world-open", document, place, message, remedy)
 
 
-def network_policy(documents: Documents) -> Iterator[Finding]:
-    """Ray's metrics answer without a token and any pod may try the other ports: only the cluster's own may connect."""
+def kinds(documents: Documents) -> Iterator[Finding]:
+    for document in documents:
+        kind = document.data.get("kind")
+        if kind not in KINDS and kind != "Secret":  # that one has a rule of its own
+            message = f"must be one of {', '.join(KINDS)}, but is {kind or 'missing'}"
+            yield finding(
+                "kinds", document, ("kind",), message, "Keep what is no part of the cluster elsewhere"
+            )
+
+
+def fields(documents: Documents) -> Iterator[Finding]:
+    """The operator drops a field whose name is misspelt, and the cluster lacks what it was to do."""
     for document in _clusters(documents):
-        name = at(document.data, "metadata", "name")
-        own = {"matchLabels": {CLUSTER_LABEL: name}}
-        policies = [
-            each.data["spec"]
-            for each in documents
-            if each.data.get("kind") == "NetworkPolicy" and at(each.data, "spec", "podSelector") == own
-        ]
-        sources = [
-            source
-            for policy in policies
-            for ingress in policy.get("ingress") or []
-            for source in ingress.get("from") or [None]
-        ]
-        closed = any("Ingress" in (policy.get("policyTypes") or []) for policy in policies)
-        if not closed or any(source != {"podSelector": own} for source in sources):
-            message = f"needs a NetworkPolicy that lets only pods with the label {CLUSTER_LABEL}: {name} in"
-            remedy = "Write one as in deploy/kuberay.yaml"
+        for place, known in unknown_fields(document.data):
+            message = f"is no field of a RayCluster{did_you_mean(str(place[-1]), known)}"
+            remedy = "Correct it; if your operator knows it, add it to deploy/kuberay_fields.py"
+            yield finding("fields", document, place, message, remedy)
+
+
+def network_policy(documents: Documents) -> Iterator[Finding]:
+    """Ray's metrics answer without a token and any pod may try the other ports: only the cluster's own may connect.
+
+    Policies add up: what one lets in, no other keeps out. One of another namespace has no effect on the cluster.
+    """
+    policies = [each for each in documents if each.data.get("kind") == "NetworkPolicy"]
+    for document in _clusters(documents):
+        own = {"matchLabels": {CLUSTER_LABEL: at(document.data, "metadata", "name")}}
+        space = at(document.data, "metadata", "namespace")
+        remedy = "Write one as in deploy/kuberay.yaml"
+        if not any(
+            at(each.data, "spec", "podSelector") == own
+            and at(each.data, "metadata", "namespace") == space
+            and "Ingress" in _policy_types(each)
+            for each in policies
+        ):
+            label = f"{CLUSTER_LABEL}: {at(document.data, 'metadata', 'name')}"
+            message = f"needs a NetworkPolicy in its namespace that lets only pods with the label {label} in"
             yield finding("network-policy", document, ("metadata", "name"), message, remedy)
+        for policy in policies:
+            for i, ingress in enumerate(at(policy.data, "spec", "ingress") or []):
+                sources = at(ingress, "from") or [None]
+                if any(source != {"podSelector": own} for source in sources):
+                    message = "must let in only the pods of the cluster"
+                    yield finding("network-policy", policy, ("spec", "ingress", i), message, remedy)
+
+
+def _policy_types(policy: Document) -> list[str]:
+    return at(policy.data, "spec", "policyTypes") or ["Ingress"]  # so Kubernetes has it
 
 
 def secret(documents: Documents) -> Iterator[Finding]:
@@ -97,37 +139,69 @@ def secret(documents: Documents) -> Iterator[Finding]:
         if document.data.get("kind") == "Secret":
             message = "a Secret must not stand in a file that is kept in git"
             yield finding("secret", document, ("kind",), message, "Make it with `kubectl create secret`")
-        for place, kind in secrets_in(document):
-            message = f"must hold no secret, but has {kind}"
-            yield finding(
-                "secret", document, place, message, "Take it out, make a new one, use `secretKeyRef`"
-            )
+        yield from launcher.secret_findings(document, "Take it out, make a new one, use `secretKeyRef`")
 
 
 def least_privilege(documents: Documents) -> Iterator[Finding]:
-    """Trials are the user's code: not root, no way to become root, no key to the Kubernetes API on the workers."""
+    """Trials are the user's code: not root, no way to become root or to reach the host, no key to the API server."""
     for document in _clusters(documents):
         for place, pod in _pods(document):
-            if at(pod, "securityContext", "runAsNonRoot") is not True:
+            context = pod.get("securityContext") or {}
+            if context.get("runAsNonRoot") is not True or context.get("runAsUser") == 0:
                 message, remedy = "runAsNonRoot must be true", "Write `securityContext: {runAsNonRoot: true}`"
                 yield finding("least-privilege", document, (*place, "securityContext"), message, remedy)
             if "workerGroupSpecs" in place and pod.get("automountServiceAccountToken") is not False:
                 message = "automountServiceAccountToken must be false: trials need nothing from Kubernetes"
                 remedy = "Write `automountServiceAccountToken: false`"
                 yield finding("least-privilege", document, (*place, "containers"), message, remedy)
+            for name in ("hostPID", "hostIPC"):
+                if pod.get(name):
+                    message = "must be absent: the pod would see the processes of its machine"
+                    yield finding("least-privilege", document, (*place, name), message, "Take it out")
+            for i, volume in enumerate(pod.get("volumes") or []):
+                if "hostPath" in volume:
+                    message = "must not be a folder of the machine itself"
+                    where = (*place, "volumes", i, "hostPath")
+                    yield finding("least-privilege", document, where, message, "Name a PersistentVolumeClaim")
+            for kind in ("containers", "initContainers", "ephemeralContainers"):
+                for i, container in enumerate(pod.get(kind) or []):
+                    where = (*place, kind, i, "securityContext")
+                    yield from _privileges(document, where, container.get("securityContext") or {})
+        context = at(document.data, "spec", "autoscalerOptions", "securityContext")
+        if context:
+            where = ("spec", "autoscalerOptions", "securityContext")
+            yield from _privileges(document, where, context)
+
+
+def _privileges(document: Document, place: Place, context: dict[str, Any]) -> Iterator[Finding]:
+    if (
+        context.get("allowPrivilegeEscalation") is not False
+        or context.get("privileged")
+        or "ALL" not in (at(context, "capabilities", "drop") or [])
+        or at(context, "capabilities", "add")
+        or context.get("runAsNonRoot") is False
+        or context.get("runAsUser") == 0
+        or context.get("procMount", "Default") != "Default"
+    ):
+        message = "must give up all privileges"
+        remedy = "Write `securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}`"
+        yield finding("least-privilege", document, place, message, remedy)
+
+
+def command(documents: Documents) -> Iterator[Finding]:
+    """The operator writes the line that starts Ray, from what the rules look at. Of another one nobody knows."""
+    for document in _clusters(documents):
+        groups: list[Place] = [pod[:-2] for pod, _ in _pods(document)]
+        for place in [(), *groups]:
+            where = (*place, *(("template",) if place else ()), "metadata", "annotations")
+            if OWN_COMMAND in (at(document.data, *where) or {}):
+                message = "must be absent: Ray would be started by a command that cannot be checked"
+                yield finding("command", document, (*where, OWN_COMMAND), message, "Take it out")
         for place, container in _containers(document):
-            context = container.get("securityContext") or {}
-            dropped = at(context, "capabilities", "drop") or []
-            if (
-                context.get("allowPrivilegeEscalation") is not False
-                or context.get("privileged")
-                or "ALL" not in dropped
-            ):
-                message = "must give up all privileges"
-                remedy = (
-                    "Write `securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}`"
-                )
-                yield finding("least-privilege", document, (*place, "securityContext"), message, remedy)
+            for name in ("command", "args"):
+                if container.get(name):
+                    message = "must be absent: the operator writes the line that starts Ray"
+                    yield finding("command", document, (*place, name), message, "Use `rayStartParams`")
 
 
 def idle(documents: Documents) -> Iterator[Finding]:
@@ -162,13 +236,7 @@ def image(documents: Documents) -> Iterator[Finding]:
 
 def fill_in(documents: Documents) -> Iterator[Finding]:
     for document in documents:
-        for place, value in walk(document.data):
-            found = TO_FILL_IN.search(value) if isinstance(value, str) else None
-            if found:
-                message = f"still has {found[0]}, as it was shipped"
-                yield finding(
-                    "fill-in", document, place, message, "Write your own, as the comment beside it says"
-                )
+        yield from launcher.fill_in(document)
 
 
 RULES: Mapping[str, Rule] = {
@@ -176,16 +244,19 @@ RULES: Mapping[str, Rule] = {
     "usage-stats": usage_stats,
     "dashboard": dashboard,
     "world-open": world_open,
+    "kinds": kinds,
+    "fields": fields,
     "network-policy": network_policy,
     "secret": secret,
     "least-privilege": least_privilege,
+    "command": command,
     "idle": idle,
     "image": image,
     "fill-in": fill_in,
 }
 
 
-def _clusters(documents: Documents) -> Iterator[Document]:
+def _clusters(documents: Documents) -> Iterator[ClusterFile]:
     return (document for document in documents if document.data.get("kind") == "RayCluster")
 
 

@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from deploy.finding import Finding, finding
-from deploy.reading import at, walk
-from deploy.secret_values import secrets_in
-from deploy.start_command import RayStart, ray_start_in
+from deploy.networks import SMALLEST_PREFIX, too_large_a_network
+from deploy.reading import ClusterFile, at, matches, walk
+from deploy.secret_values import private_files_in, secrets_in
+from deploy.start_command import RayStart, commands_in, ray_starts_in
 from search.yaml_loader import Document, Place
 
 TOKEN_FILE = "~/.ray/auth_token"
 START_COMMANDS = ("head_start_ray_commands", "worker_start_ray_commands")
 COMMANDS = ("setup_commands", "head_setup_commands", "worker_setup_commands", *START_COMMANDS)
 MAX_IDLE_MINUTES = 60
-EVERYWHERE = re.compile(r"\b\d+\.\d+\.\d+\.\d+/0(?!\d)|(?<![\da-fA-F:])::/0(?!\d)")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Managed policies and roles of clouds that allow (nearly) everything, and the role that Ray makes with two of them.
 TOO_MUCH = re.compile(
@@ -31,7 +31,14 @@ TOO_MUCH = re.compile(
 # Left in the shipped files for what only the user knows. 192.0.2.0/24 is for examples (RFC 5737).
 TO_FILL_IN = re.compile(r"REPLACE|(?<![\d.])192\.0\.2\.\d+")
 
-Rule = Callable[[Document], Iterator[Finding]]
+# Anything but `token` for Ray's mode, wherever it stands.
+_OTHER_MODE = re.compile(r"RAY_AUTH_MODE(?!=[\"']?token[\"']?(?![\w$]))")
+# Options of `docker run` that give a container no more than trials need; any other must be looked at by a person.
+_DOCKER_OPTIONS = re.compile(
+    r"--(shm-size|ulimit|gpus|memory|memory-swap|cpus|cpuset-cpus|name)[= ][\w.:=-]+|--rm|--init|--runtime=nvidia"
+)
+
+Rule = Callable[[ClusterFile], Iterator[Finding]]
 
 
 def ray_schema(document: Document) -> Iterator[Finding]:
@@ -73,10 +80,19 @@ def own_commands(document: Document) -> Iterator[Finding]:
 
 def ray_start(document: Document) -> Iterator[Finding]:
     """What starts Ray must stand in the file, or nobody sees with what token and on which address."""
+    remedy = "Write `export A=b ...; ray start ...`, without a script, `sudo` or `bash -c` around it"
+    unread = set()
+    for place, text in _texts(document):
+        starts, all_of_them = ray_starts_in(text)
+        if not all_of_them:
+            unread.add(place[0])
+            yield finding("ray-start", document, place, "has a `ray start` that cannot be checked", remedy)
+        elif starts and place[0] not in START_COMMANDS:
+            message = f"must not start Ray, which is for {' and '.join(START_COMMANDS)}"
+            yield finding("ray-start", document, place, message, "Take it out")
     for field in START_COMMANDS:
-        if field in document.data and not any(_ray_starts(document, (field,))):
+        if field in document.data and field not in unread and not any(_ray_starts(document, (field,))):
             message = "must hold a line with a plain `ray start`, but none was found"
-            remedy = "Write it out, without a script or `bash -c` around it"
             yield finding("ray-start", document, (field,), message, remedy)
 
 
@@ -87,6 +103,10 @@ def token(document: Document) -> Iterator[Finding]:
         if mode != "token":
             message = f"`ray start` must see RAY_AUTH_MODE=token, but sees {mode or 'none'}"
             yield finding("token", document, place, message, "Put `export RAY_AUTH_MODE=token;` before it")
+    for place, text in _texts(document):
+        if place[0] not in START_COMMANDS and _OTHER_MODE.search(text):
+            message = "must not change RAY_AUTH_MODE, which is token"
+            yield finding("token", document, place, message, "Take it out")
 
 
 def token_file(document: Document) -> Iterator[Finding]:
@@ -97,10 +117,17 @@ def token_file(document: Document) -> Iterator[Finding]:
         yield finding(
             "token-file", document, ("file_mounts",), message, f'Add "{TOKEN_FILE}": "{TOKEN_FILE}"'
         )
-    if not any(f"chmod 600 {TOKEN_FILE}" in command for command in document.data.get("setup_commands") or []):
-        message = f"must make {TOKEN_FILE} readable by its user only"
-        remedy = f"Add `chmod 600 {TOKEN_FILE}`"
-        yield finding("token-file", document, ("setup_commands",), message, remedy)
+    lists: list[Place] = [("setup_commands",)]
+    for _, place, node_type in _node_types(document):  # a node type's own list is run in place of that
+        lists += [(*place, "worker_setup_commands")] if at(node_type, "worker_setup_commands") else []
+    for place in lists:
+        if not any(map(_closes_token_file, at(document.data, *place) or [])):
+            message = f"must make {TOKEN_FILE} readable by its user only"
+            yield finding("token-file", document, place, message, f"Add `chmod 600 {TOKEN_FILE}`")
+    for place, text in _texts(document):
+        if _may_open_token_file(text):
+            message = f"must leave the folder of {TOKEN_FILE} alone, but for `chmod 600 {TOKEN_FILE}`"
+            yield finding("token-file", document, place, message, "Take it out")
 
 
 def usage_stats(document: Document) -> Iterator[Finding]:
@@ -119,32 +146,51 @@ def dashboard(document: Document) -> Iterator[Finding]:
         if host not in LOOPBACK:
             message = f"--dashboard-host must be 127.0.0.1, but is {host}"
             yield finding("dashboard", document, place, message, "Reach it with `ray dashboard FILE`")
+        if "--ray-debugger-external" in start.options:
+            message = "--ray-debugger-external must be absent: it lets other machines run code in a trial"
+            yield finding("dashboard", document, place, message, "Take it out")
+
+
+def docker(document: Document) -> Iterator[Finding]:
+    """What a container is given beyond the ordinary opens the machine, or Ray: the commands above run inside it."""
+    for place, option in walk(document.data):
+        is_option = "docker" in place and str(place[-2]).endswith("run_options")
+        if is_option and not _DOCKER_OPTIONS.fullmatch(str(option)):
+            message = f"must be an option of `docker run` that is known to be harmless, but is {option}"
+            yield finding("docker", document, place, message, "Take it out, or run without docker")
 
 
 def world_open(document: Document) -> Iterator[Finding]:
-    for place, value in walk(document.data):
-        found = EVERYWHERE.search(value) if isinstance(value, str) else None
-        if found:
-            message = f"must not let the whole internet in, but has {found[0]}"
+    for place, text in walk(document.data):
+        found = too_large_a_network(text) if isinstance(text, str) else None
+        if found is not None:
+            four, six = SMALLEST_PREFIX[4], SMALLEST_PREFIX[6]
+            message = f"must not let in a network larger than /{four} (IPv6: /{six}), but has {found}"
             yield finding("world-open", document, place, message, "Name the addresses you work from")
 
 
-def secret(document: Document) -> Iterator[Finding]:
+def secret(document: ClusterFile) -> Iterator[Finding]:
     """The file is copied to the head, cached in the laptop's /tmp by Ray and kept in git."""
-    for place, kind in secrets_in(document):
+    yield from secret_findings(document, "Take it out, make a new one, and mount a file of mode 600")
+    for place, source in private_files_in(document):
+        message = f"must not copy {source} to the machines: it may hold your keys"
+        yield finding("secret", document, place, message, "Name the files and folders that they need")
+
+
+def secret_findings(document: ClusterFile, remedy: str) -> Iterator[Finding]:
+    for where, kind in secrets_in(document):
         message = f"must hold no secret, but has {kind}"
-        remedy = "Take it out, make a new one, and mount a file of mode 600"
-        yield finding("secret", document, place, message, remedy)
+        if isinstance(where, int):
+            yield Finding(document.file, where, "secret", message, remedy)
+        else:
+            yield finding("secret", document, where, message, remedy)
 
 
 def least_privilege(document: Document) -> Iterator[Finding]:
-    for place, value in walk(document.data):
-        found = TOO_MUCH.search(value) if isinstance(value, str) else None
-        if found:
-            message = f"must not give the cluster all rights in the account, but names {found[0]}"
-            yield finding(
-                "least-privilege", document, place, message, "Name a role with the policies in deploy/aws/"
-            )
+    for place, found in matches(document.data, TOO_MUCH):
+        message = f"must not give the cluster all rights in the account, but names {found}"
+        remedy = "Name a role with the policies in deploy/aws/"
+        yield finding("least-privilege", document, place, message, remedy)
 
 
 def idle(document: Document) -> Iterator[Finding]:
@@ -192,9 +238,15 @@ def security_group(document: Document) -> Iterator[Finding]:
 
 def instance_profile(document: Document) -> Iterator[Finding]:
     """Ray gives a head without a profile one with AmazonEC2FullAccess and AmazonS3FullAccess."""
+    head = _profile(at(document.data, "available_node_types", document.data.get("head_node_type")))
     for name, place, node_type in _node_types(document):
-        profile = at(node_type, "node_config", "IamInstanceProfile")
-        if not (at(profile, "Name") or at(profile, "Arn")):
+        profile = _profile(node_type)
+        if profile and profile == head and name != document.data.get("head_node_type"):
+            message = f"must not be the head's ({profile}), whose rights the trials would have"
+            remedy = "Name the workers' own: python -m deploy.aws prepare FILE makes it"
+            where = (*place, "node_config", "IamInstanceProfile")
+            yield finding("instance-profile", document, where, message, remedy)
+        if not profile:
             what = (
                 "Ray gives the head"
                 if name == document.data.get("head_node_type")
@@ -205,27 +257,58 @@ def instance_profile(document: Document) -> Iterator[Finding]:
             yield finding("instance-profile", document, (*place, "node_config"), message, remedy)
 
 
+_METADATA = "Write `MetadataOptions: {HttpTokens: required, HttpPutResponseHopLimit: 1}`"
+
+
 def metadata_service(document: Document) -> Iterator[Finding]:
     """IMDSv2: a page or a library that can be made to fetch a URL must not get the node's credentials."""
     for _, place, node_type in _node_types(document):
         tokens = at(node_type, "node_config", "MetadataOptions", "HttpTokens")
         if tokens != "required":
             message = f"MetadataOptions.HttpTokens must be required (IMDSv2), but is {tokens or 'missing'}"
-            remedy = "Write `MetadataOptions: {HttpTokens: required, HttpPutResponseHopLimit: 1}`"
             where = (*place, "node_config", "MetadataOptions", "HttpTokens")
-            yield finding("imds", document, where, message, remedy)
+            yield finding("imds", document, where, message, _METADATA)
+        hops = at(node_type, "node_config", "MetadataOptions", "HttpPutResponseHopLimit")
+        if hops != 1:  # the default is the image's
+            message = f"MetadataOptions.HttpPutResponseHopLimit must be 1, but is {hops or 'missing'}"
+            where = (*place, "node_config", "MetadataOptions", "HttpPutResponseHopLimit")
+            yield finding("imds", document, where, message, _METADATA)
 
 
 def service_account(document: Document) -> Iterator[Finding]:
     """Ray gives a head without one its own account, with compute.admin and storage.objectAdmin."""
-    for _, place, node_type in _node_types(document):
-        accounts = at(node_type, "node_config", "serviceAccounts") or []
-        if not accounts or not all(at(account, "email") for account in accounts):
+    remedy = "Make two accounts as the comments in deploy/gcp.yaml say"
+    head = _emails(at(document.data, "available_node_types", document.data.get("head_node_type")))
+    for name, place, node_type in _node_types(document):
+        emails = _emails(node_type)
+        where = (*place, "node_config", "serviceAccounts")
+        if not emails or not all(emails):
             message = (
                 "must name serviceAccounts with an email, since Ray's own may do anything to all machines"
             )
-            remedy = "Make two accounts as the comments in deploy/gcp.yaml say"
             yield finding("service-account", document, (*place, "node_config"), message, remedy)
+        elif default := next(filter(_DEFAULT_ACCOUNT.fullmatch, emails), None):
+            message = (
+                f"must not be a default account of the project ({default}), which may do nearly everything"
+            )
+            yield finding("service-account", document, where, message, remedy)
+        elif set(emails) & set(head) and name != document.data.get("head_node_type"):
+            message = "must not be the head's, whose rights the trials would have"
+            yield finding("service-account", document, where, message, remedy)
+
+
+_DEFAULT_ACCOUNT = re.compile(r"default|\d+-compute@developer\.gserviceaccount\.com|[\w.:-]+@appspot\..*")
+
+
+def network(document: Document) -> Iterator[Finding]:
+    """Ray takes the project's first subnet, as a rule of the default network, which lets the internet reach ssh."""
+    for _, place, node_type in _node_types(document):
+        interfaces = at(node_type, "node_config", "networkInterfaces") or []
+        names = [str(at(each, "subnetwork") or at(each, "network") or "default") for each in interfaces]
+        if not names or any(name.rpartition("/")[2] == "default" for name in names):
+            message = "must name networkInterfaces in a network of the cluster's own"
+            remedy = "Make one as the comments in deploy/gcp.yaml say"
+            yield finding("network", document, (*place, "node_config", "networkInterfaces"), message, remedy)
 
 
 def autoscaler_v1(document: Document) -> Iterator[Finding]:
@@ -248,13 +331,9 @@ def head_address(document: Document) -> Iterator[Finding]:
 
 
 def fill_in(document: Document) -> Iterator[Finding]:
-    for place, value in walk(document.data):
-        found = TO_FILL_IN.search(value) if isinstance(value, str) else None
-        if found:
-            message = f"still has {found[0]}, as it was shipped"
-            yield finding(
-                "fill-in", document, place, message, "Write your own, as the comment beside it says"
-            )
+    for place, found in matches(document.data, TO_FILL_IN):
+        message = f"still has {found}, as it was shipped"
+        yield finding("fill-in", document, place, message, "Write your own, as the comment beside it says")
 
 
 CLOUDS = ("aws", "gcp")
@@ -267,6 +346,7 @@ RULES: Mapping[str, tuple[Rule, tuple[str, ...]]] = {
     "token-file": (token_file, ANY),
     "usage-stats": (usage_stats, ANY),
     "dashboard": (dashboard, ANY),
+    "docker": (docker, ANY),
     "world-open": (world_open, ANY),
     "secret": (secret, ANY),
     "least-privilege": (least_privilege, ANY),
@@ -275,6 +355,7 @@ RULES: Mapping[str, tuple[Rule, tuple[str, ...]]] = {
     "instance-profile": (instance_profile, ("aws",)),
     "imds": (metadata_service, ("aws",)),
     "service-account": (service_account, ("gcp",)),
+    "network": (network, ("gcp",)),
     "autoscaler-v1": (autoscaler_v1, ("local",)),
     "head-address": (head_address, ("local",)),
     "fill-in": (fill_in, ANY),
@@ -286,9 +367,51 @@ def _ray_starts(
 ) -> Iterator[tuple[Place, RayStart]]:
     for field in fields:
         for i, line in enumerate(document.data.get(field) or []):
-            start = ray_start_in(line)
-            if start is not None:
+            for start in ray_starts_in(line)[0]:
                 yield (field, i), start
+
+
+def _texts(document: Document) -> Iterator[tuple[Place, str]]:
+    return ((place, value) for place, value in walk(document.data) if isinstance(value, str))
+
+
+def _closes_token_file(text: str) -> bool:
+    try:
+        commands = commands_in(text)
+    except ValueError:
+        return False
+    return any(command.certain and _is_chmod_600(command.words) for command in commands)
+
+
+def _may_open_token_file(text: str) -> bool:
+    """Whether a command touches the folder of the token, other than by `chmod 600` of the file."""
+    folder = TOKEN_FILE.rpartition("/")[0].lstrip("~")
+    if not re.search(
+        rf"\b(chmod|chown|chgrp|setfacl|cp|mv|ln|install|rsync)\b.*{re.escape(folder)}(?![\w.-])", text
+    ):
+        return False
+    try:
+        touching = [
+            command.words for command in commands_in(text) if any(folder in word for word in command.words)
+        ]
+    except ValueError:
+        return True
+    return not all(map(_is_chmod_600, touching))
+
+
+def _is_chmod_600(words: tuple[str, ...]) -> bool:
+    return words == ("chmod", "600", TOKEN_FILE)
+
+
+def _profile(node_type: Any) -> str:
+    """Name of the instance profile, "" if there is none."""
+    profile = at(node_type, "node_config", "IamInstanceProfile")
+    return str(at(profile, "Name") or at(profile, "Arn") or "").rpartition("/")[2]
+
+
+def _emails(node_type: Any) -> list[str]:
+    accounts = at(node_type, "node_config", "serviceAccounts") or []
+    return [str(account.get("email") or "") for account in accounts]
 
 
 def _node_types(document: Document) -> Iterator[tuple[str, Place, dict[str, Any]]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy import kubernetes, launcher
 from deploy.finding import Finding, finding
-from deploy.reading import at, read_documents
+from deploy.reading import ClusterFile, at, read_documents
 from search.errors import EXIT_FAILED, EXIT_INPUT, EXIT_OK, InputError
 from search.yaml_loader import Document
 
@@ -33,7 +33,7 @@ def lint(path: str | Path) -> list[Finding]:
     return sorted(set(_launcher_findings(documents[0])))
 
 
-def _launcher_findings(document: Document) -> Iterator[Finding]:
+def _launcher_findings(document: ClusterFile) -> Iterator[Finding]:
     provider = document.data["provider"]["type"]
     if provider not in launcher.ANY:
         raise InputError(
@@ -41,24 +41,22 @@ def _launcher_findings(document: Document) -> Iterator[Finding]:
         )
     for name, (rule, providers) in launcher.RULES.items():
         if provider in providers:
-            try:
-                yield from rule(document)
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                yield _not_checkable(name, document, error)
+            yield from _checked(name, rule(document), document)
 
 
-def _kubernetes_findings(documents: list[Document]) -> Iterator[Finding]:
+def _kubernetes_findings(documents: list[ClusterFile]) -> Iterator[Finding]:
     for name, rule in kubernetes.RULES.items():
-        try:
-            yield from rule(documents)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            yield _not_checkable(name, documents[0], error)
+        yield from _checked(name, rule(documents), documents[0])
 
 
-def _not_checkable(rule: str, document: Document, error: Exception) -> Finding:
-    """A value of another type than the rule reads: nothing is passed unseen."""
-    reason = " ".join(str(error).split())[:100]
-    return finding(rule, document, (), f"cannot be checked ({reason})", "See deploy/ for the expected form")
+def _checked(rule: str, findings: Iterator[Finding], document: Document) -> Iterator[Finding]:
+    """The findings; one more where a value is of another type than the rule reads: nothing is passed unseen."""
+    try:
+        yield from findings
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:100]
+        message = f"cannot be checked ({reason})"
+        yield finding(rule, document, (), message, "See deploy/ for the expected form")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

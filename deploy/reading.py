@@ -1,6 +1,8 @@
 """Reads a cluster file the way Ray and kubectl do (YAML 1.1, anchors allowed), and keeps every value's line."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,14 @@ _MAX_DEPTH = 64
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-def read_documents(path: str | Path) -> list[Document]:
+@dataclass(frozen=True)
+class ClusterFile(Document):
+    """One document of a cluster file. text: the whole file as it stands, comments too."""
+
+    text: str = ""
+
+
+def read_documents(path: str | Path) -> list[ClusterFile]:
     """The YAML documents of the file at `path`. Raises InputError for a file that cannot be read as YAML."""
     file = str(path)
     try:
@@ -26,7 +35,7 @@ def read_documents(path: str | Path) -> list[Document]:
         raise InputError(f"{file}: must have at most {_MAX_BYTES} bytes, but has {len(content)}")
     try:
         nodes = list(yaml.compose_all(content, Loader=yaml.SafeLoader))
-        return [_document(file, node) for node in nodes if node is not None]
+        return [_document(file, node, content.decode()) for node in nodes if node is not None]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(f"{error.problem or error.context}".split())
@@ -35,12 +44,12 @@ def read_documents(path: str | Path) -> list[Document]:
         raise InputError(f"{file}: not YAML: {' '.join(str(error).split())[:200]}") from None
 
 
-def _document(file: str, root: yaml.Node) -> Document:
+def _document(file: str, root: yaml.Node, text: str) -> ClusterFile:
     lines: dict[Place, int] = {}
     _note_lines(root, (), lines, file)
     loader = yaml.SafeLoader("")
     try:
-        return Document(file, loader.construct_document(root), lines)
+        return ClusterFile(file, loader.construct_document(root), lines, text)
     finally:
         loader.dispose()
 
@@ -84,6 +93,25 @@ def walk(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
             yield from walk(inner, (*place, i))
     else:
         yield place, value
+
+
+def keys(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
+    """Every key of a mapping below `value`, and where what it names stands."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield (*place, str(key)), str(key)
+            yield from keys(inner, (*place, str(key)))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from keys(inner, (*place, i))
+
+
+def matches(value: Any, pattern: re.Pattern[str]) -> Iterator[tuple[Place, str]]:
+    """Where the texts below `value` have `pattern`, and what they have there."""
+    for place, text in walk(value):
+        found = pattern.search(text) if isinstance(text, str) else None
+        if found:
+            yield place, found[0]
 
 
 def at(value: Any, *place: str | int) -> Any:

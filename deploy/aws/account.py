@@ -96,16 +96,18 @@ class Account:
         if machines:
             raise OperationFailed(f"machines of {self.names.cluster} still run. First: ray down FILE")
         removed = []
+        gone = self.iam.exceptions.NoSuchEntityException
         for name in (self.names.head, self.names.worker):
-            try:
+            # One by one: an earlier call may have been cut off between them.
+            with contextlib.suppress(gone):
                 self.iam.remove_role_from_instance_profile(InstanceProfileName=name, RoleName=name)
+            with contextlib.suppress(gone):
                 self.iam.delete_instance_profile(InstanceProfileName=name)
+            with contextlib.suppress(gone):
                 for policy in self.iam.list_role_policies(RoleName=name)["PolicyNames"]:
                     self.iam.delete_role_policy(RoleName=name, PolicyName=policy)
                 self.iam.delete_role(RoleName=name)
                 removed.append(name)
-            except self.iam.exceptions.NoSuchEntityException:
-                continue
         for group in self._groups():
             self.ec2.delete_security_group(GroupId=group["GroupId"])
             removed.append(group["GroupId"])

@@ -272,6 +272,14 @@ def test_remove_waits_for_the_machines_then_leaves_nothing(
     assert capsys.readouterr().out == "removed: nothing, nothing was there\n"
 
 
+def test_remove_finishes_what_an_earlier_call_left(file: Path) -> None:
+    name = "schedule-search-head"
+    iam().remove_role_from_instance_profile(InstanceProfileName=name, RoleName=name)
+    iam().delete_instance_profile(InstanceProfileName=name)
+    assert main(["remove", str(file)]) == 0
+    assert iam().list_roles()["Roles"] == iam().list_instance_profiles()["InstanceProfiles"] == []
+
+
 def test_the_newest_image_is_asked_for_by_the_name_that_aws_documents(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,7 +62,10 @@ def test_a_rule_for_kubernetes_finds_what_no_other_does(rule: str, monkeypatch: 
     assert len(lint(path)) < expected(path).total()
 
 
-AWS, LOCAL, KUBERAY = ROOT / "cluster.yaml", ROOT / "deploy" / "local.yaml", ROOT / "deploy" / "kuberay.yaml"
+AWS, GCP, LOCAL, KUBERAY = (
+    ROOT / file for file in ("cluster.yaml", "deploy/gcp.yaml", "deploy/local.yaml", "deploy/kuberay.yaml")
+)
+START = "~/schedule-search/.venv/bin/ray start --head"
 CHANGES = [
     # Values that the shell would not give to Ray.
     (AWS, "export RAY_AUTH_MODE=token", "RAY_AUTH_MODE=token", "token", "but sees none"),
@@ -107,12 +110,244 @@ CHANGES = [
         "    - from:\n        - podSelector: {m",
         "    - ports:\n        - x: {m",
         "network-policy",
-        "only pods",
+        "only the pods",
     ),
     (KUBERAY, "drop: [ALL]", "drop: [NET_RAW]", "least-privilege", "give up all privileges"),
     (KUBERAY, "idleTimeoutSeconds: 600", "idleTimeoutSeconds: 0", "idle", "but is 0"),
-    (KUBERAY, "schedule-search:0.1.0", "schedule-search", "image", "one version"),
+    (KUBERAY, "schedule-search:0.2.0", "schedule-search", "image", "one version"),
+    # Starts of Ray that a reader overlooks.
+    (
+        AWS,
+        "export RAY_AUTH_MODE",
+        "test -s ~/.ray/auth_token && export RAY_AUTH_MODE",
+        "token",
+        "but sees none",
+    ),
+    (AWS, "export RAY_AUTH_MODE=token", "(export RAY_AUTH_MODE=token); export", "token", "but sees none"),
+    (AWS, START, f"export -n RAY_AUTH_MODE; {START}", "token", "but sees none"),
+    (AWS, "ENABLED=0;", "ENABLED=0 | true;", "token", "but sees none"),
+    (AWS, "ENABLED=0;", "ENABLED=0 &", "token", "but sees none"),
+    (AWS, START, f"{START} || RAY_AUTH_MODE=disabled ray start --head;", "token", "but sees disabled"),
+    (AWS, START, f"{START} || ray start --dashboard-host=0.0.0.0;", "dashboard", "but is 0.0.0.0"),
+    (AWS, START, f"{START} --ray-debugger-external", "dashboard", "--ray-debugger-external must be absent"),
+    (AWS, "  - >-\n    ulimit", "  - sudo ray start\n  - >-\n    ulimit", "ray-start", "cannot be checked"),
+    (
+        AWS,
+        "  - >-\n    ulimit",
+        "  - bash -c 'ray start'\n  - >-\n    ulimit",
+        "ray-start",
+        "cannot be checked",
+    ),
+    (
+        AWS,
+        "worker_setup_commands: []",
+        "worker_setup_commands: [ray start]",
+        "ray-start",
+        "must not start Ray",
+    ),
+    (
+        AWS,
+        "min_workers: 0",
+        "min_workers: 0\n    worker_setup_commands: [ray start]",
+        "ray-start",
+        "must not start",
+    ),
+    (
+        AWS,
+        "ssh_user",
+        "x: {docker: {run_options: [-e RAY_AUTH_MODE=disabled]}}\n  ssh_user",
+        "token",
+        "must not change",
+    ),
+    (AWS, "provider:", "docker: {run_options: [--privileged]}\nprovider:", "docker", "but is --privileged"),
+    (AWS, "provider:", "docker: {head_run_options: [-e A=b]}\nprovider:", "docker", "but is -e A=b"),
+    (AWS, "provider:", "docker: {run_options: [--gpus=all --net=host]}\nprovider:", "docker", "--net=host"),
+    # Networks.
+    *(
+        (AWS, "region: us-west-2", f"region: us-west-2\n  x: '{network}'", "world-open", network)
+        for network in (
+            "0::/0",
+            "::0/0",
+            "0:0:0:0:0:0:0:0/0",
+            "0000::/0",
+            "::/1",
+            "2000::/3",
+            "128.0.0.0/1",
+            "0/0",
+        )
+    ),
+    (GCP, "      networkInterfaces:", "      interfaces:", "network", "a network of the cluster's own"),
+    (GCP, "subnetworks/schedule-search", "subnetworks/default", "network", "a network of the cluster's own"),
+    # Rights.
+    (
+        AWS,
+        "{Name: schedule-search-worker}",
+        "{Name: schedule-search-head}",
+        "instance-profile",
+        "be the head's",
+    ),
+    (AWS, "HopLimit: 1", "HopLimit: 64", "imds", "HttpPutResponseHopLimit must be 1, but is 64"),
+    (AWS, ", HttpPutResponseHopLimit: 1", "", "imds", "HttpPutResponseHopLimit must be 1, but is missing"),
+    (
+        GCP,
+        "schedule-search-worker@REPLACE-project.iam",
+        "7-compute@developer",
+        "service-account",
+        "default account",
+    ),
+    (
+        GCP,
+        "email: schedule-search-worker@",
+        "email: schedule-search-head@",
+        "service-account",
+        "must not be the head's",
+    ),
+    (KUBERAY, "kind: NetworkPolicy", "kind: Ingress", "kinds", "but is Ingress"),
+    (KUBERAY, "---", "---\nkind: Service\nspec: {externalIPs: [10.0.0.1]}\n---", "world-open", "10.0.0.1"),
+    (KUBERAY, "---", "---\nkind: Route\n---", "kinds", "but is Route"),
+    (KUBERAY, "---", "---\nkind: ClusterRoleBinding\n---", "kinds", "but is ClusterRoleBinding"),
+    (
+        KUBERAY,
+        "---",
+        "---\nkind: NetworkPolicy\nspec: {podSelector: {}, ingress: [{}]}\n---",
+        "network-policy",
+        "spec.ingress[0]: must let in only",
+    ),
+    (
+        KUBERAY,
+        "  name: schedule-search\nspec:  # only",
+        "  name: schedule-search\n  namespace: other\nspec:  # only",
+        "network-policy",
+        "in its namespace",
+    ),
+    (KUBERAY, "drop: [ALL]", "drop: [ALL], add: [SYS_ADMIN]", "least-privilege", "give up all privileges"),
+    (
+        KUBERAY,
+        "Escalation: false",
+        "Escalation: false\n              runAsUser: 0",
+        "least-privilege",
+        "privileges",
+    ),
+    (
+        KUBERAY,
+        "Escalation: false",
+        "Escalation: false\n              runAsNonRoot: false",
+        "least-privilege",
+        "priv",
+    ),
+    (KUBERAY, "runAsUser: 1000", "runAsUser: 0", "least-privilege", "runAsNonRoot must be true"),
+    (
+        KUBERAY,
+        "        containers:",
+        "        hostPID: true\n        containers:",
+        "least-privilege",
+        "hostPID",
+    ),
+    (
+        KUBERAY,
+        "        containers:",
+        "        volumes: [{name: a, hostPath: {path: /}}]\n        containers:",
+        "least-privilege",
+        "a folder of the machine",
+    ),
+    (
+        KUBERAY,
+        "        containers:",
+        "        initContainers: [{name: a, securityContext: {privileged: true}}]\n        containers:",
+        "least-privilege",
+        "initContainers[0].securityContext: must give up all",
+    ),
+    (
+        KUBERAY,
+        "          - name: ray-head",
+        "          - name: ray-head\n            args: [x]",
+        "command",
+        "args",
+    ),
+    (
+        KUBERAY,
+        "spec:\n  rayVersion",
+        "  annotations: {ray.io/overwrite-container-cmd: 'true'}\nspec:\n  rayVersion",
+        "command",
+        "cannot be checked",
+    ),
+    (KUBERAY, "autoscalerOptions:", "autoscallerOptions:", "fields", "(did you mean autoscalerOptions?)"),
+    (KUBERAY, "automountServiceAccountToken:", "automountToken:", "fields", "automountToken: is no field"),
+    # The token's file.
+    *(
+        (AWS, "- chmod 600 ~/.ray/auth_token", f"- {line}", "token-file", said)
+        for line, said in (
+            ("chmod 600 ~/.ray/auth_token_old", "by its user only"),
+            ("'true # chmod 600 ~/.ray/auth_token'", "by its user only"),
+            ("false && chmod 600 ~/.ray/auth_token", "by its user only"),
+            ("chmod 600 ~/.ray/auth_token; chmod 644 ~/.ray/auth_token", "leave the folder of"),
+            ("chmod 600 ~/.ray/auth_token; chmod -R a+r ~/.ray", "leave the folder of"),
+        )
+    ),
+    (
+        AWS,
+        "min_workers: 0",
+        "min_workers: 0\n    worker_setup_commands: [date]",
+        "token-file",
+        "gpu.worker_setup_commands: must make",
+    ),
 ]
+SECRETS = [
+    "export PGPASSWORD=hunter2",
+    "export MYSQL_PWD=hunter2",
+    "mysql --password=hunter2",
+    "wandb login --token hunter2",
+    "curl -H 'Authorization: Bearer hunter2hunter2' https://x",
+    "curl -s -u me:hunter2 https://x",
+    "export K=sk-hunter2hunter2hunter2",
+    f"export K=AIza{'hunter2' * 5}",
+    "export K=glpat-hunter2hunter2hunter2",
+    "curl https://hooks.slack.com/services/T0/B0/hunter2",
+    "export PRIVATE_KEY=hunter2",
+    "export SSH_PASSPHRASE=hunter2",
+    "export SECRET_KEY_BASE=hunter2",
+    "psql 'postgresql://h/d?user=u&password=hunter2'",
+    "psql postgresql://me:hun/ter2@h/d",
+    "export AWS_SECRET_ACCESS_KEY=/JalrXUtnFEMI7K7MDENGbPxRfiCYEXAMhunter2",
+    "echo hunter2 > ~/.ray/auth_token",
+]
+
+
+@pytest.mark.parametrize("line", SECRETS)
+def test_a_secret_is_found_in_a_command_a_comment_and_a_key(line: str, tmp_path: Path) -> None:
+    quoted = line.replace("'", "''")
+    changed = tmp_path / "cluster.yaml"
+    for text in (f"worker_setup_commands: ['{quoted}']", f"worker_setup_commands: []  # {line}"):
+        changed.write_text(AWS.read_text().replace("worker_setup_commands: []", text))
+        (found,) = (finding for finding in lint(changed) if finding.rule == "secret")
+        assert "hunter2" not in str(found)
+        assert text.split("\n")[0] == changed.read_text().splitlines()[found.line - 1]
+    changed.write_text(f"{AWS.read_text()}\nmetadata: {{'{quoted}': 1}}\n")
+    assert [finding.rule for finding in lint(changed) if finding.rule == "secret"] == ["secret"]
+
+
+def test_a_line_that_was_commented_out_keeps_its_secret(tmp_path: Path) -> None:
+    changed = tmp_path / "cluster.yaml"
+    changed.write_text(f"#   redis_password: hunter2\n{AWS.read_text()}")
+    assert [finding.line for finding in lint(changed) if finding.rule == "secret"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("source", "is_private"),
+    [
+        *(
+            (source, True)
+            for source in ("~/.aws", "~/.ssh/id_ed25519", "~/.config/gcloud", "key.pem", ".git")
+        ),
+        *((source, True) for source in ("~", ".", "./", "..", "/home/me")),
+        *((source, False) for source in ("searches", "~/data", "~/.ray/auth_token")),
+    ],
+)
+def test_folders_that_hold_your_keys_are_not_copied(source: str, is_private: bool, tmp_path: Path) -> None:
+    changed = tmp_path / "cluster.yaml"
+    changed.write_text(AWS.read_text().replace("search/searches", "x").replace(": searches", f": '{source}'"))
+    found = [finding.message for finding in lint(changed) if finding.rule == "secret"]
+    assert any(f"must not copy {source} to" in message for message in found) is is_private
 
 
 @pytest.mark.parametrize(("path", "old", "new", "rule", "said"), CHANGES, ids=lambda value: str(value)[:24])
@@ -129,7 +364,10 @@ def test_a_change_for_the_worse_is_found(
 
 def test_paths_and_variables_are_no_secrets(tmp_path: Path) -> None:
     changed = tmp_path / "cluster.yaml"
-    lines = "export RAY_AUTH_TOKEN_PATH=~/t API_KEY=$KEY MLFLOW_PASSWORD=/run/password; ulimit -n 65536;"
+    lines = (
+        "export RAY_AUTH_TOKEN_PATH=~/t API_KEY=$KEY MLFLOW_PASSWORD=/run/password; curl -u me:$PW http://h:80/@x; "
+        "curl -H 'Authorization: Bearer '$T; psql postgresql://USER:PASSWORD@HOST/d; ulimit -n 65536;"
+    )
     text = AWS.read_text().replace("ulimit -n 65536;", lines)
     changed.write_text(f"{text}\nmetadata: {{image: 'schedule-search@sha256:{'0f' * 32}'}}\n")
     assert "secret" not in {finding.rule for finding in lint(changed)}

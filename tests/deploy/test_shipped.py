@@ -15,7 +15,7 @@ import yaml
 from deploy.aws.account import ssh_source
 from deploy.aws.command import main
 from deploy.lint import lint
-from deploy.start_command import RayStart, ray_start_in
+from deploy.start_command import RayStart, ray_starts_in
 from search.preflight import PACKAGES
 
 ROOT = Path(__file__).parents[2]
@@ -27,8 +27,9 @@ SHARED = (
     "worker_setup_commands",
     "worker_start_ray_commands",
 )
-# What the local variant needs more in the head's start command, and why: see deploy/launcher.py.
-LOCAL_ONLY = (r" RAY_enable_autoscaler_v2=0", r" --node-ip-address=\S+")
+# What the local variant needs more in the head's start command, and why: see deploy/launcher.py. Its head runs trials.
+GPUS = (r'eval "\$\(cd ~/schedule-search && \.venv/bin/python -m search\.gpu_node\)"; ', r" \$RAY_GPUS")
+LOCAL_ONLY = (r" RAY_enable_autoscaler_v2=0", r" --node-ip-address=\S+", *GPUS)
 SERVICES = "# The services of the head (databases, MLflow) start here"
 POLICIES = sorted((ROOT / "deploy" / "aws").glob("*-policy.json"))
 
@@ -43,8 +44,12 @@ def ray_cluster() -> dict[str, Any]:
 
 
 def head_start() -> RayStart:
-    starts = [ray_start_in(line) for line in loaded("cluster.yaml")["head_start_ray_commands"]]
-    return next(start for start in starts if start is not None)
+    (start,) = (
+        start
+        for line in loaded("cluster.yaml")["head_start_ray_commands"]
+        for start in ray_starts_in(line)[0]
+    )
+    return start
 
 
 def pinned(name: str) -> str:
@@ -66,7 +71,19 @@ def test_all_variants_set_machines_up_and_start_them_alike(field: str) -> None:
     assert all(other == first for other in others)
 
 
-def test_the_head_of_own_machines_differs_only_by_what_v1_and_several_networks_need() -> None:
+def test_every_machine_that_may_run_trials_knows_mig_devices_and_mps() -> None:
+    for file in LAUNCHER:
+        head, worker = (
+            next(line for line in loaded(file)[f"{kind}_start_ray_commands"] if "ray start" in line)
+            for kind in ("head", "worker")
+        )
+        types = loaded(file).get("available_node_types", {"head": {"resources": {}}})
+        runs_trials = types["head"]["resources"].get("CPU") != 0
+        for line, wanted in ((head, runs_trials), (worker, True)):
+            assert [re.search(part, line) is not None for part in GPUS] == [wanted, wanted]
+
+
+def test_the_head_of_own_machines_differs_only_by_what_v1_several_networks_and_trials_need() -> None:
     first, second, own = (loaded(file)["head_start_ray_commands"] for file in LAUNCHER)
     assert first == second
     assert own != first
@@ -91,6 +108,18 @@ def test_kubernetes_starts_ray_with_the_same_variables_and_options() -> None:
 @pytest.mark.parametrize("file", [*LAUNCHER, "deploy/kuberay.yaml"])
 def test_the_services_of_the_head_have_one_place(file: str) -> None:
     assert (ROOT / file).read_text().count(SERVICES) == 1
+
+
+def test_the_services_are_started_by_one_line_after_ray_and_installed_on_every_machine() -> None:
+    (line,) = (each for each in loaded("cluster.yaml")["head_start_ray_commands"] if "search serve" in each)
+    assert line == loaded("cluster.yaml")["head_start_ray_commands"][-1]
+    assert line.endswith(" -m search serve --detach")  # in the foreground `ray up` would wait for ever
+    (container,) = ray_cluster()["spec"]["headGroupSpec"]["template"]["spec"]["containers"]
+    assert container["lifecycle"]["postStart"]["exec"]["command"][-1] == line.replace(".venv/bin/", "")
+    assert loaded("cluster.yaml")["setup_commands"][-1].endswith(" '.[cluster]'")
+    assert re.search(
+        r"^RUN .*pip install .* '\.\[cluster\]'$", (ROOT / "deploy/Dockerfile").read_text(), re.MULTILINE
+    )
 
 
 def test_the_machines_get_all_of_the_code_and_nothing_that_is_not_there() -> None:
