@@ -22,12 +22,13 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search import preflight
+from search.errors import InputError, OperationFailed, UsageError
 
 if TYPE_CHECKING:
     from search.spec import SearchSpec
@@ -53,22 +54,54 @@ class Check:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="FILE", help="search file whose storage is checked too")
     parser.add_argument("--ray", action="store_true", help="start a local Ray and run one task in it")
+    parser.add_argument("--cluster", action="store_true", help="look at a cluster instead, from here")
+    parser.add_argument("--address", metavar="URL", help="of its dashboard (http://127.0.0.1:8265)")
+    parser.add_argument(
+        "--head",
+        action="store_true",
+        help="what --cluster asks of the head, as JSON; exit code 0. With FILE: what `submit` asks, whether all nodes "
+        "can use its storage; exit code 2 if not",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.head:
+        from search.commands import _head_checks
+
+        if args.file is not None:
+            from search.spec import load_spec
+
+            print(json.dumps({"storage": _head_checks.check_storage_of(load_spec(args.file))}))
+            return 0
+        answer = {"versions": _head_checks.versions(), "checks": list(map(asdict, _head_checks.findings()))}
+        print(json.dumps(answer))
+        return 0
+    if args.address is not None and not args.cluster:
+        raise UsageError("--address would have no effect without --cluster. Give both, or neither")
+    if args.cluster:
+        if args.file is not None or args.ray:
+            raise UsageError("--cluster looks at a cluster, not at this machine: leave out FILE and --ray")
+        from search.commands import _cluster_checks
+
+        return _report(_cluster_checks.findings(args.address or "http://127.0.0.1:8265"), args.json)
     spec = None
     if args.file is not None:
         from search.spec import load_spec
 
         spec = load_spec(args.file)
+    return _report(findings(spec, with_ray=args.ray), args.json)
+
+
+def _report(found: Iterator[Check], as_json: bool) -> int:
+    """Show the checks as they come; the exit code."""
     checks = []
-    for check in findings(spec, with_ray=args.ray):
+    for check in found:
         checks.append(check)
-        if not args.json:
+        if not as_json:
             print(text_of(check), flush=True)
     failed = sum(check.level == "fail" for check in checks)
     warned = sum(check.level == "warn" for check in checks)
-    if args.json:
+    if as_json:
         print(json.dumps({"ok": failed == 0, "checks": [asdict(check) for check in checks]}, indent=2))
     else:
         print(f"{len(checks)} checks: {failed} failed, {warned} with a warning")
@@ -84,25 +117,28 @@ def text_of(check: Check) -> str:
 def findings(spec: "SearchSpec | None", *, with_ray: bool) -> Iterator[Check]:
     """All checks in order. One that breaks is itself a finding, never a traceback."""
     folder = spec.folder if spec else Path("runs").absolute()
-    sections: list[Callable[[], Iterator[Check]]] = [
-        check_python,
-        check_packages,
-        check_versions,
-        check_cpu,
-        lambda: check_gpu(spec),
-        lambda: check_disk(folder),
-        check_files,
-        lambda: check_stores(spec, folder),
-    ]
+    yield from guarded("python", check_python())
+    yield from guarded("packages", check_packages())
+    yield from guarded("versions", check_versions())
+    yield from guarded("cpu", check_cpu())
+    yield from guarded("gpu", check_gpu(spec))
+    yield from guarded("slice", check_slice(spec))
+    yield from guarded("disk", check_disk(folder))
+    yield from guarded("limits", check_files())
+    yield from guarded("stores", check_stores(spec, folder))
     if with_ray:
-        sections.append(check_ray)
-    for section in sections:
-        try:
-            yield from section()
-        except Exception as error:
-            name = getattr(section, "__name__", "check").removeprefix("check_")
-            first = str(error).strip().partition("\n")[0]
-            yield Check(name, "fail", f"{type(error).__name__}: {first}")
+        yield from guarded("ray", check_ray())
+
+
+def guarded(name: str, checks: Iterator[Check]) -> Iterator[Check]:
+    """The checks; where making them raises, a finding called `name` in their place."""
+    try:
+        yield from checks
+    except (OperationFailed, InputError) as error:
+        yield Check(name, "fail", str(error))
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0]
+        yield Check(name, "fail", f"{type(error).__name__}: {first}")
 
 
 def check_python() -> Iterator[Check]:
@@ -200,14 +236,43 @@ def check_gpu(spec: "SearchSpec | None") -> Iterator[Check]:
         memory = properties.total_memory / GIB
         slices = ", ".join(f"1/{n}: {memory / n:.1f} GiB" for n in (2, 4, 8))
         yield Check("gpu", "ok", f"{index}: {properties.name}, {memory:.1f} GiB ({slices})")
+        if 0 < wanted < 1:
+            yield check_share(wanted, properties.total_memory)
     if wanted > count:
         message = f"resources.gpu is {wanted:g}, but torch sees {count}"
         yield Check("gpu", "fail", message, "Ask for fewer")
 
 
+def check_share(share: float, total_bytes: int) -> Check:
+    """What a share of one card leaves for tensors."""
+    from trainable.gpu_slice import gib, usable_bytes
+
+    try:
+        return Check(
+            "slice", "ok", f"{share:g} of it has {gib(usable_bytes(total_bytes, share))} for tensors"
+        )
+    except ValueError as error:
+        return Check("slice", "fail", str(error))
+
+
+def check_slice(spec: "SearchSpec | None") -> Iterator[Check]:
+    """What the search has found of its slice when it was started, wherever its GPUs are."""
+    if spec is None or spec.resources.gpu == 0:
+        return
+    if spec.resources.gpu > 1:
+        message = f"resources.gpu is {spec.resources.gpu:g}, but a trial trains on one card"
+        yield Check("slice", "warn", message, "Set it to 1, or the others stay empty")
+    from search.slice_check import found_before
+    from search.study import StudyStore
+
+    store = StudyStore.open(spec.study_url_resolved, spec.name) if spec.folder.exists() else None
+    found = found_before(store.header) if store is not None else None
+    yield Check("slice", "ok", found or "a trial's memory is measured on a slice when the search is started")
+
+
 def check_disk(folder: Path) -> Iterator[Check]:
     for what, place in (("results", folder), ("Ray's temporary files", Path(tempfile.gettempdir()))):
-        yield from _space_of(what, place)
+        yield from space_of(what, place)
     shared = Path("/dev/shm")
     if shared.exists():
         free = shutil.disk_usage(shared).free / GIB
@@ -216,7 +281,8 @@ def check_disk(folder: Path) -> Iterator[Check]:
             yield Check("disk", "warn", f"/dev/shm: {free:.2f} GiB free", remedy)
 
 
-def _space_of(what: str, place: Path) -> Iterator[Check]:
+def space_of(what: str, place: Path) -> Iterator[Check]:
+    """Whether `place` can be written to and has room. what: what lies there."""
     exists = _nearest_existing(place)
     if not os.access(exists, os.W_OK | os.X_OK):
         message = f"{what}: {exists} cannot be written to"
@@ -270,11 +336,13 @@ def check_url(name: str, url: str) -> Iterator[Check]:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import SQLAlchemyError
 
+    from search.urls import shown_url
+
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         yield from check_sqlite(name, Path(parsed.database or ""))
         return
-    shown = parsed.render_as_string(hide_password=True)
+    shown = shown_url(url)
     try:
         engine = create_engine(url, pool_pre_ping=False)
         start = time.monotonic()
@@ -344,10 +412,10 @@ def filesystem_of(path: Path) -> str:
 
 def check_server(uri: str) -> Check:
     """Whether an MLflow server answers at `uri`."""
-    from search.spec_fields import hide_password
+    from search.urls import shown_url
 
     address = f"{uri.rstrip('/')}/health"
-    shown = hide_password(uri)
+    shown = shown_url(uri)
     try:
         with urllib.request.urlopen(address, timeout=5) as answer:
             body = answer.read(64).decode("utf-8", "replace").strip()
