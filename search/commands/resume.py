@@ -1,0 +1,33 @@
+"""Goes on with a search that was stopped, or whose machines were lost, from its checkpoints.
+
+examples:
+  python -m search resume digits
+  python -m search resume digits --address http://127.0.0.1:8265
+
+Here it is `run` of a search by its name; on a cluster it is submitted again, and this command returns at once.
+"""
+
+import argparse
+
+from search.commands import _cluster
+from search.commands.run import add_going_on
+
+HELP = "go on with a search that was stopped"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="name of a search, or its search file")
+    add_going_on(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from search.commands.run import carry_out
+    from search.service.jobs import is_jobs_address
+    from search.session import find_spec, open_store
+
+    if is_jobs_address(args.address):
+        return _cluster.resubmit(args, "run")
+    _cluster.refuse_wait(args)
+    spec = find_spec(args.name, args.storage)
+    open_store(spec)  # what was never started cannot go on
+    return carry_out(spec, args)

@@ -1,0 +1,75 @@
+"""How searches stand: state, trials, best value, cost so far.
+
+examples:
+  python -m search status
+  python -m search status digits
+  python -m search status --address http://127.0.0.1:8265
+
+A slot-hour is an hour in which a trial held its slice of a machine (`resources` in the search file); GPU-hours are
+those of GPUs, shares counted as shares. "stopped" goes on with `resume`. "starting" and "failed" are known of a
+cluster only, from its list of jobs. Values are those of one seed; `leaderboard` says what they are worth.
+"""
+
+import argparse
+import json
+from typing import Any
+
+from search.commands import _cluster
+
+HELP = "how searches stand, here or on a cluster"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "name", nargs="?", help="name of a search, or its search file (default: all, in a table)"
+    )
+    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
+    _cluster.add_address(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from search.service.status import details, table
+
+    found = _here(args) if args.address is None else _there(args)
+    if args.json:
+        print(json.dumps(found[0] if args.name else {"searches": found}, indent=2, allow_nan=False))
+    elif args.name:
+        print("\n".join(details(found[0])))
+    elif found:
+        print("\n".join(table(found)))
+    else:
+        where = args.address or f"{args.storage}/"
+        print(f"There is no search in {where}.")
+    return 0
+
+
+def _here(args: argparse.Namespace) -> list[dict[str, Any]]:
+    from search.service.status import status_of, statuses_of
+    from search.session import find_spec, known_searches
+
+    if args.name is None:
+        return statuses_of(known_searches(args.storage))
+    spec = find_spec(args.name, args.storage)
+    return [status_of(spec.name, spec.folder)]
+
+
+def _there(args: argparse.Namespace) -> list[dict[str, Any]]:
+    from search.errors import InputError
+    from search.service.jobs import JobsApi
+    from search.service.remote import ask, runs_of
+    from search.service.status import with_jobs
+
+    api = JobsApi(args.address)
+    command = ["status", *_cluster.storage_option(args), "--json"]
+    if args.name is None:
+        found = json.loads(ask(api, command))["searches"]
+        return with_jobs(found, {name: runs[-1] for name, runs in runs_of(api.jobs()).items()})
+    name = _cluster.name_of_search(args.name)
+    runs = runs_of(api.jobs()).get(name, [])
+    try:
+        found = [json.loads(ask(api, [*command, name]))]
+    except InputError:
+        if not runs:
+            raise
+        found = []  # a job that has not come to be a search, or not yet
+    return with_jobs(found, {name: runs[-1]} if runs else {})

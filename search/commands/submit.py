@@ -1,0 +1,57 @@
+"""Runs a search on a cluster: hands it over and returns; it goes on when this machine is switched off.
+
+examples:
+  python -m search submit searches/fashion_mnist.yaml --address http://127.0.0.1:8265
+  python -m search submit searches/fashion_mnist.yaml --address http://127.0.0.1:8265 --wait
+  python -m search submit searches/fashion_mnist.yaml --address http://127.0.0.1:8265 --dry-run
+
+The address is that of the cluster's dashboard; `ray dashboard CLUSTER.yaml` brings it to this machine. The token is
+looked for as Ray does: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH, ~/.ray/auth_token. The search file is checked here, and
+its storage by the head and all nodes that are up: what cannot be used is not submitted. The file and the code of this
+checkout are sent (no data, no results, no .git). Where the file leaves out storage.path,
+study_url or mlflow_uri, the service of the cluster's head fills them in.
+"""
+
+import argparse
+from pathlib import Path
+
+from search.commands import _cluster
+
+HELP = "run a search on a cluster, without this machine"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="search file")
+    _cluster.add_address(parser, required=True)
+    parser.add_argument("--trials", type=int, metavar="N", help="overrides budget.max_trials")
+    _cluster.add_wait(parser)
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the resolved search and its cost, and exit"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from search.commands.run import dry_run
+    from search.service.jobs import JobsApi
+    from search.service.remote import ask, next_run
+    from search.service.stores import check_outlasts
+    from search.spec import load_spec, overridden
+
+    api = JobsApi(args.address)
+    spec = load_spec(args.file)
+    if "path" in spec.storage.model_fields_set:
+        check_outlasts(spec)
+    if args.trials is not None:
+        spec = overridden(spec, {"budget.max_trials": args.trials})
+    if args.dry_run:
+        code = dry_run(spec, args)
+        if not args.json:
+            print("# storage: what the file leaves out, the service of the cluster's head fills in")
+        return code
+    shipped = f"searches/{spec.name}.yaml"
+    files = {shipped: Path(args.file).read_bytes()}
+    next_run(api, spec.name)
+    # A job that fails later, for want of a place for its trials, fails where nobody looks.
+    ask(api, ["doctor", shipped, "--head"], files)
+    arguments = ["run", shipped, *_cluster.given(args, "trials")]
+    return _cluster.submit(args, api, spec.name, arguments, files)

@@ -1,0 +1,66 @@
+"""Ctrl-C and SIGTERM: the first asks the search to stop, the second ends the process."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+_INSIST_SECONDS = 1.0
+_AGAIN = signal.SIGUSR2
+
+
+class Interruption(threading.Event):
+    """Set by the first signal. Whoever has something open looks at it and closes that first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._raises = False
+
+    def install(self) -> None:
+        """Handle the signals from now on; in the main thread only. At the second one the trials' checkpoints are whole
+        anyway."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+        signal.signal(_AGAIN, self._raise)
+        sys.unraisablehook = _quiet
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if self.is_set():
+            os._exit(128 + signum)
+        self.set()
+        self._raise()
+
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """In this block the signal raises KeyboardInterrupt, wherever the main thread is: for long work of libraries
+        that may be left at any point, because its files are written as a whole or not at all."""
+        over = threading.Event()
+        threading.Thread(target=self._insist, args=(over,), name="interruption", daemon=True).start()
+        self._raises = True
+        try:
+            if self.is_set():
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._raises = False
+            over.set()
+
+    def _insist(self, over: threading.Event) -> None:
+        """Raise again where it was lost: Python drops what is raised in a destructor or a callback of its memory."""
+        while not over.wait(_INSIST_SECONDS):
+            if self.is_set() and signal.getsignal(_AGAIN) == self._raise:
+                signal.pthread_kill(threading.main_thread().ident or 0, _AGAIN)
+
+    def _raise(self, signum: int = 0, frame: FrameType | None = None) -> None:
+        if self._raises:
+            raise KeyboardInterrupt
+
+
+def _quiet(unraisable: Any) -> None:
+    """A KeyboardInterrupt that is lost is raised again: nobody needs to be told."""
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)

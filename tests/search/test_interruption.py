@@ -1,0 +1,114 @@
+"""Ctrl-C: asked for once it stops what runs, wherever the search is."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import search.interruption
+import search.runner
+from search.interruption import Interruption
+from search.runner import run_search
+from search.spec import load_spec
+
+
+class View:
+    """Keeps the phases that it is shown."""
+
+    def __init__(self) -> None:
+        self.phases: list[str] = []
+
+    def phase(self, name: str, total: int) -> None:
+        self.phases.append(name)
+
+
+@pytest.fixture
+def interruption() -> Iterator[Interruption]:
+    """Installed; the handlers are as before at the end."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+    before = {number: signal.getsignal(number) for number in numbers}
+    hook = sys.unraisablehook
+    made = Interruption()
+    made.install()
+    yield made
+    sys.unraisablehook = hook
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_noted_and_raises_only_where_nothing_is_open(
+    interruption: Interruption, number: signal.Signals
+) -> None:
+    with interruption.raising():
+        pass
+    signal.raise_signal(number)
+    assert interruption.is_set()
+    with pytest.raises(KeyboardInterrupt), interruption.raising():
+        raise AssertionError("what was interrupted before is not begun")
+
+
+def test_a_signal_in_the_block_leaves_it_at_once(interruption: Interruption) -> None:
+    def work() -> None:
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("not left")
+
+    with pytest.raises(KeyboardInterrupt), interruption.raising():
+        work()
+    assert interruption.is_set()
+
+
+def test_a_signal_that_python_loses_is_raised_again(
+    interruption: Interruption, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(search.interruption, "_INSIST_SECONDS", 0.01)
+
+    class Loses:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def work() -> None:
+        Loses()
+        assert interruption.is_set()
+        time.sleep(60)
+        raise AssertionError("not left")
+
+    with pytest.raises(KeyboardInterrupt), interruption.raising():
+        work()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_search_is_left_while_its_data_is_prepared(
+    interruption: Interruption, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "toy.yaml").write_text(f"name: toy\ndata: digits\nstorage: {{path: {tmp_path / 'runs'}}}\n")
+
+    def prepare(*_: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("prepared to the end")
+
+    monkeypatch.setattr(search.runner, "prepare", prepare)
+    view: Any = View()
+    with pytest.raises(KeyboardInterrupt):
+        run_search(load_spec(tmp_path / "toy.yaml"), interrupted=interruption, view=view)
+    assert view.phases == ["preparing data and feature network"]
+    assert [path.name for path in (tmp_path / "runs" / "toy").iterdir()] == [".lock"]
+
+
+def test_the_sampling_levels_are_left_and_nothing_of_them_is_tracked(
+    interruption: Interruption, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(*_: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("measured to the end")
+
+    monkeypatch.setattr(search.runner, "measure", measure)
+    spec, nothing, view = SimpleNamespace(sampling=SimpleNamespace(nfe=[2])), None, View()
+    arguments: Any = (spec, nothing, nothing, nothing, interruption, view)
+    search.runner._measure_sampling(*arguments)
+    assert interruption.is_set()
