@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spaces import NoiseSchedule
+from trainable.storage import under
 
 
 class Stage(StrEnum):
@@ -62,6 +63,7 @@ class TrialRecord:
     preset: str | None = None  # name of the literature preset
     replicate_of: int | None = None  # the number of the trial that this one repeats on a fresh seed
     condemned_at: int | None = None  # step at which the rule would have stopped it; it runs on, as an audit
+    micro_batch: int | None = None  # images at once, in a second try: with more it ran out of GPU memory
     reports: tuple[Report, ...] = ()  # by increasing step
     reason: str | None = None  # of a failure, one line
     start_ms: int | None = None
@@ -73,6 +75,9 @@ class TrialRecord:
         return self.reports[-1].objective if self.reports else None
 
 
-def trial_folder(search_folder: Path, number: int) -> Path:
-    """Where trial `number` keeps its checkpoints, its sample grid and what else is found out about it."""
-    return search_folder / "trials" / f"{number:05d}"
+def trial_folder(trials: str | Path, number: int) -> str:
+    """Where trial `number` keeps its checkpoints, its sample grid and what else is found out about it.
+
+    trials: location (`trainable/storage.py`) of the search's trials.
+    """
+    return under(trials, "trials", f"{number:05d}")

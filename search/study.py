@@ -1,12 +1,13 @@
 """The Optuna study in its database: the one truth of a search.
 
 Written by the driver alone. Every write is one small transaction, so a driver that is killed loses nothing
-that it had acknowledged; whatever else exists (MLflow, leaderboard, files) can be rebuilt from here.
+that it had acknowledged; whatever else exists (MLflow, leaderboard, files) can be rebuilt from here. A database that
+is killed is waited for, and the write that met its end is done again.
 """
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from search.errors import InputError
+from search.outage import Outlasting
 from search.record import Report, Stage, State, TrialRecord
+from search.study_rows import finish_trial, insert_report, insert_study, insert_trial
+from search.urls import shown_url
 from spaces import NoiseSchedule
 
 # Optuna tells the screen of every study that is opened, those in memory included.
@@ -49,7 +53,7 @@ def open_storage(url: str) -> RDBStorage:
         storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
     except (SQLAlchemyError, ImportError, OSError, RuntimeError) as error:
         raise InputError(
-            f"the study's database {_without_password(url)} cannot be opened: {_first_line(error)}"
+            f"the study's database {shown_url(url)} cannot be opened: {_first_line(error)}"
         ) from error
 
     @event.listens_for(storage.engine, "connect")
@@ -67,8 +71,11 @@ class StudyStore:
     header: facts of the whole search (its resolved file, checksums, versions), kept as study attributes.
     """
 
-    def __init__(self, study: Study):
+    def __init__(self, study: Study, outlasting: Outlasting | None = None):
         self._study = study
+        self._outlasting = outlasting or Outlasting("the study's database")
+        self._header: dict[str, Any] | None = None
+        self._tables = getattr(study._storage, "_backend", None)  # None: a study in memory
         self._ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
 
     @classmethod
@@ -80,36 +87,41 @@ class StudyStore:
         study = optuna.load_study(study_name=name, storage=storage)
         if study.direction != StudyDirection.MINIMIZE or "search" not in study.user_attrs:
             raise InputError(
-                f"the study {name!r} in {_without_password(url)} was not made by this program: "
+                f"the study {name!r} in {shown_url(url)} was not made by this program: "
                 "choose another `name` or `storage.study_url`"
             )
-        return cls(study)
+        return cls(study, _outlasting(url))
 
     @classmethod
     def create(cls, url: str, name: str, header: Mapping[str, Any]) -> "StudyStore":
         """A new study; InputError if the name is taken."""
+        assert "search" in header  # `open` knows by it that a study is ours
+        storage = open_storage(url)
         try:
-            study = optuna.create_study(study_name=name, storage=open_storage(url), direction="minimize")
-        except optuna.exceptions.DuplicatedStudyError as error:
-            raise InputError(f"a search named {name!r} exists already in {_without_password(url)}") from error
-        for key, value in header.items():
-            if key != "search":
-                study.set_user_attr(key, value)
-        study.set_user_attr("search", header["search"])  # last: its presence says that the header is whole
-        return cls(study)
+            insert_study(storage, name, header)
+        except IntegrityError as error:
+            raise InputError(f"a search named {name!r} exists already in {shown_url(url)}") from error
+        return cls(optuna.load_study(study_name=name, storage=storage), _outlasting(url))
+
+    def give_up_when(self, gives_up: Callable[[], bool]) -> None:
+        """Wait for a lost database no longer than until `gives_up()`."""
+        self._outlasting.gives_up = gives_up
 
     @property
     def header(self) -> dict[str, Any]:
         """The facts given at creation."""
-        return self._study.user_attrs
+        if self._header is None:
+            self._header = self._outlasting.do(lambda: self._study.user_attrs)
+        return self._header
 
     def set_header(self, key: str, value: Any) -> None:
         """Add or replace one fact of the search."""
-        self._study.set_user_attr(key, value)
+        self._outlasting.do(lambda: self._study.set_user_attr(key, value))
+        self._header = {**self.header, key: value}
 
     def load(self) -> list[FrozenTrial]:
         """All trials by number."""
-        return self._study.get_trials(deepcopy=False)
+        return self._outlasting.do(lambda: self._study.get_trials(deepcopy=False))
 
     def records(self) -> list[TrialRecord]:
         """All trials by number, as the rest of the program sees them."""
@@ -120,42 +132,69 @@ class StudyStore:
     ) -> int:
         """Add a RUNNING trial in one transaction; returns its number."""
         storage, study_id = self._study._storage, self._study._study_id
-        trial_id = storage.create_new_trial(study_id, running_trial(attributes, params, distributions))
-        # Asking for the number of an id would read the whole trial back.
         number = len(self._ids)
-        found = storage.get_trial_id_from_study_id_trial_number(study_id, number)
-        assert found == trial_id, "the study is written by another program"
-        self._ids[number] = trial_id
+        trial = running_trial(attributes, params, distributions)
+
+        def create() -> None:
+            if self._tables is None:
+                trial_id = storage.create_new_trial(study_id, trial)
+            else:
+                trial_id = insert_trial(self._tables, study_id, number, trial)
+            # Asking for the number of an id would read the whole trial back.
+            self._ids[number] = storage.get_trial_id_from_study_id_trial_number(study_id, number)
+            assert self._ids[number] == trial_id, "the study is written by another program"
+
+        def create_unless_it_was() -> None:
+            try:
+                trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
+            except KeyError:
+                create()
+                return
+            found = storage.get_trial(trial_id).user_attrs
+            assert canonical(found) == canonical(trial.user_attrs), "the study is written by another program"
+            self._ids[number] = trial_id
+
+        self._outlasting.do(create, create_unless_it_was)
         return number
 
     def report(self, number: int, step: int, value: float) -> None:
         """Keep the objective at a rung; the first value of a step wins."""
-        self._study._storage.set_trial_intermediate_value(self._ids[number], step, value)
+        storage, tables, trial_id = self._study._storage, self._tables, self._ids[number]
+        if tables is None:
+            storage.set_trial_intermediate_value(trial_id, step, value)
+        else:
+            self._outlasting.do(lambda: insert_report(tables, trial_id, step, value))
 
     def condemn(self, number: int, step: int) -> None:
         """Keep that the stopping rule would have ended the trial at `step`."""
-        self._study._storage.set_trial_user_attr(self._ids[number], "condemned_at", step)
+        storage, trial_id = self._study._storage, self._ids[number]
+        self._outlasting.do(lambda: storage.set_trial_user_attr(trial_id, "condemned_at", step))
+
+    def retry(self, number: int, micro_batch: int, reason: str | None) -> None:
+        """Keep that the trial is tried once more with so many images at once, and why."""
+        storage, trial_id = self._study._storage, self._ids[number]
+        attempt = {"micro_batch": micro_batch, "reason": reason}
+        self._outlasting.do(lambda: storage.set_trial_user_attr(trial_id, "retry", attempt))
 
     def finish(self, record: TrialRecord, spent: Mapping[str, Any] | None = None) -> None:
-        """Make the record's final state the trial's: reports and reason first, the state last.
+        """Make the record's final state the trial's, with its reports and reason.
 
         spent: what the search had spent by then.
         """
-        storage, trial_id = self._study._storage, self._ids[record.number]
+        storage, tables, trial_id = self._study._storage, self._tables, self._ids[record.number]
         outcome = {
             "state": str(record.state),
             "reason": record.reason,
             "reports": [_plain(report) for report in record.reports],
             "spent": spent,
         }
-        storage.set_trial_user_attr(trial_id, "outcome", outcome)
-        values = [record.objective] if record.objective is not None else None
         state = _OPTUNA_STATE[record.state]
-        storage.set_trial_state_values(trial_id, state, None if state == TrialState.FAIL else values)
-
-    def trial(self, number: int) -> Trial:
-        """The live Optuna trial `number`."""
-        return Trial(self._study, self._ids[number])
+        value = None if state == TrialState.FAIL else record.objective
+        if tables is None:
+            storage.set_trial_user_attr(trial_id, "outcome", outcome)
+            storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+        else:
+            self._outlasting.do(lambda: finish_trial(tables, trial_id, state, value, {"outcome": outcome}))
 
 
 def running_trial(
@@ -197,6 +236,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         preset=attributes.get("preset"),
         replicate_of=attributes.get("replicate_of"),
         condemned_at=trial.user_attrs.get("condemned_at"),
+        micro_batch=trial.user_attrs.get("retry", {}).get("micro_batch"),
         reports=reports,
         reason=outcome["reason"] if outcome else None,
         start_ms=start_ms,
@@ -223,11 +263,8 @@ def _milliseconds(when: datetime.datetime | None) -> int | None:
     return None if when is None else int(when.timestamp() * 1000)
 
 
-def _without_password(url: str) -> str:
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except SQLAlchemyError:
-        return "(not a database URL)"
+def _outlasting(url: str) -> Outlasting:
+    return Outlasting(f"the study's database {shown_url(url)}")
 
 
 def _first_line(error: BaseException) -> str:
@@ -235,5 +272,5 @@ def _first_line(error: BaseException) -> str:
 
 
 def canonical(value: Any) -> str:
-    """JSON text that is equal for equal values, for fingerprints."""
+    """JSON text that is equal for equal values."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -12,6 +12,7 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from search.algorithm import DROPPED
 from search.record import Report, Stage, State, TrialRecord
 from search.study import running_trial
 
@@ -34,7 +35,8 @@ class Told:
         return self.study.ask()
 
     def drop(self, trial: Trial) -> None:
-        """`trial` was asked for and will not be run."""
+        """`trial` was asked for and will not be run. The study itself never hears of it, nor does a new driver."""
+        trial.set_user_attr(DROPPED, True)
         self.study.tell(trial, state=TrialState.FAIL)
 
     def asked(self, number: int, trial: Trial) -> None:

@@ -1,4 +1,4 @@
-"""Fills in what MLflow lacks of a search: missing runs, values, tags and files, from the study.
+"""Fills in what MLflow lacks of a search: missing runs, values, tags and files, from the study and the checkpoints.
 
 examples:
   python -m search reconcile digits
@@ -21,27 +21,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.conductor import Conductor
     from search.errors import OperationFailed
+    from search.result import Result
     from search.sampling import sampling_of
-    from search.session import board_of, find_spec, open_store, parent_info, plan_of, projection_of
+    from search.service.driver import is_driven
+    from search.session import find_spec, open_store, parent_info, projection_of
     from search.tracking import reconcile
 
     spec = find_spec(args.name, args.storage)
     store = open_store(spec)
-    records = store.records()
+    result = Result.read(spec, store)
+    records = result.records
     projection = projection_of(spec, store)
     try:
         changes = reconcile(records, projection)
         for record in records:
-            measured = sampling_of(spec.folder, record.number)
+            measured = sampling_of(spec.trials, record.number)
             if measured is not None:
                 changes += projection.sync_sampling(record, measured)
-        status = "FINISHED" if Conductor(plan_of(spec, 1), store).finished else "KILLED"
-        board = board_of(spec, records)
+        status = result.mlflow_status(driven=is_driven(spec.folder))
         # The search's own files are written again each time, so they do not count as missing.
-        changes += replace(projection.sync_parent(parent_info(spec, store, status, board)), files=0)
-        projection.sync_leaderboard([row.to_dict() for row in board.rows])
+        changes += replace(projection.sync_parent(parent_info(spec, store, status, result)), files=0)
+        projection.sync_leaderboard([row.to_dict() for row in result.board.rows])
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise OperationFailed(f"MLflow did not take it ({reason}). Try again when it answers") from error

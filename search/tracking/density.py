@@ -6,6 +6,7 @@ training, and keeps a font cache in the home folder.
 
 import io
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -15,6 +16,7 @@ from spaces import NoiseSchedule
 _WIDTH, _HEIGHT, _SCALE = 640, 360, 2  # drawn at twice the size and shrunk, for smooth lines
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 44, 48
 _INK, _GRID = "#222222", "#e4e4e4"
+_COLUMNS, _MARGIN = 3, 32  # of a picture of many schedules; the margin is above each, for its name
 # Blue to orange by training progress; told apart in grey and by colour-blind readers.
 _COLOURS = ("#0b3c8c", "#3f8fd2", "#58b29c", "#e0a030", "#c8501e")
 
@@ -83,6 +85,20 @@ def density_png(schedule: NoiseSchedule, total_steps: int) -> bytes:
 
     png = io.BytesIO()
     image.resize((_WIDTH, _HEIGHT), Image.Resampling.BOX).save(png, format="PNG")
+    return png.getvalue()
+
+
+def densities_png(schedules: Sequence[tuple[str, NoiseSchedule]], total_steps: int) -> bytes:
+    """One PNG with the picture of each schedule, its name above it, in rows of three."""
+    width, height, num_rows = _WIDTH, _HEIGHT + _MARGIN, -(-len(schedules) // _COLUMNS)
+    image = Image.new("RGB", (_COLUMNS * width, num_rows * height), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(18)
+    for place, (name, schedule) in enumerate(schedules):
+        x, y = place % _COLUMNS * width, place // _COLUMNS * height
+        draw.text((x + 12, y + _MARGIN - 4), name, fill="black", font=font, anchor="ls")
+        image.paste(Image.open(io.BytesIO(density_png(schedule, total_steps))), (x, y + _MARGIN))
+    png = io.BytesIO()
+    image.quantize(32, dither=Image.Dither.NONE).save(png, format="PNG", optimize=True)  # a third of the size
     return png.getvalue()
 
 

@@ -24,6 +24,7 @@ PRESET = "search.preset"
 REPLICATE_OF = "search.replicate_of"
 SCHEDULE = "search.schedule"  # one line for tables
 REASON = "search.reason"
+MICRO_BATCH = "search.micro_batch"  # images at once, in the second try of a trial that ran out of GPU memory
 CONDEMNED_AT = "search.condemned_at"
 LEFT_OUT = "search.left_out"  # measurements that MLflow cannot hold
 RANK = "search.rank"

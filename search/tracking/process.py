@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -33,14 +34,21 @@ class TrackingError(Exception):
 class ProjectionProcess:
     """Does what a `Projection` does. Blocks while it waits, without holding up other threads.
 
-    settings: the arguments of `Projection`. log_file: gets what libraries have to say there. The process is
-    started at the first use, and again if it was lost; it ends with this one, killed or not.
+    settings: the arguments of `Projection`. log_file: gets what libraries have to say there. environment: set there
+    only, and told through a pipe: credentials. The process is started at the first use, and again if it was lost;
+    it ends with this one, killed or not.
     """
 
-    def __init__(self, settings: Mapping[str, Any], log_file: Path | None = None):
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        log_file: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ):
         check_metric_name(settings["objective"])  # here, before anything is trained
         self._settings = dict(settings)
         self._log_file = log_file
+        self._environment = dict(environment or {})
         self._process: Any = None
         self._connection: Connection | None = None
         self._closed = False
@@ -98,16 +106,31 @@ class ProjectionProcess:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(theirs, self._settings, self._log_file), name="mlflow-tracker", daemon=True
+            target=_serve,
+            args=(theirs, self._settings, self._log_file, self._environment),
+            name="mlflow-tracker",
+            daemon=True,
         )
-        self._process.start()
+        # Ctrl-C in the terminal is the driver's, and none of a process that still imports: it inherits this mask, which
+        # the first start of multiprocessing's own process would take away again.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         return ours
 
 
-def _serve(connection: Connection, settings: Mapping[str, Any], log_file: Path | None) -> None:
+def _serve(
+    connection: Connection,
+    settings: Mapping[str, Any],
+    log_file: Path | None,
+    environment: Mapping[str, str],
+) -> None:
     """Answer calls with None or (what went wrong, whether MLflow refuses it) until the driver has gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the driver's
+    os.environ.update(environment)
     os.nice(_NICE)
     if log_file is not None:
         descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -8,11 +8,10 @@ a run without it is written again.
 
 import json
 import math
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,8 @@ from search.tracking import names, tables, view
 from search.tracking.client import artifact_root, connect, set_environment
 from search.tracking.density import density_png
 from spaces import NoiseSchedule
+from trainable.checkpoint import newest_state
+from trainable.storage import open_folder
 
 # How an MLflow run ends. A trial that was stopped at a rung or diverged did what it should: the tag
 # search.state tells them apart.
@@ -100,9 +101,10 @@ class Projection:
 
     uri: of the tracking server or database. search_name: name of the search and of its MLflow experiment.
     study_id: identity of the study; another one under the same name gets a parent run of its own. objective:
-    name of the objective's metric. total_steps: a trial's full budget. folder: of the search; the trials'
-    files are in trials/<number>/. trial_tags: carried by every trial's run, such as what its values were
-    measured with. A bad objective name raises ValueError here, before anything is trained.
+    name of the objective's metric. total_steps: a trial's full budget. folder: of the search. kept_at: location of what
+    its trials keep, in trials/<number>/ there; the folder, unless that is in a bucket. trial_tags: carried by every
+    trial's run, such as what its values were measured with. A bad objective name raises ValueError here, before
+    anything is trained.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Projection:
         objective: str,
         total_steps: int,
         folder: Path,
+        kept_at: str | None = None,
         study_id: str | None = None,
         trial_tags: Mapping[str, Any] | None = None,
         client: Any = None,
@@ -122,6 +125,7 @@ class Projection:
         self.objective = names.check_metric_name(objective)
         self.total_steps = total_steps
         self.folder = Path(folder)
+        self.kept_at = kept_at or str(folder)
         self.study_id = study_id or search_name
         self._trial_tags = dict(trial_tags or {})
         self._given_client = client
@@ -233,9 +237,12 @@ class Projection:
         """Bring the run of one trial to the state of `record`; what had to be written.
 
         verify: also look up the stored values and files, which else are taken to be what this process
-        wrote (and of a run that it did not write, to be complete if its status and tags are).
+        wrote (and of a run that it did not write, to be complete if its status and tags are), and what the
+        checkpoint of an open trial knows.
         """
         changes = Changes()
+        if verify:
+            record = self._with_checkpoint(record)
         tags = self._tags_of(record)
         run = self.trials.get(record.number)
         if run is None:
@@ -248,6 +255,8 @@ class Projection:
         elif verify:
             self._look_up(run, record)
         status = _STATUS[record.state]
+        if record.state is State.RUNNING and self.parent.status != "RUNNING":
+            status = "KILLED"  # nobody trains it now; it is RUNNING again when the search goes on
         new_tags = {key: value for key, value in tags.items() if run.tags.get(key) != value}
         if verify or new_tags or run.status != status:
             if record.state is not State.RUNNING:
@@ -268,26 +277,38 @@ class Projection:
             changes += self._log_texts(run, {SAMPLING_FILE: text})
         return changes
 
+    def _with_checkpoint(self, record: TrialRecord) -> TrialRecord:
+        """The record with all that was measured at its rungs: of an open trial the study has the objectives only, and
+        its checkpoint the rest."""
+        if record.state is not State.RUNNING:
+            return record
+        state = newest_state(open_folder(trial_folder(self.kept_at, record.number))) or {}
+        kept = {report["step"]: Report(**report) for report in state.get("reports", ())}
+        # The study is the truth: what it does not know yet, the trial will tell when it goes on.
+        reports = [
+            kept[report.step]
+            if report.step in kept and kept[report.step].objective == report.objective
+            else report
+            for report in record.reports
+        ]
+        return replace(record, reports=tuple(reports))
+
     def _stored_values(self, run: _Run, record: TrialRecord) -> set[tuple[str, int]]:
-        """(metric, step) of the reports that MLflow has of a run which this process did not begin.
-
-        One question instead of one per metric: a report's values were written with its objective.
-        """
-        if self.objective not in run.latest:
-            return set()
-        steps = {metric.step for metric in self._client.get_metric_history(run.run_id, self.objective)}
+        """(metric, step) of the reports that MLflow has of a run."""
+        keys = {key for report in record.reports for key in self._values(report)}
         return {
-            (key, report.step) for report in record.reports for key in report.metrics if report.step in steps
-        }
-
-    def _look_up(self, run: _Run, record: TrialRecord) -> None:
-        keys = {key for report in record.reports for key in report.metrics}
-        run.values = {
             (key, metric.step)
             for key in keys & run.latest.keys()
             for metric in self._client.get_metric_history(run.run_id, key)
         }
+
+    def _look_up(self, run: _Run, record: TrialRecord) -> None:
+        run.values = self._stored_values(run, record)
         run.files = {file.path: None for file in self._client.list_artifacts(run.run_id)}
+
+    def _values(self, report: Report) -> Mapping[str, float]:
+        """What was measured; the objective alone where the rest is not known."""
+        return report.metrics or {self.objective: report.objective}
 
     def _log_values(self, run: _Run, record: TrialRecord, tags: Mapping[str, str]) -> Changes:
         from mlflow.entities import Metric, Param, RunTag
@@ -295,10 +316,10 @@ class Projection:
         if run.values is None:
             run.values = self._stored_values(run, record)
         metrics = [
-            Metric(key, value, report.time_ms, report.step)
+            Metric(key, float(value), report.time_ms, report.step)
             for report in record.reports
-            for key, value in _storable(report)
-            if (key, report.step) not in run.values
+            for key, value in self._values(report).items()
+            if _is_storable(key, value) and (key, report.step) not in run.values
         ]
         params = {key: value for key, value in _params_of(record).items() if key not in run.params}
         for start in range(0, max(len(metrics), 1), 900):
@@ -317,15 +338,16 @@ class Projection:
 
     def _log_files(self, run: _Run, record: TrialRecord) -> Changes:
         """The schedule, its picture and the trial's sample grid, those that are not there yet."""
-        samples = trial_folder(self.folder, record.number) / SAMPLES_FILE
+        files = open_folder(trial_folder(self.kept_at, record.number))
+        samples = files.read(SAMPLES_FILE) if SAMPLES_FILE not in run.files else None
         with tempfile.TemporaryDirectory() as folder_name:
             folder = Path(folder_name)
             if SCHEDULE_FILE not in run.files:
                 (folder / SCHEDULE_FILE).write_text(json.dumps(record.schedule.to_dict(), indent=2) + "\n")
             if DENSITY_FILE not in run.files:
                 (folder / DENSITY_FILE).write_bytes(density_png(record.schedule, self.total_steps))
-            if SAMPLES_FILE not in run.files and samples.is_file():
-                shutil.copyfile(samples, folder / SAMPLES_FILE)
+            if samples is not None:
+                (folder / SAMPLES_FILE).write_bytes(samples)
             written = [path.name for path in folder.iterdir()]
             if written:
                 self._client.log_artifacts(run.run_id, folder_name)
@@ -378,6 +400,7 @@ class Projection:
             names.PRESET: record.preset,
             names.REPLICATE_OF: record.replicate_of,
             names.CONDEMNED_AT: record.condemned_at,
+            names.MICRO_BATCH: record.micro_batch,
             names.REASON: record.reason,
             names.LEFT_OUT: "; ".join(left_out) or None,
         }
@@ -407,7 +430,12 @@ class Projection:
             run.params |= params
         changes = Changes(tags=len(tags), params=len(params)) + self._log_texts(run, info.files)
         self.save_view()
-        return changes + self._set_status(run, info.status, None)
+        changes += self._set_status(run, info.status, None)
+        if info.status != "RUNNING":
+            for trial in self.trials.values():
+                if trial.status == "RUNNING":
+                    changes += self._set_status(trial, "KILLED", None)
+        return changes
 
     def save_view(self) -> str:
         """Store the leaderboard's table (order, filter, columns) in MLflow; returns its address in the UI,
@@ -488,10 +516,6 @@ class Projection:
 def _is_storable(key: str, value: float) -> bool:
     # MLflow stores an infinity as 1.8e308 and a NaN as a flagged 0, which its charts then show.
     return names.is_metric_name(key) and math.isfinite(value)
-
-
-def _storable(report: Report) -> list[tuple[str, float]]:
-    return [(key, float(value)) for key, value in report.metrics.items() if _is_storable(key, value)]
 
 
 def _params_of(record: TrialRecord) -> dict[str, str]:

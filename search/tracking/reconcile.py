@@ -1,4 +1,4 @@
-"""Fills in what MLflow lacks of a search, from the study's records."""
+"""Fills in what MLflow lacks of a search, from the records of the study and the checkpoints of open trials."""
 
 from collections.abc import Iterable
 

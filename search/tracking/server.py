@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,58 +11,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from search.errors import InputError, OperationFailed
+from search.errors import OperationFailed
+from search.mlflow_options import HOST, server_environment
 
-HOST = "127.0.0.1"
 _START_SECONDS = 120.0  # 8 s on a quiet machine, 25 s on a busy one
 _STOP_SECONDS = 5.0
-
-
-def free_port(wanted: int | None = None, preferred: int = 5000) -> int:
-    """`wanted` if it is free, InputError if not; else `preferred` or, where taken, any free port."""
-    for port in [wanted] if wanted is not None else [preferred, 0]:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except (OSError, OverflowError) as error:
-                reason = error
-                continue
-            return int(probe.getsockname()[1])
-    raise InputError(f"port {wanted} of {HOST} cannot be used: {reason}. Choose another with --port")
-
-
-def _environment() -> dict[str, str]:
-    return os.environ | {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # a second process of 240 MB that nothing here needs
-        "PYTHONUNBUFFERED": "1",
-    }
 
 
 @contextmanager
 def mlflow_server(uri: str, artifacts: Path, port: int, log_file: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A server on the database `uri`, answering when the block begins, gone with its children when it ends.
 
-    artifacts: folder for uploads over HTTP. log_file: gets all that the server prints. Only requests that
-    name this address and port as their host are answered, so that no web page can reach it under another
-    name. Raises OperationFailed if the server does not come up.
+    artifacts: folder for uploads over HTTP. log_file: gets all that the server prints. Raises OperationFailed if
+    the server does not come up.
     """
     base = f"http://{HOST}:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
-    command += ["--artifacts-destination", artifacts.resolve().as_uri(), "--default-artifact-root"]
-    command += ["mlflow-artifacts:/", "--host", HOST, "--port", str(port), "--workers", "1"]
-    command += ["--allowed-hosts", f"{HOST}:{port},localhost:{port}"]
-    command += ["--cors-allowed-origins", f"{base},http://localhost:{port}"]
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with log_file.open("ab") as log:
         # A session of its own: Ctrl-C in the terminal reaches us alone, and we end the whole group.
         server = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "mlflow", "server"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=_environment(),
+            env=os.environ | server_environment(uri, artifacts.resolve().as_uri(), port),
             start_new_session=True,
         )
     try:

@@ -34,10 +34,12 @@ class Leftover:
     def __bool__(self) -> bool:
         return bool(self.trials) or self.parent
 
-    def message(self, name: str) -> str:
-        """One line for the user: what waits and how to bring it in."""
-        what = f"{len(self.trials)} trials wait" if self.trials else "the search's own run is behind"
-        return f"MLflow is not up to date ({self.error}): {what}; run `python -m search reconcile {name}`"
+    def message(self, remedy: str) -> str:
+        """One line for the user: what waits, and the command that brings it in."""
+        waiting = "1 trial waits" if len(self.trials) == 1 else f"{len(self.trials)} trials wait"
+        what = waiting if self.trials else "the search's own run is behind"
+        why = self.error or "it was too slow for the time that is left at the end"
+        return f"MLflow is not up to date ({why}): {what}; run `{remedy}`"
 
 
 @dataclass

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from search.mlflow_options import HOST, free_port
 from search.record import Report, Stage, State, TrialRecord
 from search.tracking import Projection, Tracker, names, reconcile
-from search.tracking.server import HOST, free_port, mlflow_server
+from search.tracking.server import mlflow_server
 from spaces import PRESETS
 
 pytestmark = pytest.mark.integration

@@ -5,12 +5,16 @@ import dataclasses
 import json
 import logging
 import math
+import os
 import shutil
+import signal
 import sqlite3
 import threading
 import time
 import warnings
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,9 +22,10 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from search.record import Report, Stage, State, TrialRecord
+from search.record import Report, Stage, State, TrialRecord, trial_folder
 from search.tracking import (
     Changes,
+    Leftover,
     ParentInfo,
     Projection,
     ProjectionProcess,
@@ -34,6 +39,8 @@ from search.tracking.density import density_png, stage_densities
 from search.tracking.process import TrackingError
 from search.tracking.tables import html_table, markdown_table
 from spaces import NOISE, PRESETS, NoiseSchedule
+from trainable.checkpoint import packed, save_checkpoint
+from trainable.storage import open_folder
 
 # MLflow 3.17 on SQLAlchemy 2.1; MLflow's to change.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -322,6 +329,50 @@ def test_reconcile_fills_in_all_that_is_missing(uri: str, tmp_path: Path) -> Non
     assert not reconcile(records, projection(uri, tmp_path))
 
 
+def as_the_study_has_it(record: TrialRecord) -> TrialRecord:
+    """An open trial: steps and objectives, and no time but its start."""
+    reports = tuple(Report(r.step, r.objective, record.start_ms or 0) for r in record.reports)
+    return dataclasses.replace(record, state=State.RUNNING, reports=reports)
+
+
+def keep_checkpoint(folder: Path, reports: Sequence[Report]) -> None:
+    state = {"reports": [dataclasses.asdict(report) for report in reports]}
+    save_checkpoint(open_folder(trial_folder(folder / "s", 0)), reports[-1].step, packed({}), state)
+
+
+def test_reconcile_takes_the_rungs_of_an_open_trial_from_its_checkpoint(uri: str, tmp_path: Path) -> None:
+    whole = trial(num_reports=3)
+    keep_checkpoint(tmp_path, whole.reports)
+    # The study has not heard of the last one; the trial will tell it when it goes on.
+    known = as_the_study_has_it(trial(num_reports=2))
+    assert reconcile([known], projection(uri, tmp_path)).values == 4
+    [(_, _, _, values, _)] = stored(uri).values()
+    expected = [(r.step, r.objective, r.time_ms) for r in whole.reports[:2]]
+    assert values[OBJECTIVE] == expected
+    assert [step for step, _, _ in values["train_loss"]] == [50, 100]
+    assert not reconcile([known], projection(uri, tmp_path))
+
+
+@pytest.mark.parametrize("damage", ["gone", "unreadable", "of another training"])
+def test_without_a_checkpoint_the_objective_is_shown_and_the_rest_follows(
+    uri: str, tmp_path: Path, damage: str
+) -> None:
+    whole = trial(num_reports=2)
+    if damage != "gone":
+        keep_checkpoint(tmp_path, [dataclasses.replace(r, objective=r.objective + 1) for r in whole.reports])
+    if damage == "unreadable":
+        (tmp_path / "s" / "trials" / "00000" / "000000100.json").write_text("{")
+    assert reconcile([as_the_study_has_it(whole)], projection(uri, tmp_path)).values == 2
+    [(_, _, _, values, _)] = stored(uri).values()
+    assert {key: [value for _, value, _ in points] for key, points in values.items()} == {
+        OBJECTIVE: [100.0, 50.0]
+    }
+    # The trial goes on in another driver: what was measured besides comes in, and no value twice.
+    projection(uri, tmp_path).sync(dataclasses.replace(whole, state=State.COMPLETE))
+    [(_, _, _, values, _)] = stored(uri).values()
+    assert {key: len(points) for key, points in values.items()} == {OBJECTIVE: 2, "train_loss": 2}
+
+
 def test_reconcile_survives_a_deleted_parent(uri: str, tmp_path: Path) -> None:
     mlflow = projection(uri, tmp_path)
     mlflow.sync(trial(0))
@@ -367,6 +418,24 @@ def test_the_parent_holds_tags_params_files_and_status(uri: str, tmp_path: Path)
     assert run.data.params == {"space.noise.lognormal.p_std": "[0.5, 3.0]", "seed": "0"}
     files = {file.path for file in MlflowClient(uri).list_artifacts(run.info.run_id)}
     assert files == {"search.yaml", "best_schedule.json"}
+
+
+def test_of_a_search_that_is_interrupted_no_run_stays_running(uri: str, tmp_path: Path) -> None:
+    records = [trial(0), trial(1, State.RUNNING, 1), trial(2, State.RUNNING, 0)]
+    mlflow = projection(uri, tmp_path)
+    mlflow.sync_parent(ParentInfo())
+    for record in records[:2]:
+        mlflow.sync(record)
+    mlflow.sync_parent(ParentInfo(status="KILLED"))
+    mlflow.sync(records[2])  # waited behind the search's own run
+    assert [run.info.status for run in runs(uri)] == ["FINISHED", "KILLED", "KILLED"]
+    again = projection(uri, tmp_path)
+    assert reconcile(records, again).statuses == 0
+
+    again.sync_parent(ParentInfo())
+    for record in records:
+        again.sync(record)
+    assert [run.info.status for run in runs(uri)] == ["FINISHED", "RUNNING", "RUNNING"]
 
 
 def test_the_parent_carries_the_best_full_value_so_far(uri: str, tmp_path: Path) -> None:
@@ -502,12 +571,18 @@ def test_close_says_what_mlflow_lacks_and_reconcile_fills_it_in(uri: str, tmp_pa
     left = tracker.close(timeout=0.5)
     assert time.monotonic() - start < 2
     assert left.trials == (1, 2)
-    assert left.message("s") == (
-        "MLflow is not up to date (ConnectionError: MLflow is away): 2 trials wait; "
-        "run `python -m search reconcile s`"
+    assert left.message("reconcile s") == (
+        "MLflow is not up to date (ConnectionError: MLflow is away): 2 trials wait; run `reconcile s`"
     )
     changes = reconcile([trial(number) for number in range(3)], projection(uri, tmp_path))
     assert (changes.runs, changes.values) == (2, 12)
+
+
+def test_close_says_so_where_mlflow_is_only_slow() -> None:
+    assert Leftover(trials=(3,)).message("reconcile s") == (
+        "MLflow is not up to date (it was too slow for the time that is left at the end): 1 trial waits; "
+        "run `reconcile s`"
+    )
 
 
 def test_a_record_that_mlflow_refuses_does_not_hold_up_the_others(uri: str, tmp_path: Path) -> None:
@@ -545,6 +620,21 @@ def test_a_killed_tracking_process_is_started_again_and_nothing_is_lost(uri: str
     remote.close()
     assert not remote._process.is_alive()
     assert reconcile([trial(0), trial(1, State.STOPPED)], projection(uri, tmp_path)) == Changes()
+
+
+def test_ctrl_c_is_none_of_the_tracking_process_that_still_starts(uri: str, tmp_path: Path) -> None:
+    process = ProjectionProcess(settings(uri, tmp_path))
+    with ThreadPoolExecutor() as pool:
+        try:
+            written = pool.submit(process.sync_parent, ParentInfo())
+            while not written.done():
+                if process._process is not None and process._process.pid is not None:
+                    os.kill(process._process.pid, signal.SIGINT)
+                time.sleep(0.05)
+            written.result()
+        finally:
+            process.close()
+    assert len(runs(uri, "parent")) == 1
 
 
 def test_the_tracking_process_passes_on_what_mlflow_refuses(uri: str, tmp_path: Path) -> None:

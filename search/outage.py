@@ -1,0 +1,87 @@
+"""Outlasting a database that is away: work is repeated until it succeeds, for a bounded time."""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from search.errors import OperationFailed
+
+PATIENCE_SECONDS = 300.0
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 2.0
+# Of SQLite's troubles those that pass: it is busy, it is locked, the disk is full.
+_PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Outlasting:
+    """Does units of work on one database, which may be killed and come back at any time.
+
+    where: the database for the user's eyes. gives_up: asked while waiting; True ends it. Once it has given up, it
+    waits no more: whoever cleans up then must not wait again.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        *,
+        patience: float = PATIENCE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ):
+        self.gives_up: Callable[[], bool] = lambda: False
+        self._where, self._patience, self._clock, self._sleep = where, patience, clock, sleep
+
+    def do(self, work: Callable[[], T], again: Callable[[], T] | None = None) -> T:
+        """The value of `work`, done until it succeeds. OperationFailed when it has not for too long.
+
+        work: may be done twice with the effect of once. again: in its place from the second time on, for work that
+        must see first whether it was done and only the answer was lost.
+        """
+        try:
+            return work()
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            problem = error
+        _log.warning("%s does not answer (%s); waiting", self._where, _reason(problem))
+        start, wait = self._clock(), _FIRST_WAIT
+        while not self.gives_up() and self._clock() - start < self._patience:
+            self._sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+            try:
+                value = (again or work)()
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                problem = error
+            else:
+                _log.warning("%s answers again after %.0f s", self._where, self._clock() - start)
+                return value
+        waited = self._clock() - start
+        self._patience = 0.0
+        raise OperationFailed(
+            f"{self._where} does not answer ({_reason(problem)}; waited {waited:.0f} s). What it had taken is "
+            "kept, and so are the checkpoints of the trials: when it is back, the same command goes on"
+        ) from problem
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database is away or busy, so that the same work may succeed later."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if not isinstance(cause, DBAPIError):
+        return False
+    if isinstance(cause.orig, sqlite3.Error):
+        return getattr(cause.orig, "sqlite_errorcode", 0) & 0xFF in _PASSING
+    return cause.connection_invalidated or isinstance(cause, OperationalError | InterfaceError)
+
+
+def _reason(error: BaseException) -> str:
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    return " ".join(str(getattr(cause, "orig", cause)).split())[:200] or type(cause).__name__

@@ -1,0 +1,205 @@
+"""A database that goes away in the middle of a write: the write is there once, whatever was lost of it."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from search import study
+from search.errors import OperationFailed
+from search.outage import Outlasting, is_outage
+from search.record import Report, Stage, State, TrialRecord
+from search.study import StudyStore
+from spaces import PRESETS
+
+SCHEDULE = PRESETS["ict"].schedule
+HEADER = {"search": {"name": "s"}, "study_id": "x"}
+
+
+def lost() -> StorageInternalError:
+    """As Optuna raises it when PostgreSQL's server goes away."""
+    error = StorageInternalError("An exception is raised during the commit.")
+    error.__cause__ = OperationalError("update", {}, Exception("server closed the connection unexpectedly"))
+    return error
+
+
+class Clock:
+    """Time passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def outlasting(patience: float = 300.0) -> tuple[Outlasting, Clock]:
+    clock = Clock()
+    return Outlasting("the database", patience=patience, clock=clock, sleep=clock.sleep), clock
+
+
+class Flaky:
+    """Loses the database `times` times in every write, before it is done or when only its answer is due."""
+
+    WRITES = (
+        "set_trial_user_attr",
+        "set_study_user_attr",
+    )
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, when: str, times: int):
+        self.when, self.times, self.left = when, times, 0
+        for name in self.WRITES:
+            monkeypatch.setattr(RDBStorage, name, self._flaky(getattr(RDBStorage, name)))
+        for name in ("insert_trial", "insert_report", "finish_trial"):
+            monkeypatch.setattr(study, name, self._flaky(getattr(study, name)))
+
+    def _flaky(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def flaky(*args: Any, **kwargs: Any) -> Any:
+            if self.left == 0:
+                return write(*args, **kwargs)
+            self.left -= 1
+            if self.when == "after":
+                write(*args, **kwargs)
+            raise lost()
+
+        return flaky
+
+    def next_write(self) -> None:
+        self.left = self.times
+
+
+@pytest.fixture(params=["before", "after"])
+def flaky(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Flaky:
+    return Flaky(monkeypatch, request.param, times=2)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[StudyStore]:
+    found = StudyStore.create(f"sqlite:///{tmp_path / 'study.db'}", "s", HEADER)
+    found._outlasting, _ = outlasting()
+    yield found
+    found._study._storage._backend.engine.dispose()
+
+
+def record(number: int) -> TrialRecord:
+    reports = (Report(1, 9.0, 1), Report(2, 8.0, 2))
+    return TrialRecord(
+        number=number, stage=Stage.SEARCH, state=State.COMPLETE, schedule=SCHEDULE, seed=0, reports=reports
+    )
+
+
+def test_every_write_that_meets_an_outage_is_there_exactly_once(
+    store: StudyStore, flaky: Flaky, tmp_path: Path
+) -> None:
+    attributes = {"stage": "search", "schedule": SCHEDULE.to_dict(), "seed": 0}
+    for expected in range(3):
+        flaky.next_write()
+        number = store.add({**attributes, "seed": expected}, {}, {})
+        assert number == expected
+        for step, value in ((1, 9.0), (2, 8.0)):
+            flaky.next_write()
+            store.report(number, step, value)
+        flaky.next_write()
+        store.condemn(number, 1)
+        flaky.next_write()
+        store.finish(record(number), {"hours": 1.0})
+        flaky.next_write()
+        store.set_header("note", expected)
+    again = StudyStore.open(f"sqlite:///{tmp_path / 'study.db'}", "s")
+    assert again is not None
+    trials = again.load()
+    assert [trial.number for trial in trials] == [0, 1, 2]
+    assert [trial.user_attrs["trial"]["seed"] for trial in trials] == [0, 1, 2]
+    for trial, found in zip(trials, again.records(), strict=True):
+        assert trial.intermediate_values == {1: 9.0, 2: 8.0}
+        assert found.state is State.COMPLETE
+        assert found.condemned_at == 1
+        assert found.reports == record(0).reports
+    assert again.header["note"] == store.header["note"] == 2
+    again._study._storage._backend.engine.dispose()
+
+
+def test_an_outage_is_waited_for_with_growing_pauses_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    database, clock = outlasting()
+
+    def work() -> str:
+        if clock.now < 6:
+            raise lost()
+        return "done"
+
+    assert database.do(work) == "done"
+    assert 6 <= clock.now <= 12
+    assert [line.message.partition(" (")[0] for line in caplog.records] == [
+        "the database does not answer",
+        f"the database answers again after {clock.now:.0f} s",
+    ]
+
+
+def test_after_the_patience_the_search_stops_with_what_to_do_and_waits_no_second_time() -> None:
+    database, clock = outlasting(patience=300)
+
+    def work() -> None:
+        raise lost()
+
+    with pytest.raises(OperationFailed, match=r"server closed the connection.*the same command goes on"):
+        database.do(work)
+    assert 300 <= clock.now <= 310
+    before = clock.now
+    with pytest.raises(OperationFailed):
+        database.do(work)
+    assert clock.now == before
+
+
+def test_ctrl_c_ends_the_waiting() -> None:
+    database, clock = outlasting()
+    database.gives_up = lambda: clock.now > 3
+
+    def work() -> None:
+        raise lost()
+
+    with pytest.raises(OperationFailed):
+        database.do(work)
+    assert clock.now < 10
+
+
+def _sqlite_error(code: int) -> OperationalError:
+    error = sqlite3.OperationalError("?")
+    error.sqlite_errorcode = code
+    return OperationalError("insert", {}, error)
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (lost(), True),
+        (OperationalError("x", {}, Exception("the database system is starting up")), True),
+        (ProgrammingError("x", {}, Exception("column does not exist")), False),
+        (ProgrammingError("x", {}, Exception("gone"), connection_invalidated=True), True),
+        (_sqlite_error(sqlite3.SQLITE_BUSY), True),
+        (_sqlite_error(sqlite3.SQLITE_FULL), True),
+        (_sqlite_error(sqlite3.SQLITE_READONLY), False),
+        (StorageInternalError("x"), False),
+        (ValueError("x"), False),
+    ],
+)
+def test_only_what_may_pass_is_waited_for(error: Exception, passes: bool) -> None:
+    assert is_outage(error) is passes
+
+
+def test_an_error_that_is_none_of_the_databases_comes_out_as_it_is() -> None:
+    database, clock = outlasting()
+
+    def work() -> None:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        database.do(work)
+    assert clock.now == 0
