@@ -2,16 +2,22 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from search.audit import AuditReport, audit_report
-from search.confirm import Estimate, estimate, paired_difference, ranks
+from search.confirm import Estimate, estimate, ranks, ratio
+from search.divergence import has_diverged
 from search.noise_floor import SeedNoise, noise_at_rungs
+from search.race import Standing
 from search.record import Stage, State, TrialRecord
+from spaces.sparkline import sparkline
 
-INTERVALS = "95% Student t over training seeds; differences paired by seed, 95% for all together (Bonferroni)"
+INTERVALS = (
+    "means are geometric, ratios are paired by seed; 95% Student t over training seeds on ln(objective), variances "
+    "moderated by the noise of all replicated schedules (Smyth 2004), 95% for all together (Bonferroni)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +25,8 @@ class Row:
     """One schedule. confirmed rows have a rank, which tied rows share; the others stand below them.
 
     in_race: whether it stayed in the confirmation to the end; one that left it as worse has fewer seeds.
-    replicates: by training seed, the trials that confirm it. search_value: objective seen in the search, on the
-    one seed that selected it; optimism: how much lower that was than the confirmed mean (the winner's curse, if
-    positive). difference: to the best baseline, paired by seed; negative is better.
+    replicates: by training seed, the trials that confirm it. estimate: their mean. ratio: to the best baseline,
+    paired by seed; below 1 is better. search_value: objective seen in the search, on the one seed that selected it.
     """
 
     record: TrialRecord
@@ -30,7 +35,7 @@ class Row:
     in_race: bool = False
     replicates: Mapping[int, TrialRecord] = field(default_factory=dict)
     estimate: Estimate | None = None
-    difference: Estimate | None = None
+    ratio: Estimate | None = None
 
     @property
     def values(self) -> dict[int, float]:
@@ -47,20 +52,31 @@ class Row:
 
     @property
     def optimism(self) -> float | None:
+        """How much lower the value seen in the search was than the confirmed mean: the winner's curse, if positive."""
         if self.estimate is None or self.search_value is None:
             return None
         return self.estimate.mean - self.search_value
 
     @property
+    def num_diverged(self) -> int:
+        """On how many of its seeds it diverged."""
+        return _num_diverged(self.values)
+
+    @property
     def is_better(self) -> bool:
         """Whether it is shown to be better than the best baseline."""
-        return self.difference is not None and self.difference.excludes_zero and self.difference.mean < 0
+        return self.ratio is not None and self.ratio.below_one
 
     @property
     def num_options(self) -> int:
         """Options of its schedule that a search could tune: how complicated it is."""
         schedule = self.record.schedule
         return len(schedule.noise.SPACE) + len(schedule.curriculum.SPACE)
+
+    @property
+    def rank_text(self) -> str:
+        """`1 tied`; `-` without confirmation."""
+        return "-" if self.rank is None else f"{self.rank}{' tied' if self.tied else ''}"
 
     @property
     def label(self) -> str:
@@ -86,17 +102,19 @@ class Row:
             "interval": _interval(self.estimate),
             "values": {str(seed): value for seed, value in sorted(self.values.items())},
             "replicates": {str(seed): record.number for seed, record in sorted(self.replicates.items())},
-            "difference": self.difference.mean if self.difference else None,
-            "difference_interval": _interval(self.difference),
+            "ratio": self.ratio.mean if self.ratio else None,
+            "ratio_interval": _interval(self.ratio),
             "optimism": self.optimism,
         }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Leaderboard:
-    """All schedules of a search, the best first. baseline: the literature preset that others are compared to.
+    """All schedules of a search, the best first. baseline: the literature preset that others are compared to: the
+    best one, or that of a comparison.
 
-    noise: by step, how much the objective differs between seeds. audit: what early stopping got wrong.
+    noise: by step, how much the objective differs between seeds. audit: what early stopping got wrong. num_missing:
+    trials that the confirmation still wants, as far as is known now. notes: what else is to be known of the winner.
     """
 
     name: str
@@ -105,6 +123,14 @@ class Leaderboard:
     baseline: Row | None
     noise: Mapping[int, SeedNoise] = field(default_factory=dict)
     audit: AuditReport | None = None
+    num_missing: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_comparison(self) -> bool:
+        """Whether presets are all there is. While nothing is confirmed, it may be a search that has just begun."""
+        presets_only = all(row.record.stage is Stage.BASELINE for row in self.rows)
+        return presets_only and any(row.confirmed for row in self.rows)
 
     @property
     def best(self) -> tuple[Row, ...]:
@@ -113,15 +139,20 @@ class Leaderboard:
 
     @property
     def winner(self) -> Row | None:
-        """What to use: of the tied best a baseline, since nothing is shown to beat it, else the simplest."""
+        """What to use: the simplest of the best that are within one standard error of the best mean.
+
+        Breiman et al.'s rule (Classification and Regression Trees, 1984, section 3.4.3). A baseline is the simplest of
+        all. Where some of the best are shown to be better than the best baseline, it is one of them.
+        """
         best = self.best
-        if all(row.record.stage is Stage.BASELINE for row in self.rows):  # a comparison of presets
+        if not best or self.is_comparison:
             return best[0] if best else None
-        if best and best[0].is_better:
-            best = tuple(row for row in best if row.is_better)
-        return min(
-            best, key=lambda row: (row.record.stage is not Stage.BASELINE, row.num_options), default=None
-        )
+        first = best[0].estimate
+        assert first is not None
+        within = first.mean * math.exp(first.standard_error or 0.0)
+        near = [row for row in best if row.estimate is not None and row.estimate.mean <= within]
+        better = [row for row in near if row.is_better] or [row for row in best if row.is_better]
+        return min(better or near, key=lambda row: (row.record.stage is not Stage.BASELINE, row.num_options))
 
     @property
     def best_unconfirmed(self) -> Row | None:
@@ -137,6 +168,8 @@ class Leaderboard:
             "objective": self.objective,
             "baseline": self.baseline.record.number if self.baseline else None,
             "winner": self.winner.record.number if self.winner else None,
+            "missing": self.num_missing,
+            "notes": list(self.notes),
             "interval": INTERVALS,
             "noise": {str(step): asdict(noise) for step, noise in self.noise.items()},
             "audit": self.audit.to_dict() if self.audit else None,
@@ -145,24 +178,32 @@ class Leaderboard:
 
     def sentence(self) -> str:
         """The finding in words, no stronger than the numbers."""
+        return f"{self._finding()}{self._missing_text()}"
+
+    def _finding(self) -> str:
         winner, baseline = self.winner, self.baseline
         if winner is None or winner.estimate is None:
             return "No schedule is confirmed on fresh seeds yet."
         tied = self._tied_text(winner)
-        if baseline is None or all(row.record.stage is Stage.BASELINE for row in self.rows):
+        if baseline is None or self.is_comparison:
             return f"Best mean: {winner.label}.{tied}"
+        if not baseline.confirmed:
+            return f"Best mean: {winner.label}. No baseline was confirmed, so it is compared to none.{tied}"
         if winner is baseline:
             return f"No schedule is shown to be better than the best baseline, {baseline.label}.{tied}"
-        difference = winner.difference
-        assert difference is not None
         seeds = winner.values.keys() & baseline.values.keys()
-        better = sum(winner.values[seed] < baseline.values[seed] for seed in seeds)
+        lower = sum(winner.values[seed] < baseline.values[seed] for seed in seeds)
         verdict = "better than" if winner.is_better else "not shown to be better than"
+        diverged = f", which diverged on {baseline.num_diverged} of them" if baseline.num_diverged else ""
         return (
             f"{winner.label} is {verdict} the best baseline, {baseline.label}: "
-            f"{difference.mean:+.1f}{_text(_interval(difference))} {self.objective}, "
-            f"lower on {better} of {len(seeds)} fresh seeds.{tied}"
+            f"{self.objective} {ratio_text(winner)}, lower on {lower} of {len(seeds)} fresh seeds{diverged}.{tied}"
         )
+
+    def _missing_text(self) -> str:
+        if not self.num_missing or not self.best:
+            return ""
+        return f" The confirmation is not at its end: {self.num_missing} trials are missing."
 
     def _tied_text(self, winner: Row) -> str:
         others = [row for row in self.best if row is not winner]
@@ -191,33 +232,48 @@ def leaderboard(
     objective: str,
     records: Iterable[TrialRecord],
     *,
-    contenders: Collection[int] | None = None,
+    race: Standing | None = None,
     num_finalists: int = 0,
     own_values: bool = False,
+    reference: str | None = None,
 ) -> Leaderboard:
     """The leaderboard of these trials. Failed trials and replicates have no row of their own.
 
-    contenders: finalists that are still in the confirmation, None: all. num_finalists: proposals that are confirmed.
-    own_values: the trials' own values count as well; honest only where nothing was selected by them.
+    race: how the confirmation stands, None: there is none. num_finalists: proposals that are confirmed. own_values:
+    the trials' own values count as well; honest only where nothing was selected by them. reference: the preset that
+    others are compared to, chosen beforehand; None: the best.
     """
     records = list(records)
-    replicates = _replicates(records, own_values)
+    replicates = _replicates(records, race, own_values)
     values = {number: _values(own) for number, own in replicates.items()}
-    rank_of = ranks(values, contenders)
+    contenders = race.contenders if race else None
+    noises = noise_at_rungs(records)
+    full = max((r.reports[-1].step for r in records if r.state is State.COMPLETE), default=0)
+    noise = noises.get(full)
+    rank_of = ranks(
+        values, noise, contenders=contenders, kinds={record.number: record.stage for record in records}
+    )
     shared = Counter(rank_of.values())
     candidates = [record for record in records if record.replicate_of is None]
-    comparisons = max(1, len(values) - 1)
-    # The best by its confirmed mean; without confirmation, by what was seen in the search.
+    estimates = {number: estimate(list(own.values()), noise, len(values)) for number, own in values.items()}
+
+    def standing_of(record: TrialRecord) -> tuple[Any, ...]:
+        """By the confirmed mean; without confirmation, by what was seen in the search."""
+        own = values.get(record.number)
+        if own is None:
+            return (True, False, 0, record.objective, record.number)
+        left = contenders is not None and record.number not in contenders
+        return (False, left, _num_diverged(own), estimates[record.number].mean, record.number)
+
     baseline = min(
-        (r for r in candidates if r.stage is Stage.BASELINE and r.state is State.COMPLETE),
-        key=lambda record: (
-            record.number not in values,
-            contenders is not None and record.number not in contenders,
-            estimate(list(values[record.number].values())).mean
-            if record.number in values
-            else record.objective,
-            record.number,
+        (
+            record
+            for record in candidates
+            if record.stage is Stage.BASELINE
+            and record.state is State.COMPLETE
+            and reference in (None, record.preset)
         ),
+        key=standing_of,
         default=None,
     )
 
@@ -232,27 +288,29 @@ def leaderboard(
             tied=shared[rank_of[record.number]] > 1,
             in_race=contenders is None or record.number in contenders,
             replicates=replicates[record.number],
-            estimate=estimate(list(own.values())),
-            difference=paired_difference(own, against, comparisons) if against else None,
+            estimate=estimates[record.number],
+            ratio=ratio(own, against, noise, max(1, len(values) - 1)) if against else None,
         )
 
     def order(row: Row) -> tuple[Any, ...]:
         if row.estimate is not None:
-            return (0, not row.in_race, row.estimate.mean, row.record.number)
+            return (0, row.rank, row.num_diverged, row.estimate.mean, row.record.number)
         # Without confirmation: those that got furthest first, then by value.
         objective = row.search_value
         if row.record.state in (State.FAILED, State.RUNNING) or objective is None:
-            return (2, False, 0.0, row.record.number)
-        return (1, False, -row.record.reports[-1].step, objective, row.record.number)
+            return (2, 0, 0, 0.0, row.record.number)
+        return (1, -row.record.reports[-1].step, 0, objective, row.record.number)
 
     rows = sorted((row(record) for record in candidates), key=order)
+    open_runs = sum(r.stage is Stage.CONFIRM and r.state is State.RUNNING for r in records)
     return Leaderboard(
         name=name,
         objective=objective,
         rows=tuple(rows),
         baseline=next((row for row in rows if baseline and row.record.number == baseline.number), None),
-        noise=noise_at_rungs(records),
+        noise=noises,
         audit=audit_report(records, num_finalists),
+        num_missing=len(race.missing) + open_runs if race else 0,
     )
 
 
@@ -260,67 +318,95 @@ def _values(replicates: Mapping[int, TrialRecord]) -> dict[int, float]:
     return {seed: record.reports[-1].objective for seed, record in replicates.items()}
 
 
-def _replicates(records: Sequence[TrialRecord], own_values: bool) -> dict[int, dict[int, TrialRecord]]:
-    """Trial number -> the trials of its schedule by fresh seed, of all schedules that have any.
+def _num_diverged(values: Mapping[int, float]) -> int:
+    return sum(map(has_diverged, values.values()))
 
-    Replicates made during the search count once the confirmation has begun.
+
+def _replicates(
+    records: Sequence[TrialRecord], race: Standing | None, own_values: bool
+) -> dict[int, dict[int, TrialRecord]]:
+    """Trial number -> the trials of its schedule by fresh seed, of all schedules that are confirmed.
+
+    That is, once the first round of the race is decided, of all that are or were in it, on two seeds at least;
+    without a race of all, once one was confirmed. Replicates made during the search count as well.
     """
-    begun = any(record.stage is Stage.CONFIRM for record in records)
     found: defaultdict[int, dict[int, TrialRecord]] = defaultdict(dict)
     for record in records:
-        counts = begun and record.replicate_of is not None
         done = record.state in (State.COMPLETE, State.DIVERGED) and bool(record.reports)
-        of = record.number if record.replicate_of is None else record.replicate_of
-        if (counts or (own_values and record.replicate_of is None)) and done:
-            found[of][record.seed] = record
-    return dict(found)
+        if done and (own_values or record.replicate_of is not None):
+            found[record.number if record.replicate_of is None else record.replicate_of][record.seed] = record
+    confirmed = {record.replicate_of for record in records if record.stage is Stage.CONFIRM}
+    if own_values or (race is None and confirmed):
+        return dict(found)
+    if race is None or not race.is_decided:
+        return {}
+    raced = race.finalists | confirmed
+    return {number: own for number, own in found.items() if number in raced and len(own) >= 2}
 
 
 def lines(board: Leaderboard, limit: int = 12) -> list[str]:
-    """The leaderboard for a terminal of 80 columns; at most `limit` rows of two lines each."""
+    """The leaderboard for a terminal of 80 columns; at most `limit` rows of two lines each, of presets all."""
+    if board.is_comparison:
+        limit = len(board.rows)
+    against = f"vs {board.baseline.label}" if board.is_comparison and board.baseline else "vs baseline"
+    seen = "" if board.is_comparison else "in search"
+    width = max([18, *(len(row.label) for row in board.rows[:limit])])
     text = [
         f"{board.name}: {board.objective}, lower is better",
-        f"{'rank':<7} {'schedule':<18} {'mean [95 %]':>20} {'vs baseline':>19} {'in search':>11}",
+        f"{'rank':<7} {'schedule':<{width}} {'mean [95 %]':>20} {against:>19} {seen:>11}".rstrip(),
     ]
     for row in board.rows[:limit]:
-        text.append(_row_line(row, row is board.baseline))
+        text.append(_row_line(row, width, row is board.baseline, with_seen=not board.is_comparison))
         seeds = f"{len(row.replicates)} seeds: " if row.replicates else ""
-        text.append(f"        {seeds}{row.record.schedule.describe()}")
+        schedule = row.record.schedule
+        text.append(f"        |{sparkline(schedule)}| {seeds}{schedule.describe()}")
     if len(board.rows) > limit:
         text.append(f"and {len(board.rows) - limit} more")
+    if board.rows:
+        text.append("|...|: how often the noise levels are trained, from ln sigma_min to ln sigma_max")
     return text
 
 
 def evidence_lines(board: Leaderboard) -> list[str]:
-    """How far the search can be trusted: the noise between seeds, and what early stopping got wrong."""
+    """How far the search can be trusted: noise between seeds, what early stopping got wrong, how far the space went."""
     noise = board.noise_line()
     stopping = board.audit.lines() if board.audit is not None and board.audit.num_condemned else []
-    return [*([noise] if noise else []), *stopping]
+    return [*([noise] if noise else []), *stopping, *board.notes]
 
 
-def _tied_label(row: Row, with_difference: bool) -> str:
-    if not with_difference or row.difference is None:
-        return row.label
-    return f"{row.label} ({row.difference.mean:+.1f}{_text(_interval(row.difference))})"
+def _tied_label(row: Row, with_ratio: bool) -> str:
+    text = ratio_text(row) if with_ratio else ""
+    return f"{row.label} ({text})" if text else row.label
 
 
-def _row_line(row: Row, is_baseline: bool) -> str:
-    seen = "" if row.search_value is None else _number(row.search_value)
+def _row_line(row: Row, width: int, is_baseline: bool, *, with_seen: bool) -> str:
+    seen = "" if row.search_value is None or not with_seen else _number(row.search_value)
     if row.record.state is not State.COMPLETE:
         step = row.record.reports[-1].step if row.record.reports else 0
         seen = f"{seen} at step {step}, {row.record.state}".strip()
+    elif row.estimate is not None and row.search_value is not None and with_seen:
+        seen = f"{seen} ({_percent(row.search_value / row.estimate.mean)})"
     if row.estimate is None:
-        return f"{'-':<7} {row.label:<18} {'not confirmed':>20} {'':>19} {seen:>11}"
-    rank = f"{row.rank}{' tied' if row.tied else ''}"
-    mean = _number(row.estimate.mean)
-    difference = "baseline" if is_baseline else ""
-    if not row.in_race:
-        difference = "left the race"  # on too few seeds for an interval that says anything
-        return f"{rank:<7} {row.label:<18} {mean:>20} {difference:>19} {seen:>11}"
-    mean += _text(_interval(row.estimate))
-    if row.difference is not None:
-        difference = f"{row.difference.mean:+.1f}{_text(_interval(row.difference))}"
-    return f"{rank:<7} {row.label:<18} {mean:>20} {difference:>19} {seen:>11}"
+        return f"{row.rank_text:<7} {row.label:<{width}} {'not confirmed':>20} {'':>19} {seen:>11}"
+    mean = mean_text(row)
+    against = "baseline" if is_baseline else ratio_text(row)
+    if not row.in_race:  # on too few seeds for an interval that says anything
+        mean, against = _number(row.estimate.mean), "left the race"
+    return f"{row.rank_text:<7} {row.label:<{width}} {mean:>20} {against:>19} {seen:>11}".rstrip()
+
+
+def mean_text(row: Row) -> str:
+    """Mean over the seeds with its interval."""
+    return (
+        "" if row.estimate is None else _number(row.estimate.mean) + _text(_interval(row.estimate), _number)
+    )
+
+
+def ratio_text(row: Row) -> str:
+    """How much lower (-) or higher (+) than the baseline, in per cent, with its interval; nothing for itself."""
+    if row.ratio is None:
+        return ""
+    return f"{_percent(row.ratio.mean)}{_text(_interval(row.ratio), lambda ratio: _percent(ratio)[:-2])}"
 
 
 def _interval(estimate: Estimate | None) -> list[float] | None:
@@ -329,8 +415,14 @@ def _interval(estimate: Estimate | None) -> list[float] | None:
     return [estimate.low, estimate.high]
 
 
-def _text(interval: list[float] | None) -> str:
-    return "" if interval is None else f" [{_number(interval[0])}, {_number(interval[1])}]"
+def _text(interval: list[float] | None, text: Callable[[float], str]) -> str:
+    return "" if interval is None else f" [{text(interval[0])}, {text(interval[1])}]"
+
+
+def _percent(ratio: float) -> str:
+    """What a ratio is above 1, in per cent: `-71 %`."""
+    percent = 100 * (ratio - 1)
+    return f"{percent:+.0f} %" if abs(percent) < 1e5 else f"{percent:+.0e} %"
 
 
 def _number(value: float) -> str:

@@ -5,12 +5,19 @@ examples:
   python -m search compare searches/fashion_mnist.yaml --presets ict,ict_short,hang_gu_laplace --seeds 8
 
 Data, network, training and objective are those of the search file. The comparison is a search of its own, called
-after it with "-compare", that can be interrupted, gone on with and looked at like any other.
+after it with "-compare", that can be interrupted, gone on with and looked at like any other. More --seeds later add to
+those that are there. Others are compared to the preset ict, where it is among them: ratios are paired by seed, and
+their 95 % intervals hold together.
 """
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search.commands.run import add_address
+
+if TYPE_CHECKING:
+    from search.spec import SearchSpec
 
 HELP = "train literature presets on the same seeds and compare them"
 
@@ -23,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", help="of the comparison; default: the search's with -compare")
     parser.add_argument("--storage", metavar="DIR", help="overrides storage.path")
+    parser.add_argument(
+        "--table", metavar="FILE", help="also write the table here, as Markdown with the sources"
+    )
     parser.add_argument("--output", metavar="FILE", help="also write the best preset here, as `export` does")
     parser.add_argument(
         "--dry-run", action="store_true", help="print the resolved search and its cost, and exit"
@@ -31,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.commands.run import carry_out, dry_run
-    from search.errors import InputError
+    from search.commands.run import carry_out, carry_out_amended, dry_run
+    from search.errors import EXIT_OK, InputError
     from search.session import find_spec
     from search.spec import Budget, Confirm, NoiseFloor, overridden
     from spaces import PRESETS
@@ -53,4 +63,35 @@ def run(args: argparse.Namespace) -> int:
     if args.storage is not None:
         changes["storage.path"] = args.storage
     comparison = overridden(spec, changes)
-    return dry_run(comparison, args) if args.dry_run else carry_out(comparison, args)
+    if args.dry_run:
+        return dry_run(comparison, args)
+    more = _is_there_on_fewer_seeds(comparison)
+    code = carry_out_amended(comparison, {}, args) if more else carry_out(comparison, args)
+    if code == EXIT_OK and args.table is not None:
+        _write_table(comparison, Path(args.table))
+    return code
+
+
+def _is_there_on_fewer_seeds(comparison: "SearchSpec") -> bool:
+    """Whether this very comparison was started with fewer seeds."""
+    from search.session import SPEC_FILE, open_store
+    from search.spec import changed_fields
+
+    if not (comparison.folder / SPEC_FILE).exists():
+        return False
+    before = open_store(comparison).header["identity"]
+    changed = changed_fields(before, comparison.fingerprint_fields())
+    return changed == ["confirm.rounds"] and before["confirm"]["rounds"] < comparison.confirm.rounds
+
+
+def _write_table(comparison: "SearchSpec", path: Path) -> None:
+    from search.comparison import markdown
+    from search.errors import OperationFailed
+    from search.session import board_of, open_store
+    from trainable.atomic import write_atomically
+
+    board = board_of(comparison, open_store(comparison).records())
+    try:
+        write_atomically(path, markdown(board).encode())
+    except OSError as error:
+        raise OperationFailed(f"{path} cannot be written: {error.strerror or error}") from error

@@ -5,12 +5,14 @@ examples:
   python -m search confirm digits --seeds 16
 
 Every search confirms its winner by itself, as its file says; this is for later. Replicates that are there
-already are used; a race in rounds gives more seeds only to those that may still be the best.
+already are used; a race in rounds gives more seeds only to those that may still be the best. It is done whatever the
+budget of time that the search had.
 """
 
 import argparse
 
-from search.commands.run import add_address, carry_out_amended
+from search.commands import _cluster
+from search.commands.run import add_going_on, carry_out_amended
 
 HELP = "confirm more schedules of a search, or on more seeds"
 
@@ -19,16 +21,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of a search, or its search file")
     parser.add_argument("--top", type=int, metavar="K", help="how many of the best trials")
     parser.add_argument("--seeds", type=int, metavar="N", help="fresh seeds for those that stay in the race")
-    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
-    parser.add_argument("--output", metavar="FILE", help="also write the winner here, as `export` does")
-    add_address(parser)
+    add_going_on(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from search.errors import InputError
+    from search.service.jobs import is_jobs_address
     from search.session import find_spec
+    from search.spec import Confirm
 
+    if args.seeds is not None and not 2 <= args.seeds <= 1000:
+        raise InputError(f"`2 <= --seeds <= 1000` must hold, but got {args.seeds}")
+    if args.top is not None and not 0 <= args.top <= 100:
+        raise InputError(f"`0 <= --top <= 100` must hold, but got {args.top}")
+    if is_jobs_address(args.address):
+        return _cluster.resubmit(args, "confirm", _cluster.given(args, "top", "seeds"))
+    _cluster.refuse_wait(args)
     spec = find_spec(args.name, args.storage)
-    changes: dict[str, int | list[int]] = {}
+    # Where the search confirmed nothing, its file says so of the baselines as well.
+    changes: dict[str, object] = {} if spec.confirm.rules else {"confirm": Confirm()}
     if args.top is not None:
         changes["confirm.top"] = args.top
     if args.seeds is not None:

@@ -3,16 +3,31 @@
 examples:
   python -m search leaderboard digits
   python -m search leaderboard digits --all
+  python -m search leaderboard digits --plot leaders.png
   python -m search leaderboard digits --json
+  python -m search leaderboard digits --address http://127.0.0.1:8265
 
-Intervals are 95 % Student t over training seeds; differences to the best baseline are paired by seed and hold
-together. Schedules that cannot be told from the best of their group share its rank. What was not confirmed stands
-below, with the value seen in the search, which is partly luck. Below the table: the noise between seeds, and what
-the trials that early stopping condemned, but an audit let run on, say of the stopping.
+Means are geometric and ratios to the best baseline paired by seed; their 95 % intervals, Student's t over training
+seeds with variances moderated by the noise of all replicated schedules, hold together. Schedules that cannot be told
+from the best of their group share its rank. What was not confirmed stands below, with the value seen in the search,
+which is partly luck. Below the table: the noise between seeds, and what the trials that early stopping condemned, but
+an audit let run on, say of the stopping.
+
+Parameters of different families do not compare: --plot draws how densely each schedule trains the noise levels.
 """
 
 import argparse
 import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.commands import _cluster
+from search.errors import InputError
+
+if TYPE_CHECKING:
+    from search.leaderboard import Row
 
 HELP = "who leads, by how much, and how sure that is"
 
@@ -21,18 +36,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of a search, or its search file")
     parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
     parser.add_argument("--all", action="store_true", help="every trial, not only the first 12")
+    _cluster.add_address(parser)
+    parser.add_argument("--plot", metavar="FILE", help="a PNG of the schedules' densities over ln sigma")
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.session import board_of, find_spec, open_store
+    if args.address is not None:
+        if args.plot is not None:
+            raise InputError("`--plot` needs the search here, not on a cluster: leave out `--address`")
+        sys.stdout.write(_there(args))
+        return 0
+    from search.result import Result
+    from search.session import find_spec, open_store
 
     spec = find_spec(args.name, args.storage)
-    board = board_of(spec, open_store(spec).records())
+    result = Result.read(spec, open_store(spec))
+    limit = len(result.board.rows) if args.all else 12
+    if args.plot is not None:
+        _plot(result.board.rows[:limit], spec.training.total_steps, Path(args.plot))
     if args.json:
-        print(json.dumps(board.to_dict(), indent=2, allow_nan=False))
-        return 0
-    from search.leaderboard import evidence_lines, lines
-
-    rows = lines(board, limit=len(board.rows) if args.all else 12)
-    print("\n".join([*rows, "", *evidence_lines(board), "", board.sentence()]))
+        print(json.dumps(result.to_dict(), indent=2, allow_nan=False))
+    else:
+        print("\n".join([*result.table(limit), "", result.conclusion]))
     return 0
+
+
+def _there(args: argparse.Namespace) -> str:
+    from search.service.jobs import JobsApi
+    from search.service.remote import ask
+
+    flags = [flag for flag, wanted in (("--all", args.all), ("--json", args.json)) if wanted]
+    name = _cluster.name_of_search(args.name)
+    return ask(JobsApi(args.address), ["leaderboard", name, *_cluster.storage_option(args), *flags])
+
+
+def _plot(rows: "Sequence[Row]", total_steps: int, path: Path) -> None:
+    from search.commands.list import write_picture
+    from search.tracking.density import densities_png
+
+    if not rows:
+        raise InputError("there is nothing to draw yet: no trial has been started")
+    ranked = [(f"{row.rank}  {row.label}" if row.rank else row.label, row.record.schedule) for row in rows]
+    write_picture(path, densities_png(ranked, total_steps))

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from search.confirm import estimate, paired_difference, ranks
-from search.leaderboard import Leaderboard, leaderboard
+from search.confirm import PRIOR_DEGREES, estimate, ranks, ratio
+from search.leaderboard import Leaderboard, leaderboard, lines
+from search.noise_floor import SeedNoise
+from search.race import RaceRules, standing
 from search.record import Report, Stage, State, TrialRecord
 from spaces import PRESETS, NoiseSchedule
 from spaces.curricula.constant import Constant
 from spaces.noise.uniform import Uniform
+from spaces.sparkline import sparkline
 
 ICT = PRESETS["ict"].schedule
 OTHER = PRESETS["gokmen_constant"].schedule
@@ -40,35 +43,52 @@ def search(found: list[float], baseline: list[float], seen: float = 30.0) -> Lea
     return leaderboard("toy", "fd_toy", records)
 
 
-def test_the_interval_is_students_t() -> None:
+def test_the_interval_is_students_t_of_the_logarithms() -> None:
     values = [41.0, 45.5, 38.2, 52.1, 44.0]
     found = estimate(values)
-    low, high = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
-    assert found.mean == pytest.approx(statistics.mean(values))
+    logs = np.log(values)
+    low, high = np.exp(stats.t.interval(0.95, 4, loc=np.mean(logs), scale=stats.sem(logs)))
+    assert found.mean == pytest.approx(statistics.geometric_mean(values))
     assert (found.low, found.high) == pytest.approx((low, high))
     assert estimate([3.0]).low is None
 
 
+def test_the_noise_of_all_schedules_counts_as_a_few_more_seeds() -> None:
+    """Smyth 2004, equation of the moderated t: the variance is a mean of both, weighted by degrees of freedom."""
+    values, noise = [41.0, 45.5], SeedNoise(0.2, degrees=10, num_schedules=4)
+    variance = (np.var(np.log(values), ddof=1) + PRIOR_DEGREES * 0.2**2) / (1 + PRIOR_DEGREES)
+    error = math.sqrt(variance / 2)
+    half = stats.t.ppf(0.975, 1 + PRIOR_DEGREES) * error
+    found = estimate(values, noise)
+    assert found.standard_error == pytest.approx(error)
+    assert found.high == pytest.approx(found.mean * math.exp(half))
+    # No more than was measured.
+    few = estimate(values, SeedNoise(0.2, degrees=1, num_schedules=1))
+    assert few.high is not None and found.high is not None and few.high > found.high
+
+
 def test_the_interval_covers_the_true_mean_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(0)
+    """Also where schedules differ in their noise as they do on the digits: variances of three degrees of freedom."""
+    rng, noise = np.random.default_rng(0), SeedNoise(0.1, degrees=20, num_schedules=10)
     covered = 0
     for _ in range(2000):
-        found = estimate(rng.normal(10, 3, size=5).tolist())
-        assert found.low is not None
-        assert found.high is not None
-        covered += found.low <= 10 <= found.high
+        sd = 0.1 * math.sqrt(PRIOR_DEGREES / rng.chisquare(PRIOR_DEGREES))
+        found = estimate(rng.lognormal(2, sd, size=2).tolist(), noise)
+        assert found.low is not None and found.high is not None
+        covered += math.log(found.low) <= 2 <= math.log(found.high)
     # Binomial(2000, .95): standard deviation 9.7; 6 sigma fails by chance twice in 1e9.
     assert abs(covered - 1900) < 59
 
 
-def test_pairing_sees_a_difference_that_two_intervals_hide() -> None:
+def test_pairing_sees_a_ratio_that_two_intervals_hide() -> None:
     seeds = {seed: 50.0 + 20 * math.sin(seed) for seed in range(6)}
-    better = {seed: value - 5 + 0.5 * math.cos(3 * seed) for seed, value in seeds.items()}
-    difference = paired_difference(better, seeds)
-    assert difference is not None
-    assert difference.excludes_zero
-    assert difference.mean == pytest.approx(-5, abs=0.5)
+    better = {seed: 0.9 * value * (1 + 0.01 * math.cos(3 * seed)) for seed, value in seeds.items()}
+    found = ratio(better, seeds)
+    assert found is not None
+    assert found.below_one
+    assert found.mean == pytest.approx(0.9, abs=0.01)
     assert ranks({0: seeds, 1: better}) == {1: 1, 0: 2}
+    assert ratio({1: 3.0}, {2: 3.0}) is None
 
 
 def test_what_cannot_be_told_apart_shares_a_rank() -> None:
@@ -81,18 +101,18 @@ def test_a_real_win_is_stated_with_its_size() -> None:
     assert board.winner is not None
     assert board.winner.record.number == 1
     assert not board.winner.tied
-    assert "trial 1 is better than the best baseline, ict: -30.2" in board.sentence()
+    assert "trial 1 is better than the best baseline, ict: fd_toy -42 % [-4" in board.sentence()
     assert "lower on 5 of 5 fresh seeds" in board.sentence()
-    assert board.winner.optimism == pytest.approx(41 - 30)
+    assert board.winner.optimism == pytest.approx(statistics.geometric_mean([40, 42, 41, 39, 43]) - 30)
 
 
 def test_a_lucky_draw_is_called_tied() -> None:
-    board = search([60, 85, 70, 66, 74], [70, 75, 72, 68, 71])
+    board = search([60, 85, 70, 66, 74], [70, 75, 72, 68, 70])
     assert board.winner is board.baseline
     assert board.winner is not None
     assert board.winner.tied
     assert board.sentence().startswith("No schedule is shown to be better than the best baseline, ict.")
-    assert "Tied with it: trial 1 (-0.2 [" in board.sentence()
+    assert "Tied with it: trial 1 (-1 % [-" in board.sentence()
 
 
 def test_of_tied_winners_the_simplest_is_taken_and_it_is_said() -> None:
@@ -102,14 +122,14 @@ def test_of_tied_winners_the_simplest_is_taken_and_it_is_said() -> None:
         trial(1, 30.0, schedule=ICT),
         trial(2, 31.0, schedule=plain),
     ]
-    for of, values in ((0, (70, 71, 69, 70)), (1, (40, 39, 41, 40)), (2, (40.5, 40, 40.8, 41))):
+    for of, values in ((0, (70, 71, 69, 70)), (1, (40, 39, 41, 40)), (2, (40.2, 40, 40.4, 40.1))):
         for seed, value in enumerate(values, start=1):
             fields = {"stage": Stage.CONFIRM, "replicate_of": of, "seed": seed}
             records.append(trial(len(records), float(value), **fields))
     board = leaderboard("toy", "fd_toy", records)
     assert [row.record.number for row in board.best] == [1, 2]
     assert board.winner is not None
-    assert board.winner.record.number == 2
+    assert board.winner.record.number == 2  # its mean is within one standard error of the best
     assert "Tied with it: trial 1. Of these it is taken as the simplest (1 options)." in board.sentence()
 
 
@@ -121,6 +141,24 @@ def test_a_finalist_that_left_the_race_ranks_below_those_that_stayed() -> None:
     }
     assert ranks(values, contenders={1, 3}) == {1: 1, 3: 1, 2: 3}
     assert ranks(values)[2] == 1  # two seeds tell nothing by themselves
+
+
+def test_a_finalist_that_left_the_race_ranks_above_a_baseline_that_is_worse() -> None:
+    four = {1: 0.0, 2: 1.0, 3: 2.0, 4: 1.0}
+    values = {
+        0: {seed: 70 + value for seed, value in four.items()},
+        1: {seed: 40 + value for seed, value in four.items()},
+        2: {1: 60.0, 2: 61.0},
+        3: {1: 39.0, 2: 40.0},  # better by its two seeds than the leader by its four
+        4: {1: 90.0, 2: 91.0},
+        5: {1: 80.0, 2: 81.0},
+    }
+    kinds = {0: "baseline", 5: "baseline"}
+    in_order = ranks(values, contenders={0, 1}, kinds=kinds)
+    assert in_order == {1: 1, 3: 2, 2: 3, 0: 4, 5: 5, 4: 6}
+    # A baseline that is tied with the best stands beside it.
+    values[0] = dict(values[1])
+    assert ranks(values, contenders={0, 1}, kinds=kinds) == {0: 1, 1: 1, 3: 3, 2: 4, 5: 5, 4: 6}
 
 
 def test_the_winner_of_pure_noise_is_seldom_called_better() -> None:
@@ -147,6 +185,21 @@ def test_unconfirmed_trials_stand_below_and_have_no_rank() -> None:
     assert [row.rank is None for row in board.rows] == [False, False, True, True]
 
 
+def test_every_row_shows_its_schedule_as_a_density() -> None:
+    board = search([60, 61], [70, 75])
+    text = lines(board)
+    shown = [line for line in text if line.startswith("        |")]
+    assert len(shown) == len(board.rows)
+    assert all(sparkline(row.record.schedule) in line for row, line in zip(board.rows, shown, strict=True))
+
+
+def test_a_search_that_is_still_at_its_baselines_shows_their_values() -> None:
+    board = leaderboard("toy", "fd_toy", [trial(0, 71.5, stage=Stage.BASELINE, preset="ict", schedule=ICT)])
+    heading, row = lines(board)[1:3]
+    assert heading.endswith("vs baseline   in search")
+    assert row.endswith("71.5")
+
+
 def test_without_confirmation_nothing_wins() -> None:
     board = search([], [])
     assert board.winner is None
@@ -156,8 +209,70 @@ def test_without_confirmation_nothing_wins() -> None:
 
 
 def test_a_diverged_replicate_counts_against_its_schedule() -> None:
-    board = search([10, 1e9], [70, 75])
-    assert board.rows[0].record.number == 0
+    board = search([10, 1e9, 10], [70, 75, 72])
+    assert [row.rank for row in board.rows[:2]] == [1, 2]
+    assert board.winner is board.baseline is board.rows[0]
+
+
+def test_a_baseline_that_diverged_on_a_fresh_seed_is_not_tied_with_what_did_not() -> None:
+    board = search([8, 8.1, 7.9, 8.2, 8], [26, 25, 1e9, 27, 26])
+    assert board.winner is not None and board.winner.record.number == 1 and not board.winner.tied
+    assert "lower on 5 of 5 fresh seeds, which diverged on 1 of them" in board.sentence()
+
+
+def test_a_simple_schedule_far_from_the_best_mean_is_not_taken_though_it_is_tied() -> None:
+    """A single bad seed makes the baseline's mean uncertain: that is no reason to use it."""
+    board = search([8, 8.1, 7.9, 8.2, 8], [26, 25, 505, 7.5, 5])
+    assert board.winner is not None and board.winner.tied
+    assert board.winner.record.number == 1
+    assert "trial 1 is not shown to be better than the best baseline" in board.sentence()
+
+
+def test_one_of_the_best_that_is_better_than_the_baseline_is_enough() -> None:
+    """The best mean, on two seeds yet, says little; another one, on five, is surely better than the baseline."""
+    records = [
+        trial(0, 70.0, stage=Stage.BASELINE, preset="ict", schedule=ICT),
+        trial(1, 30.0),
+        trial(2, 31.0),
+    ]
+    for of, values in ((0, (26, 25, 27, 26, 25)), (1, (2, 16)), (2, (8, 8.1, 8.3, 8.2, 8))):
+        for seed, value in enumerate(values, start=1):
+            fields = {"stage": Stage.CONFIRM, "replicate_of": of, "seed": seed}
+            records.append(trial(len(records), float(value), **fields))
+    board = leaderboard("toy", "fd_toy", records)
+    assert [row.record.number for row in board.best][:2] == [1, 2]
+    assert not board.best[0].is_better
+    assert board.winner is not None and board.winner.record.number == 2
+
+
+def test_nothing_is_confirmed_before_the_first_round_is_decided() -> None:
+    """The noise floor's seeds of a baseline, and a round that still runs, say nothing of the proposals."""
+    records = [
+        trial(0, 70.0, stage=Stage.BASELINE, preset="ict", schedule=ICT),
+        trial(1, 30.0),
+        *(trial(2 + seed, 70.0 + seed, stage=Stage.NOISE, replicate_of=0, seed=seed) for seed in (1, 2)),
+        trial(5, 31.0, stage=Stage.CONFIRM, replicate_of=1, seed=1),
+        trial(6, None, stage=Stage.CONFIRM, replicate_of=1, seed=2, state=State.RUNNING),
+    ]
+    rules = RaceRules(top=1, baselines=1, rounds=(2, 3))
+
+    def board() -> Leaderboard:
+        return leaderboard("toy", "fd_toy", records, race=standing(records, rules, (1, 2, 3)))
+
+    assert board().winner is None
+    records[-1] = trial(6, 32.0, stage=Stage.CONFIRM, replicate_of=1, seed=2)
+    decided = board()
+    assert decided.winner is not None and decided.winner.record.number == 1
+    assert decided.sentence().endswith(" The confirmation is not at its end: 2 trials are missing.")
+
+
+def test_without_a_confirmed_baseline_nothing_is_compared() -> None:
+    records = [trial(0, 70.0, stage=Stage.BASELINE, preset="ict", schedule=ICT), trial(1, 30.0)]
+    for seed in (1, 2):
+        fields = {"stage": Stage.CONFIRM, "replicate_of": 1, "seed": seed}
+        records.append(trial(len(records), 31.0 + seed, **fields))
+    board = leaderboard("toy", "fd_toy", records)
+    assert board.sentence() == "Best mean: trial 1. No baseline was confirmed, so it is compared to none."
 
 
 def test_the_baseline_is_the_one_that_is_confirmed_best_not_the_one_that_looked_best() -> None:
@@ -173,4 +288,4 @@ def test_the_baseline_is_the_one_that_is_confirmed_best_not_the_one_that_looked_
     board = leaderboard("toy", "fd_toy", records)
     assert board.baseline is not None
     assert board.baseline.label == "ict"
-    assert "the best baseline, ict: -6.0" in board.sentence()
+    assert "the best baseline, ict: fd_toy -9 % [" in board.sentence()
