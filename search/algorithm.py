@@ -7,7 +7,10 @@ from typing import ClassVar
 from optuna.samplers import BaseSampler
 from pydantic import ConfigDict
 
+from spaces import SearchSpace
 from spaces.registry import STRICT, Registry
+
+DROPPED = "dropped"  # user attribute of a trial that was proposed and is not run, since an equal schedule was
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +26,17 @@ class Algorithm(ABC):
         So a proposal depends on the study and the seed alone: not on what the sampler drew before, which
         a restart would lose. The study it sees holds finished trials as COMPLETE, stopped ones as PRUNED
         with their values at every rung, the others that run as RUNNING; trials which are no observation of
-        the space (failed, confirmations, presets outside the space) as FAIL. Its user attribute `seed` is the
-        search's own. After a restart it is made again, without what samplers had written to it (system attributes).
+        the space (failed, confirmations, presets outside the space, dropped proposals) as FAIL. Its user attribute
+        `seed` is the search's own. After a restart it is made again, without dropped proposals and without what
+        samplers had written to it (system attributes).
         """
+
+    def sampler_in(self, space: SearchSpace, total_steps: int, seed: int) -> BaseSampler:
+        """`sampler` for trials of total_steps with the parameters of `space`.
+
+        For algorithms that look at schedules, and not at their parameters only, to override.
+        """
+        return self.sampler(seed)
 
 
 ALGORITHMS: Registry[Algorithm] = Registry("search.algorithms", Algorithm, "search algorithm")  # type: ignore[type-abstract]

@@ -1,7 +1,7 @@
 """Quasi-random draws."""
 
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from scipy.stats.qmc import Sobol
 
-from search.algorithm import Algorithm
+from search.algorithm import DROPPED, Algorithm
 from search.algorithms._unit_interval import value_at
 
 _BITS = 30
@@ -32,6 +32,9 @@ class QMC(Algorithm):
 
 class SobolSampler(BaseSampler):
     """Optuna sampler: trial n takes point n of one sequence, whoever draws it and when.
+
+    Where that point was no news and was dropped, the trial takes a random one, and leaves the next point to the next
+    trial: so dropped proposals, which a restart forgets, move no other.
 
     Each parameter is one coordinate; they are numbered as the study met them. So a parameter keeps its
     coordinate when others join, and a family's own parameters are coordinates of the point that the other
@@ -57,11 +60,18 @@ class SobolSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        earlier = (seen.params for seen in study.get_trials(deepcopy=False) if seen.number < trial.number)
-        names = dict.fromkeys(chain.from_iterable([*earlier, trial.params, [param_name]]))
+        earlier = [seen for seen in study.get_trials(deepcopy=False) if seen.number < trial.number]
+        kept = [seen.params for seen in earlier if DROPPED not in seen.user_attrs]
+        num_dropped = sum(1 for _ in takewhile(lambda seen: DROPPED in seen.user_attrs, reversed(earlier)))
+        names = dict.fromkeys(chain.from_iterable([*kept, trial.params, [param_name]]))
         coordinate = list(names).index(param_name)
         seed = study.user_attrs.get("seed", self._seed)
-        return value_at(param_distribution, _sobol(trial.number, coordinate, seed))
+        if num_dropped:
+            generator = np.random.default_rng([seed, len(kept), num_dropped, coordinate])
+            u = generator.random()
+        else:
+            u = _sobol(len(kept), coordinate, seed)
+        return value_at(param_distribution, u)
 
 
 def _sobol(index: int, coordinate: int, seed: int) -> float:

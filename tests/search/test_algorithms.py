@@ -19,23 +19,33 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.samplers import BaseSampler, TPESampler
+from optuna.search_space.group_decomposed import _GroupDecomposedSearchSpace
 from optuna.study import Study
 from optuna.testing.pytest_samplers import BasicSamplerTestCase, RelativeSamplerTestCase
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from scipy.stats.qmc import discrepancy
 
-from search.algorithm import ALGORITHMS
+from search.algorithm import ALGORITHMS, Algorithm
 from search.algorithms._unit_interval import value_at
 from search.algorithms.cmaes import CMAESSampler
+from search.algorithms.density_gp import DensityGP
+from search.algorithms.density_gp import _Seen as SeenByDensityGP
 from search.algorithms.gp import WholeSpaceGPSampler
 from search.algorithms.gp import _view_of as gp_view_of
 from search.algorithms.qmc import QMC, SobolSampler
-from search.algorithms.same_rung_tpe import SameRungTPE, SameRungTPESampler, _view_of
+from search.algorithms.same_rung_tpe import SameRungTPE, SameRungTPESampler, _groups, _Seen
 from search.conductor import Conductor, Plan
 from search.record import Report
 from search.stopping.none import NoStopping
 from search.study import StudyStore
-from spaces import SearchSpace
+from search.surrogate import place
+from spaces import PRESETS, NoiseSchedule, SearchSpace
+
+# Five families of laws that look alike in no parameter.
+FAMILIES = dict.fromkeys(("lognormal", "logsnr_laplace", "logsnr_cauchy", "beta", "cosine_shifted"))
+SCHEDULES = SearchSpace.from_mapping(
+    {"noise": FAMILIES, "curriculum": {"constant": None, "exponential": None}}
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -96,6 +106,14 @@ class TestJointSamplerOfNumbers(RelativeSamplerTestCase):
     @pytest.fixture
     def sampler(self, name: str) -> Callable[[], BaseSampler]:
         return lambda: built(name, seed=0, startup=1)
+
+
+class TestSamplerOfSchedules(BasicSamplerTestCase):
+    """Given a search space, and asked for parameters that are none of it."""
+
+    @pytest.fixture
+    def sampler(self) -> Callable[[], BaseSampler]:
+        return lambda: DensityGP(num_startup_trials=3, num_candidates=4).sampler_in(SCHEDULES, 100, 0)
 
 
 def test_who_proposes_jointly() -> None:
@@ -275,6 +293,25 @@ def test_qmc_is_one_even_sequence_through_parallel_trials_and_restarts(tmp_path:
     assert discrepancy(np.array(points)) < np.quantile(by_chance, 0.01)
 
 
+def test_qmc_is_one_sequence_where_proposals_are_dropped_too(tmp_path: Path) -> None:
+    """Half of all proposals are one schedule. A restart forgets how often it was dropped."""
+    noise = {"uniform": None, "lognormal": {"p_std": 2.0}}
+    grid, curriculum = {"karras": {"rho": 7.0}}, {"constant": {"levels": 20}}
+    plan = Plan(
+        space=SearchSpace.from_mapping({"noise": noise, "curriculum": curriculum, "grid": grid}),
+        baselines={},
+        algorithm=QMC(),
+        stopping=NoStopping(),
+        total_steps=10,
+        max_trials=16,
+        max_concurrent=4,
+        seed=3,
+    )
+    trials = searched(tmp_path, plan, restart_every=3)
+    assert [t.params for t in trials] == [t.params for t in searched(tmp_path, plan, restart_every=1000)]
+    assert Counter(trial.params["noise"] for trial in trials)["uniform"] < 4  # of 8 without drops
+
+
 def test_qmc_gives_every_coordinate_its_own_scrambling_and_every_search_its_own_sequence() -> None:
     def drawn(seed: int) -> list[dict[str, float]]:
         study = optuna.create_study()
@@ -355,9 +392,9 @@ def test_same_rung_uses_the_highest_rung_with_enough_values() -> None:
             (0.3, {50: 7.0}, TrialState.PRUNED),
         ]
     )
-    seen = {t.params["x"]: t.value for t in _view_of(study, asking=-1, min_at_rung=2).trials}
-    assert seen == {0.1: 1.0, 0.2: 2.0}
-    seen = {t.params["x"]: t.value for t in _view_of(study, asking=-1, min_at_rung=3).trials}
+    seen = {t.params["x"]: t.value for t in _Seen(study).view(study, asking=-1, min_at_rung=2).trials}
+    assert seen == {0.1: 1.0, 0.2: 2.0, 0.3: 2.0}  # what was stopped before is the worst
+    seen = {t.params["x"]: t.value for t in _Seen(study).view(study, asking=-1, min_at_rung=3).trials}
     assert seen == {0.1: 9.0, 0.2: 8.0, 0.3: 7.0}
 
 
@@ -370,29 +407,101 @@ def test_same_rung_takes_running_trials_for_the_worst_and_forgets_failures() -> 
             (0.4, {50: 0.0}, TrialState.FAIL),
         ]
     )
-    seen = {t.params["x"]: t.value for t in _view_of(study, asking=-1, min_at_rung=2).trials}
+    seen = {t.params["x"]: t.value for t in _Seen(study).view(study, asking=-1, min_at_rung=2).trials}
     assert seen == {0.1: 1.0, 0.2: 5.0, 0.3: 5.0}
 
 
-def test_same_rung_proposes_what_tpe_proposes_from_a_study_of_those_values() -> None:
-    """The short cuts to that study change nothing: 60 proposals, four at a time, against Optuna's plain way."""
+def test_what_same_rung_knows_of_a_study_follows_it_as_it_grows() -> None:
+    """Trials that end in any order, four at a time: known bit by bit or looked at afresh is the same."""
+    study, rng, running = optuna.create_study(), random.Random(3), []
+    known = _Seen(study)
+    for _ in range(80):
+        trial = study.ask()
+        running.append((trial, toy(trial)))
+        if len(running) == 4:
+            end(study, *running.pop(rng.randrange(4)), rng)
+        views = [seen.view(study, trial.number, min_at_rung=12) for seen in (known, _Seen(study))]
+        one, other = ([(t.number, t.value) for t in view.get_trials(deepcopy=False)] for view in views)
+        assert one == other
+
+
+def plain_copy(view: Study, seed: int) -> Study:
+    """The same trials in a study of Optuna's own, asked by Optuna's TPE."""
+    plain = optuna.create_study(sampler=TPESampler(seed=seed, multivariate=True, group=True))
+    for seen in view.get_trials(deepcopy=False):
+        plain.add_trial(create_trial(value=seen.value, params=seen.params, distributions=seen.distributions))
+    return plain
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_same_rung_proposes_what_tpe_proposes_from_a_study_of_those_values(conditional: bool) -> None:
+    """The short cuts to that study change nothing: 60 proposals, four at a time, against Optuna's plain way.
+
+    In a conditional space the parameters that every trial has come out equal; the others are drawn in another order,
+    and are those of Optuna's groups.
+    """
+
+    def flat(trial: Trial) -> float:
+        return abs(trial.suggest_float("x", 0, 5)) + trial.suggest_int("y", 1, 20, log=True)
+
+    ask = toy if conditional else flat
     study, rng, running = optuna.create_study(), random.Random(2), []
     for number in range(60):
-        plain = optuna.create_study(
-            sampler=TPESampler(seed=number, multivariate=True, group=True, constant_liar=False)
-        )
-        for seen in _view_of(study, asking=number, min_at_rung=12).get_trials(deepcopy=False):
-            plain.add_trial(
-                create_trial(value=seen.value, params=seen.params, distributions=seen.distributions)
-            )
+        view = _Seen(study).view(study, asking=number, min_at_rung=12)
+        plain = plain_copy(view, number)
         study.sampler = SameRungTPE().sampler(number)
         expected, trial = plain.ask(), study.ask()
-        toy(expected)
-        value = toy(trial)
-        assert trial.params == expected.params
+        ask(expected)
+        value = ask(trial)
+        always = {"noise", "curriculum", "rho"} if conditional else {"x", "y"}
+        assert {name: trial.params[name] for name in always} == {
+            name: expected.params[name] for name in always
+        }
+        optunas = _GroupDecomposedSearchSpace().calculate(plain).search_spaces
+        mine = _groups(view.get_trials(deepcopy=False))
+        assert sorted(map(sorted, mine)) == sorted(map(sorted, optunas))
         running.append((trial, value))
         if len(running) == 4:
             end(study, *running.pop(rng.randrange(4)), rng)
+
+
+def test_same_rung_proposes_the_parameters_of_a_group_together() -> None:
+    """Good trials have x near y, whichever they are: the two are proposed near each other, in a family too."""
+    study, rng = optuna.create_study(), np.random.default_rng(0)
+    distributions: dict[str, BaseDistribution] = {
+        "noise": CategoricalDistribution(["a"]),
+        "kind": CategoricalDistribution([0, 1]),
+        "a.x": FloatDistribution(0, 1),
+        "a.y": FloatDistribution(0, 1),
+    }
+    for _ in range(200):
+        x, y = rng.random(2)
+        params = {"noise": "a", "kind": 0, "a.x": float(x), "a.y": float(y)}
+        study.add_trial(create_trial(value=abs(x - y), params=params, distributions=distributions))
+    only_kind = {name: distributions[name] for name in ("noise", "kind")}
+    study.add_trial(create_trial(value=1.0, params={"noise": "a", "kind": 1}, distributions=only_kind))
+    gaps = []
+    for seed in range(40):
+        study.sampler = SameRungTPE().sampler(seed)
+        trial = study.ask()
+        x, y = trial.suggest_float("a.x", 0, 1), trial.suggest_float("a.y", 0, 1)
+        study.tell(trial, state=TrialState.FAIL)
+        gaps.append(abs(x - y))
+    assert np.median(gaps) < 0.1  # of independent ones it is 0.29
+
+
+def test_of_a_large_study_same_rung_sees_the_best_and_a_fixed_number_of_the_others() -> None:
+    study = optuna.create_study()
+    distributions: dict[str, BaseDistribution] = {"x": FloatDistribution(0, 1)}
+    values = np.random.default_rng(1).permutation(3000)
+    for value in values:
+        params = {"x": value / 3000}
+        study.add_trial(create_trial(value=float(value), params=params, distributions=distributions))
+    seen = [t.value for t in _Seen(study).view(study, asking=-1, min_at_rung=12).get_trials(deepcopy=False)]
+    assert len(seen) == 300
+    assert set(range(25)) <= set(seen)
+    others = sorted(value for value in seen if value >= 25)
+    assert abs(np.mean(others) - 1512) < 200  # as they are spread in the study
 
 
 def test_same_rung_finds_the_better_half_of_a_conditional_space() -> None:
@@ -409,3 +518,101 @@ def test_same_rung_finds_the_better_half_of_a_conditional_space() -> None:
         study.tell(trial, state=TrialState.PRUNED)
     assert families[30:].count("a") >= 20
     assert isinstance(trial.distributions["family"], CategoricalDistribution)
+
+
+# Schedules as densities
+
+
+def searched_by(
+    algorithm: Algorithm, seed: int, trials: int, value: Callable[[NoiseSchedule], float]
+) -> list[float]:
+    """The values of a search among schedules, one trial after another."""
+    plan = Plan(
+        space=SCHEDULES,
+        baselines={"ict": PRESETS["ict"].schedule},
+        algorithm=algorithm,
+        stopping=NoStopping(),
+        total_steps=1000,
+        max_trials=trials,
+        seed=seed,
+    )
+    conductor = Conductor(plan, StudyStore(optuna.create_study()))
+    values = []
+    while (record := conductor.next()) is not None:
+        values.append(value(record.schedule))
+        conductor.observe(record.number, 1000, [Report(1000, values[-1], 0)], "complete")
+    return values
+
+
+def far_from_sigma_two(schedule: NoiseSchedule) -> float:
+    """How far from ln sigma = ln 2 it trains, whatever its family: best are all laws narrow about it."""
+    stage = schedule.stages(1000)[-1]
+    middle_M = (stage.sigma_N[1:] * stage.sigma_N[:-1]).log() / 2
+    return 1 + float(stage.probability_M @ (middle_M - math.log(2)).abs())
+
+
+def test_density_gp_learns_from_one_family_what_is_good_of_the_others() -> None:
+    """Of many families, each tried a few times at most, what is common to them is found in a few trials."""
+    best = {
+        name: [
+            min(searched_by(ALGORITHMS.build({"name": name}), seed, 35, far_from_sigma_two))
+            for seed in range(3)
+        ]
+        for name in ("density_gp", "random")
+    }
+    assert max(best["density_gp"]) < min(best["random"])
+
+
+def test_density_gp_proposes_what_is_no_copy_of_a_trial_that_runs() -> None:
+    plan = Plan(
+        space=SCHEDULES,
+        baselines={},
+        algorithm=DensityGP(num_startup_trials=4),
+        stopping=NoStopping(),
+        total_steps=1000,
+        max_trials=24,
+        max_concurrent=20,
+    )
+    conductor = Conductor(plan, StudyStore(optuna.create_study()))
+    for _ in range(4):
+        record = conductor.next()
+        assert record is not None
+        conductor.observe(
+            record.number, 1000, [Report(1000, far_from_sigma_two(record.schedule), 0)], "complete"
+        )
+    running = []
+    while (record := conductor.next()) is not None:
+        running.append(record.schedule)
+    assert len(running) == 20
+    places = np.stack([place(schedule, 1000) for schedule in running])
+    apart = ((places[:, None] - places) ** 2).sum(axis=2) + np.eye(20)
+    assert apart.min() > 0.005
+
+
+def test_of_a_large_study_density_gp_sees_the_best_and_a_sample_of_all() -> None:
+    trials, seen = [], SeenByDensityGP()
+    for number in range(3000):
+        value = float((number * 7919) % 3000)
+        state = TrialState.PRUNED if number % 3 == 0 else TrialState.COMPLETE
+        trials.append(
+            create_trial(
+                state=state,
+                value=value,
+                params={"x": 0.5},
+                distributions={"x": FloatDistribution(0, 1)},
+                intermediate_values={1: value},
+            )
+        )
+        trials[-1].number = number
+        seen.update(trials)
+        if number == 99:
+            assert sorted(seen.shown()) == list(range(100))
+    finished = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    best = sorted(finished, key=lambda trial: trial.values)[:50]
+    assert seen.shown()[:50] == [trial.number for trial in best]
+    assert 190 <= len(seen.shown()) <= 200
+    # The sample is no better than others: of 3000 numbers' mean, 6 standard errors of 150.
+    assert abs(np.mean(seen.shown()[50:]) - 1500) < 6 * 866 / 12
+    afresh = SeenByDensityGP()
+    afresh.update(trials)
+    assert afresh.shown() == seen.shown()

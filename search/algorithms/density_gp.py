@@ -1,0 +1,183 @@
+"""Bayesian optimisation over densities: one model for all families."""
+
+import random
+from bisect import insort
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.trial import FixedTrial, FrozenTrial, TrialState
+from scipy.stats import norm
+
+from search.algorithm import Algorithm
+from search.algorithms.same_rung_tpe import SameRungTPE
+from search.surrogate import Floats, Surrogate, expected, place
+from spaces import SearchSpace
+from spaces.neighbour import Neighbour, neighbour
+
+# The model takes time for every trial that it sees, cubic in their number. It sees the best, where it matters, and a
+# sample of all.
+_NUM_BEST, _NUM_SAMPLED = 50, 150
+# Candidates: half drawn anywhere, half near one of the best, by a small or a larger step.
+_NUM_PARENTS, _SHARES = 10, (0.05, 0.2)
+# Squared distance below which a candidate is no news beside a trial: one hundredth of that between random schedules.
+_NO_NEWS = 0.005
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensityGP(Algorithm):
+    """Gaussian process over what training sees of a schedule, with expected improvement (Jones et al. 1998).
+
+    Schedules of all families are compared as densities over ln sigma (`search/surrogate.py`), where others model the
+    parameters of each family apart: on the digits it needs half as many trials (docs/search-quality.md). All rungs
+    count: what a stopped trial would have come to follows from those that went on, with its error. Of random and
+    neighbouring candidates it takes the one with the largest expected improvement (doi:10.1023/A:1008306431147);
+    trials that still run stand for what the model expects of them (kriging believer, Ginsbourger et al. 2010).
+
+    num_startup_trials: measured trials before the first model, presets included; until then proposals are random.
+    num_candidates: schedules among which one is chosen.
+    """
+
+    num_startup_trials: int = 9
+    num_candidates: int = 80
+
+    def __post_init__(self) -> None:
+        for name, least in (("num_startup_trials", 1), ("num_candidates", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(f"`{name} >= {least}` must hold, but got {name}={getattr(self, name)}")
+
+    def sampler(self, seed: int) -> BaseSampler:
+        """Where there are no schedules, only parameters: same-rung TPE."""
+        return SameRungTPE(num_startup_trials=self.num_startup_trials).sampler(seed)
+
+    def sampler_in(self, space: SearchSpace, total_steps: int, seed: int) -> BaseSampler:
+        return DensityGPSampler(space, total_steps, self.num_startup_trials, self.num_candidates, seed)
+
+
+class DensityGPSampler(BaseSampler):
+    """Optuna sampler that proposes a whole schedule at once, for studies of trials with the parameters of `space`."""
+
+    def __init__(
+        self, space: SearchSpace, total_steps: int, num_startup_trials: int, num_candidates: int, seed: int
+    ):
+        self._space, self._total_steps = space, total_steps
+        self._num_startup_trials, self._num_candidates = num_startup_trials, num_candidates
+        self._rng = random.Random(seed)
+        self._other = RandomSampler(seed=seed)  # for parameters that are none of the space
+        self._params: dict[str, Any] = {}
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        self._params = self._proposed(study, trial)
+        fixed = FixedTrial(self._params)
+        self._space.suggest(fixed)
+        return fixed.distributions
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._params
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._other.sample_independent(study, trial, param_name, param_distribution)
+
+    def _proposed(self, study: Study, asking: FrozenTrial) -> dict[str, Any]:
+        trials = study.get_trials(deepcopy=False)
+        seen = _seen(study)
+        running = [trial for trial in seen.update(trials) if trial.params and trial.number != asking.number]
+        measured = [
+            *(trials[number] for number in seen.shown()),
+            *(t for t in running if t.intermediate_values),
+        ]
+        if len(measured) < self._num_startup_trials:
+            return neighbour(self._space, {}, 1.0, self._rng).params
+        value_S, sd_S = expected([trial.intermediate_values for trial in measured])
+        surrogate = Surrogate.fitted(self._places(seen, measured), value_S, sd_S)
+        begun = [trial for trial in running if not trial.intermediate_values]
+        if begun:
+            surrogate = surrogate.believing(self._places(seen, begun))
+        seen.forget_places_but({trial.number for trial in (*measured, *begun)})
+        parents = [measured[index].params for index in np.argsort(value_S, kind="stable")[:_NUM_PARENTS]]
+        candidates = self._candidates(parents)
+        place_CD = np.stack([place(candidate.schedule, self._total_steps) for candidate in candidates])
+        improvement_C = _expected_improvement(surrogate, place_CD)
+        news_C = surrogate.apart(place_CD) > _NO_NEWS
+        return candidates[int(np.where(news_C, improvement_C, -1.0).argmax())].params
+
+    def _candidates(self, parents: Sequence[Mapping[str, Any]]) -> list[Neighbour]:
+        count = self._num_candidates
+        anywhere: list[Mapping[str, Any]] = [{}] * (count - count // 2)
+        near = [parents[index % len(parents)] for index in range(count // 2)]
+        return [
+            neighbour(self._space, params, self._rng.choice(_SHARES), self._rng)
+            for params in (*anywhere, *near)
+        ]
+
+    def _places(self, seen: "_Seen", trials: Sequence[FrozenTrial]) -> Floats:
+        for trial in trials:
+            if trial.number not in seen.places:
+                schedule = self._space.suggest(FixedTrial(trial.params))
+                seen.places[trial.number] = place(schedule, self._total_steps)
+        return np.stack([seen.places[trial.number] for trial in trials])
+
+
+def _expected_improvement(surrogate: Surrogate, place_CD: Floats) -> Floats:
+    """Over the best mean that the model gives to a trial, (C,)."""
+    mean_C, sd_C = surrogate(place_CD)
+    gain_C = float(surrogate(surrogate.place_SD)[0].min()) - mean_C
+    z_C = gain_C / sd_C
+    improvement_C: Floats = gain_C * norm.cdf(z_C) + sd_C * norm.pdf(z_C)
+    return improvement_C
+
+
+class _Seen:
+    """Which ended trials of a study a model is made of; each is looked at once.
+
+    places: of trials, by number, as far as they are known.
+    """
+
+    def __init__(self) -> None:
+        self.places: dict[int, Floats] = {}
+        self._best: list[tuple[float, int]] = []  # (value, number) of finished ones
+        self._sampled: list[tuple[float, int]] = []  # (its place in an order at random, number)
+        self._num_trials = 0
+        self._open: list[int] = []
+
+    def update(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """Take in all that has ended; returns the trials that have not."""
+        candidates = [*self._open, *range(self._num_trials, len(trials))]
+        self._num_trials = len(trials)
+        self._open = [number for number in candidates if not trials[number].state.is_finished()]
+        for number in sorted(set(candidates).difference(self._open)):
+            trial = trials[number]
+            if trial.state is TrialState.FAIL or not trial.params or not trial.intermediate_values:
+                continue
+            if trial.state is TrialState.COMPLETE and trial.value is not None:
+                insort(self._best, (trial.value, number))
+                del self._best[_NUM_BEST:]
+            insort(self._sampled, (random.Random(number).random(), number))
+            del self._sampled[_NUM_SAMPLED:]
+        return [trials[number] for number in self._open]
+
+    def shown(self) -> list[int]:
+        """Numbers of the best trials, then of a sample of the others, which are all as long as there are few."""
+        return list(dict.fromkeys(number for _, number in (*self._best, *self._sampled)))
+
+    def forget_places_but(self, numbers: Container[int]) -> None:
+        """Keep the places of these trials."""
+        self.places = {number: found for number, found in self.places.items() if number in numbers}
+
+
+# By storage and study: a sampler lives for one proposal.
+_SEEN: WeakKeyDictionary[BaseStorage, dict[int, _Seen]] = WeakKeyDictionary()
+
+
+def _seen(study: Study) -> _Seen:
+    return _SEEN.setdefault(study._storage, {}).setdefault(study._study_id, _Seen())
