@@ -14,26 +14,27 @@ from scipy.stats import beta, norm, spearmanr
 from search.record import Stage, State, TrialRecord
 
 CONFIDENCE = 0.95
-# A search of this many trials gets one audit at least: of one of its first condemned trials.
-_ALWAYS_FROM_TRIALS, _AMONG_FIRST = 20, 4
+# A search of this many trials gets one audit at least: of one of its first condemned trials, which are this share of
+# all trials.
+_ALWAYS_FROM_TRIALS, _AMONG_FIRST = 20, 1 / 8
 # A rung whose rank correlation with the end is below this cuts nearly at random.
 _WEAK_CORRELATION = 0.5
 
 
 def runs_on(
-    *, share: float, seed: int, number: int, num_condemned: int, num_audited: int, max_trials: int
+    *, share: float, seed: int, number: int, num_condemned: int, num_audited: int, num_trials: int
 ) -> bool:
     """Whether condemned trial `number` is one of the share that runs on.
 
-    num_condemned, num_audited: before it. Follows from the seed and the counts, not from any value: else the
-    audited ones would be no fair sample.
+    num_condemned, num_audited: before it. num_trials: of the whole search, so far where that is not known. Follows
+    from the seed and the counts, not from any value: else the audited ones would be no fair sample.
     """
     if share <= 0:
         return False
     if random.Random(f"{seed}/audit/{number}").random() < share:
         return True
-    first = random.Random(f"{seed}/audit").randrange(_AMONG_FIRST)
-    return max_trials >= _ALWAYS_FROM_TRIALS and num_audited == 0 and num_condemned >= first
+    first = random.Random(f"{seed}/audit").randrange(max(1, int(num_trials * _AMONG_FIRST)))
+    return num_trials >= _ALWAYS_FROM_TRIALS and num_audited == 0 and num_condemned >= first
 
 
 def was_condemned(record: TrialRecord) -> bool:
@@ -61,8 +62,8 @@ class RungQuality:
 class AuditReport:
     """What the audited trials say.
 
-    num_false: audited trials that ended better than the worst finalist of the search, which they would have
-    replaced. low, high: 95 % Clopper-Pearson interval of the false-stop rate. rungs: lowest first.
+    num_false: audited trials that would have been finalists of the search; where nothing is confirmed, the best of it.
+    low, high: 95 % Clopper-Pearson interval of the false-stop rate. rungs: lowest first.
     """
 
     num_condemned: int
@@ -115,8 +116,8 @@ def audit_report(records: Iterable[TrialRecord], num_finalists: int) -> AuditRep
     stopped = sum(was_condemned(r) for r in records)
     complete = [r for r in records if r.state is State.COMPLETE]
     kept = sorted(r.reports[-1].objective for r in complete if r.condemned_at is None)
-    # Without as many finished trials as finalists nothing would have been replaced.
-    bar = kept[num_finalists - 1] if 0 < num_finalists <= len(kept) else float("-inf")
+    places = max(1, num_finalists)  # while one is empty, any trial that ends takes it
+    bar = kept[places - 1] if places <= len(kept) else float("inf")
     num_false = sum(r.state is State.COMPLETE and r.reports[-1].objective < bar for r in audited)
     low, high = _clopper_pearson(num_false, len(audited))
     steps = sorted({report.step for r in complete for report in r.reports})[:-1]
@@ -137,11 +138,10 @@ def _quality(complete: Sequence[TrialRecord], step: int) -> RungQuality:
         for report in r.reports
         if report.step == step
     ]
-    if len(pairs) < 3:
+    sides = list(zip(*pairs, strict=True))
+    if len(pairs) < 3 or any(len(set(side)) == 1 for side in sides):  # of equal values there is no order
         return RungQuality(step, len(pairs), None, None, None)
-    found = float(spearmanr(*zip(*pairs, strict=True)).statistic)
-    if not np.isfinite(found):  # all values equal
-        return RungQuality(step, len(pairs), None, None, None)
+    found = float(spearmanr(*sides).statistic)
     if len(pairs) < 4 or abs(found) == 1:
         return RungQuality(step, len(pairs), found, None, None)
     half = float(norm.ppf((1 + CONFIDENCE) / 2)) * np.sqrt(1.06 / (len(pairs) - 3))

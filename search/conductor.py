@@ -5,6 +5,7 @@ Ray Tune (`engine.py`) and the tests drive the same object. Everything it decide
 the study and the seed, so a new driver continues where a killed one stopped.
 """
 
+import logging
 import random
 import time
 from collections import Counter, defaultdict
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FixedTrial, Trial
 
 from search import audit, race
@@ -20,18 +22,26 @@ from search.equal_schedules import KnownSchedules
 from search.noise_floor import SeedNoise, noise_at_rungs
 from search.race import RaceRules
 from search.record import Report, Stage, State, TrialRecord
-from search.spending import CONFIRM_SHARE, Limits, Spending
+from search.spending import Limits, Need, Spending
 from search.stopping_rule import Rung, StoppingRule
 from search.study import StudyStore, record_of, spent_by
 from search.told import Told
 from spaces import NoiseSchedule, SearchSpace
+from trainable.trial import OUT_OF_MEMORY
+
+_log = logging.getLogger(__name__)
 
 # What becomes of a proposal that trains the same as a schedule which was trained already: another is asked for, the
 # old one is trained on a fresh seed instead, or it is trained all the same.
 EqualSchedules = Literal["ask_again", "replicate", "train"]
-_MOST_ASKS = 8  # then it is trained all the same: a small space may have no other
+_MOST_ASKS = 8  # of the algorithm, which may have converged
+_MOST_DRAWS = 64  # then at random; where these are known as well, the space is taken for exhausted
 
-BUDGET_SPENT = "budget_spent"  # key in the study's header: no proposals any more
+# Keys in the study's header.
+BUDGET_SPENT = "budget_spent"  # nothing is started any more before the confirmation
+CONFIRM_ANYWAY = "confirm_anyway"  # the confirmation was asked for by itself: budgets of time do not end it
+SPENT = "spent"  # what the search has spent, as last kept
+_KEEP_SECONDS = 60.0  # how much of that a driver that is killed may lose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +115,8 @@ class Conductor:
             spent = spent_by(trial)
             if spent is not None:
                 self.spending.restore(spent)
+        self.spending.restore(self.store.header.get(SPENT, {}))
+        self._kept_at = self.spending.wall
         searched = [record for record in self.records.values() if record.stage is Stage.SEARCH]
         self._audited = sum(record.condemned_at is not None for record in searched)
         self._condemned = self._audited + sum(audit.was_condemned(record) for record in searched)
@@ -145,7 +157,7 @@ class Conductor:
             return len(self.plan.baselines)
         if stage is Stage.NOISE:
             return self.plan.noise_seeds if self.plan.baselines else 0
-        if stage is Stage.SEARCH:
+        if stage in (Stage.SEARCH, Stage.REPLICATE):  # a replicate takes the place of a proposal
             left = self.plan.max_trials - len(self.plan.baselines) if self.plan.max_trials is not None else 0
             started = self._started[Stage.SEARCH] + self._started[Stage.REPLICATE]
             return max(started, 0 if self._budget_spent else left)
@@ -160,25 +172,28 @@ class Conductor:
 
     def _baseline(self) -> TrialRecord | None:
         name = self._next_baseline()
-        if name is None:
+        if name is None or not self._within_budget(self.plan.total_steps):
             return None
         schedule = self.plan.baselines[name]
         params = self.plan.space.params_of(schedule) or {}
         return self._add(Stage.BASELINE, schedule, self.plan.seed, params=params, preset=name)
 
     def _next_baseline(self) -> str | None:
-        return next((name for name in self.plan.baselines if name not in self._presets), None)
+        missing = (name for name in self.plan.baselines if name not in self._presets)
+        return None if self._budget_spent else next(missing, None)
 
     def _floor(self) -> TrialRecord | None:
         found = self._next_floor()
-        return self._replicate(Stage.NOISE, *found) if found is not None else None
+        if found is None or not self._within_budget(self.plan.total_steps):
+            return None
+        return self._replicate(Stage.NOISE, *found)
 
     def _next_floor(self) -> tuple[TrialRecord, int] | None:
         """The next (first baseline, seed) that the noise between seeds is measured on."""
         name = next(iter(self.plan.baselines), None)
         number = self._presets.get(name) if name is not None else None
         done = self._started[Stage.NOISE]
-        if number is None or done >= self.plan.noise_seeds:
+        if number is None or done >= self.plan.noise_seeds or self._budget_spent:
             return None
         return self.records[number], self.plan.fresh_seeds[done]
 
@@ -191,25 +206,30 @@ class Conductor:
     def _proposal(self) -> TrialRecord | None:
         if not self._may_propose():
             return None
-        first = self.plan.rungs[0]
-        if not self._affordable(first, reserve=True):
-            if not self._affordable(first, reserve=True, after_open=False):
-                self._close_search()
+        if not self._within_budget(self.plan.rungs[0]):
             return None
-        for attempt in range(_MOST_ASKS):
+        for attempt in range(_MOST_ASKS + _MOST_DRAWS):
             # The trial's number goes into the seed: a fresh sampler draws anew, a repeated one draws the same.
             key = f"{self.plan.seed}/{len(self.records)}" + (f"/{attempt}" if attempt else "")
-            sampler = self.plan.algorithm.sampler(random.Random(key).getrandbits(32))
-            trial = self._told.ask(sampler)
+            trial = self._told.ask(self._sampler(random.Random(key).getrandbits(32), attempt))
             schedule = self.plan.space.suggest(trial)
             equal = None if self.plan.equal_schedules == "train" else self._known.find(schedule)
-            if equal is None or attempt == _MOST_ASKS - 1:
+            if equal is None:
                 return self._add(Stage.SEARCH, schedule, self.plan.seed, asked=trial)
             self._told.drop(trial)
             replicate = self._replicate_instead(equal)
             if replicate is not None:
                 return replicate
-        raise AssertionError
+        _log.warning(
+            "the search space seems to hold no schedule that was not trained: nothing more is proposed"
+        )
+        self._close_search()
+        return None
+
+    def _sampler(self, seed: int, attempt: int) -> BaseSampler:
+        if attempt >= _MOST_ASKS:
+            return RandomSampler(seed=seed)
+        return self.plan.algorithm.sampler_in(self.plan.space, self.plan.total_steps, seed)
 
     def _replicate_instead(self, number: int) -> TrialRecord | None:
         """A trial of the equal schedule on the next fresh seed, if the search file asks for it and there is one."""
@@ -229,10 +249,12 @@ class Conductor:
         the baselines, which are finalists whatever comes."""
         if self.plan.race is None or Stage.BASELINE in self._running_stages():
             return None
-        missing = self.standing.missing or self.standing.ahead
         if self._searching():
             missing = tuple(found for found in self.standing.missing if found[0].stage is Stage.BASELINE)
-        if not missing or not self._affordable(self.plan.total_steps):
+        else:
+            missing = self.standing.missing or self.standing.ahead
+        anyway = self.store.header.get(CONFIRM_ANYWAY, False)
+        if not missing or not (anyway or self._affordable(self.plan.total_steps)):
             return None
         finalist, index = missing[0]
         return finalist, self.plan.fresh_seeds[index]
@@ -260,22 +282,41 @@ class Conductor:
 
     def _tick(self) -> None:
         self.spending.tick(self.clock(), len(self._issued))
+        if self.spending.wall - self._kept_at > _KEEP_SECONDS:
+            self._kept_at = self.spending.wall
+            self.store.set_header(SPENT, self.spending.to_dict())
+
+    def _within_budget(self, steps: int) -> bool:
+        """Whether another trial of so many steps may start before the confirmation.
+
+        If not even without what open trials may use, then none does any more.
+        """
+        if self._affordable(steps, reserve=True):
+            return True
+        if not self._affordable(steps, reserve=True, after_open=False):
+            self._close_search()
+        return False
+
+    def _close_search(self) -> None:
+        """Nothing is started any more before the confirmation, by a later driver neither."""
+        self._budget_spent = True
+        self.store.set_header(BUDGET_SPENT, True)
 
     def _affordable(self, steps: int, *, reserve: bool = False, after_open: bool = True) -> bool:
         """Whether `steps` more steps of a trial can end within the budget.
 
         reserve: what the confirmation needs is kept back. after_open: so is what open trials may still use.
         """
-        spending, limits = self.spending, self.plan.limits
-        left = spending.left(limits, self.plan.max_concurrent)
-        if left == float("inf"):
-            return True
-        if reserve and self.plan.race is not None:
-            whole = Spending().left(limits, self.plan.max_concurrent)
-            race_steps = self.plan.race.most_trials * self.plan.total_steps
-            left -= min(spending.seconds_for(race_steps), CONFIRM_SHARE * whole)
+        seconds_for, slots, race = self.spending.seconds_for, self.plan.max_concurrent, self.plan.race
         to_come = sum(self._steps_to_rung(number) for number in self._issued) if after_open else 0
-        return spending.seconds_for(steps + to_come) <= left and left > 0
+        trials = seconds_for(steps + to_come)
+        kept = Need()
+        if reserve and race is not None:
+            whole = seconds_for(self.plan.total_steps)
+            kept = Need(wall=race.most_turns(slots) * whole, trials=race.most_trials * whole)
+        # A trial runs from its start to its end in one slot, the steps of all are spread over all slots.
+        need = Need(wall=max(seconds_for(steps), trials / slots), trials=trials)
+        return self.spending.fits(self.plan.limits, need, kept)
 
     def _steps_to_rung(self, number: int) -> int:
         """Steps that an open trial is still allowed: up to its next rung; replicates and baselines to the end."""
@@ -283,11 +324,6 @@ class Conductor:
         if self.records[number].stage is not Stage.SEARCH:
             return self.plan.total_steps - done
         return next((rung for rung in self.plan.rungs if rung > done), done) - done
-
-    def _close_search(self) -> None:
-        """No proposal is started any more, by a later driver neither."""
-        self._budget_spent = True
-        self.store.set_header(BUDGET_SPENT, True)
 
     # What happened
 
@@ -298,11 +334,13 @@ class Conductor:
         reports: Sequence[Report],
         outcome: str | None,
         reason: str | None = None,
+        smaller_micro_batch: int | None = None,
     ) -> bool:
         """Take in what a trial did; True if it ends here.
 
         reports: all reports so far; those known already are passed over. outcome: "complete", "diverged" or
-        "failed" if the trial says that it is over.
+        "failed" if the trial says that it is over, "oom" if memory was not enough: the first time it is tried again
+        with `smaller_micro_batch` images at once, when `next` is asked, then it has failed.
         """
         record = self.records[number]
         if record.state is not State.RUNNING:
@@ -327,7 +365,12 @@ class Conductor:
         self._keep(record)
         # Undecided: the former driver may have died between this report and its decision.
         at_rung = bool(fresh) or (undecided and bool(reports) and step == record.reports[-1].step)
-        if outcome is not None:
+        if outcome == OUT_OF_MEMORY and smaller_micro_batch is not None and record.micro_batch is None:
+            self._try_again(record, smaller_micro_batch, reason)
+            return True
+        if outcome == OUT_OF_MEMORY:
+            self._end(record, State.FAILED, reason)
+        elif outcome is not None:
             self._end(record, State(outcome), reason)
         elif at_rung and self._stops(record):
             self._end(self.records[number], State.STOPPED)
@@ -336,6 +379,14 @@ class Conductor:
         elif fresh:
             self._changed(self.records[number])
         return self.records[number].state is not State.RUNNING
+
+    def _try_again(self, record: TrialRecord, micro_batch: int, reason: str | None) -> None:
+        """The trial is open, and the next to be run, as one that a former driver left."""
+        self.store.retry(record.number, micro_batch, reason)
+        self._issued.discard(record.number)
+        self._steps.pop(record.number, None)
+        self._to_adopt.append(record.number)
+        self._changed(replace(record, micro_batch=micro_batch))
 
     def lost(self, number: int, reason: str) -> None:
         """The trial could not be run to its end, whatever was tried: it is no observation."""
@@ -365,7 +416,7 @@ class Conductor:
             number=record.number,
             num_condemned=self._condemned,
             num_audited=self._audited,
-            max_trials=self.plan.max_trials or 0,
+            num_trials=self.plan.max_trials or len(self.records),
         )
         self._condemned += 1
         if runs_on:

@@ -67,6 +67,8 @@ def cost_of(spec: SearchSpec, cache: Path = CACHE, *, elsewhere: bool = False) -
     """Count the trials and time a few steps. Raises InputError if this machine cannot run one trial.
 
     elsewhere: trials are to run on a cluster: `max_concurrent` at a time, or one; a step is timed here all the same.
+    Otherwise raises ValueError too for data or a feature network that a run here would find missing, unless it is
+    data that would be downloaded.
     """
     slots = (spec.resources.max_concurrent or 1) if elsewhere else Machine.here().slots(spec)
     rules = spec.confirm.rules
@@ -81,22 +83,27 @@ def cost_of(spec: SearchSpec, cache: Path = CACHE, *, elsewhere: bool = False) -
         replicates=confirm,
         steps=(trials + confirm) * spec.training.total_steps if trials is not None else None,
         slots=slots,
-        steps_per_second=_steps_per_second(spec, cache),
+        steps_per_second=_steps_per_second(spec, cache, elsewhere),
         budget=spec.budget,
     )
 
 
-def _steps_per_second(spec: SearchSpec, cache: Path) -> float | None:
+def _steps_per_second(spec: SearchSpec, cache: Path, elsewhere: bool) -> float | None:
+    if not elsewhere:
+        assert spec.objective.extractor is not None
+        spec.objective.extractor.check()
     try:
         images = spec.data.load(cache)
     except ValueError:
+        if not elsewhere and getattr(spec.data, "root", None) is not None:
+            raise
         return None
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, int(spec.resources.cpu)))
     try:
         device = device_of(spec.resources.gpu)
         trainer = Trainer(spec.network, images.x_NCHW, spec.training, device)
-        trainer.begin(PRESETS["ict"].schedule, spec.seed)
+        trainer.begin(PRESETS["ict"].schedule, spec.seed, spec.resources.micro_batch)
         warm_up = min(10, spec.training.total_steps // 2)
         timed = min(_TIMED_STEPS, spec.training.total_steps - warm_up)
         trainer.train(warm_up)

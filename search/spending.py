@@ -1,6 +1,5 @@
 """What a search has spent, and whether something more can still end within its budget."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,14 @@ class Limits:
     gpu_hours: float | None = None
     cpu: float = 1.0
     gpu: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What is still to be spent, in seconds. wall: until the last of it can have ended. trials: of all trials."""
+
+    wall: float = 0.0
+    trials: float = 0.0
 
 
 @dataclass
@@ -45,27 +52,30 @@ class Spending:
         self._last = now
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, kept with every trial that ends."""
+        """Plain values, to be kept with the study."""
         return {"wall_seconds": self.wall, "trial_seconds": self.trials, "steps": self.steps}
 
     def restore(self, kept: dict[str, Any]) -> None:
-        """Go on from what was kept last."""
-        if kept["trial_seconds"] >= self.trials:
+        """Go on from what was kept, if that is later than what is known; {} is nothing."""
+        if kept and kept["trial_seconds"] >= self.trials:
             self.wall, self.trials, self.steps = kept["wall_seconds"], kept["trial_seconds"], kept["steps"]
 
-    def left(self, limits: Limits, max_concurrent: int) -> float:
-        """Trial seconds that may still be spent, inf without a limit.
+    def fits(self, limits: Limits, need: "Need", reserve: "Need") -> bool:
+        """Whether `need` can be met within the limits, and `reserve` after it.
 
-        A wall-clock limit counts whole: a slot that stands empty is lost.
+        Of the reserve at most CONFIRM_SHARE of a limit is kept.
         """
-        left = [math.inf]
-        if limits.hours is not None:
-            left.append((limits.hours * 3600 - self.wall) * max_concurrent)
-        if limits.cpu_hours is not None and limits.cpu > 0:
-            left.append(limits.cpu_hours * 3600 / limits.cpu - self.trials)
-        if limits.gpu_hours is not None and limits.gpu > 0:
-            left.append(limits.gpu_hours * 3600 / limits.gpu - self.trials)
-        return min(left)
+        left = [
+            (limits.hours, self.wall, need.wall, reserve.wall, 1.0),
+            (limits.cpu_hours, self.trials, need.trials, reserve.trials, limits.cpu),
+            (limits.gpu_hours, self.trials, need.trials, reserve.trials, limits.gpu),
+        ]
+        for hours, spent, needed, kept, per_trial in left:
+            if hours is not None and per_trial > 0:
+                whole = hours * 3600 / per_trial
+                if not (spent < whole and spent + needed + min(kept, CONFIRM_SHARE * whole) <= whole):
+                    return False
+        return True
 
     def seconds_for(self, steps: int) -> float:
         """Expected trial seconds for `steps` more steps, as fast as so far; 0 before anything is known."""

@@ -29,10 +29,12 @@ class StoppingRule(ABC):
     """Options of a stopping rule. It keeps no state: what it needs is in the study, so a restart loses nothing.
 
     rungs: fractions of the budget, increasing, below 1, at which a trial is measured and may be stopped.
+    USES_NOISE: whether it needs `Rung.noise` to be measured.
     """
 
     rungs: tuple[float, ...] = ()
 
+    USES_NOISE: ClassVar[bool] = False
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from search.divergence import has_diverged
 from search.stopping._cut import asha_cut, check_asha
@@ -27,6 +28,8 @@ class ASHAMargin(StoppingRule):
     rungs: tuple[float, ...] = (0.5, 0.75)
     reduction_factor: float = 2.0
     margin: float = 1.0
+
+    USES_NOISE: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,7 +24,7 @@ def trial(
 
 
 def test_a_share_of_the_condemned_runs_on_whatever_their_values() -> None:
-    fields = {"num_condemned": 9, "num_audited": 1, "max_trials": 1000}
+    fields = {"num_condemned": 9, "num_audited": 1, "num_trials": 1000}
     audited = [runs_on(share=0.05, seed=3, number=number, **fields) for number in range(4000)]
     # Binomial(4000, .05): mean 200, standard deviation 13.8; 6 sigma.
     assert abs(sum(audited) - 200) < 83
@@ -34,17 +34,17 @@ def test_a_share_of_the_condemned_runs_on_whatever_their_values() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_search_of_twenty_trials_has_one_audit_at_least(seed: int) -> None:
     audited = 0
-    for condemned in range(4):
+    for condemned in range(2):
         audited += runs_on(
             share=1e-9,
             seed=seed,
             number=condemned,
             num_condemned=condemned,
             num_audited=audited,
-            max_trials=20,
+            num_trials=20,
         )
     assert audited == 1
-    assert not runs_on(share=0.0, seed=seed, number=5, num_condemned=5, num_audited=0, max_trials=20)
+    assert not runs_on(share=0.0, seed=seed, number=5, num_condemned=5, num_audited=0, num_trials=20)
 
 
 def test_a_false_stop_is_one_that_would_have_been_a_finalist() -> None:
@@ -56,6 +56,18 @@ def test_a_false_stop_is_one_that_would_have_been_a_finalist() -> None:
     # Clopper & Pearson 1934 for 1 of 2.
     assert (report.low, report.high) == (pytest.approx(0.0126, abs=1e-4), pytest.approx(0.9874, abs=1e-4))
     assert "2 of them ran on as an audit, 1 would have been a finalist" in report.lines()[0]
+
+
+def test_while_there_are_fewer_finished_trials_than_finalists_any_stop_was_false() -> None:
+    records = [trial(0, 10.0, 20.0), trial(1, 30.0, 40.0, condemned=True)]
+    assert audit_report(records, num_finalists=2).num_false == 1
+    assert audit_report(records, num_finalists=1).num_false == 0
+
+
+def test_where_nothing_is_confirmed_a_false_stop_is_one_of_the_best() -> None:
+    records = [trial(n, 10.0 + n, 20.0 + n) for n in range(4)]
+    records += [trial(4, 30.0, 19.5, condemned=True), trial(5, 31.0, 20.5, condemned=True)]
+    assert audit_report(records, num_finalists=0).num_false == 1
 
 
 def test_a_rung_that_orders_trials_at_random_is_called_too_early() -> None:

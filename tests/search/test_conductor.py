@@ -12,8 +12,8 @@ from optuna.trial import TrialState
 
 from search.algorithms.random import Random
 from search.algorithms.same_rung_tpe import SameRungTPE
-from search.conductor import Conductor, Plan
-from search.race import RaceRules
+from search.conductor import CONFIRM_ANYWAY, Conductor, Plan
+from search.race import RaceRules, finalists
 from search.record import Report, Stage, State, TrialRecord
 from search.spending import Limits
 from search.stopping.asha import ASHA
@@ -144,7 +144,7 @@ def test_confirmation_uses_fresh_seeds_the_same_for_all_finalists(tmp_path: Path
             seeds.setdefault(record.replicate_of, []).append(record.seed)
     assert searched == {PLAN.seed}
     assert {tuple(sorted(own)) for own in seeds.values()} == {(1, 2, 3)}
-    assert set(seeds) == {finalist.number for finalist in conductor.standing.finalists}
+    assert set(seeds) == {finalist.number for finalist in finalists(conductor.records.values(), PLAN.race)}
     best = min(
         (r for r in conductor.records.values() if r.stage is Stage.SEARCH and r.state is State.COMPLETE),
         key=lambda record: record.objective,
@@ -382,6 +382,86 @@ def test_a_rung_that_does_not_fit_into_the_budget_is_not_started(tmp_path: Path)
     assert conductor.finished
 
 
+def timed(folder: Path, limit: str, seconds: float, **options: object) -> tuple[Conductor, list[float]]:
+    """A search with a budget of time, driven to its end with all slots busy; and the time when it ended."""
+    plan = replace(PLAN, max_trials=None, limits=Limits(**{limit: seconds / 3600}), **options)  # type: ignore[arg-type]
+    now = [0.0]
+    conductor = conductor_in(folder, plan, clock=lambda: now[0])
+    running: list[tuple[float, int, int]] = []
+    rungs = (0, *plan.rungs)
+    while True:
+        while (record := conductor.next()) is not None:
+            heapq.heappush(running, (now[0] + rungs[1], record.number, 1))
+        if not running:
+            return conductor, now
+        now[0], number, index = heapq.heappop(running)
+        record = conductor.records[number]
+        reports = [Report(s, toy_value(record, s), 0) for s in rungs[1 : index + 1]]
+        complete = index + 1 == len(rungs)
+        if not conductor.observe(number, rungs[index], reports, "complete" if complete else None):
+            heapq.heappush(running, (now[0] + rungs[index + 1] - rungs[index], number, index + 1))
+
+
+@pytest.mark.parametrize("slots", [1, 3, 8, 16])
+@pytest.mark.parametrize("seconds", [250.0, 700.0, 1400.0])
+def test_no_budget_of_wall_clock_is_overrun_however_many_slots(
+    tmp_path: Path, slots: int, seconds: float
+) -> None:
+    """A trial takes 100 s. Before anything is known, the first ones are started whatever the budget."""
+    conductor, now = timed(tmp_path, "hours", seconds, max_concurrent=slots, noise_seeds=3)
+    assert conductor.finished
+    assert now[0] <= seconds
+    if seconds == 1400.0 and slots > 1:  # room for baselines, noise floor, proposals and the whole race
+        assert conductor.standing.is_over
+        assert any(record.stage is Stage.SEARCH for record in conductor.records.values())
+
+
+def test_baselines_and_the_noise_floor_keep_to_the_budget_too(tmp_path: Path) -> None:
+    conductor, now = timed(tmp_path, "hours", 150.0, max_concurrent=1, noise_seeds=3)
+    assert now[0] == 100.0
+    assert [record.stage for record in conductor.records.values()] == [Stage.BASELINE]
+
+
+def test_a_killed_driver_has_kept_what_was_spent_on_trials_that_are_open(tmp_path: Path) -> None:
+    plan = replace(PLAN, stopping=NoStopping(rungs=(0.5,)))
+    now = [0.0]
+    first = conductor_in(tmp_path, plan, clock=lambda: now[0])
+    trial = first.next()
+    assert trial is not None and first.next() is not None
+    now[0] = 3000.0
+    first.observe(trial.number, 50, [Report(50, 1.0, 0)], None)
+    again = conductor_in(tmp_path, plan, clock=lambda: 1e6)
+    assert again.spending.trials == 6000.0
+
+
+def test_a_confirmation_that_is_asked_for_is_done_whatever_was_spent(tmp_path: Path) -> None:
+    conductor, now = timed(tmp_path, "hours", 1400.0, max_concurrent=3)
+    more = replace(conductor.plan, race=RaceRules(top=2, rounds=(3, 9)))
+    assert conductor_in(tmp_path, more, clock=lambda: now[0]).finished
+    conductor.store.set_header(CONFIRM_ANYWAY, True)
+    asked = conductor_in(tmp_path, more, clock=lambda: now[0])
+    assert not asked.finished
+    drive_in_time(asked, now)
+    assert asked.standing.is_over
+
+
+def test_an_extended_search_does_not_forget_its_winner(tmp_path: Path) -> None:
+    """The next proposals look better than they are."""
+    drive(conductor_in(tmp_path))
+    before = conductor_in(tmp_path)
+    winners = {n for n in before.standing.contenders if before.records[n].stage is Stage.SEARCH}
+    number_of_old = len(before.records)
+
+    def lucky(record: TrialRecord, step: int) -> float:
+        is_new = record.number >= number_of_old and record.stage is Stage.SEARCH
+        return 1.0 if is_new else toy_value(record, step)
+
+    more = conductor_in(tmp_path, replace(PLAN, max_trials=24))
+    drive(more, lucky)
+    assert winners <= more.standing.finalists
+    assert winners <= more.standing.contenders
+
+
 def test_an_extended_search_goes_on_with_what_it_has(tmp_path: Path) -> None:
     drive(conductor_in(tmp_path, NOISY))
     before = conductor_in(tmp_path, NOISY)
@@ -419,8 +499,20 @@ def test_a_schedule_that_was_trained_is_not_trained_again_under_another_name(tmp
     assert len(levels_and_degree) == 4  # uniform is polynomial(1): of six parameter sets four schedules
 
 
-def test_where_there_is_no_other_schedule_it_is_trained_all_the_same(tmp_path: Path) -> None:
+def test_where_there_is_no_other_schedule_the_search_ends(tmp_path: Path) -> None:
     plan = replace(PLAN, space=ONE_SCHEDULE, baselines={}, max_trials=3, race=None)
+    conductor = conductor_in(tmp_path, plan)
+    drive(conductor)
+    assert len(proposed(conductor)) == 1
+    assert conductor_in(tmp_path, plan).finished
+    plan = replace(plan, space=TWO_NAMES, max_trials=50)
+    other = Conductor(plan, StudyStore.create(url_in(tmp_path), "other", {"search": {}}))
+    drive(other)
+    assert len(proposed(other)) == len(set(proposed(other))) == 4  # all there are
+
+
+def test_equal_schedules_are_trained_again_if_the_search_file_says_so(tmp_path: Path) -> None:
+    plan = replace(PLAN, space=ONE_SCHEDULE, baselines={}, max_trials=3, race=None, equal_schedules="train")
     conductor = conductor_in(tmp_path, plan)
     drive(conductor)
     assert len(proposed(conductor)) == 3
@@ -437,6 +529,7 @@ def test_an_equal_proposal_becomes_a_replicate_if_the_search_file_says_so(tmp_pa
         equal_schedules="replicate",
     )
     conductor = conductor_in(tmp_path, plan)
+    assert conductor.num_trials(Stage.SEARCH) == conductor.num_trials(Stage.REPLICATE) == 3
     drive(conductor)
     replicates = [r for r in conductor.records.values() if r.stage is Stage.REPLICATE]
     assert [(r.replicate_of, r.seed) for r in replicates] == [(0, 1), (0, 2)]
