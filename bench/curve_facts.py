@@ -1,4 +1,4 @@
-"""What the recorded curves say about the noise between seeds, the rungs, common random numbers and the look-up.
+"""What the recorded curves say about the noise between seeds, intervals, rungs, the surrogate and the look-up.
 
 Axes: S schedules, R training seeds, T steps.
 """
@@ -8,10 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import polygamma
 from scipy.stats import spearmanr
 
+from search.confirm import ratio
+from search.noise_floor import SeedNoise as PooledNoise
+from search.noise_floor import pooled
 from search.simulator.nearest import Nearest
 from search.simulator.table import CurveTable
+from search.surrogate import Surrogate, place
 from spaces import NoiseSchedule
 from trainable.trial import WORST_OBJECTIVE
 
@@ -119,6 +125,104 @@ def preset_noise(table: CurveTable, schedule: NoiseSchedule) -> NoiseLevel:
     values_R = table.values_SRT[table.schedules.index(schedule), :, -1]
     values_R = values_R[~np.isnan(values_R)]
     return NoiseLevel(*map(float, (values_R.mean(), values_R.std(ddof=1), np.log(values_R).std(ddof=1))))
+
+
+def spread_degrees(table: CurveTable) -> float:
+    """Degrees of freedom that the noise of all schedules is worth for one of them; inf: all have the same noise.
+
+    Of the variances of ln(objective) at the full budget of the schedules with most seeds, by the moments of their
+    logarithms (Smyth 2004, section 6.2).
+    """
+    ln_SR = np.log(_replicated_SR(table))
+    degrees = ln_SR.shape[1] - 1
+    spread = float(np.var(np.log(ln_SR.var(axis=1, ddof=1)), ddof=1)) - float(polygamma(1, degrees / 2))
+    if spread <= polygamma(1, 1e4):
+        return float("inf")
+    return 2 * float(brentq(lambda half: float(polygamma(1, half)) - spread, 1e-3, 1e4))
+
+
+def _replicated_SR(table: CurveTable) -> Array:
+    """Objectives at the full budget of the schedules that were trained on all seeds and never diverged."""
+    values_SR = finite_SRT(table)[:, :, -1]
+    return values_SR[~np.isnan(values_SR).any(axis=1)]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How often the 95 % interval of two schedules' ratio holds the true one, and its median width in ln."""
+
+    num_seeds: int
+    plain: float
+    plain_width: float
+    moderated: float
+    moderated_width: float
+
+
+def interval_coverage(table: CurveTable, num_seeds: Sequence[int], draws: int = 4000) -> list[Coverage]:
+    """Of `search.confirm.ratio` with and without the noise of other schedules; seeds are drawn with replacement.
+
+    True is what all recorded seeds say. The noise is that of five schedules on three seeds each, drawn anew.
+    """
+    values_SR = _replicated_SR(table)
+    ln_S = np.log(values_SR).mean(axis=1)
+    rng = np.random.default_rng(0)
+
+    def noise() -> PooledNoise:
+        groups = [rng.choice(values_SR[s], 3).tolist() for s in rng.choice(len(values_SR), 5, replace=False)]
+        found = pooled(groups)
+        assert found is not None
+        return found
+
+    found = []
+    for count in num_seeds:
+        held: list[list[bool]] = [[], []]
+        widths: list[list[float]] = [[], []]
+        for _ in range(draws):
+            one, other = rng.choice(len(values_SR), 2, replace=False)
+            columns = rng.choice(values_SR.shape[1], count)
+            here, there = (dict(enumerate(values_SR[s, columns].tolist())) for s in (one, other))
+            for kind, prior in enumerate((None, noise())):
+                interval = ratio(here, there, prior)
+                if interval is None or interval.low is None or interval.high is None:
+                    continue
+                low, high = np.log([interval.low, interval.high])
+                held[kind].append(bool(low <= ln_S[one] - ln_S[other] <= high))
+                widths[kind].append(high - low)
+        figures = [figure for kind in (0, 1) for figure in (np.mean(held[kind]), np.median(widths[kind]))]
+        found.append(Coverage(count, *map(float, figures)))
+    return found
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How the surrogate orders schedules that it has not seen, from some that it has; means over draws."""
+
+    num_known: int
+    rank_correlation: float
+    error: float
+    at_random: float
+
+
+def surrogate_predictions(table: CurveTable, num_known: Sequence[int], draws: int = 30) -> list[Prediction]:
+    """From schedules drawn at random, each on one seed. error: root mean square in ln(true value)."""
+    place_SD = np.stack([place(schedule, table.steps[-1]) for schedule in table.schedules])
+    ln_S = np.log(table.true_S)
+    column = table.seeds.index(table.common_seeds[0])
+    seen_S = np.log(np.minimum(table.values_SRT[:, column, -1], 1e4))
+    rng = np.random.default_rng(0)
+    found = []
+    for count in num_known:
+        figures = []
+        for _ in range(draws):
+            known = rng.choice(len(ln_S), count, replace=False)
+            others = np.setdiff1d(np.arange(len(ln_S)), known)
+            surrogate = Surrogate.fitted(place_SD[known], seen_S[known], np.zeros(count))
+            mean_C = surrogate(place_SD[others])[0]
+            errors = [mean_C - ln_S[others], seen_S[known].mean() - ln_S[others]]
+            correlation = float(spearmanr(mean_C, ln_S[others]).statistic)
+            figures.append([correlation, *(float(np.sqrt(np.mean(error**2))) for error in errors)])
+        found.append(Prediction(count, *np.mean(figures, axis=0).tolist()))
+    return found
 
 
 def rung_correlations(table: CurveTable, best_share: float = 1.0) -> list[Estimated]:

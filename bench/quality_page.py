@@ -17,7 +17,7 @@ from search.simulator.quality import resamples
 from search.simulator.table import CurveTable
 from spaces import PRESETS
 
-COMPUTE = (25, 50, 100)  # budgets of one trial: where contenders are compared
+COMPUTE = (20, 40, 60)  # budgets of one trial: where contenders are compared
 YARDSTICK, STOCK = "random, none", "stock Ray wiring"
 STOCK_EARLY = f"{STOCK}, rungs from 1/8"
 Array = NDArray[np.float64]
@@ -222,6 +222,15 @@ At the full budget, medians over the quarters of the schedules from best to wors
 
 {levels}
 
+### The intervals
+
+How often the 95 % interval of the ratio of two schedules holds the true one, and its median width in ln, on some seeds
+each: Student's t as it is, and with the variance moderated by the noise of other schedules, which is what is used
+(`search/confirm.py`). Among the schedules with all seeds the noise differs as variances with {degrees:.1f} degrees of
+freedom do.
+
+{intervals}
+
 ### Rungs
 
 Spearman's rank correlation of the value at a rung with the final one, within a seed.
@@ -234,6 +243,13 @@ Variance of the difference of two schedules' ln(objective) on the same seed, ove
 {common_schedules} schedules with {common_seeds} seeds each.
 
 {common}
+
+### The surrogate
+
+How the model of `density_gp` orders schedules that it has not seen: rank correlation with their true values and root
+mean square error in ln, from some schedules drawn at random, on one seed each; `mean` is the error of saying the mean.
+
+{predictions}
 
 ### The look-up
 
@@ -278,6 +294,17 @@ def page(document: Mapping[str, Any], table: CurveTable) -> str:
     look_up_rows = [
         [f"{one.levels_weight:g}", f"{one.error:.3f}", f"{one.rank_correlation:.2f}"] for one in look_ups
     ]
+    interval_rows = [
+        [
+            str(one.num_seeds),
+            *(f"{figure:.3f}" for figure in (one.plain, one.plain_width, one.moderated, one.moderated_width)),
+        ]
+        for one in curve_facts.interval_coverage(table, (2, 3, 5, 8))
+    ]
+    prediction_rows = [
+        [str(one.num_known), f"{one.rank_correlation:.2f}", f"{one.error:.2f}", f"{one.at_random:.2f}"]
+        for one in curve_facts.surrogate_predictions(table, (15, 25, 40, 80))
+    ]
     share = "share of the budget"
     return _PAGE.format(
         num_curves=int(table.recorded_SR.sum()),
@@ -290,6 +317,9 @@ def page(document: Mapping[str, Any], table: CurveTable) -> str:
         losses="\n".join(losses(found, default)),
         noise=markdown([share, "sd of ln, pooled", "slope", "raw sd ~ mean", "sd of ln ~ mean"], noise_rows),
         levels=markdown(["", "mean", "sd", "sd of ln"], level_rows),
+        degrees=curve_facts.spread_degrees(table),
+        intervals=markdown(["seeds", "plain", "width", "moderated", "width"], interval_rows),
+        predictions=markdown(["known", "rank correlation", "error", "mean"], prediction_rows),
         rungs=markdown([share, "all schedules", "truly best quarter"], rung_rows),
         common_schedules=common_schedules,
         common_seeds=common_seeds,

@@ -4,8 +4,9 @@
 
 Every curve is a real trial, trained and measured by `TrialWorker` at every eighth of the budget, one torch thread.
 First the literature presets and random schedules, then perturbations of the best so far, round by round: a search
-that converges there should not see a staircase. Each is trained on the same few seeds; then the best and the
-presets get more, so that a confirmation on fresh seeds has real ones to draw on. Any prefix of the work can be used.
+that converges there should not see a staircase. Then both once more. Each is trained on the same few seeds; at the end
+the best and the presets get more, so that a confirmation on fresh seeds has real ones to draw on. Any prefix of the
+work can be used.
 
 One line of JSON per curve is appended to a file; the same command again goes on where it stopped. At the end the
 table is written (`search/simulator/table.py` has the format), with `--write` at once, from what is there.
@@ -13,6 +14,7 @@ table is written (`search/simulator/table.py` has the format), with `--write` at
 
 import argparse
 import fcntl
+import itertools
 import json
 import math
 import multiprocessing
@@ -31,10 +33,10 @@ from typing import Any, BinaryIO
 import optuna
 import torch
 
-from bench.figures import heading
+from bench.figures import heading, machine, versions
+from search.commit import git_commit
 from search.errors import EXIT_INPUT, InputError
 from search.runner import CACHE
-from search.session import git_commit
 from search.simulator.table import FOLDER, write_table
 from search.spec import SearchSpec, changed_fields, load_spec
 from spaces import PRESETS, NoiseSchedule, SearchSpace
@@ -56,13 +58,12 @@ _OTHER_FAMILY = 0.1  # probability that a perturbation draws a family anew
 class Amount:
     """How much is recorded.
 
-    num_random: schedules drawn at random. rounds: of perturbations, one of each of the best `num_best` by
-    mean. seeds: for every schedule. num_replicated: of the best schedules, that many and the presets get
-    `more_seeds` in all.
+    turns: of each, the number of schedules drawn at random, then that of the rounds of perturbations, one of each of
+    the best `num_best` by mean. seeds: for every schedule. num_replicated: of the best schedules, that many and the
+    presets get `more_seeds` in all.
     """
 
-    num_random: int = 140
-    rounds: int = 6
+    turns: tuple[tuple[int, int], ...] = ((140, 6), (160, 14))
     num_best: int = 16
     seeds: int = 3
     num_replicated: int = 40
@@ -109,26 +110,30 @@ def stages(
         return sorted(origins, key=mean)  # stable
 
     yield tasks(list(presets.values()), base)
-    drawn = list(dict.fromkeys(_random_schedules(space, amount.num_random)))
-    origins |= {schedule: f"random {index}" for index, schedule in enumerate(drawn)}
-    yield tasks(drawn, base)
-    for turn in range(amount.rounds):
-        parents = [schedule for schedule in best() if space.params_of(schedule) is not None]
-        places = {schedule: place for place, schedule in enumerate(origins)}
-        near = {}
-        for parent in parents[: amount.num_best]:
-            rng = random.Random(f"{_DRAW_SEED}/{turn}/{places[parent]}")
-            near[perturbed(space, parent, rng)] = f"round {turn}, near schedule {places[parent]}"
-        new = [schedule for schedule in near if schedule not in origins]
-        origins |= {schedule: near[schedule] for schedule in new}
+    draws = enumerate(_random_schedules(space))
+    round_numbers = itertools.count()
+    for num_random, num_rounds in amount.turns:
+        drawn = {schedule: f"random {index}" for index, schedule in itertools.islice(draws, num_random)}
+        new = [schedule for schedule in drawn if schedule not in origins]
+        origins |= {schedule: drawn[schedule] for schedule in new}
         yield tasks(new, base)
+        for number in itertools.islice(round_numbers, num_rounds):
+            parents = [schedule for schedule in best() if space.params_of(schedule) is not None]
+            places = {schedule: place for place, schedule in enumerate(origins)}
+            near = {}
+            for parent in parents[: amount.num_best]:
+                rng = random.Random(f"{_DRAW_SEED}/{number}/{places[parent]}")
+                near[perturbed(space, parent, rng)] = f"round {number}, near schedule {places[parent]}"
+            new = [schedule for schedule in near if schedule not in origins]
+            origins |= {schedule: near[schedule] for schedule in new}
+            yield tasks(new, base)
     replicated = dict.fromkeys([*presets.values(), *best()[: amount.num_replicated]])
     yield tasks(list(replicated), more)
 
 
-def _random_schedules(space: SearchSpace, count: int) -> Iterator[NoiseSchedule]:
+def _random_schedules(space: SearchSpace) -> Iterator[NoiseSchedule]:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=_DRAW_SEED))
-    for _ in range(count):
+    while True:
         yield space.suggest(study.ask())
 
 
@@ -403,8 +408,7 @@ def _record(spec: SearchSpec, path: Path, workers: int) -> None:
     torch.set_num_threads(1)
     assert spec.objective.extractor is not None
     assets = prepare(spec.data, spec.objective.extractor, CACHE)
-    machine, _, versions, _ = (line.partition(" ")[2].strip() for line in heading().splitlines())
-    about = {"machine": machine, "versions": versions, "git_commit": git_commit()}
+    about = {"machine": machine(), "versions": versions(), "git_commit": git_commit()}
     folder = Folder(path, identity_of(spec, assets), about)
     print(f"{heading()}\n{len(folder.curves)} curves are there", flush=True)
     presets = {name: PRESETS[name].schedule for name in spec.presets}

@@ -10,6 +10,7 @@ or given out for the value seen. Writes docs/search-quality.md with its plot, an
 
 import argparse
 import hashlib
+import itertools
 import json
 import multiprocessing
 import sys
@@ -20,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import heading
-from bench.quality_page import STOCK, STOCK_EARLY, Cell, page, plot, qualities
+from bench.quality_page import STOCK, STOCK_EARLY, YARDSTICK, Cell, page, plot, qualities
 from bench.stock_search import StockTPE, best_observed
 from search.algorithm import Algorithm
+from search.commit import git_commit
 from search.errors import EXIT_INPUT
 from search.leaderboard import Leaderboard
-from search.session import git_commit
 from search.simulator.quality import Exported, exported, findings
 from search.simulator.replay import Curves
 from search.simulator.table import CurveTable, check_recorded, read_table, table_path
@@ -36,8 +37,10 @@ from trainable.atomic import write_atomically
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 ALGORITHMS = ("random", "tpe", "same_rung_tpe")
-EARLY = ((0.125, 0.25, 0.5), (0.25, 0.5))  # rungs
-TRIALS = (10, 20, 40, 80, 160)
+RAYS_RUNGS = (0.125, 0.25, 0.5)
+OTHER_RUNGS = ((0.25, 0.5), (0.5, 0.75))
+TRIALS = (10, 20, 40, 60, 80)
+MORE_TRIALS = {YARDSTICK: (160, 320)}  # what it takes others to be as good
 CONCURRENT = 2
 
 
@@ -72,7 +75,7 @@ def contenders(spec: SearchSpec) -> list[Contender]:
             algorithm=StockTPE(),
             export=best_observed,
         )
-        for label, rungs in ((STOCK, (0.5,)), (STOCK_EARLY, EARLY[0]))
+        for label, rungs in ((STOCK, (0.5,)), (STOCK_EARLY, RAYS_RUNGS))
     ]
     for algorithm in ALGORITHMS:
         for name in ("none", "asha", "asha_margin"):
@@ -86,17 +89,21 @@ def contenders(spec: SearchSpec) -> list[Contender]:
             label = f"{algorithm}, {name}"
             found.append(Contender(label=label, changes={**changes, **plain, **floor}))
             found.append(Contender(label=f"{label}, confirmed", changes=changes))
-    for algorithm, name in (("random", "asha"), ("same_rung_tpe", "asha"), ("same_rung_tpe", "asha_margin")):
-        for rungs in EARLY:
-            changes = {"algorithm": algorithm, "stopping": rule(name, rungs)}
-            found.append(
-                Contender(label=f"{algorithm}, {name} from {rungs[0]:g}, confirmed", changes=changes)
-            )
     asha = {"algorithm": "same_rung_tpe", "stopping": rule("asha")}
-    small = {"top": 2, "baselines": 1, "rounds": [2, 4]}
+    for rungs in OTHER_RUNGS:
+        changes = {**asha, "stopping": rule("asha", rungs)}
+        text = " and ".join(f"{rung:g}" for rung in rungs)
+        found.append(Contender(label=f"same_rung_tpe, asha at {text}, confirmed", changes=changes))
+    races = {
+        "long race": {"top": 4, "baselines": 2, "rounds": [2, 4, 8]},
+        "short race": {"top": 2, "baselines": 1, "rounds": [2, 4]},
+    }
     return [
         *found,
-        Contender(label="same_rung_tpe, asha, small race", changes={**asha, "confirm": small}),
+        *(
+            Contender(label=f"same_rung_tpe, asha, {name}", changes={**asha, "confirm": race})
+            for name, race in races.items()
+        ),
         Contender(label="same_rung_tpe, asha, best mean of the race", changes=asha, export=best_mean),
     ]
 
@@ -151,9 +158,10 @@ def play(
     """Every contender at every number of trials but those to skip, the longest first, as they get done."""
     cells = [
         (contender, trials)
-        for trials in sorted(TRIALS, reverse=True)
+        for trials in sorted({*TRIALS, *itertools.chain(*MORE_TRIALS.values())}, reverse=True)
         for contender in contenders(spec)
-        if (contender.label, trials) not in skip
+        if trials in (*TRIALS, *MORE_TRIALS.get(contender.label, ()))
+        and (contender.label, trials) not in skip
     ]
     context = multiprocessing.get_context("spawn")
     with context.Pool(workers, _start, (spec, table, repeats)) as pool:

@@ -55,6 +55,7 @@ def run_stock(spec: SearchSpec, assets: Assets, folder: Path) -> list[list[dict[
     objective = objective_of(spec)
 
     results = _Results()
+    assert spec.budget.max_trials is not None
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(train_schedule, assets=assets, spec=spec), {"cpu": spec.resources.cpu}

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import trim_mean
 
+from search.errors import InputError
 from search.leaderboard import Leaderboard, Row
 from search.record import Stage
 from search.session import board_of, plan_of
@@ -48,7 +49,8 @@ class Exported(NamedTuple):
 def exported(board: Leaderboard) -> Exported:
     """What `export` writes: the confirmed winner, without confirmation the best finished trial."""
     if board.winner is None:
-        assert board.best_unconfirmed is not None, "no trial finished"
+        if board.best_unconfirmed is None:
+            raise InputError("no trial of the search finishes within its budget: there is nothing to export")
         return on_sight(board, board.best_unconfirmed)
     return Exported(board.winner, board.baseline, claims=board.winner.is_better)
 

@@ -58,14 +58,14 @@ def test_a_spread_says_when_there_is_nothing() -> None:
 
 def test_the_default_is_marked_and_its_losses_are_named() -> None:
     found = {
-        "ours": quality("ours", {10: 4.0, 100: 2.0}),
-        "other": quality("other", {10: 5.0, 100: 1.0}),
+        "ours": quality("ours", {10: 4.0, 60: 2.0}),
+        "other": quality("other", {10: 5.0, 60: 1.0}),
     }
     table = quality_table(list(found.values()), "ours")
     assert table.splitlines()[2].startswith("| other |"), "the best first"
     assert "**ours** (default)" in table
     lines = losses(found, "ours")
-    assert lines[-1].startswith("- At compute 100: `other` by 1.00 [")
+    assert lines[-1].startswith("- At compute 60: `other` by 1.00 [")
     assert lines[0].endswith("by none.")
     assert markdown(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | ---: |\n| 1 | 2 |"
 

@@ -38,7 +38,7 @@ from trainable.trial import WORST_OBJECTIVE, TrialTask, TrialWorker
 
 SPACE = SearchSpace.from_mapping({})
 PRESET = {"ict": PRESETS["ict"].schedule, "gokmen_constant": PRESETS["gokmen_constant"].schedule}
-AMOUNT = Amount(num_random=6, rounds=2, num_best=3, seeds=2, num_replicated=3, more_seeds=4)
+AMOUNT = Amount(turns=((6, 2), (2, 1)), num_best=3, seeds=2, num_replicated=3, more_seeds=4)
 IDENTITY = {
     "search": {"data": {"name": "toy"}},
     "steps": [10, 20],
@@ -83,7 +83,7 @@ def test_the_work_is_presets_random_perturbations_and_then_more_seeds() -> None:
     for tasks in stages(SPACE, PRESET, AMOUNT, done):
         sizes.append(len(tasks))
         done.update(map(toy, tasks))
-    assert sizes[:4] == [2 * 2, 6 * 2, 3 * 2, 3 * 2]
+    assert sizes[:6] == [2 * 2, 6 * 2, 3 * 2, 3 * 2, 2 * 2, 3 * 2]
     seeds: dict[Any, set[int]] = {}
     for task in done:
         seeds.setdefault(task.schedule, set()).add(task.seed)
