@@ -102,16 +102,20 @@ def _evidence(board: Leaderboard, row: Row) -> dict[str, Any]:
             "replicates",
             "search_value",
             "optimism",
-            "difference",
-            "difference_interval",
+            "ratio",
+            "ratio_interval",
         )
     }
+    baseline_mean = board.baseline.to_dict()["mean"] if board.baseline else None
+    compared = plain["ratio"] is not None and baseline_mean is not None
     return {
         **evidence,
         "interval_method": INTERVALS,
         "baseline": board.baseline.label if board.baseline else None,
-        "baseline_mean": board.baseline.to_dict()["mean"] if board.baseline else None,
+        "baseline_mean": baseline_mean,
+        "difference": plain["mean"] - baseline_mean if compared else None,
         "tied_with": tied,
+        "missing": board.num_missing,
         "finding": board.sentence(),
     }
 

@@ -13,6 +13,7 @@ from search.errors import InputError
 from spaces import LoadedSchedule, load_schedule
 from spaces.choice import Choice
 from spaces.registry import Registry, name_of, summary_of
+from spaces.sparkline import with_density
 
 MAX_RELATIVE_ERROR = 0.01
 README = "README.txt"
@@ -116,7 +117,8 @@ def _readme(target: ExportFormat, loaded: LoadedSchedule, rendered: Rendered) ->
     lines = [
         f"{target.title}: {summary_of(type(target))}",
         f"Target: {target.TARGET}",
-        f"Schedule: {loaded.schedule.describe()} ({confirmed})",
+        f"Schedule ({confirmed}), with its density over ln sigma:",
+        f"  {with_density(loaded.schedule)}",
     ]
     errors = rendered.relative_errors
     for n, call in rendered.calls.items():

@@ -1,7 +1,8 @@
 """Sampling levels of a search: whose model they are measured on, where they are kept, what the export says."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from search.spec import SearchSpec
 from spaces import NoiseSchedule
 from spaces.export_document import SAMPLER
 from trainable.assets import Assets
-from trainable.atomic import write_atomically
 from trainable.sampling_levels import measure_trial
+from trainable.storage import Folder, StorageError, open_folder, under
 from trainable.trial import FOUND_FILE, device_of
 
 SAMPLING_FILE = "sampling.json"  # in the folder of the trial whose model was sampled
@@ -51,48 +52,59 @@ def trial_to_measure(
     return found
 
 
-def write_sampling(search_folder: Path, record: TrialRecord, measured: Mapping[str, Any]) -> Path:
-    """Keep what was measured (`measure_trial`) beside the trial's model, and return where."""
-    path = trial_folder(search_folder, record.number) / SAMPLING_FILE
+def write_sampling(trials: str | Path, record: TrialRecord, measured: Mapping[str, Any]) -> str:
+    """Keep what was measured (`measure_trial`) beside the trial's model, and return where.
+
+    trials: location of the search's trials, here and below.
+    """
+    folder = open_folder(trial_folder(trials, record.number))
     kept = {"trial": record.number, "replicate_of": record.replicate_of, **measured}
-    try:
-        write_atomically(path, (json.dumps(kept, indent=1, allow_nan=False) + "\n").encode())
-    except OSError as error:
-        raise OperationFailed(f"{path} cannot be written: {error.strerror or error}") from error
-    return path
+    with _clear_errors(folder, SAMPLING_FILE, "written"):
+        folder.write(SAMPLING_FILE, (json.dumps(kept, indent=1, allow_nan=False) + "\n").encode())
+    return under(folder.location, SAMPLING_FILE)
 
 
-def read_sampling(search_folder: Path, row: Row) -> dict[str, Any] | None:
+def read_sampling(trials: str | Path, row: Row) -> dict[str, Any] | None:
     """What was measured on the row's median trial; else on another one of its trials; None if nothing was."""
     median = median_trial(row)
     own = sorted({row.record.number, *(record.number for record in row.replicates.values())})
     for number in [median.number, *own] if median is not None else own:
-        measured = sampling_of(search_folder, number)
+        measured = sampling_of(trials, number)
         if measured is not None:
             return measured
     return None
 
 
-def read_found(search_folder: Path, row: Row) -> NoiseSchedule | None:
+def read_found(trials: str | Path, row: Row) -> NoiseSchedule | None:
     """What the schedule of the row's median trial, or its own, had come to in training; None if that is not kept."""
     record = median_trial(row) or row.record
-    path = trial_folder(search_folder, record.number) / FOUND_FILE
+    folder = open_folder(trial_folder(trials, record.number))
     try:
-        return NoiseSchedule.from_dict(json.loads(path.read_bytes()))
-    except (OSError, ValueError):
+        return NoiseSchedule.from_dict(json.loads(folder.read(FOUND_FILE) or b""))
+    except ValueError:
         return None
+    except StorageError as error:
+        raise OperationFailed(str(error)) from error
 
 
-def sampling_of(search_folder: Path, number: int) -> dict[str, Any] | None:
+def sampling_of(trials: str | Path, number: int) -> dict[str, Any] | None:
     """What was measured on the model of one trial, None if nothing was."""
-    path = trial_folder(search_folder, number) / SAMPLING_FILE
-    if not path.exists():
-        return None
-    try:
-        measured: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise OperationFailed(f"{path} cannot be read ({error}). Measure again: `sampling`") from error
+    folder = open_folder(trial_folder(trials, number))
+    with _clear_errors(folder, SAMPLING_FILE, "read", "Measure again: `sampling`"):
+        data = folder.read(SAMPLING_FILE)
+        measured: dict[str, Any] | None = json.loads(data) if data is not None else None
     return measured
+
+
+@contextmanager
+def _clear_errors(folder: Folder, name: str, verb: str, remedy: str = "") -> Iterator[None]:
+    try:
+        yield
+    except StorageError as error:
+        raise OperationFailed(str(error)) from error
+    except ValueError as error:
+        where = under(folder.location, name)
+        raise OperationFailed(f"{where} cannot be {verb}: {error}. {remedy}".strip()) from error
 
 
 def measure(
@@ -102,15 +114,15 @@ def measure(
     nfe: Sequence[int],
     *,
     on_progress: Callable[[str], None] = lambda line: None,
-    on_distance: Callable[[], None] = lambda: None,
-) -> tuple[dict[str, Any], Path]:
-    """Measure the sampling levels on the trial's model and keep them: what was found, and where it is.
+) -> tuple[dict[str, Any], str]:
+    """Measure the sampling levels on the trial's model and keep them: all that is known now, and where it is.
 
-    nfe: numbers of network evaluations. on_distance: called before each distance; what it raises ends the measuring.
+    What was measured in the same way for other numbers of network evaluations stays.
+    nfe: numbers of network evaluations.
     """
     try:
         measured = measure_trial(
-            trial_folder(spec.folder, record.number),
+            open_folder(trial_folder(spec.trials, record.number)),
             assets=assets,
             network=spec.network,
             training=spec.training,
@@ -120,11 +132,37 @@ def measure(
             num_levels=nfe,
             device=device_of(spec.resources.gpu),
             on_progress=on_progress,
-            on_distance=on_distance,
         )
-    except ValueError as error:
+    except (ValueError, StorageError) as error:
         raise OperationFailed(f"trial {record.number} cannot be sampled: {error}") from error
-    return measured, write_sampling(spec.folder, record, measured)
+    try:
+        kept = sampling_of(spec.trials, record.number)
+    except OperationFailed as error:
+        if not isinstance(error.__cause__, ValueError):
+            raise
+        kept = None  # a damaged file is replaced
+    measured = together(kept, measured)
+    return measured, write_sampling(spec.trials, record, measured)
+
+
+# What distances must have in common to stand in one table.
+_MEASURED_WITH = (
+    *("objective", "num_samples", "extractor_sha256", "data_sha256"),
+    *("method", "search_seed", "held_out_seeds"),
+)
+
+
+def together(kept: Mapping[str, Any] | None, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """`measured`, and from `kept` the other numbers of network evaluations, if these were measured in the same way."""
+    if kept is None or any(kept.get(key) != measured[key] for key in _MEASURED_WITH):
+        return dict(measured)
+    rows = {key: {**kept[key], **measured[key]} for key in ("best", "baselines")}
+    return {
+        **measured,
+        **{key: dict(sorted(found.items(), key=lambda row: int(row[0]))) for key, found in rows.items()},
+        "metrics": {**kept["metrics"], **measured["metrics"]},
+        "num_evaluations": kept["num_evaluations"] + measured["num_evaluations"],
+    }
 
 
 def sampling_part(schedule: NoiseSchedule, measured: Mapping[str, Any] | None) -> dict[str, Any]:

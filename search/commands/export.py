@@ -6,9 +6,10 @@ examples:
   python -m search export digits --unconfirmed
   python -m search export digits --format diffusers --nfe 2
   python -m search export best_schedule.json --format k-diffusion --output sigmas
+  python -m search export digits --address http://127.0.0.1:8265
 
 By default one JSON file: the schedule as options and as plain numbers (noise levels and probabilities of every
-stage), the levels to sample at, the evidence (mean over fresh seeds, interval, difference to the best literature
+stage), the levels to sample at, the evidence (mean over fresh seeds, interval, ratio to the best literature
 baseline, ties) and where it comes from. Only a schedule confirmed on fresh seeds is written; --unconfirmed
 takes the best value seen where there is none yet, and the file then says "confirmed": false.
 
@@ -21,6 +22,8 @@ import argparse
 import json
 from pathlib import Path
 from typing import Any
+
+from search.commands import _cluster
 
 HELP = "write the winner as JSON, or as diffusers, k-diffusion, ... take it"
 
@@ -46,12 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-error", action="store_true", help="write levels that are more than 1 %% off as well"
     )
+    _cluster.add_address(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
     from search.export import write_export
     from search.export_format import FORMATS
+    from spaces import NoiseSchedule
+    from spaces.sparkline import with_density
 
     name, options = _format(args)
     try:
@@ -66,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps(document, indent=2, allow_nan=False))
         else:
-            print(f"{document['describe']}\n{document['evidence']['finding']}\nWritten: {output}")
+            schedule = with_density(NoiseSchedule.from_dict(document["schedule"]))
+            print(f"{schedule}\n{document['evidence']['finding']}\nWritten: {output}")
         return 0
     output = Path(args.output or f"best_schedule_{target.title.replace('-', '_')}")
     _write(output, rendered.files)
@@ -115,11 +122,13 @@ def _format(args: argparse.Namespace) -> tuple[str, dict[str, int]]:
 
 def _document(args: argparse.Namespace) -> dict[str, Any]:
     """The document of a search's winner, or that of a file."""
-    from search.errors import InputError
+    from search.errors import InputError, UsageError
     from search.session import board_of, document_of, find_spec, open_store
     from spaces import load_schedule
 
     if args.name.endswith(".json"):
+        if args.address is not None:
+            raise UsageError("--address has no effect on a file: leave it out")
         loaded = load_schedule(args.name)
         if not loaded.confirmed and not args.unconfirmed:
             raise InputError(
@@ -128,9 +137,23 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
             )
         document: dict[str, Any] = json.loads(Path(args.name).read_bytes())
         return document
+    if args.address is not None:
+        return _document_there(args)
     spec = find_spec(args.name, args.storage)
     store = open_store(spec)
     return document_of(spec, board_of(spec, store.records()), store.header, unconfirmed=args.unconfirmed)
+
+
+def _document_there(args: argparse.Namespace) -> dict[str, Any]:
+    """The document of a search on a cluster. What is made of it, is made here."""
+    from search.service.jobs import JobsApi
+    from search.service.remote import ask
+
+    flags = ["--unconfirmed"] if args.unconfirmed else []
+    name = _cluster.name_of_search(args.name)
+    command = ["export", name, *_cluster.storage_option(args), *flags, "--json"]
+    document: dict[str, Any] = json.loads(ask(JobsApi(args.address), command))
+    return document
 
 
 def _numbers(text: str | None) -> tuple[int, ...]:

@@ -8,7 +8,8 @@ examples:
 The levels are optimised on a trained model, on one seed of latents and noise; the distances shown are means
 over other seeds, for the levels found and for those of the literature. By default the model is the
 winner's replicate with the median confirmed value. The result is kept in that trial's folder as
-sampling.json, and `export` takes it.
+sampling.json, beside what was found there before for other numbers of evaluations, and `export` takes it. Models
+are kept of the best trials and of replicates on fresh seeds.
 """
 
 import argparse

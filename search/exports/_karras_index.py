@@ -13,7 +13,7 @@ from search.errors import InputError
 # OpenAI's code has it fixed, diffusers by default. It decides here only how finely levels can be written.
 RHO = 7.0
 
-# With 2^20 points neighbouring levels are 1e-5 apart; the numbers stay readable and the grid takes 8 MB.
+# With 2^20 points a level is at most 1.2e-5 off (relative); the numbers stay readable and the grid takes 8 MB.
 GRID_POINTS = 2**20
 BOUNDS: Mapping[str, tuple[float, float]] = {"grid_points": (2, 2**24)}
 

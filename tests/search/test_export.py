@@ -52,10 +52,13 @@ def test_the_winner_is_exported_with_its_evidence() -> None:
     assert NoiseSchedule.from_dict(document["schedule"]) == FOUND
     evidence = document["evidence"]
     assert evidence["values"] == {"1": 40.0, "2": 43.0, "3": 41.0}
-    assert evidence["mean"] == pytest.approx(41.3333333)
+    assert evidence["mean"] == pytest.approx((40.0 * 43.0 * 41.0) ** (1 / 3))
     assert evidence["interval"][0] < evidence["mean"] < evidence["interval"][1]
-    assert evidence["difference"] == pytest.approx(-19.6666667)
-    assert evidence["optimism"] == pytest.approx(11.3333333)
+    assert evidence["ratio"] == pytest.approx((40 / 60 * 43 / 62 * 41 / 61) ** (1 / 3))
+    assert evidence["ratio_interval"][0] < evidence["ratio"] < evidence["ratio_interval"][1] < 1
+    assert evidence["difference"] == pytest.approx(evidence["mean"] - evidence["baseline_mean"])
+    assert evidence["missing"] == 0
+    assert evidence["optimism"] == pytest.approx(evidence["mean"] - 30.0)
     assert (evidence["baseline"], evidence["tied_with"]) == ("ict", [])
     assert document["objective"]["extractor_sha256"] == "e" * 64
     assert document["provenance"]["trial"] == 1

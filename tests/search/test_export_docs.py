@@ -8,49 +8,66 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 
 from search.export_format import FORMATS
+from search.exports._karras_index import KarrasIndex
 from search.sampling import sampling_part
-from spaces import KarrasGrid, NoiseSchedule, export_json_schema
+from spaces import NOISE, KarrasGrid, NoiseSchedule, export_json_schema
+from spaces.adaptive_noise import AdaptiveNoise
 from spaces.curricula.exponential import Exponential
-from spaces.export_document import FUNCTION, loss_and_weighting
-from spaces.noise.lognormal import LogNormal
+from spaces.export_document import FUNCTION, WeightName, loss_and_weighting
 from trainable.consistency import LevelTables, consistency_function, consistency_loss
 
-LOSS, WEIGHTING = loss_and_weighting(LogNormal())
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs/export.md").read_text()
 EXAMPLE, SAMPLING, *_ = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
-SCHEDULE = NoiseSchedule(grid=KarrasGrid(), noise=LogNormal(), curriculum=Exponential(s0=10, doublings=2))
 TOTAL_STEPS = 30
+STEPS_OF_TEN = (80.0, 40.0, 20.0, 10.0, 5.0, 2.5, 1.2, 0.6, 0.3, 0.1)  # as text "10" comes before "2"
+
+
+def as_exported(name: str) -> NoiseSchedule:
+    """A schedule with this noise; of one that adapts in training, something that it may come to."""
+    grid, noise = KarrasGrid(), NOISE[name]()
+    if isinstance(noise, AdaptiveNoise):
+        found = noise.start() + torch.linspace(0, 0.3, len(noise.start()), dtype=torch.float64)
+        noise = noise.found(found, grid.sigmas(21))
+    return NoiseSchedule(grid=grid, noise=noise, curriculum=Exponential(s0=10, doublings=2))
+
+
+# One of each weighting; the adaptive families weigh by importance.
+@pytest.fixture(params=["lognormal", "loss_second_moment", "learned"])
+def schedule(request: pytest.FixtureRequest) -> NoiseSchedule:
+    return as_exported(request.param)
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(schedule: NoiseSchedule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with an export: the parts of it that the example reads."""
+    loss, weighting = loss_and_weighting(schedule.noise)
     stages = [
         {
             "start_step": stage.start_step,
             "sigmas": stage.sigma_N.tolist(),
             "interval_probabilities": stage.probability_M.tolist(),
         }
-        for stage in SCHEDULE.stages(TOTAL_STEPS)
+        for stage in schedule.stages(TOTAL_STEPS)
     ]
     training = {
         "total_steps": TOTAL_STEPS,
-        "loss": LOSS,
+        "loss": loss,
         "function": FUNCTION,
-        "weighting": WEIGHTING,
+        "weighting": weighting,
         "huber_c_over_sqrt_d": 0.00054,
         "sigma_data": 0.5,
         "stages": stages,
     }
-    sampling = sampling_part(SCHEDULE, None)
-    sampling["steps"]["2"] = [80.0, 0.821]
+    sampling = sampling_part(schedule, None)
+    sampling["steps"] |= {"2": [80.0, 0.821], "10": list(STEPS_OF_TEN)}
     (tmp_path / "best_schedule.json").write_text(json.dumps({"training": training, "sampling": sampling}))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -64,23 +81,33 @@ def test_the_example_has_twenty_lines_and_needs_torch_alone() -> None:
     assert not any(isinstance(node, ast.ImportFrom) for node in ast.walk(tree))
 
 
+def test_the_example_knows_every_weighting() -> None:
+    assert re.findall(r'"(inverse_\w+)":', EXAMPLE) == list(get_args(WeightName))
+
+
 def test_the_example_runs_without_this_package(here: Path) -> None:
-    code = f"{EXAMPLE}\n{SAMPLING}\nprint(step, loss.item(), tuple(x.shape), bool(x.isfinite().all()))"
+    shown = "step, loss.item(), round(s[0].item(), 4), tuple(x.shape), bool(x.isfinite().all())"
+    code = f"{EXAMPLE}\n{SAMPLING}\nprint({shown})"
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], cwd=here, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    step, loss, *rest = done.stdout.split(maxsplit=2)
+    step, loss, last_level, *rest = done.stdout.split(maxsplit=3)
     assert int(step) == TOTAL_STEPS - 1
     assert math.isfinite(float(loss))
+    assert float(last_level) == STEPS_OF_TEN[-1]
     assert rest == ["(16, 64) True\n"]
 
 
-def test_the_examples_function_and_loss_are_ours(here: Path) -> None:
+def test_the_examples_function_and_loss_are_ours(
+    schedule: NoiseSchedule, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The network stays as it was when the last loss was computed.
+    monkeypatch.setattr(torch.optim.RAdam, "step", lambda self: None)
     found: dict[str, Any] = {}
     with torch.random.fork_rng():
         exec(compile(EXAMPLE, "docs/export.md", "exec"), found)
-    net, x, z, r, t = (found[name] for name in ("net", "x", "z", "r", "t"))
+    net, x, z, t = (found[name] for name in ("net", "x", "z", "t"))
 
     def network(x_BCHW: torch.Tensor, c_noise_B: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = net(torch.cat([x_BCHW.flatten(1), c_noise_B[:, None]], 1))
@@ -92,14 +119,12 @@ def test_the_examples_function_and_loss_are_ours(here: Path) -> None:
     with torch.no_grad():
         ours = consistency_function(network, image(x + t * z), t[:, 0].double(), 0.002, 0.5)
         assert torch.allclose(found["f"](x + t * z, t), ours.flatten(1), atol=1e-4)
-        # The example's last batch, with the weights that its last step left.
-        distance = found["f"](x + t * z, t) - found["f"](x + r * z, r)
-        theirs = ((((distance**2).sum(1) + found["c"] ** 2).sqrt() - found["c"]) / (t - r)[:, 0]).mean()
-        stage = SCHEDULE.stages(TOTAL_STEPS)[-1]
-        table = LevelTables.of_stage(stage.sigma_N, stage.probability_M, 0.002, 0.5).table_ML
+        stage = schedule.stages(TOTAL_STEPS)[-1]
+        weight_M = schedule.noise.loss_weights(stage.probability_M)
+        table = LevelTables.of_stage(stage.sigma_N, stage.probability_M, 0.002, 0.5, weight_M).table_ML
         rows = table[torch.isclose(table[:, 0], t, rtol=1e-6, atol=0).float().argmax(1)]
         loss = consistency_loss(network, image(x), image(z), rows, found["c"]).mean()
-    assert theirs.item() == pytest.approx(loss.item(), rel=1e-3)
+    assert found["loss"].item() == pytest.approx(loss.item(), rel=1e-3)
     assert found["step"] == TOTAL_STEPS - 1
     assert len(found["sigma"]) == 41  # the last stage
 
@@ -133,6 +158,23 @@ def test_every_format_is_in_the_table_of_formats() -> None:
     assert set(re.findall(r"^\| `([a-z-]+)` \|", listed, re.MULTILINE)) == {
         name.replace("_", "-") for name in FORMATS
     }
+
+
+@pytest.mark.parametrize(
+    ("grid_points", "lowest", "stated"),
+    [(2**20, 0.05, "within 7.5e-6"), (1001, 0.05, ".79 %"), (40, 0.05, "22 %"), (2**20, 0.0021, "1.2e-5")],
+)
+def test_the_stated_accuracy_of_positions_is_that_of_the_worst_level(
+    grid_points: int, lowest: float, stated: str
+) -> None:
+    (formats,) = re.findall(r"\| format \| writes .*?Traps that shape", DOCS, re.DOTALL)
+    assert stated in formats
+    index = KarrasIndex(0.002, 80.0, grid_points)
+    levels = np.geomspace(lowest, 79.99, 5000).tolist() + np.geomspace(lowest, 1.1 * lowest, 5000).tolist()
+    off = max(abs(index.sigma(*index.indices([level])) / level - 1) for level in levels)
+    bound = float(stated.removeprefix("within ").removesuffix(" %")) / (100 if "%" in stated else 1)
+    assert off == pytest.approx(bound, rel=0.03)
+    assert off < 1.005 * bound  # to the digits that are stated
 
 
 def checks() -> set[tuple[str, str]]:

@@ -26,6 +26,7 @@ from spaces.curricula.constant import Constant
 from spaces.export_document import FORMAT, SAMPLER, loss_and_weighting
 from spaces.noise.lognormal import LogNormal
 from spaces.noise.uniform import Uniform
+from spaces.sparkline import with_density
 
 LOSS, WEIGHTING = loss_and_weighting(LogNormal())
 STEPS = {1: (80.0,), 2: (80.0, 0.821), 3: (80.0, 24.4, 0.661), 5: (80.0, 24.4, 5.84, 0.9, 0.661)}
@@ -153,6 +154,7 @@ def test_the_readme_has_the_call_the_levels_their_error_and_the_conditions(name:
     assert rendered.conditions
     assert all(condition in readme for condition in rendered.conditions)
     assert FORMATS[name].TARGET in readme
+    assert f"  {with_density(load_schedule(DOCUMENTS['usual']).schedule)}\n" in readme
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -6,8 +6,9 @@ import json
 import math
 import pickle
 import random
+import statistics
 import string
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from search.leaderboard import leaderboard
 from search.record import Report, Stage, State, TrialRecord
 from spaces import PRESETS, LoadedSchedule, NoiseSchedule, export_json_schema, load_schedule
 from spaces.adaptive_noise import AdaptiveNoise
+from spaces.curriculum import values_of
+from spaces.export_document import MAX_TOTAL_STEPS
+from trainable.training import TrainingConfig
 
 PUBLISHED = Path(spaces.__file__).with_name("noise-schedule-export.schema.json")
 TOTAL_STEPS = 40
@@ -179,11 +183,27 @@ def test_without_measurement_there_is_one_step_from_sigma_max() -> None:
         ("schedule.noise.p_mean", -1.0, "training.stages[0].interval_probabilities must be the schedule's"),
         ("schedule.noise.p_mean", "-1.1", "schedule.noise.p_mean: input should be a valid number"),
         ("schedule.noise.name", "lognorml", "schedule.noise: Unknown noise family 'lognorml'"),
+        ("schedule.uniform_floor", 2.0, "schedule: `0 <= uniform_floor < 1` must hold, but got uniform_f"),
+        (
+            "schedule.grid",
+            {"sigma_min": 1e5, "sigma_max": 1e6},
+            "training.stages[0].sigmas must be the schedule",
+        ),
+        (
+            "schedule.noise",
+            {"name": "tabulated", "weights": [1.0], "sigmas": [1e3, 1e4]},
+            "schedule: tabulated(bins=1, median_sigma=3162) has no mass between sigma=0.002 and sigma=80",
+        ),
         ("schedule.grid.rho", 6.9, "training.stages[0].sigmas must be the schedule's"),
         (
             "schedule.curriculum.doublings",
             6,
             "training.stages must be those of the schedule, 7, but there are 8",
+        ),
+        (
+            "describe",
+            "ict",
+            "`describe` must be the schedule's, 'lognormal(p_mean=-1.1, p_std=2) rho=7 expon",
         ),
         ("training.total_steps", 48, "training.stages[1].start_step must be the schedule's"),
         ("training.total_steps", 0, "training.total_steps: input should be greater than or equal to 1"),
@@ -196,7 +216,7 @@ def test_without_measurement_there_is_one_step_from_sigma_max() -> None:
         ("training.total_steps", 400_000, "training.stages[1].start_step must be the schedule's"),
         ("training.loss", "L2", "training.loss: input should be 'pseudo-Huber"),
         ("training.weighting.formula", "1", "training.weighting.formula: input should be '1 / (sigma[i+1]"),
-        ("training.sigma_data", 0, "training.sigma_data: input should be greater than 0"),
+        ("training.sigma_data", 0, "training.sigma_data: input should be greater than or equal to 0.001"),
         ("training.huber_c_over_sqrt_d", math.nan, "numbers must be finite, but got nan"),
         ("training.stages", [], "training.stages: list should have at least 1 item"),
         ("training.stages.7", ..., "training.stages must be those of the schedule, but it has more"),
@@ -222,13 +242,44 @@ def test_without_measurement_there_is_one_step_from_sigma_max() -> None:
         ("sampling.steps.2", [79.0, 0.9], "sampling.steps.2 must start at sigma_max, 80, but got 79"),
         ("sampling.steps.02", [80.0, 0.9], "sampling.steps.02.[key]: string should match pattern"),
         ("sampling.measured.distances.3", 5.0, "sampling.measured.distances must belong to sampling.steps"),
+        (
+            "sampling.measured.objective",
+            "fid",
+            "sampling.measured.objective must be the objective's, 'fd_toy', but got 'fid'",
+        ),
+        (
+            "sampling.measured.extractor_sha256",
+            "f" * 64,
+            "sampling.measured.extractor_sha256 must be the objective's, 'eeee",
+        ),
+        (
+            "objective.extractor_sha256",
+            "f" * 64,
+            "sampling.measured.extractor_sha256 must be the objective's",
+        ),
         ("sampling.measured.held_out_seeds", [1], "must not have search_seed among them"),
         ("sampling.measured.baselines.0.sigmas", [80.0, 90.0], "baselines[0].sigmas must decrease"),
+        ("training.sigma_data", 1e308, "training.sigma_data: input should be less than or equal to 1000"),
+        (
+            "training.sigma_data",
+            5e-324,
+            "training.sigma_data: input should be greater than or equal to 0.001",
+        ),
+        (
+            "training.huber_c_over_sqrt_d",
+            1e-10,
+            "training.huber_c_over_sqrt_d: input should be greater than or",
+        ),
         ("objective.extractor_sha256", "e" * 63, "objective.extractor_sha256: string should match pattern"),
-        ("evidence.mean", 39.0, "evidence.mean must be the mean of evidence.values, but is 39.0"),
+        ("evidence.mean", 39.0, "evidence.mean must be the geometric mean of evidence.values, but is 39.0"),
         ("evidence.mean", None, "`confirmed` must say whether evidence.mean is there, but is True"),
         ("evidence.values", {}, "evidence.values must have the number of each seed"),
-        ("evidence.values.1", 20.0, "evidence.mean must be the mean of evidence.values"),
+        ("evidence.values.1", 20.0, "evidence.mean must be the geometric mean of evidence.values"),
+        (
+            "evidence.values",
+            {"1": 1e308, "2": 1e308},
+            "evidence.mean must be the geometric mean of evidence.values",
+        ),
         ("provenance", [], "provenance: input should be an object"),
     ],
 )
@@ -309,6 +360,38 @@ def test_what_is_no_plain_data_is_refused_and_nothing_in_it_is_called(
     assert "must have at most 1000 values" in message_of(ICT)
 
 
+def test_whatever_may_be_trained_can_be_written_and_read_back() -> None:
+    """`values_of`, by which searches are refused, counts what an export takes, and the reader has room for it."""
+    for name in ("ct", "ict", "kim_clusters"):
+        curriculum = PRESETS[name].schedule.curriculum
+        stages = exported(PRESETS[name].schedule)["training"]["stages"]
+        levels = sum(len(stage["sigmas"]) for stage in stages)
+        counter = spaces.load._Copy()
+        counter.of(stages)
+        values = spaces.load.MAX_VALUES - counter._left
+        assert values == values_of(len(stages), levels) + 1  # the list itself
+        assert values <= curriculum.most_values(TOTAL_STEPS) + 1
+    for schedule in SMALL:
+        document = exported(schedule)
+        counter = spaces.load._Copy()
+        counter.of(document)
+        assert len(export_text(document)) <= 32 * (spaces.load.MAX_VALUES - counter._left)
+    assert TrainingConfig.BOUNDS["total_steps"] == (1, MAX_TOTAL_STEPS)
+
+
+def test_a_file_of_too_many_values_is_refused_before_anything_is_made_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: Any, **options: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(spaces.load, "MAX_VALUES", 1000)
+    monkeypatch.setattr(json, "loads", never)
+    for text in ("[" + "[]," * 600 + "[]]", "1," * 1001, '{"a":' * 600 + "[" * 600):
+        (tmp_path / "many.json").write_text(text)
+        assert "must have at most 1000 values" in message_of(tmp_path / "many.json")
+
+
 def test_a_few_bytes_do_not_ask_for_gigabytes() -> None:
     """Options of three million stages of 8,000 levels each, in a document with one."""
     wild = {"name": "sinusoidal", "s0": 2, "s1": 16_384, "period": 0.01, "delta": 0.0}
@@ -332,6 +415,7 @@ def test_another_machines_last_digits_are_accepted_and_more_is_not() -> None:
 # other, or a result that says something else than the document does.
 
 JUNK: list[Any] = [None, True, False, -1, 0, 1, 2, 40, 0.5, -0.0, 1e308, 1e-308, "", "x", [], {}, [1.0]]
+NUMBERS = [1e308, -1e308, 5e-324, 2**62, 0, 0.0]
 JUNK += [10**400, math.inf, math.nan, "\ud800", [[[[]]]], {"name": "ict"}, "noise-schedule/1", {"1": [80.0]}]
 
 
@@ -370,21 +454,37 @@ def changed(value: Any, rng: random.Random) -> Any:
     return rng.choice(JUNK)
 
 
+def at(document: Any, path: Iterable[Any]) -> Any:
+    for step in path:
+        document = document[step]
+    return document
+
+
+def all_numbers(value: Any, number: float) -> Any:
+    """With every number in it replaced: what each alone passes for may be too much for a sum."""
+    if isinstance(value, dict):
+        return {key: all_numbers(item, number) for key, item in value.items()}
+    if isinstance(value, list):
+        return [all_numbers(item, number) for item in value]
+    return number if type(value) in (int, float) else value
+
+
 def mutated(document: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     document = copy.deepcopy(document)
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         all_places = [path for path in places(document) if path]
         if not all_places:
             break
-        *path, key = rng.choice(all_places)
-        target: Any = document
-        for step in path:
-            target = target[step]
-        kind = rng.randrange(7)
+        kind = rng.randrange(9)
+        inner = [path for path in all_places if isinstance(at(document, path), dict | list)]
+        *path, key = rng.choice(inner if kind in (2, 3) and inner else all_places)
+        target = at(document, path)
         if kind == 0:
             del target[key]
         elif kind == 1 and isinstance(target, dict):
             target["".join(rng.choices(string.printable, k=5))] = target[key]
+        elif kind in (2, 3):
+            target[key] = all_numbers(target[key], rng.choice(NUMBERS))
         else:
             target[key] = changed(target[key], rng)
     return document
@@ -415,7 +515,7 @@ def contradictions(document: dict[str, Any], loaded: LoadedSchedule) -> Iterator
     mean, values = (document["evidence"].get(key) for key in ("mean", "values"))
     if loaded.confirmed != (type(mean) in (int, float)):
         yield "confirmed without a value"
-    if loaded.confirmed and mean != pytest.approx(sum(values.values()) / len(values)):
+    if loaded.confirmed and mean != pytest.approx(statistics.geometric_mean(values.values())):
         yield "another mean than that of the values"
     steps = (document.get("sampling") or {}).get("steps")
     if (
@@ -425,6 +525,11 @@ def contradictions(document: dict[str, Any], loaded: LoadedSchedule) -> Iterator
     for n, levels in (steps or {}).items():
         if len(levels) != int(n) or sorted(set(levels), reverse=True) != levels:
             yield "impossible sampling levels"
+    if document["describe"] != loaded.schedule.describe() or loaded.schedule.noise.ADAPTIVE:
+        yield "another description, or probabilities that training would change"
+    measured = (document.get("sampling") or {}).get("measured")
+    if measured and measured["objective"] != document["objective"]["name"]:
+        yield "distances of two names"
     for part in ("objective", "evidence", "provenance"):
         if getattr(loaded, part) != document[part]:
             yield f"another {part}"
@@ -472,7 +577,7 @@ def test_a_thousand_damaged_files_are_refused_in_one_line_or_mean_what_they_say(
                 content[at] = rng.randrange(256)
             elif kind == 1:
                 del content[at : at + rng.randrange(1, 50)]
-            elif kind == 2:
+            elif kind in (2, 3):
                 content[at:at] = rng.choice(
                     [b'"', b"{", b"[", b",", b"1", b"e", b"-", b"NaN", b"\x00", b"\xff"]
                 )
@@ -531,6 +636,8 @@ def test_an_adaptive_winner_is_exported_as_what_it_came_to_and_says_so() -> None
     assert document["schedule"]["noise"]["name"] == "tabulated"
     assert NoiseSchedule.from_dict(document["provenance"]["adapted_from"]) == adaptive
     assert document["training"]["loss"].endswith("M p[i])")
+    as_it_started = {**document, "schedule": adaptive.to_dict(), "describe": adaptive.describe()}
+    assert "schedule.noise must have fixed probabilities, but loss_second_moment" in message_of(as_it_started)
     document["training"]["weighting"] = ICT["training"]["weighting"]
     assert "training.weighting must be the schedule's" in message_of(document)
 

@@ -18,12 +18,14 @@ from search.sampling import (
     median_trial,
     read_sampling,
     sampling_part,
+    together,
     trial_to_measure,
     write_sampling,
 )
 from search.session import SPEC_FILE, open_or_create, open_store, plan_of
 from search.spec import load_spec
 from spaces import PRESETS, load_schedule
+from spaces.sparkline import with_density
 from trainable.assets import prepare
 from trainable.trial import TrialTask, TrialWorker, as_result
 
@@ -105,13 +107,42 @@ def test_the_median_trials_file_is_taken_before_another_one_of_the_winner(tmp_pa
     winner = next(row for row in board(records).rows if row.record.number == 0)
     assert read_sampling(tmp_path, winner) is None
     for number in (4, 2, 1, 3):  # the last is the median
-        path = write_sampling(tmp_path, records[number], measured_of(number))
-        assert path == trial_folder(tmp_path, number) / SAMPLING_FILE
+        path = Path(write_sampling(tmp_path, records[number], measured_of(number)))
+        assert path == Path(trial_folder(tmp_path, number), SAMPLING_FILE)
         found = read_sampling(tmp_path, winner)
         assert (None if found is None else found["trial"]) == {4: None, 2: 2, 1: 1, 3: 3}[number]
     path.write_text("{")
     with pytest.raises(OperationFailed, match="Measure again"):
         read_sampling(tmp_path, winner)
+
+
+def test_what_was_measured_for_other_numbers_of_evaluations_stays() -> None:
+    def of(*numbers: int, distance: float = 3.0, **changes: Any) -> dict[str, Any]:
+        row = {"sigmas": [80.0], "distance": distance}
+        return {
+            **measured_of(3),
+            "data_sha256": "d" * 64,
+            "best": {str(n): row for n in numbers},
+            "baselines": {str(n): [row] for n in numbers if n > 1},
+            "metrics": {f"fd_toy_nfe{n}": distance for n in numbers},
+            "num_evaluations": 100,
+            **changes,
+        }
+
+    assert together(None, of(1, 2)) == of(1, 2)
+    found = together(of(1, 3, 10), of(1, 2, 3, distance=5.0))
+    assert {n: row["distance"] for n, row in found["best"].items()} == {
+        "1": 5.0,
+        "2": 5.0,
+        "3": 5.0,
+        "10": 3.0,
+    }
+    assert list(found["best"]) == ["1", "2", "3", "10"]
+    assert list(found["baselines"]) == ["2", "3", "10"]
+    assert found["metrics"] == {f"fd_toy_nfe{n}": row["distance"] for n, row in found["best"].items()}
+    assert found["num_evaluations"] == 200
+    for changes in ({"num_samples": 500}, {"held_out_seeds": [4]}, {"extractor_sha256": "f" * 64}):
+        assert together(of(1, 3, **changes), of(1, 2)) == of(1, 2)
 
 
 def test_the_export_has_the_levels_their_distances_and_the_baselines() -> None:
@@ -167,7 +198,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             schedule=trial.schedule.to_dict(),
             seed=trial.seed,
             rungs=conductor.plan.rungs,
-            folder=str(trial_folder(spec.folder, trial.number)),
+            folder=trial_folder(spec.trials, trial.number),
         )
         worker.begin(task)
         result = as_result(worker.advance())
@@ -191,15 +222,26 @@ def test_the_verb_measures_the_winner_keeps_it_and_the_export_takes_it(
     assert set(measured["metrics"]) == {"fd_pixels_nfe1", "fd_pixels_nfe2"}
     assert measured["trial"] == int(kept.parent.name)
 
+    kept.write_text("{")  # damaged: replaced
+    assert cli.main(["sampling", "toy", "--nfe", "3"]) == 0
+    assert set(json.loads(kept.read_text())["best"]) == {"1", "3"}
+    assert cli.main(["sampling", "toy", "--nfe", "2"]) == 0
+    again = json.loads(kept.read_text())
+    assert list(again["best"]) == ["1", "2", "3"]
+    assert again["best"]["2"] == measured["best"]["2"]
+    measured = again
+
+    capsys.readouterr()
     assert cli.main(["export", "toy"]) == 0
     loaded = load_schedule("best_schedule.json")
+    assert capsys.readouterr().out.startswith(f"{with_density(loaded.schedule)}\n")
     assert loaded.confirmed and loaded.sampling is not None and loaded.sampling.measured is not None
     assert loaded.sampling.steps[2] == tuple(measured["best"]["2"]["sigmas"])
     assert loaded.sampling.distances[2] == measured["metrics"]["fd_pixels_nfe2"]
     assert loaded.sampling.measured["trial"] == measured["trial"]
 
     assert cli.main(["export", "toy", "--format", "k-diffusion", "--json"]) == 0
-    assert set(json.loads(Path("best_schedule_k_diffusion/sigmas.json").read_text())) == {"1", "2"}
+    assert set(json.loads(Path("best_schedule_k_diffusion/sigmas.json").read_text())) == {"1", "2", "3"}
 
 
 def test_another_trials_levels_are_measured_but_not_exported(
@@ -247,7 +289,7 @@ def test_a_model_that_is_gone_is_one_line(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(finished)
-    folder = trial_folder(finished / "runs/toy", 0)
+    folder = Path(trial_folder(finished / "runs/toy", 0))
     kept = {path: path.read_bytes() for path in folder.glob("0*")}
     for path in kept:
         path.unlink()
