@@ -37,6 +37,7 @@ examples:
   python -m search ui                                  look at it all in the browser
   python -m search list noise                          what may stand in a search file
   python -m search doctor                              is this machine ready?
+  python -m search submit FILE --address URL           on a cluster; also status, logs, stop, resume
 
 `python -m search VERB --help` explains a verb. Every verb takes --json: the result, or the
 error, as JSON on stdout. Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.

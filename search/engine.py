@@ -19,12 +19,14 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from search.conductor import Conductor
+from search.errors import OperationFailed
 from search.record import Report, trial_folder
 from trainable.assets import Assets
+from trainable.gpu_slice import Card
 from trainable.network import Network
 from trainable.ray_trainable import ScheduleTrainable
 from trainable.training import TrainingConfig
-from trainable.trial import TrialTask
+from trainable.trial import NO_STORAGE, TrialTask
 
 # A trial whose worker is lost starts again from its checkpoint this many times.
 MAX_LOST_WORKERS = 3
@@ -32,10 +34,11 @@ MAX_LOST_WORKERS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Slots:
-    """What one trial gets of the machines."""
+    """What one trial gets of the machines. micro_batch: images at once, None: the whole batch."""
 
     cpu: float
     gpu: float
+    micro_batch: int | None = None
 
 
 def schedule_trainable(
@@ -46,8 +49,12 @@ def schedule_trainable(
     num_samples: int,
     slots: Slots,
     max_concurrent: int,
+    card: Card | None = None,
 ) -> Any:
-    """The trials of a search as Ray runs them; what they share is sent to each worker once."""
+    """The trials of a search as Ray runs them; what they share is sent to each worker once.
+
+    card: the worker's GPU, None: the one that torch sees there.
+    """
     return tune.with_parameters(
         ScheduleTrainable,
         assets=assets,
@@ -58,6 +65,7 @@ def schedule_trainable(
         gpus=slots.gpu,
         # A sign of life a second, fewer where many trials run: the driver takes in some tens a second.
         pause_seconds=max(1.0, max_concurrent / 20),
+        card=card or Card(),
     )
 
 
@@ -66,17 +74,20 @@ def run_trials(
     *,
     trainable: Any,
     slots: Slots,
-    search_folder: Path,
+    trials: str,
     ray_folder: Path,
     interrupted: threading.Event,
+    mark: str | None = None,
     on_step: Callable[[int, int], None] = lambda number, step: None,
 ) -> None:
     """Run trials on the connected Ray until the conductor has finished or `interrupted` is set.
 
     trainable: a Ray Trainable that takes a `TrialTask` and answers with `Progress`, as `ScheduleTrainable` does.
+    trials: location (`trainable/storage.py`) of the trials' folders. OperationFailed if a trial cannot use it.
+    mark: name of a file in it by which a worker knows that it is the same place there.
     on_step: called with (trial number, step) at every sign of life of a trial.
     """
-    link = _Link(conductor, search_folder, interrupted, on_step)
+    link = _Link(conductor, trials, mark, slots.micro_batch, interrupted, on_step)
     # Start the workers side by side: by default one starts after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(conductor.plan.max_concurrent)
     tuner = tune.Tuner(
@@ -88,7 +99,7 @@ def run_trials(
             name="tune",
             storage_path=str(ray_folder / "results"),
             verbose=0,
-            stop=_Interrupt(link),
+            stop=_End(link),
             failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS),
         ),
     )
@@ -104,20 +115,38 @@ class _Link:
     def __init__(
         self,
         conductor: Conductor,
-        search_folder: Path,
+        trials: str,
+        mark: str | None,
+        micro_batch: int | None,
         interrupted: threading.Event,
         on_step: Callable[[int, int], None],
     ):
         self.conductor = conductor
-        self.search_folder = search_folder
+        self.trials = trials
+        self.mark = mark
+        self.micro_batch = micro_batch
         self.interrupted = interrupted
         self.on_step = on_step
         self.number_of: dict[str, int] = {}  # Tune's trial id -> trial number
+        self.tune: Any = None  # Tune's controller, once it has a trial
         # An error of ours in a callback of Tune's would come out wrapped in a page of text.
         self.error: Exception | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_nothing, ())
+
+    @property
+    def has_worker(self) -> bool:
+        """Whether one more trial finds a worker, or a slot without one.
+
+        The worker of a trial that has just ended is Tune's to give a moment later. A trial that is there before asks
+        for one more slot than the search may have, which on a shared cluster another search then lacks.
+        """
+        if self.tune is None or not (self.tune._pending_trials or self.tune._running_trials):
+            return True
+        busy = self.tune._actor_manager.num_total_actors - self.tune._actor_cache.num_cached_objects
+        waiting = sum(trial not in self.tune._trial_to_actor for trial in self.tune._pending_trials)
+        return bool(busy + waiting < self.conductor.plan.max_concurrent)
 
     @property
     def over(self) -> bool:
@@ -138,6 +167,8 @@ class _Searcher(Searcher):
         try:
             if link.over:
                 return Searcher.FINISHED
+            if not link.has_worker:
+                return None
             record = link.conductor.next()
             if record is None:
                 return Searcher.FINISHED if link.conductor.finished else None
@@ -150,7 +181,10 @@ class _Searcher(Searcher):
             schedule=record.schedule.to_dict(),
             seed=record.seed,
             rungs=link.conductor.plan.rungs,
-            folder=str(trial_folder(link.search_folder, record.number)),
+            folder=trial_folder(link.trials, record.number),
+            micro_batch=record.micro_batch or link.micro_batch,
+            place=link.trials,
+            mark=link.mark,
         )
         return {"task": vars(task)}
 
@@ -189,8 +223,18 @@ class _Scheduler(TrialScheduler):
         number = link.number_of[trial.trial_id]
         reports = [Report(**report) for report in result["reports"]]
         try:
+            if result["outcome"] == NO_STORAGE:
+                raise OperationFailed(
+                    f"trial {number} cannot keep its checkpoints, {result['reason']} Nothing that was reported is "
+                    "lost: the same command goes on where this stopped"
+                )
             over = link.conductor.observe(
-                number, result["step"], reports, result["outcome"], result["reason"]
+                number,
+                result["step"],
+                reports,
+                result["outcome"],
+                result["reason"],
+                result["smaller_micro_batch"],
             )
             link.on_step(number, result["step"])
         except Exception as error:
@@ -203,26 +247,40 @@ class _Scheduler(TrialScheduler):
         return None
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Nothing to prepare."""
+        """With the first trial, have Tune keep the workers of all slots.
+
+        It keeps as many idle workers as trials wait for one, or one. Ours are asked for when a slot is free, so of
+        two that end together one lost its worker, and a new one takes seconds to start.
+        """
+        if self._link.tune is None:
+            self._link.tune = tune_controller._tune_controller
+            slots = self._link.conductor.plan.max_concurrent
+            self._link.tune._actor_cache.increase_max(trial.placement_group_factory, slots)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Nothing: a retry follows, or the searcher hears of the end."""
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Nothing: the conductor decided it."""
+        """Drop what Tune keeps of an ended trial and nobody reads: a third of what a trial costs the driver."""
+        trial.run_metadata.metric_analysis.clear()
+        trial.run_metadata.metric_n_steps.clear()
+        trial.last_result.pop("reports", None)
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        """Nothing, likewise."""
+        """Nothing: the conductor decided it."""
 
     def debug_string(self) -> str:
         return ""
 
 
 class _Leave(BaseException):
-    """Leaves Tune's loop at once: its own way out waits up to ten seconds for workers in the middle of a step."""
+    """Leaves Tune's loop at once.
+
+    Its own way out waits up to ten seconds for workers in the middle of a step, and lists all trials once more.
+    """
 
 
-class _Interrupt(Stopper):
+class _End(Stopper):
     def __init__(self, link: _Link):
         self._link = link
 
@@ -230,6 +288,6 @@ class _Interrupt(Stopper):
         return False
 
     def stop_all(self) -> bool:
-        if self._link.over:
+        if self._link.over or self._link.conductor.finished:
             raise _Leave
         return False

@@ -6,11 +6,15 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from search.errors import OperationFailed
+from search.preflight import ROOT
+
+_log = logging.getLogger(__name__)
 
 _OBJECT_STORE_BYTES = 512 * 2**20
 
@@ -21,6 +25,7 @@ QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES": "",  # it tells the screen of each; ours are given
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -39,21 +44,15 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
     this machine nor another Ray can join. Nothing is written to the home folder; there is no dashboard.
     """
     _remove_leftovers()
-    checkout = str(Path(__file__).resolve().parents[1])
-    environment = {
+    environment: dict[str, str | None] = {
         **QUIET,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        "PYTHONPATH": os.pathsep.join(filter(None, [checkout, os.environ.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        **dict.fromkeys(("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_TMPDIR")),
     }
-    hidden = {
-        name: os.environ.pop(name, None) for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_TMPDIR")
-    }
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
     # Short: Unix sockets below it must stay under 107 characters.
-    folder = Path(tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}-"))
-    try:
+    with surroundings(environment, prefix=f"{_prefix()}{os.getpid()}-") as folder:
         import ray
 
         try:
@@ -75,16 +74,33 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
             ) from error
         log_like_the_rest()
         yield folder
+
+
+@contextmanager
+def surroundings(environment: Mapping[str, str | None], prefix: str) -> Iterator[Path]:
+    """For a Ray that the block starts or joins: environment variables (None: not set) and a temporary folder.
+
+    At the end Ray is left, the folder goes, and the variables are as they were.
+    """
+    before = {name: os.environ.get(name) for name in environment}
+    _set(environment)
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield folder
     finally:
         import ray
 
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
-        for name, value in {**before, **hidden}.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(environment: Mapping[str, str | None]) -> None:
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def log_like_the_rest() -> None:
@@ -93,6 +109,15 @@ def log_like_the_rest() -> None:
         if name.split(".")[0] == "ray" and isinstance(logger, logging.Logger):
             logger.handlers.clear()
             logger.propagate = True
+    from ray._private import worker
+
+    # Of a lost machine it tells stdout, where our results go, by the page and whatever `log_to_driver` says.
+    worker.print_to_stdstream = _log_lines
+
+
+def _log_lines(data: Mapping[str, Any], ignore_prefix: bool) -> None:
+    for message in data["lines"]:
+        _log.warning("Ray: %s", message.strip().partition("\n")[0])
 
 
 def _prefix() -> str:

@@ -18,6 +18,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from search.record import Stage, State, TrialRecord
+from spaces.sparkline import with_density
 
 RATE_SECONDS = 30.0  # steps/s are a mean over this time
 HEARTBEAT_SECONDS = 60.0  # without a terminal, silence is broken this often
@@ -31,11 +32,12 @@ _WORDS = {
     State.DIVERGED: "diverged",
     State.FAILED: "failed",
 }
-_STAGES_OF = {
-    "baselines": (Stage.BASELINE,),
-    "noise floor": (Stage.NOISE,),
-    "search": (Stage.SEARCH, Stage.REPLICATE),
-    "confirm": (Stage.CONFIRM,),
+PHASE_OF = {
+    Stage.BASELINE: "baselines",
+    Stage.NOISE: "noise floor",
+    Stage.SEARCH: "search",
+    Stage.REPLICATE: "search",
+    Stage.CONFIRM: "confirm",
 }
 
 
@@ -72,7 +74,7 @@ class Board:
     """What is known of the search now.
 
     name: of the search. objective: what is minimised. total_steps: a trial's full budget.
-    totals: trials of each phase ("baselines", "search", "confirm"), as far as known.
+    totals: trials of each phase (`PHASE_OF`), as far as known.
     """
 
     def __init__(
@@ -80,14 +82,13 @@ class Board:
         name: str,
         objective: str,
         total_steps: int,
-        totals: Mapping[str, int] | None = None,
         *,
         now: float,
     ):
         self.name = name
         self.objective = objective
         self.total_steps = total_steps
-        self.totals = dict(totals or {})
+        self.totals: dict[str, int] = {}
         self.phase = "starting"
         self.over = False
         self.start = now
@@ -114,11 +115,11 @@ class Board:
     def count(self, state: State) -> int:
         return sum(record.state is state for record in self.records.values())
 
-    def of(self, *stages: Stage) -> list[TrialRecord]:
-        return [record for record in self.records.values() if record.stage in stages]
+    def of(self, phase: str) -> list[TrialRecord]:
+        return [record for record in self.records.values() if PHASE_OF[record.stage] == phase]
 
     def ended_in(self, phase: str) -> int:
-        return sum(record.state in _ENDED for record in self.of(*_STAGES_OF.get(phase, ())))
+        return sum(record.state in _ENDED for record in self.of(phase))
 
     def best(self) -> TrialRecord | None:
         """The smallest objective among trials of the search that got furthest; replicates apart."""
@@ -131,9 +132,7 @@ class Board:
             return None
         steps = 0.0
         for phase, total in self.totals.items():
-            if phase not in _STAGES_OF:
-                continue
-            mine = self.of(*_STAGES_OF[phase])
+            mine = self.of(phase)
             ended = [self.steps[record.number] for record in mine if record.state in _ENDED]
             # Stopped trials are shorter: the next ones are taken to be like those so far.
             expected = sum(ended) / len(ended) if ended and phase == "search" else self.total_steps
@@ -242,14 +241,14 @@ def best_lines(board: Board) -> list[str]:
     where = "" if step >= board.total_steps else f" at step {step} of {board.total_steps}"
     return [
         f"best {board.objective} {value_text(best.objective)}{where}: {title_of(best)}, one seed",
-        best.schedule.describe(),
+        with_density(best.schedule),
     ]
 
 
 def confirm_lines(board: Board) -> list[str]:
     """Of each trial being confirmed: mean over its fresh seeds so far. The best four."""
     groups: dict[int, list[float]] = {}
-    for record in board.of(Stage.CONFIRM):
+    for record in board.of("confirm"):
         values = groups.setdefault(record.number if record.replicate_of is None else record.replicate_of, [])
         if record.state in (State.COMPLETE, State.DIVERGED) and record.objective is not None:
             values.append(record.objective)
@@ -300,7 +299,7 @@ class ProgressView:
     On a terminal one view is redrawn in place, at most twice a second; elsewhere each event that
     matters is a line, and a summary breaks a silence of a minute. No control characters there.
 
-    clock: seconds, monotonic. totals: see Board; `phase` adds to them.
+    clock: seconds, monotonic.
     """
 
     def __init__(
@@ -308,7 +307,6 @@ class ProgressView:
         name: str,
         objective: str,
         total_steps: int,
-        totals: Mapping[str, int] | None = None,
         *,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -319,7 +317,7 @@ class ProgressView:
         self._events: deque[str] = deque(maxlen=_EVENTS)
         self._live: Live | None = None
         self._last_line = clock()
-        self.board = Board(name, objective, total_steps, totals, now=clock())
+        self.board = Board(name, objective, total_steps, now=clock())
 
     @property
     def is_live(self) -> bool:

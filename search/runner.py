@@ -3,48 +3,53 @@
 import logging
 import math
 import os
-import threading
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from search.cluster_ray import check_shared, cluster_ray, cluster_slots
+from search.claim import claim, mark_of
+from search.cluster_ray import cluster_ray, cluster_slots
 from search.conductor import Conductor
-from search.errors import InputError, OperationFailed
-from search.leaderboard import Leaderboard
+from search.errors import InputError
+from search.gpu_node import VISIBLE, mig_devices_in
+from search.interruption import Interruption
 from search.local_ray import local_ray
-from search.progress import ProgressView
+from search.progress import PHASE_OF, ProgressView
 from search.record import Stage, State, TrialRecord
-from search.sampling import measure, median_trial, read_sampling
+from search.result import Result, command, unmeasured
+from search.retention import Janitor, Retention
+from search.sampling import measure
+from search.service.here import home
+from search.service.package import is_shipped
+from search.service.searches import remember
+from search.service.stores import tracking_environment
 from search.session import (
     LOG_FILE,
     SPEC_FILE,
-    board_of,
     only_driver,
     open_or_create,
     parent_info,
     plan_of,
     projection_settings,
 )
+from search.slice_check import check_slice
 from search.spec import SearchSpec
+from search.storage_check import check_here, check_shared
 from search.study import StudyStore
+from search.study_lock import only_driver_of
 from search.tracking import ProjectionProcess, Tracker
 from trainable.assets import Assets, prepare
 from trainable.atomic import write_atomically
 from trainable.trial import device_of
 
-CACHE = Path(".cache")
-_PHASES = {
-    Stage.BASELINE: "baselines",
-    Stage.NOISE: "noise floor",
-    Stage.SEARCH: "search",
-    Stage.REPLICATE: "search",
-    Stage.CONFIRM: "confirm",
-}
-_CLOSE_SECONDS = 30.0  # how long the end waits for MLflow
+# The folder of a job goes with the job, and with it what it has downloaded.
+CACHE = home() / "cache" if is_shipped() else Path(".cache")
+# How long the end waits for MLflow, and for the storage. After Ctrl-C somebody waits for it; a job may be stopped when
+# the head is busy, and has `RAY_JOB_STOP_WAIT_TIME_S` for both.
+_CLOSE_SECONDS, _STOPPED_SECONDS, _STOPPED_JOB_SECONDS = 30.0, 5.0, 25.0
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +63,8 @@ class Machine:
 
     @classmethod
     def here(cls) -> "Machine":
-        return cls(cpus=len(os.sched_getaffinity(0)), gpus=torch.cuda.device_count())
+        gpus = mig_devices_in(os.environ.get(VISIBLE)) or torch.cuda.device_count()
+        return cls(cpus=len(os.sched_getaffinity(0)), gpus=gpus)
 
     def slots(self, spec: SearchSpec) -> int:
         """Trials at a time. InputError if not even one fits."""
@@ -70,20 +76,16 @@ class Machine:
                 f"`resources.gpu` is {wanted.gpu:g}, but this machine has {self.gpus} GPUs that torch sees. "
                 "Set it to 0 to train on the CPU"
             )
-        by_cpu = math.floor(self.cpus / wanted.cpu + 1e-6) if wanted.cpu else math.inf
-        by_gpu = self.gpus * math.floor(1 / wanted.gpu) if 0 < wanted.gpu < 1 else math.inf
-        if wanted.gpu >= 1:
-            by_gpu = math.floor(self.gpus / wanted.gpu)
-        return int(min(by_cpu, by_gpu, wanted.max_concurrent or math.inf))
+        room = wanted.trials_on(self.cpus, self.gpus)
+        return min(room, wanted.max_concurrent or room)
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended. already_finished: it had nothing to do. left: MLflow's leftover in one line, if any."""
 
-    leaderboard: Leaderboard
+    result: Result
     header: dict[str, object]
-    finished: bool
     already_finished: bool = False
     left: str | None = None
 
@@ -91,39 +93,44 @@ class Outcome:
 def run_search(
     spec: SearchSpec,
     *,
-    interrupted: threading.Event,
-    view: ProgressView | None = None,
+    interrupted: Interruption,
+    view: ProgressView,
     address: str | None = None,
 ) -> Outcome:
     """Run the search, or go on with it, until it is finished or `interrupted` is set.
 
     address: of the Ray cluster that runs the trials; None: a Ray of our own on this machine. Raises InputError
-    for a search that cannot run there, OperationFailed if every trial failed.
+    for a search that cannot run there, KeyboardInterrupt if it is interrupted before its study is there.
     """
     with ExitStack() as stack:
         stack.enter_context(only_driver(spec.folder))
         ray_folder = None
-        if address is None:
-            slots = Machine.here().slots(spec)
-        else:
-            if view is not None:
-                view.phase("connecting to the cluster", 0)
+        if address is not None:
+            view.phase("connecting to the cluster", 0)
             ray_folder = stack.enter_context(cluster_ray(address))
-            slots = cluster_slots(spec.resources)
-            check_shared(spec.folder)
-        if view is not None:
+        with interrupted.raising():
+            if address is None:
+                slots = Machine.here().slots(spec)
+                check_here(spec.trials)
+            else:
+                slots = cluster_slots(spec.resources)
+                check_shared(spec.trials)
+                remember(spec.folder)
             view.phase("preparing data and feature network", 0)
-        extractor = spec.objective.extractor
-        assert extractor is not None
-        device = device_of(spec.resources.gpu) if address is None else "cpu"
-        assets = prepare(spec.data, extractor, CACHE, device)
-        store = open_or_create(spec, assets)
+            extractor = spec.objective.extractor
+            assert extractor is not None
+            device = device_of(spec.resources.gpu) if address is None else "cpu"
+            assets = prepare(spec.data, extractor, CACHE, device)
+            store = open_or_create(spec, assets)
+        store.give_up_when(interrupted.is_set)
+        stack.enter_context(only_driver_of(store, spec.study_url_resolved, spec.name, interrupted))
+        claim(spec.trials, store.header["study_id"])
         plan = plan_of(spec, slots)
         conductor = Conductor(plan, store)
         if conductor.finished:
-            board = board_of(spec, list(conductor.records.values()))
-            if not _unmeasured(spec, board):
-                return Outcome(board, store.header, finished=True, already_finished=True)
+            result = Result.of(spec, conductor)
+            if result.finished:
+                return Outcome(result, store.header, already_finished=True)
         write_atomically(spec.folder / SPEC_FILE, spec.to_yaml().encode())
         return _run(spec, conductor, store, assets, slots, interrupted, view, ray_folder)
 
@@ -134,75 +141,65 @@ def _run(
     store: StudyStore,
     assets: Assets,
     slots: int,
-    interrupted: threading.Event,
-    view: ProgressView | None,
+    interrupted: Interruption,
+    view: ProgressView,
     ray_folder: Path | None,
 ) -> Outcome:
-    projection = ProjectionProcess(projection_settings(spec, store), spec.folder / LOG_FILE)
+    projection = ProjectionProcess(
+        projection_settings(spec, store), spec.folder / LOG_FILE, tracking_environment(spec)
+    )
     tracker = Tracker(projection)
     tracker.put_parent(parent_info(spec, store, "RUNNING"))
     for record in conductor.records.values():
         tracker.put(record)  # what a killed driver or a lost MLflow left open
-    if view is not None:
-        view.restored(conductor.records.values())
-        view.expect({name: conductor.num_trials(stage) for stage, name in _PHASES.items()})
-    conductor.on_change = _observer(tracker, view, conductor)
-    status, board = "FAILED", None
+    view.restored(conductor.records.values())
+    view.expect({name: conductor.num_trials(stage) for stage, name in PHASE_OF.items()})
+    janitor = Janitor(Retention(conductor.plan.race), spec.trials)
+    janitor.restored(conductor.records.values())
+    conductor.on_change = _observer(tracker, view, conductor, janitor)
+    result = None
     try:
         if not conductor.finished:
             _train(spec, conductor, assets, slots, interrupted, view, ray_folder)
-        if conductor.finished:
-            _raise_if_all_failed(spec, conductor)
-        board = board_of(spec, list(conductor.records.values()))
-        if conductor.finished:
-            _measure_sampling(spec, board, assets, tracker, interrupted, view)
-        finished = conductor.finished and not _unmeasured(spec, board)
-        status = "FINISHED" if finished else "KILLED"
-        tracker.put_leaderboard([row.to_dict() for row in board.rows])
+        result = Result.of(spec, conductor)
+        sampled = unmeasured(spec, result.board) if conductor.finished else None
+        if sampled is not None:
+            _measure_sampling(spec, sampled, assets, tracker, interrupted, view)
+            result = Result.of(spec, conductor)
+        tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
     finally:
-        tracker.put_parent(parent_info(spec, store, status, board))
-        leftover = tracker.close(_CLOSE_SECONDS if status == "FINISHED" else _CLOSE_SECONDS / 6)
-        projection.close()
-    left = leftover.message(spec.name) if leftover else None
-    return Outcome(board, store.header, finished=finished, left=left)
-
-
-def _unmeasured(spec: SearchSpec, board: Leaderboard) -> TrialRecord | None:
-    """The trial whose sampling levels the search file asks for and that has none yet."""
-    if not spec.sampling.nfe or board.winner is None:
-        return None
-    measured = read_sampling(spec.folder, board.winner)
-    if measured is not None and set(map(str, spec.sampling.nfe)) <= set(measured["best"]):
-        return None
-    return median_trial(board.winner)
+        seconds = _STOPPED_JOB_SECONDS if is_shipped() else _STOPPED_SECONDS
+        if result is not None and result.finished:
+            seconds = _CLOSE_SECONDS
+        status = (
+            result.mlflow_status() if result is not None else "KILLED"
+        )  # an error: it can be gone on with
+        try:
+            tracker.put_parent(parent_info(spec, store, status, result))
+        finally:
+            janitor.close(seconds)
+            leftover = tracker.close(seconds)
+            projection.close()
+    left = leftover.message(command(spec, "reconcile")) if leftover else None
+    return Outcome(result, store.header, left=left)
 
 
 def _measure_sampling(
     spec: SearchSpec,
-    board: Leaderboard,
+    record: TrialRecord,
     assets: Assets,
     tracker: Tracker,
-    interrupted: threading.Event,
-    view: ProgressView | None,
+    interrupted: Interruption,
+    view: ProgressView,
 ) -> None:
-    """Optimise the winner's sampling levels, unless they are there or the search is interrupted."""
-    record = _unmeasured(spec, board)
-    if record is None:
+    """Optimise sampling levels on the trial's model, unless the search is interrupted."""
+    view.phase("sampling levels of the winner", 0)
+    try:
+        with interrupted.raising():
+            measured, _ = measure(spec, record, assets, spec.sampling.nfe)
+    except KeyboardInterrupt:
         return
-    if view is not None:
-        view.phase("sampling levels of the winner", 0)
-
-    def check() -> None:
-        if interrupted.is_set():
-            raise _Interrupted
-
-    with suppress(_Interrupted):
-        measured, _ = measure(spec, record, assets, spec.sampling.nfe, on_distance=check)
-        tracker.put_sampling(record, measured)
-
-
-class _Interrupted(Exception):
-    """Ctrl-C while something other than trials was measured."""
+    tracker.put_sampling(record, measured)
 
 
 def _train(
@@ -210,24 +207,30 @@ def _train(
     conductor: Conductor,
     assets: Assets,
     slots: int,
-    interrupted: threading.Event,
-    view: ProgressView | None,
+    interrupted: Interruption,
+    view: ProgressView,
     ray_folder: Path | None,
 ) -> None:
     """ray_folder: of the Ray that is connected; None: start one."""
     with ExitStack() as stack:
+        if interrupted.is_set():
+            return
         if ray_folder is None:
-            if view is not None:
-                view.phase("starting Ray", 0)
+            view.phase("starting Ray", 0)
             cpus = math.ceil(slots * spec.resources.cpu)
             gpus = math.ceil(slots * spec.resources.gpu - 1e-6)
             ray_folder = stack.enter_context(local_ray(num_cpus=max(1, cpus), num_gpus=gpus))
+            if interrupted.is_set():
+                return
         # Here, because Ray reads its settings when it is imported.
         from search.engine import Slots, run_trials, schedule_trainable
 
+        wanted = spec.resources
+        if wanted.gpu:
+            check_slice(spec, assets, conductor.store, interrupted, view.note)
         if interrupted.is_set():
             return
-        slot = Slots(cpu=spec.resources.cpu, gpu=spec.resources.gpu)
+        slot = Slots(cpu=wanted.cpu, gpu=wanted.gpu, micro_batch=wanted.micro_batch)
         run_trials(
             conductor,
             trainable=schedule_trainable(
@@ -239,44 +242,42 @@ def _train(
                 max_concurrent=slots,
             ),
             slots=slot,
-            search_folder=spec.folder,
+            trials=spec.trials,
             ray_folder=ray_folder,
             interrupted=interrupted,
-            on_step=view.trial_progress if view is not None else lambda number, step: None,
+            mark=mark_of(conductor.store.header["study_id"]),
+            on_step=view.trial_progress,
         )
 
 
 def _observer(
-    tracker: Tracker, view: ProgressView | None, conductor: Conductor
+    tracker: Tracker, view: ProgressView, conductor: Conductor, janitor: Janitor
 ) -> Callable[[TrialRecord], None]:
-    """Tells the tracker and the view of every change of a trial."""
-    seen: dict[int, State] = {}
+    """Tells the tracker, the view and the janitor of every change of a trial."""
+    started: set[int] = set()
     entered: set[Stage] = set()
+    retried: set[int] = set()
 
     def on_change(record: TrialRecord) -> None:
         tracker.put(record)
+        if record.state is not State.RUNNING:
+            janitor.ended(record)
         _log.info("trial %d %s %s %s", record.number, record.stage, record.state, record.objective)
-        if view is None:
-            return
+        if record.micro_batch is not None and record.number not in retried:
+            retried.add(record.number)
+            view.note(
+                f"trial {record.number} ran out of GPU memory: once more with {record.micro_batch} images at once"
+            )
         if record.stage is not Stage.REPLICATE and record.stage not in entered:
             entered.add(record.stage)
-            view.phase(_PHASES[record.stage], conductor.num_trials(record.stage))
-        view.expect({_PHASES[Stage.CONFIRM]: conductor.num_trials(Stage.CONFIRM)})
+            view.phase(PHASE_OF[record.stage], conductor.num_trials(record.stage))
+        view.expect({PHASE_OF[Stage.CONFIRM]: conductor.num_trials(Stage.CONFIRM)})
         if record.state is not State.RUNNING:
             view.trial_ended(record)
-        elif record.number not in seen:
+        elif record.number not in started:
+            started.add(record.number)
             view.trial_started(record)
         else:
             view.trial_reported(record)
-        seen[record.number] = record.state
 
     return on_change
-
-
-def _raise_if_all_failed(spec: SearchSpec, conductor: Conductor) -> None:
-    records = list(conductor.records.values())
-    if all(record.state is State.FAILED for record in records):
-        raise OperationFailed(
-            f"every trial of search {spec.name!r} failed, first with: {records[0].reason}. "
-            f"See {spec.folder / LOG_FILE}"
-        )

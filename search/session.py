@@ -4,19 +4,25 @@ import fcntl
 import importlib.metadata
 import os
 import secrets
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from search.conductor import BUDGET_SPENT, Conductor, Plan
+from search.commit import git_commit
+from search.conductor import BUDGET_SPENT, CONFIRM_ANYWAY, Plan
 from search.errors import InputError, OperationFailed
 from search.export import export_document, export_text
-from search.leaderboard import Leaderboard, evidence_lines, leaderboard, lines
+from search.leaderboard import Leaderboard, leaderboard
+from search.places import local_root
 from search.race import standing
-from search.record import TrialRecord
+from search.record import Stage, TrialRecord
 from search.sampling import read_found, read_sampling, sampling_of
+from search.service.driver import LOCK_FILE
+from search.service.package import is_shipped
+from search.service.searches import SPEC_FILE, places, searches_in
+from search.service.stores import tracking_environment
 from search.spec import AMOUNT, SearchSpec, changed_fields, load_spec
 from search.spending import Limits
 from search.study import StudyStore
@@ -27,22 +33,39 @@ from trainable.assets import Assets
 from trainable.atomic import write_atomically
 from trainable.extractor import objective_name
 
-SPEC_FILE = "search.yaml"
+if TYPE_CHECKING:
+    from search.result import Result
+
+DEFAULT_STORAGE = "runs"
 LOG_FILE = "search.log"  # all that libraries have to say
+COMPARED_TO = "ict"  # the preset that others are compared to where presets are all there is
 _PACKAGES = ("ray", "optuna", "torch", "mlflow", "sqlalchemy", "numpy")
 
 
-def find_spec(name_or_file: str, storage: str = "runs") -> SearchSpec:
-    """The search called so in `storage`, or described by the file of that name."""
+def find_spec(name_or_file: str, storage: str = DEFAULT_STORAGE) -> SearchSpec:
+    """The search called so in `storage`, or described by the file of that name.
+
+    Where no other storage is named, the searches that were run on this machine as the head of a cluster count too.
+    """
     path = Path(name_or_file)
     if path.suffix in (".yaml", ".yml") or os.sep in name_or_file:
         return load_spec(path)
-    kept = Path(storage) / name_or_file / SPEC_FILE
-    if not kept.exists():
-        names = sorted(found.parent.name for found in Path(storage).glob(f"*/{SPEC_FILE}"))
-        known = f"There: {', '.join(names)}." if names else "There is none."
-        raise InputError(f"no search named {name_or_file!r} in {storage}/. {known} Or give its search file")
-    return load_spec(kept)
+    found = known_searches(storage)
+    if name_or_file not in found:
+        known = f"There: {', '.join(sorted(found))}." if found else "There is none at all."
+        where = "on this cluster" if is_shipped() else f"in {storage.rstrip('/')}/"
+        remedy = (
+            "Or give its search file"
+            if is_shipped()
+            else "Or give its search file, or its place with --storage"
+        )
+        raise InputError(f"no search named {name_or_file!r} {where}. {known} {remedy}")
+    return load_spec(found[name_or_file] / SPEC_FILE)
+
+
+def known_searches(storage: str = DEFAULT_STORAGE) -> dict[str, Path]:
+    """Name -> folder of the searches that `find_spec` finds by name."""
+    return searches_in([local_root(storage), *(places() if storage == DEFAULT_STORAGE else [])])
 
 
 def plan_of(spec: SearchSpec, max_concurrent: int) -> Plan:
@@ -111,12 +134,18 @@ def open_or_create(spec: SearchSpec, assets: Assets) -> StudyStore:
 
 
 def amend(spec: SearchSpec, store: StudyStore) -> None:
-    """Make `spec` the search file of an existing search: what only `extend` and `confirm` may do."""
+    """Make `spec` the search file of an existing search: what only `extend` and `confirm` may do.
+
+    A larger budget opens the search again. A confirmation that is asked for by itself may exceed it.
+    """
     changed = changed_fields(store.header["identity"], spec.fingerprint_fields())
-    assert all(field.partition(".")[0] in AMOUNT for field in changed), changed
+    sections = {field.partition(".")[0] for field in changed}
+    assert sections <= set(AMOUNT), changed
     store.set_header("search", spec.resolved())
     store.set_header("identity", spec.fingerprint_fields())
-    store.set_header(BUDGET_SPENT, False)
+    if "budget" in sections:
+        store.set_header(BUDGET_SPENT, False)
+    store.set_header(CONFIRM_ANYWAY, "budget" not in sections)
     write_atomically(spec.folder / SPEC_FILE, spec.to_yaml().encode())
 
 
@@ -134,21 +163,6 @@ def _header(spec: SearchSpec, assets: Assets) -> dict[str, Any]:
     }
 
 
-def git_commit() -> str | None:
-    """Commit of this checkout, with "+changes" if files differ from it; None outside git."""
-    root = Path(__file__).resolve().parents[1]
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(root), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
-    try:
-        commit = git("rev-parse", "HEAD")
-        return f"{commit}+changes" if git("status", "--porcelain", "--untracked-files=no") else commit
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
 def projection_settings(spec: SearchSpec, store: StudyStore) -> dict[str, Any]:
     """The search's place in MLflow: the arguments of a `Projection`."""
     return {
@@ -157,6 +171,7 @@ def projection_settings(spec: SearchSpec, store: StudyStore) -> dict[str, Any]:
         "objective": objective_of(spec),
         "total_steps": spec.training.total_steps,
         "folder": spec.folder,
+        "kept_at": spec.trials,
         "study_id": store.header["study_id"],
         # A value belongs to what it was measured with.
         "trial_tags": {
@@ -168,29 +183,31 @@ def projection_settings(spec: SearchSpec, store: StudyStore) -> dict[str, Any]:
 
 def projection_of(spec: SearchSpec, store: StudyStore) -> Projection:
     """What brings MLflow to the state of the search, in this process."""
+    os.environ.update(tracking_environment(spec))
     return Projection(**projection_settings(spec, store))
 
 
 def track_sampling(spec: SearchSpec, store: StudyStore, record: TrialRecord) -> str | None:
     """Bring the sampling levels of a trial, and the export that holds them, to MLflow; what is behind, if it fails."""
+    from search.result import Result, command
+
     projection = projection_of(spec, store)
-    records = store.records()
-    measured = sampling_of(spec.folder, record.number)
+    measured = sampling_of(spec.trials, record.number)
     assert measured is not None
     try:
         projection.sync_sampling(record, measured)
-        status = "FINISHED" if Conductor(plan_of(spec, 1), store).finished else "KILLED"
-        projection.sync_parent(parent_info(spec, store, status, board_of(spec, records)))
+        result = Result.read(spec, store)
+        projection.sync_parent(parent_info(spec, store, result.mlflow_status(), result))
     except Exception as error:  # MLflow is a projection: what it lacks can be brought in later
         reason = " ".join(str(error).split())[:200]
-        return f"MLflow did not take it ({reason}); run `python -m search reconcile {spec.name}`"
+        return f"MLflow did not take it ({reason}); run `{command(spec, 'reconcile')}`"
     return None
 
 
 def parent_info(
-    spec: SearchSpec, store: StudyStore, status: str, board: Leaderboard | None = None
+    spec: SearchSpec, store: StudyStore, status: str, result: "Result | None" = None
 ) -> ParentInfo:
-    """What the search's own run in MLflow shows. status: RUNNING, FINISHED, FAILED or KILLED."""
+    """What the search's own run in MLflow shows. status: `Result.mlflow_status`, or RUNNING when it begins."""
     header = store.header
     tags = {f"version.{name}": version for name, version in header["versions"].items()}
     tags |= {
@@ -200,11 +217,11 @@ def parent_info(
         "extractor_sha256": header["extractor_sha256"],
     }
     files = {SPEC_FILE: spec.to_yaml()}
-    if board is not None:
-        text = [*lines(board, len(board.rows)), "", *evidence_lines(board), "", board.sentence()]
+    if result is not None:
+        text = [*result.table(len(result.board.rows)), "", result.conclusion]
         files["leaderboard.txt"] = "\n".join(text) + "\n"
-    if board is not None and board.winner is not None:
-        files["best_schedule.json"] = export_text(document_of(spec, board, header))
+        if result.board.winner is not None and result.no_winner is None:
+            files["best_schedule.json"] = export_text(document_of(spec, result.board, header))
     return ParentInfo(tags=tags, params=spec.resolved(), files=files, status=status)
 
 
@@ -216,38 +233,48 @@ def document_of(
         board,
         header,
         unconfirmed=unconfirmed,
-        measured=lambda row: read_sampling(spec.folder, row),
-        found=lambda row: read_found(spec.folder, row),
+        measured=lambda row: read_sampling(spec.trials, row),
+        found=lambda row: read_found(spec.trials, row),
     )
 
 
 def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:
     """The leaderboard of this search."""
     plan = plan_of(spec, 1)
-    contenders = standing(records, plan.race, plan.fresh_seeds).contenders if plan.race else None
-    return leaderboard(
+    # In a comparison nothing is proposed and nobody is left out: no value was selected by, nobody leaves a race.
+    compares = spec.confirm.top == 0 and spec.confirm.baselines >= len(spec.presets) > 0
+    race = None if compares else plan.race
+    board = leaderboard(
         spec.name,
         objective_of(spec),
         records,
-        contenders=contenders,
+        race=standing(records, race, plan.fresh_seeds) if race else None,
         num_finalists=spec.confirm.top,
-        # In a comparison nothing is proposed and nobody is left out: no value was selected by.
-        own_values=spec.confirm.top == 0 and spec.confirm.baselines >= len(spec.presets) > 0,
+        own_values=compares,
+        reference=COMPARED_TO if compares and COMPARED_TO in spec.presets else None,
     )
+    best = board.winner or board.best_unconfirmed
+    if best is None or best.record.stage is not Stage.SEARCH:
+        return board
+    ends = spec.space.at_ends(best.record.schedule)
+    if not ends:
+        return board
+    note = f"{best.label} lies at an end of what was searched: {', '.join(ends)}. A wider range may hold a better one."
+    return replace(board, notes=(note,))
 
 
 @contextmanager
 def only_driver(folder: Path) -> Iterator[None]:
     """Hold the search: a second driver is refused as long as this one lives, killed or not."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as lock:
+    with (folder / LOCK_FILE).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
             raise OperationFailed(
                 f"search {folder.name!r} is being run by process {lock.read().strip() or 'unknown'}. "
-                "Wait for it, or stop it with Ctrl-C there"
+                f"Wait for it, or run: python -m search stop {folder.name}"
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))

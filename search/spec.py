@@ -8,6 +8,7 @@ its name; the options are the fields of the class in the file of that name.
 """
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path, PurePath
@@ -24,7 +25,10 @@ from pydantic import (
     model_validator,
 )
 
+from search.places import local_root
+from search.service.stores import needed_service
 from search.spec_fields import (
+    SERVICE,
     AlgorithmChoice,
     DataChoice,
     ExtractorChoice,
@@ -32,21 +36,23 @@ from search.spec_fields import (
     Space,
     StoppingChoice,
     Training,
-    checked_folder,
     checked_mlflow_uri,
+    checked_name,
     checked_nfe,
     checked_presets,
     checked_rounds,
     checked_space,
+    checked_storage,
     checked_study_url,
     checked_training,
     device_share,
-    hide_password,
+    gpu_share,
     registry_of,
     same_database,
 )
 from search.spec_messages import NAME, UNKNOWN_FIELD, Misfit, flatten, shown, unknown_field
 from search.yaml_loader import Document, Place, Problem, SpecError, field_name, read_document, resolve_scalar
+from trainable.storage import is_bucket, under
 
 if TYPE_CHECKING:
     from search.race import RaceRules
@@ -152,14 +158,29 @@ class Resources(_Section):
     """What one trial gets, and how many may run at once."""
 
     cpu: Annotated[float, BeforeValidator(device_share)] = 1.0
-    gpu: Annotated[float, BeforeValidator(device_share)] = 0.0
+    gpu: Annotated[float, BeforeValidator(gpu_share)] = 0.0  # of a card: 1/n, or whole ones
     max_concurrent: int | None = Field(default=None, ge=1, le=100_000)  # None: as many as fit
+    # Images that go through the network at once, None: the whole batch. Fewer need less memory and more time; the
+    # training is the same up to rounding.
+    micro_batch: int | None = Field(default=None, ge=1)
+
+    def trials_on(self, cpus: float, gpus: float) -> int:
+        """How many trials a machine with so much has room for."""
+        by_cpu = math.floor(cpus / self.cpu + 1e-6) if self.cpu else math.inf
+        by_gpu = math.inf
+        if 0 < self.gpu < 1:  # of each card, what is left is nobody's
+            by_gpu = math.floor(gpus) * math.floor(1 / self.gpu)
+        elif self.gpu:
+            by_gpu = math.floor(gpus / self.gpu)
+        return int(min(by_cpu, by_gpu))
 
 
 class Storage(_Section):
-    """Where results are kept. `path` is relative to the current directory."""
+    """Where results are kept. `path`: a folder, relative to the current directory, or s3://BUCKET/PATH, gs://BUCKET/PATH
+    for what the trials keep; the rest is then in the state folder of this machine. `study_url`, `mlflow_uri`: without a
+    password, which PGPASSWORD or ~/.pgpass and MLFLOW_TRACKING_PASSWORD give."""
 
-    path: Annotated[str, AfterValidator(checked_folder)] = "runs"
+    path: Annotated[str, AfterValidator(checked_storage)] = "runs"
     study_url: Annotated[str, AfterValidator(checked_study_url)] | None = None
     mlflow_uri: Annotated[str, AfterValidator(checked_mlflow_uri)] | None = None
 
@@ -177,7 +198,7 @@ def _default(what: str, name: str) -> Callable[[], Any]:
 class SearchSpec(_Section):
     """One search. Only `name` and `data` have no default."""
 
-    name: str = Field(pattern=NAME)
+    name: Annotated[str, AfterValidator(checked_name)] = Field(pattern=NAME)
     seed: int = Field(default=0, ge=0, lt=2**31)
     data: DataChoice
     network: NetworkChoice = Field(default_factory=_default_network)
@@ -202,7 +223,13 @@ class SearchSpec(_Section):
             extractor = registry_of("extractor").build(type(self.data).EXTRACTOR)
             # The model is frozen for its users; this is still its construction.
             self.__dict__["objective"] = self.objective.model_copy(update={"extractor": extractor})
-        items = [*self._rung_problems(), *self._budget_problems(), *self._storage_problems()]
+        items = [
+            *self._rung_problems(),
+            *self._extractor_problems(),
+            *self._export_problems(),
+            *self._budget_problems(),
+            *self._storage_problems(),
+        ]
         if items:
             raise Misfit(*items)
         return self
@@ -219,6 +246,33 @@ class SearchSpec(_Section):
                     "Leave out rungs or train longer"
                 ),
             )
+
+    def _extractor_problems(self) -> Iterator[tuple[Place, str]]:
+        from spaces.registry import name_of
+
+        extractor, data = self.objective.extractor, name_of(self.data)
+        if extractor is not None and extractor.DATA not in (None, data):
+            yield (
+                ("objective", "extractor"),
+                (
+                    f"must suit the data set {data}, but {name_of(extractor)} is for {extractor.DATA} alone. Leave it "
+                    "out, or take small_cnn (any labelled data set) or pixels (any)"
+                ),
+            )
+
+    def _export_problems(self) -> Iterator[tuple[Place, str]]:
+        """What it finds must fit into an export; that is told before it is trained, not after."""
+        from spaces import PRESETS
+        from spaces.schedule import check_values
+
+        total_steps = self.training.total_steps
+        for curriculum, message in self.space.too_large(total_steps):
+            yield ("space", "curriculum", curriculum), message
+        for index, name in enumerate(self.presets):
+            try:
+                check_values(PRESETS[name].schedule.curriculum, total_steps)
+            except ValueError as error:
+                yield ("presets", index), str(error)
 
     def _budget_problems(self) -> Iterator[tuple[Place, str]]:
         budget, confirm = self.budget, self.confirm
@@ -254,12 +308,36 @@ class SearchSpec(_Section):
                         ("confirm", option),
                         "would have no effect with confirm.top=0 and confirm.baselines=0. Leave it out",
                     )
+        elif confirm.max_trials is not None and confirm.max_trials < confirm.rules.first_trials:
+            yield (
+                ("confirm", "max_trials"),
+                (
+                    f"must be >= {confirm.rules.first_trials}, (top + baselines) times the seeds of the first round, "
+                    f"but got {confirm.max_trials}: nothing would be confirmed. Raise it or lower the others"
+                ),
+            )
+        if self.stopping.USES_NOISE and not (self.presets and self.noise_floor.seeds):
+            yield (
+                ("stopping", "name"),
+                (
+                    f"{registry_of('stopping').describe(self.stopping)['name']!r} needs the noise between seeds, which "
+                    "is measured on a preset: name one in `presets` and let noise_floor.seeds be > 0"
+                ),
+            )
         if self.noise_floor.seeds and "seeds" in self.noise_floor.model_fields_set and not self.presets:
             yield ("noise_floor", "seeds"), "would have no effect without presets. Name one or leave it out"
         if self.resources.cpu == 0 and self.resources.gpu == 0:
             yield ("resources", "cpu"), "must be > 0 when gpu is 0, but got 0: a trial runs on something"
+        micro_batch, batch_size = self.resources.micro_batch, self.training.batch_size
+        if micro_batch is not None and micro_batch > batch_size:
+            yield (
+                ("resources", "micro_batch"),
+                f"must be <= training.batch_size={batch_size}, but got {micro_batch}. Leave it out",
+            )
 
     def _storage_problems(self) -> Iterator[tuple[Place, str]]:
+        if SERVICE in (self.storage.study_url, self.storage.mlflow_uri):
+            return  # `serve` keeps its two apart
         if same_database(self.study_url_resolved, self.mlflow_uri_resolved):
             place: Place = ("storage", "mlflow_uri" if self.storage.mlflow_uri else "study_url")
             yield (
@@ -272,32 +350,37 @@ class SearchSpec(_Section):
 
     @property
     def folder(self) -> Path:
-        """Where this search keeps its files: storage.path/name, absolute."""
+        """Where this search keeps its files on the driver's machine: storage.path/name, absolute."""
         return self._root / self.name
 
     @property
+    def trials(self) -> str:
+        """Location (`trainable/storage.py`) of what the trials keep: `folder`, or the same in a bucket."""
+        return under(self.storage.path, self.name) if is_bucket(self.storage.path) else str(self.folder)
+
+    @property
     def _root(self) -> Path:
-        return Path(self.storage.path).expanduser().absolute()
+        return local_root(self.storage.path)
 
     @property
     def study_url_resolved(self) -> str:
-        """SQLAlchemy URL of the Optuna study."""
+        """SQLAlchemy URL of the Optuna study; that of the head's service has its password in it."""
+        if self.storage.study_url == SERVICE:
+            return needed_service().study_url
         return self.storage.study_url or f"sqlite:///{self.folder / 'study.db'}"
 
     @property
     def mlflow_uri_resolved(self) -> str:
         """MLflow tracking URI; by default one SQLite file for all searches in storage.path."""
+        if self.storage.mlflow_uri == SERVICE:
+            return needed_service().mlflow_uri
         return self.storage.mlflow_uri or f"sqlite:///{self._root / 'mlflow.db'}"
 
-    def resolved(self, *, passwords: bool = False) -> dict[str, Any]:
+    def resolved(self) -> dict[str, Any]:
         """Everything with its default filled in: plain dict, list, str, int, float, bool and None.
 
-        The same for equal searches, in every process. Reads back to an equal search, but for passwords
-        in URLs, which are *** unless `passwords`: this text is logged and shown.
+        The same for equal searches, in every process. Reads back to an equal search; no secret is in it.
         """
-        storage = self.storage.model_dump()
-        if not passwords:
-            storage = {key: hide_password(value) if value else value for key, value in storage.items()}
         confirm = self.confirm.model_dump() if self.confirm.rules else {"top": 0, "baselines": 0}
         extractor = registry_of("extractor").describe(self.objective.extractor)
         plain: dict[str, Any] = _plain(
@@ -319,16 +402,14 @@ class SearchSpec(_Section):
                 "confirm": confirm,
                 "sampling": self.sampling.model_dump(),
                 "resources": self.resources.model_dump(),
-                "storage": storage,
+                "storage": self.storage.model_dump(),
             }
         )
         return plain
 
-    def to_yaml(self, *, passwords: bool = False) -> str:
+    def to_yaml(self) -> str:
         """`resolved()` as a search file."""
-        return yaml.dump(
-            self.resolved(passwords=passwords), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
-        )
+        return yaml.dump(self.resolved(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
     def fingerprint_fields(self) -> dict[str, Any]:
         """The part of `resolved()` that makes this search this search; see IDENTITY."""

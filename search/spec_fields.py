@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import PlainValidator, ValidationError
 
 from search.spec_messages import UNKNOWN_FIELD, Misfit, did_you_mean, flatten, shown, unknown_field
+from search.urls import hide_password, shown_url
 from search.yaml_loader import Place
 from spaces.registry import Registry
 
@@ -86,11 +87,12 @@ def _chosen(what: str, value: Any) -> Any:
         value = {"name": value}
     if not isinstance(value, Mapping):
         raise ValueError(f"must be a name or a mapping with a `name`, but got {shown(value)}")
-    name = value.get("name")
+    name, known = value.get("name"), ", ".join(registry)
+    if "name" not in value:
+        got = f"only the options {shown(list(value))}" if value else "an empty mapping"
+        raise ValueError(f"must have the `name` of a {registry.what} ({known}), but got {got}")
     if not isinstance(name, str):
-        known = ", ".join(registry)
-        got = f", but got {shown(name)}" if "name" in value else ""
-        raise Misfit((("name",), f"must name a {registry.what}: {known}{got}"))
+        raise Misfit((("name",), f"must name a {registry.what}: {known}, but got {shown(name)}"))
     if name not in registry:
         hint, where = did_you_mean(name, registry), registry.package.replace(".", "/")
         message = f"unknown {registry.what} {shown(name)}{hint}. Known: {', '.join(registry)}"
@@ -190,6 +192,23 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value
 
 
+# What stands beside the searches in their storage path, and MLflow's own experiment, whose files go elsewhere.
+_TAKEN = ("mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "mlflow-artifacts", "errors", "Default")
+
+
+def checked_name(name: str) -> str:
+    if name in _TAKEN:
+        raise ValueError(
+            f"must be none of {', '.join(_TAKEN)}, which stand for something else, but got {name!r}"
+        )
+    if name.endswith((".yaml", ".yml", ".json")):
+        raise ValueError(
+            "must not end in .yaml, .yml or .json, since every command takes that for a file, but got "
+            f"{name!r} (write {name.rpartition('.')[0]})"
+        )
+    return name
+
+
 def checked_presets(names: list[str]) -> list[str]:
     from spaces import PRESETS
 
@@ -243,16 +262,33 @@ def device_share(value: Any) -> Any:
         raise ValueError(f"must be 0 or at least 0.001, but got {value:g}")
     share = math.floor(1 / value + 1e-6)
     if 1 - share * value > 0.0200001:
-        nearest = f"{_nth(share + 1):g} ({share + 1} to a device), {_nth(share):g} ({share} to a device)"
+        nearest = (
+            f"{one_nth(share + 1):g} ({share + 1} to a device), {one_nth(share):g} ({share} to a device)"
+        )
         stranded = round(100 * (1 - share * value))
         raise ValueError(
             f"must be 1/n or a whole number, but got {value:g}, which leaves {stranded} % of each device to "
             f"nobody. Nearest: {nearest}"
         )
-    return _nth(share)
+    return one_nth(share)
 
 
-def _nth(n: int) -> float:
+# The clients that NVIDIA's MPS takes for one GPU; far before it the CUDA contexts have taken the memory.
+MOST_TO_A_GPU = 48
+
+
+def gpu_share(value: Any) -> Any:
+    """A number of GPUs, as `device_share`; at most 48 trials share one."""
+    share = device_share(value)
+    if 0 < share < one_nth(MOST_TO_A_GPU):
+        raise ValueError(
+            f"must be at least 1/{MOST_TO_A_GPU}, but got {shown(value)}: each trial has a CUDA context of some "
+            f"hundred MiB. Nearest: {one_nth(MOST_TO_A_GPU):g} ({MOST_TO_A_GPU} to a device), or 0 for the CPU"
+        )
+    return share
+
+
+def one_nth(n: int) -> float:
     """1/n rounded down to 4 decimals, so that n of them fit."""
     return math.floor(1e4 / n) / 1e4
 
@@ -266,7 +302,7 @@ def _url(url: str, what: str) -> Any:
         parsed.get_dialect()
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise ValueError(
-            f"must be {what}, but got {shown(re.sub(r':[^:]*@', ':***@', url))}. "
+            f"must be {what}, but got {shown(shown_url(url))}. "
             "Example: postgresql+psycopg2://user@host/database"
         ) from None
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
@@ -274,8 +310,31 @@ def _url(url: str, what: str) -> Any:
     return parsed
 
 
+# In place of a URL: the database, or the MLflow server, that `serve` runs on this machine.
+SERVICE = "service"
+
+
+def _no_password(url: str, remedy: str) -> None:
+    """The search file is kept beside the results, shown and sent to MLflow, and searches are found through it."""
+    hidden = hide_password(url)
+    if "***" in hidden:  # also of a file that an earlier version kept
+        raise ValueError(
+            f"must not hold a password, since search files are kept and shown, but got {hidden}. {remedy}"
+        )
+
+
+# What reads the password of a database instead.
+_DATABASE_PASSWORD = (
+    "Leave it out: PostgreSQL's client looks into PGPASSWORD and ~/.pgpass, MySQL's into the file that "
+    "?read_default_file= names"
+)
+
+
 def checked_study_url(url: str) -> str:
+    if url == SERVICE:
+        return url
     parsed = _url(url, "a database URL as SQLAlchemy reads them")
+    _no_password(url, _DATABASE_PASSWORD)
     if parsed.drivername == "postgresql":
         raise ValueError(
             "must name the driver, but got postgresql:// (SQLAlchemy and Optuna disagree on its default). "
@@ -285,18 +344,30 @@ def checked_study_url(url: str) -> str:
 
 
 def checked_mlflow_uri(uri: str) -> str:
+    if uri == SERVICE:
+        return uri
     if re.match(r"https?://[^/\s]+", uri):
+        _no_password(
+            uri, "Leave it out: MLflow looks into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
         return uri
     if uri.startswith("file:") or "://" not in uri:
         raise ValueError(
-            f"must be a database URL or http(s)://, but got {shown(uri)}: "
+            f"must be a database URL or http(s)://, but got {shown(shown_url(uri))}: "
             "MLflow has given up plain folders. Leave it out, or write sqlite:///PATH"
         )
     _url(uri, "a database URL or an http(s) address")
+    _no_password(uri, _DATABASE_PASSWORD)
     return uri
 
 
-def checked_folder(path: str) -> str:
+def checked_storage(path: str) -> str:
+    """A folder, or the URL of a place in a bucket."""
+    from trainable.bucket import BucketUrl
+    from trainable.storage import is_bucket
+
+    if is_bucket(path):
+        return str(BucketUrl.parse(path))
     if not path.strip() or re.search(r"[\x00-\x1f?#%]", path):
         raise ValueError(f"must be a folder without ? # % and control characters, but got {shown(path)}")
     return path
@@ -320,13 +391,6 @@ def same_database(one: str, other: str) -> bool:
         return (backend, host, parsed.port or ports.get(backend), parsed.database, options)
 
     return key(one) == key(other)
-
-
-def hide_password(url: str) -> str:
-    """`url` with its password replaced by ***: search files are logged and shown."""
-    # In a web address a later @ belongs to the path; SQLAlchemy takes a password with / in it.
-    password = r"[^/\s]+" if url.startswith("http") else r".+"
-    return re.sub(rf"(://[^/:@\s]*:){password}@", r"\1***@", url)
 
 
 if TYPE_CHECKING:  # the types hold for readers and mypy; at run time they would import torch

@@ -108,9 +108,8 @@ def shown(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, Mapping):
         return "a mapping"
-    if isinstance(value, list | tuple):
-        return "a list"
-    text = repr(value)
+    is_list = isinstance(value, list | tuple)
+    text = f"[{', '.join(map(shown, value))}]" if is_list else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -14,7 +14,6 @@ distributions at their defaults on 251 levels, curricula with iCT's distribution
 
 import argparse
 import dataclasses
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,6 @@ DRAWN = ("noise", "curricula", "grids", "presets")
 KINDS = (*DRAWN, "data", "networks", "extractors", "algorithms", "stopping", "optimizer_strategies")
 
 _PLOT_STEPS = 2000  # the budget whose stages are drawn
-_PLOT_COLUMNS = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +44,24 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"kind": args.kind, "folder": folder, "choices": choices}, indent=2))
     else:
         print(text_of(args.kind, folder, choices))
+        note = _note(args.kind)
+        if note is not None:
+            print(f"\n{note}")
     return 0
+
+
+def _note(kind: str) -> str | None:
+    """What is said below the listing."""
+    from spaces.sparkline import LEGEND
+
+    if kind == "presets":
+        return LEGEND
+    if kind == "noise":  # a mixture is no family of its own: every family can be mixed
+        return (
+            "Each may be mixed with a uniform floor, so that sigma_max stays trained: p <- (1 - e) p + e/M, "
+            "`space.uniform_floor: 0.05` or a range of e."
+        )
+    return None
 
 
 def _registry(kind: str) -> Any:
@@ -66,13 +81,24 @@ def _choices(kind: str) -> tuple[str, list[dict[str, Any]]]:
     registry = _registry(kind)
     folder = registry.package.replace(".", "/") + "/"
     return folder, [
-        {"name": name, "summary": summary_of(cls), "options": options_of(cls)}
+        {"name": name, "summary": summary_of(cls), **_peak_of(cls), "options": options_of(cls)}
         for name, cls in registry.items()
     ]
 
 
+def _peak_of(cls: type) -> dict[str, Any]:
+    """Where a law over logSNR is densest at its defaults; nothing for what is no such law."""
+    from spaces.noise._logsnr import LogSNRLaw
+
+    if not issubclass(cls, LogSNRLaw):
+        return {}
+    law = cls()
+    return {"peak": {"logsnr": law.peak, "sigma": law.peak_sigma}}
+
+
 def _presets() -> tuple[str, list[dict[str, Any]]]:
     from spaces import PRESETS
+    from spaces.sparkline import sparkline
 
     return "spaces/presets/", [
         {
@@ -81,6 +107,7 @@ def _presets() -> tuple[str, list[dict[str, Any]]]:
             "published": preset.published,
             "schedule": preset.schedule.to_dict(),
             "described": preset.schedule.describe(),
+            "density": sparkline(preset.schedule),
         }
         for name, preset in PRESETS.items()
     ]
@@ -112,25 +139,15 @@ def _plot(kind: str, path: Path) -> None:
     """Write one picture with a tile for each choice, its name above it."""
     if kind not in DRAWN:
         raise UsageError(f"--plot draws {', '.join(DRAWN)}, but not {kind}")
-    from PIL import Image, ImageDraw, ImageFont
+    from search.tracking.density import densities_png
 
-    from search.tracking.density import density_png
+    write_picture(path, densities_png(list(_schedules(kind).items()), _PLOT_STEPS))
 
-    tiles = {
-        name: Image.open(io.BytesIO(density_png(schedule, _PLOT_STEPS)))
-        for name, schedule in _schedules(kind).items()
-    }
-    margin = 32  # of a tile, for the name
-    width, height = (max(size) for size in zip(*(tile.size for tile in tiles.values()), strict=True))
-    num_rows = -(-len(tiles) // _PLOT_COLUMNS)
-    image = Image.new("RGB", (_PLOT_COLUMNS * width, num_rows * (height + margin)), "white")
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(18)
-    for place, (name, tile) in enumerate(tiles.items()):
-        x, y = place % _PLOT_COLUMNS * width, place // _PLOT_COLUMNS * (height + margin)
-        draw.text((x + 12, y + margin - 4), name, fill="black", font=font, anchor="ls")
-        image.paste(tile, (x, y + margin))
+
+def write_picture(path: Path, png: bytes) -> None:
+    """Raises OperationFailed where it cannot be written."""
     try:
-        image.save(path, format="PNG")
+        path.write_bytes(png)
     except OSError as error:
         raise OperationFailed(f"{path} cannot be written: {error.strerror or error}") from error
 
@@ -185,8 +202,11 @@ def text_of(kind: str, folder: str, choices: list[dict[str, Any]]) -> str:
     lines = [f"{len(choices)} {kind} in {folder}"]
     for choice in choices:
         lines += ["", f"{choice['name']}", f"    {choice['summary']}"]
+        if "peak" in choice:
+            peak = choice["peak"]
+            lines.append(f"    peak at logSNR {peak['logsnr']:g}, sigma {peak['sigma']:.3g}, at the defaults")
         if "described" in choice:
-            lines.append(f"    {choice['described']}")
+            lines.append(f"    |{choice['density']}| {choice['described']}")
         lines += [f"      {_option_text(option)}" for option in choice.get("options", [])]
     return "\n".join(lines)
 

@@ -16,15 +16,16 @@ import argparse
 import json
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from search.commands import _cluster
+
 if TYPE_CHECKING:
+    from search.runner import Outcome
     from search.spec import SearchSpec
 
 HELP = "run a search, or go on with it"
@@ -44,20 +45,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_address(parser: argparse.ArgumentParser) -> None:
     """For every verb that runs trials."""
     parser.add_argument(
-        "--address", metavar="RAY", help="run the trials on this Ray cluster; auto: the one of this machine"
+        "--address",
+        metavar="RAY",
+        help="on a cluster: run the trials of this process there (auto: the Ray of this machine, or HOST:PORT); "
+        "http://...: leave it all to a job there, where the verb can be submitted",
     )
+
+
+def add_going_on(parser: argparse.ArgumentParser) -> None:
+    """For every verb that goes on with a search by its name, here or on a cluster."""
+    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
+    parser.add_argument("--output", metavar="FILE", help="also write the winner here, as `export` does")
+    add_address(parser)
+    _cluster.add_wait(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     # Imported here, as everywhere below: they take seconds that `--help` should not.
+    from search.errors import UsageError
+    from search.service.jobs import is_jobs_address
+    from search.service.stores import with_service
     from search.session import find_spec
     from search.spec import overridden
 
+    if is_jobs_address(args.address):
+        raise UsageError(
+            f"`run` drives the search from here, and {args.address} takes jobs only. Run: python -m search submit"
+        )
     given = {"budget.max_trials": args.trials, "storage.path": args.storage}
     spec = overridden(
         find_spec(args.file, args.storage or "runs"),
         {field: value for field, value in given.items() if value is not None},
     )
+    if args.address is not None:
+        spec = with_service(spec)
     return dry_run(spec, args) if args.dry_run else carry_out(spec, args)
 
 
@@ -65,65 +86,114 @@ def carry_out(spec: "SearchSpec", args: argparse.Namespace) -> int:
     """Run the search or go on with it, show its end. args: `json`, `output` and `address` are used."""
     from rich.console import Console
 
-    from search.errors import EXIT_INTERRUPTED, EXIT_OK
+    from search.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
     from search.export import write_export
+    from search.interruption import Interruption
+    from search.places import make_root
     from search.progress import ProgressView
     from search.runner import run_search
     from search.session import LOG_FILE, document_of, objective_of
 
+    if args.output:
+        _check_output(Path(args.output))
+    make_root(spec.storage.path)
     _log_to(spec.folder / LOG_FILE)
-    interrupted = threading.Event()
-    _stop_on_ctrl_c(interrupted)
+    interrupted = Interruption()
+    interrupted.install()
     # With --json, stdout is the result's.
     console = Console(stderr=args.json, highlight=False)
     with ProgressView(spec.name, objective_of(spec), spec.training.total_steps, console=console) as view:
         outcome = run_search(spec, interrupted=interrupted, view=view, address=args.address)
-    board = outcome.leaderboard
-    document: dict[str, Any] | None = None
-    if outcome.finished and board.winner is not None and args.output:
-        document = document_of(spec, board, outcome.header)
-        write_export(Path(args.output), document)
+    result = outcome.result
+    problem, output = _problem(outcome, args.output), None
+    if args.output and result.finished and problem is None:
+        output = args.output
+        write_export(Path(output), document_of(spec, result.board, outcome.header))
+    code = EXIT_INTERRUPTED if not result.finished else EXIT_OK if problem is None else EXIT_FAILED
     if args.json:
-        result = {
+        plain = {
             "name": spec.name,
-            "finished": outcome.finished,
+            "finished": result.finished,
             "already_finished": outcome.already_finished,
-            "output": args.output if document else None,
-            "leaderboard": board.to_dict(),
+            "output": output,
+            "leaderboard": result.to_dict(),
         }
-        print(json.dumps(result, indent=2, allow_nan=False))
+        if problem is not None:
+            plain |= {"error": problem, "exit_code": code}
+        print(json.dumps(plain, indent=2, allow_nan=False))
     else:
-        _show(spec, outcome, args.output if document else None)
+        _show(outcome, problem, output)
     if outcome.left:
         sys.stderr.write(f"warning: {outcome.left}\n")
-    return EXIT_OK if outcome.finished else EXIT_INTERRUPTED
+    if problem is not None:
+        sys.stdout.flush()
+        sys.stderr.write(f"error: {problem}\n")
+    return code
+
+
+def _check_output(path: Path) -> None:
+    """InputError for a file that cannot be written: told now, not when the search is over."""
+    from search.errors import InputError
+
+    try:
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        if path.is_dir():
+            why = "is a folder"
+        elif not folder.is_dir():
+            why = f"would be in {folder}, which is no folder"
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            why = f"would be in {folder}, where your user may not write"
+        else:
+            return
+    except OSError as error:
+        why = f"cannot be looked at: {error.strerror}"
+    raise InputError(f"`--output` must be a file that can be written, but {path} {why}")
+
+
+def _problem(outcome: "Outcome", output: str | None) -> str | None:
+    """Why a finished search did not do what it was run for, in one line."""
+    no_winner = outcome.result.no_winner
+    if no_winner is None or not (no_winner.failed or output):
+        return None
+    return f"{no_winner.message}. {output} was not written" if output else no_winner.message
 
 
 def carry_out_amended(spec: "SearchSpec", changes: Mapping[str, Any], args: argparse.Namespace) -> int:
     """Change how much of an existing search is done, and go on with it."""
     from search.session import amend, only_driver, open_store
     from search.spec import overridden
+    from search.study_lock import only_driver_of
 
     amended = overridden(spec, changes)
     store = open_store(spec)
-    with only_driver(spec.folder):
+    held = only_driver_of(store, spec.study_url_resolved, spec.name, threading.Event())
+    with only_driver(spec.folder), held:
         amend(amended, store)
     return carry_out(amended, args)
 
 
-def _show(spec: "SearchSpec", outcome: Any, output: str | None) -> None:
-    from search.leaderboard import evidence_lines, lines
+def _show(outcome: "Outcome", problem: str | None, output: str | None) -> None:
+    """problem: is said elsewhere."""
+    from search.result import command
+    from search.service.package import is_shipped
+    from search.session import SPEC_FILE
 
-    if outcome.already_finished:
-        print(f"Search {spec.name} is finished already: nothing was run and nothing changed.\n")
-    if not outcome.finished:
+    result = outcome.result
+    spec = result.spec
+    if not result.finished:
         print(f"\nStopped; everything is kept in {spec.folder}. Go on with:")
-        print(f"  python -m search run {spec.folder / 'search.yaml'}")
+        again = command(spec, "resume") if is_shipped() else f"python -m search run {spec.folder / SPEC_FILE}"
+        print(f"  {again}")
         return
-    board = outcome.leaderboard
-    print("\n".join(["", *lines(board), "", *evidence_lines(board), "", board.sentence()]))
-    print(f"Written: {output}" if output else f"Write it with: python -m search export {spec.name}")
-    print(f"Look at it with: python -m search ui {spec.name}")
+    if outcome.already_finished:
+        print(f"Search {spec.name} is finished already: nothing was run and nothing changed.")
+    print("\n".join(["", *result.table()]))
+    if problem is None:
+        print(f"\n{result.conclusion}")
+    if result.no_winner is None:
+        print(f"Written: {output}" if output else f"Write it with: {command(spec, 'export')}")
+    if not is_shipped():
+        print(f"Look at it with: {command(spec, 'ui')}")
 
 
 def dry_run(spec: "SearchSpec", args: argparse.Namespace) -> int:
@@ -143,22 +213,12 @@ def _log_to(path: Path) -> None:
     """All that libraries have to say goes into one file; the screen is the progress view's."""
     import optuna
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path)
+    from search.places import usable
+
+    with usable(path.parent):
+        handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
     optuna.logging.disable_default_handler()
     optuna.logging.enable_propagation()
-
-
-def _stop_on_ctrl_c(interrupted: threading.Event) -> None:
-    """First Ctrl-C or SIGTERM: stop cleanly. Second: end at once; the trials' checkpoints are whole anyway."""
-
-    def handler(signum: int, frame: FrameType | None) -> None:
-        if interrupted.is_set():
-            os._exit(128 + signum)
-        interrupted.set()
-
-    signal.signal(signal.SIGINT, handler)
-    signal.signal(signal.SIGTERM, handler)

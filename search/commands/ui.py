@@ -14,8 +14,12 @@ import argparse
 import json
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from search.spec import SearchSpec
+    from search.study import StudyStore
 
 HELP = "look at a search in MLflow, in the browser"
 
@@ -30,20 +34,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
+    from search.mlflow_options import HOST, free_port
+    from search.places import local_root
     from search.session import SPEC_FILE, find_spec, open_store, projection_of
     from search.tracking.client import artifact_root, is_http
-    from search.tracking.server import HOST, free_port, mlflow_server
+    from search.tracking.server import mlflow_server
 
-    kept = sorted(Path(args.storage).glob(f"*/{SPEC_FILE}"), key=lambda path: -path.stat().st_mtime)
+    kept = sorted(local_root(args.storage).glob(f"*/{SPEC_FILE}"), key=lambda path: -path.stat().st_mtime)
     wanted = [args.name] if args.name else [path.parent.name for path in kept]
     if not wanted:
         raise InputError(f"there is no search in {args.storage}/. Run: python -m search run FILE")
-    specs = [find_spec(name, args.storage) for name in wanted]
+    specs: list[SearchSpec] = []
+    stores: dict[str, StudyStore] = {}
+    for name in wanted:
+        try:
+            spec = find_spec(name, args.storage)
+            if not specs or spec.mlflow_uri_resolved == specs[0].mlflow_uri_resolved:
+                stores[spec.name] = open_store(spec)
+                specs.append(spec)
+        except InputError as error:
+            if len(wanted) == 1:
+                raise
+            first = str(error).partition("\n")[0]
+            sys.stderr.write(f"warning: {name} is left out: {first}\n")
+    if not specs:
+        raise InputError(f"no search in {args.storage}/ can be read")
     uri = specs[0].mlflow_uri_resolved
-    specs = [spec for spec in specs if spec.mlflow_uri_resolved == uri]
     port = None if is_http(uri) else free_port(args.port)
     base = uri.rstrip("/") if port is None else f"http://{HOST}:{port}"
-    urls = {spec.name: base + projection_of(spec, open_store(spec)).save_view() for spec in specs}
+    urls = {spec.name: base + projection_of(spec, stores[spec.name]).save_view() for spec in specs}
     if port is None:  # a server that runs already
         _show(args, urls)
         return 0

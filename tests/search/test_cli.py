@@ -91,6 +91,12 @@ def test_the_top_help_shows_verbs_examples_and_exit_codes(capsys: pytest.Capture
         (["list", "noises"], "error: argument KIND: invalid choice: 'noises'"),
         (["list", "noise", "--jso"], "error: unrecognized arguments: --jso"),
         (["doctor", "missing.yaml"], "error: missing.yaml: no such file"),
+        (
+            ["leaderboard", "digits"],
+            "error: no search named 'digits' in runs/. There is none at all. Or give its search",
+        ),
+        (["confirm", "digits", "--seeds", "1"], "error: `2 <= --seeds <= 1000` must hold, but got 1"),
+        (["confirm", "digits", "--top", "-1"], "error: `0 <= --top <= 100` must hold, but got -1"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(
@@ -101,6 +107,20 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     assert captured.out == ""
     assert captured.err.startswith(message)
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [(".", "is a folder"), ("x.yaml/best.json", "would be in {here}/x.yaml, which is no folder")],
+)
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_run(
+    output: str, why: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("x.yaml").write_text("name: x\ndata: digits\n")
+    assert cli.main(["run", "x.yaml", "--output", output]) == 2
+    rule = "error: `--output` must be a file that can be written, but"
+    assert capsys.readouterr().err == f"{rule} {output} {why.format(here=here)}\n"
+    assert [path.name for path in here.iterdir()] == ["x.yaml"]
 
 
 def test_with_json_an_error_is_an_object_on_stdout_too(
@@ -270,6 +290,14 @@ def test_doctor_reports_levels_and_leaves_no_files(here: Path, capsys: pytest.Ca
     assert list(here.iterdir()) == []
 
 
+def test_a_check_that_breaks_is_a_finding_with_its_name(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1 // 0)
+    assert cli.main(["doctor"]) == 1
+    assert "fail  gpu        ZeroDivisionError: " in capsys.readouterr().out
+
+
 def test_doctor_fails_on_a_damaged_or_unreachable_store(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -281,6 +309,14 @@ def test_doctor_fails_on_a_damaged_or_unreachable_store(
     shown = capsys.readouterr().out
     assert "fail  study      broken.db: file is not a database" in shown
     assert "fail  mlflow     http://127.0.0.1:9 does not answer" in shown
+
+
+def test_doctor_shows_no_password() -> None:
+    from search.commands.doctor import check_url
+
+    (check,) = check_url("study", "postgresql+psycopg://me:hidden1@127.0.0.1:9/db?sslpassword=hidden2")
+    assert check.level == "fail"
+    assert "me:***@127.0.0.1:9" in check.message and "hidden" not in check.message
 
 
 def test_doctor_compares_versions_with_pyproject_and_constraints(here: Path) -> None:

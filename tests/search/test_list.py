@@ -30,6 +30,26 @@ def test_each_choice_has_one_line_that_cites_its_source(
         assert "\n" not in choice["summary"]
 
 
+def test_that_every_law_can_be_mixed_is_listed_with_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", "noise"]) == 0
+    assert "uniform_floor: 0.05" in capsys.readouterr().out
+    assert spaces.SearchSpace.from_mapping({"uniform_floor": 0.05}).uniform_floor == 0.05
+
+
+def test_laws_over_logsnr_are_listed_with_their_peaks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", "noise", "--json"]) == 0
+    choices = {choice["name"]: choice for choice in json.loads(capsys.readouterr().out)["choices"]}
+    peaks = {name: choice["peak"]["logsnr"] for name, choice in choices.items() if "peak" in choice}
+    assert peaks == {
+        **{"cosine": 0.0, "cosine_scaled": 0.0, "cosine_shifted": 2.0},
+        **{"logsnr_cauchy": 0.0, "logsnr_laplace": 0.0},
+    }
+    assert cli.main(["list", "noise"]) == 0
+    shown = capsys.readouterr().out
+    assert "    peak at logSNR 2, sigma 0.184, at the defaults\n" in shown
+    assert shown.count("    peak at logSNR 0, sigma 0.5, at the defaults\n") == 4
+
+
 @pytest.mark.parametrize("kind", DRAWN)
 def test_the_plot_has_a_tile_for_each_choice(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

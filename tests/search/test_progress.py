@@ -9,6 +9,7 @@ from rich.console import Console
 from search.progress import Board, ProgressView, Rate, best_of, rate_text, seconds_text, value_text
 from search.record import Report, Stage, State, TrialRecord
 from spaces import PRESETS
+from spaces.sparkline import sparkline
 
 TOTALS = {"baselines": 2, "search": 3, "confirm": 4}
 
@@ -48,10 +49,12 @@ def record(
     )
 
 
-def plain_view(clock: Clock, **options) -> tuple[ProgressView, io.StringIO]:
+def plain_view(clock: Clock, **totals: int) -> tuple[ProgressView, io.StringIO]:
     out = io.StringIO()
     console = Console(file=out, force_terminal=False, width=80)
-    return ProgressView("digits", "fd_digits_cnn", 2000, console=console, clock=clock, **options), out
+    view = ProgressView("digits", "fd_digits_cnn", 2000, console=console, clock=clock)
+    view.expect(totals)
+    return view, out
 
 
 def shown(view: ProgressView, width: int = 100) -> list[str]:
@@ -112,7 +115,7 @@ def test_starts_and_reports_are_not_worth_a_line(clock: Clock) -> None:
 
 
 def test_a_minute_of_silence_is_broken_by_a_summary(clock: Clock) -> None:
-    view, out = plain_view(clock, totals=TOTALS)
+    view, out = plain_view(clock, **TOTALS)
     view.phase("search", 3)
     view.trial_started(record(0))
     for second in range(1, 131):
@@ -126,7 +129,7 @@ def test_a_minute_of_silence_is_broken_by_a_summary(clock: Clock) -> None:
 
 
 def test_the_live_view_shows_phase_counts_best_with_schedule_speed_and_time(clock: Clock) -> None:
-    view, _ = plain_view(clock, totals=TOTALS)
+    view, _ = plain_view(clock, **TOTALS)
     view.phase("baselines", 2)
     view.trial_ended(record(0, (2000, 70.0), state=State.COMPLETE, stage=Stage.BASELINE, preset="ict"))
     view.phase("search", 3)
@@ -140,7 +143,8 @@ def test_the_live_view_shows_phase_counts_best_with_schedule_speed_and_time(cloc
     assert lines[1] == "  1 running, 1 stopped, 1 done, 1 diverged  150 steps/s"
     # Trial 1 has the smaller value, but at half the budget.
     assert lines[2] == "  best fd_digits_cnn 70: trial 0 (ict), one seed"
-    assert lines[3].rstrip() == f"       {PRESETS['ict'].schedule.describe()}"
+    ict = PRESETS["ict"].schedule
+    assert lines[3].rstrip() == f"       |{sparkline(ict)}| {ict.describe()}"
     assert lines[4] == "  #3 1500/2000"
     assert lines[-1].endswith("trial 2 diverged")
 
@@ -172,7 +176,7 @@ def test_while_confirming_the_view_shows_means_over_fresh_seeds(clock: Clock) ->
 
 @pytest.mark.parametrize("width", [20, 40, 79, 200])
 def test_no_line_is_wider_than_the_terminal(width: int, clock: Clock) -> None:
-    view, _ = plain_view(clock, totals=TOTALS)
+    view, _ = plain_view(clock, **TOTALS)
     view.phase("search", 3)
     for number in range(12):
         view.trial_started(record(number))
@@ -209,7 +213,7 @@ def test_a_dumb_terminal_gets_plain_lines(clock: Clock) -> None:
 
 
 def test_trials_of_an_earlier_run_count_but_not_as_speed(clock: Clock) -> None:
-    view, _ = plain_view(clock, totals=TOTALS)
+    view, _ = plain_view(clock, **TOTALS)
     view.restored([record(0, (2000, 50.0), state=State.COMPLETE), record(1, (1000, 60.0))])
     view.phase("search", 3)
     clock.now += 10
@@ -243,7 +247,7 @@ def test_the_time_before_the_first_trial_does_not_slow_the_speed(clock: Clock) -
 
 
 def test_a_closed_view_estimates_nothing(clock: Clock) -> None:
-    view, _ = plain_view(clock, totals=TOTALS)
+    view, _ = plain_view(clock, **TOTALS)
     view.trial_started(record(0))
     clock.now += 5
     view.trial_progress(0, 500)
@@ -263,7 +267,8 @@ def test_a_retried_trial_does_not_count_backwards(clock: Clock) -> None:
 
 
 def test_time_left_takes_the_next_trials_to_be_as_long_as_those_so_far() -> None:
-    board = Board("digits", "fd", 2000, {"baselines": 1, "search": 4, "confirm": 2}, now=0.0)
+    board = Board("digits", "fd", 2000, now=0.0)
+    board.totals |= {"baselines": 1, "search": 4, "confirm": 2}
     assert board.seconds_left(0.0) is None
     board.put(record(0, (2000, 50.0), state=State.COMPLETE, stage=Stage.BASELINE))
     board.put(record(1, (1000, 50.0), state=State.STOPPED))

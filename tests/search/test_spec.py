@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from search.spec import SearchSpec, SpecError, changed_fields, load_spec, overridden, spec_of
-from search.spec_fields import hide_password
 from search.yaml_loader import parse_document
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +71,16 @@ def with_line(old: str, new: str) -> str:
     return FULL.replace(old, new)
 
 
+def test_a_preset_that_no_export_could_hold_is_refused_before_it_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("spaces.schedule.MAX_STAGE_VALUES", 5000)
+    (message,) = problems(with_line("[ict, gokmen_constant]", "[gokmen_constant, ict]"))
+    assert message.startswith(
+        "x.yaml:19: presets[1]: exponential(s0=10, doublings=7) may have stages of 20520 "
+    )
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "searches").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_search_file_of_the_repository_loads_under_its_own_name(path: Path) -> None:
     loaded = load_spec(path)
@@ -129,6 +138,9 @@ def test_resolved_is_plain_json_and_the_same_in_another_process() -> None:
     ("old", "new", "expected"),
     [
         ("name: full", "name: ../full", "x.yaml:1: name: must be 1 to 64 letters, digits"),
+        ("name: full", "name: mlflow.db", "x.yaml:1: name: must be none of mlflow.db, mlflow.db-wal, "),
+        ("name: full", "name: Default", "x.yaml:1: name: must be none of "),
+        ("name: full", "name: a.yaml", "x.yaml:1: name: must not end in .yaml, .yml or .json, since every "),
         ("name: full", "name: 12", "x.yaml:1: name: must be text, but got 12"),
         ("name: full\n", "", "x.yaml:1: name: is required, but is missing"),
         ("seed: 7", "seed: 1.5", "x.yaml:2: seed: must be an integer, but got 1.5"),
@@ -140,11 +152,29 @@ def test_resolved_is_plain_json_and_the_same_in_another_process() -> None:
             "name: digist",
             "x.yaml:3: data.name: unknown data set 'digist' (did you mean digits?)",
         ),
-        ("{name: digits}", "{}", "x.yaml:3: data.name: must name a data set: "),
+        ("{name: digits}", "{}", "x.yaml:3: data: must have the `name` of a data set (cifar10, digits, "),
+        ("{name: digits}", "{name: 3}", "x.yaml:3: data.name: must name a data set: cifar10, digits, "),
+        (
+            "  name: asha\n",
+            "",
+            "x.yaml:21: stopping: must have the `name` of a stopping rule (asha, asha_margin, median, none), but got "
+            "only the options ['rungs']",
+        ),
+        (
+            "rounds: [2, 3]",
+            "rounds: [3, 2]",
+            "x.yaml:26: confirm.rounds: must be increasing numbers of seeds from 2 to 1000, but got [3, 2]",
+        ),
+        (
+            "extractor: digits_cnn",
+            "extractor: fashion_cnn",
+            "x.yaml:10: objective.extractor: must suit the data set digits, but fashion_cnn is for fashion_mnist "
+            "alone. Leave it out, or take small_cnn",
+        ),
         (
             "{name: digits}",
             "[digits]",
-            "x.yaml:3: data: must be a name or a mapping with a `name`, but got a list",
+            "x.yaml:3: data: must be a name or a mapping with a `name`, but got ['digits']",
         ),
         (
             "{name: film_mlp}",
@@ -209,6 +239,16 @@ def test_resolved_is_plain_json_and_the_same_in_another_process() -> None:
             "max_trials: 1",
             "x.yaml:19: presets: must fit into budget.max_trials=1, but are 2",
         ),
+        (
+            "total_steps: 1000",
+            "total_steps: 10000001",
+            "x.yaml:6: training.total_steps: `1 <= total_steps <= 1e+07` must hold",
+        ),
+        (
+            "    constant:\n",
+            "    sinusoidal: {s0: 2, s1: 16384, delta: 0}\n",
+            "x.yaml:18: space.curriculum.sinusoidal: sinusoidal(s0=2, s1=16384, period=0.5, exponent=0.75, delta=",
+        ),
         ("max_trials: 6", "max_trials: 0", "x.yaml:25: budget.max_trials: must be >= 1, but got 0"),
         (
             "max_trials: 6",
@@ -229,6 +269,16 @@ def test_resolved_is_plain_json_and_the_same_in_another_process() -> None:
             "top: 2, rounds: [2, 3]",
             "top: 0, rounds: [2, 3]",
             "x.yaml:26: confirm.rounds: would have no effect with confirm.top=0",
+        ),
+        (
+            "top: 2, rounds: [2, 3]",
+            "top: 2, rounds: [2, 3], max_trials: 7",
+            "x.yaml:26: confirm.max_trials: must be >= 8, (top + baselines) times the seeds of the first round",
+        ),
+        (
+            "name: asha\n",
+            "name: asha_margin\nnoise_floor: {seeds: 0}\n#",
+            "x.yaml:22: stopping.name: 'asha_margin' needs the noise between seeds",
         ),
         (
             "gpu: 0,",
@@ -314,6 +364,7 @@ def test_a_name_with_a_newline_at_its_end_is_refused() -> None:
         ("0.33", 0.3333),
         ("1/3", 0.3333),
         ("1/7", 0.1428),
+        ("1/48", 0.0208),
     ],
 )
 def test_a_slice_is_whole_devices_or_one_nth_to_four_decimals(given: str, share: float) -> None:
@@ -324,7 +375,7 @@ def test_a_slice_is_whole_devices_or_one_nth_to_four_decimals(given: str, share:
 
 
 @pytest.mark.parametrize(
-    "given", ["0.4", "0.6", "0.35", "0.9", "-1", "true", "half", "1/0", "0.00001", "1e9"]
+    "given", ["0.4", "0.6", "0.35", "0.9", "-1", "true", "half", "1/0", "0.00001", "1e9", "0.01", "1/49"]
 )
 def test_a_slice_that_strands_a_share_of_the_device_is_refused(given: str) -> None:
     [line] = problems(with_line("gpu: 0,", f"gpu: {given},"))
@@ -334,6 +385,20 @@ def test_a_slice_that_strands_a_share_of_the_device_is_refused(given: str) -> No
 def test_a_refused_slice_names_good_ones() -> None:
     [line] = problems(with_line("gpu: 0,", "gpu: 0.4,"))
     assert line.endswith("Nearest: 0.3333 (3 to a device), 0.5 (2 to a device)")
+
+
+def test_a_gpu_is_not_shared_by_more_than_mps_takes_but_a_cpu_may_be() -> None:
+    [line] = problems(with_line("gpu: 0,", "gpu: 0.01,"))
+    assert line.endswith("Nearest: 0.0208 (48 to a device), or 0 for the CPU")
+    assert spec(with_line("cpu: 1,", "cpu: 0.01,")).resources.cpu == 0.01
+
+
+def test_a_micro_batch_is_a_part_of_the_batch_and_no_part_of_what_the_search_is() -> None:
+    [line] = problems(MINIMAL + "resources: {micro_batch: 129}\n")
+    assert "resources.micro_batch: must be <= training.batch_size=128, but got 129" in line
+    whole, parts = spec(MINIMAL), spec(MINIMAL + "resources: {micro_batch: 32}\n")
+    assert parts.resources.micro_batch == 32
+    assert parts.fingerprint_fields() == whole.fingerprint_fields()
 
 
 def test_files_are_kept_below_the_storage_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +415,7 @@ def test_files_are_kept_below_the_storage_path(tmp_path: Path, monkeypatch: pyte
         ("sqlite:///a.db", "sqlite:///a.db", True),
         ("sqlite:///a.db", "sqlite:///./sub/../a.db", True),
         ("sqlite:///a.db", "sqlite:///b.db", False),
-        ("postgresql+psycopg2://u:p@h/d", "postgresql+psycopg://v@h:5432/d", True),
+        ("postgresql+psycopg2://u@h/d", "postgresql+psycopg://v@h:5432/d", True),
         ("postgresql+psycopg2://h/d", "postgresql+psycopg2://h/e", False),
         ("postgresql+psycopg2://h/d?options=-csearch_path%3Doptuna", "postgresql+psycopg2://h/d", False),
         ("sqlite:///a.db", "http://127.0.0.1:5000", False),
@@ -365,23 +430,52 @@ def test_study_and_mlflow_may_not_share_a_database(study: str, mlflow: str, same
         spec(text)
 
 
-def test_passwords_are_shown_only_on_request() -> None:
-    url = "postgresql+psycopg2://user:secret@host/db"
-    kept = spec(f"{MINIMAL}storage: {{study_url: '{url}'}}\n")
-    assert "secret" not in kept.to_yaml()
-    assert kept.resolved()["storage"]["study_url"] == "postgresql+psycopg2://user:***@host/db"
-    assert kept.resolved(passwords=True)["storage"]["study_url"] == url
-    assert kept.study_url_resolved == url
-    assert hide_password("sqlite:///a:b@c") == "sqlite:///a:b@c"
-    assert hide_password("http://host:5000/a@b") == "http://host:5000/a@b"
-    assert hide_password("https://user:p:w@host/a") == "https://user:***@host/a"
-    assert hide_password("mysql://user:p@s/s@host/d") == "mysql://user:***@host/d"
-
-
-@pytest.mark.parametrize("url", ["nonsense://user:secret@host/d", "http//user:secret@host"])
-def test_passwords_are_not_shown_in_errors(url: str) -> None:
-    [line] = problems(f"{MINIMAL}storage:\n  study_url: '{url}'\n")
+@pytest.mark.parametrize(
+    ("field", "url", "shown", "remedy"),
+    [
+        ("study_url", "postgresql+psycopg://u:secret@h/d", "postgresql+psycopg://u:***@h/d", "PGPASSWORD"),
+        (
+            "mlflow_uri",
+            "postgresql+psycopg://h/d?password=secret",
+            "postgresql+psycopg://h/d?password=***",
+            ".pgpass",
+        ),
+        ("mlflow_uri", "https://u:secret@h", "https://u:***@h", "MLFLOW_TRACKING_PASSWORD"),
+        # What an earlier version kept of it.
+        ("study_url", "mysql+pymysql://u:***@h/d", "mysql+pymysql://u:***@h/d", "read_default_file"),
+    ],
+)
+def test_a_password_in_a_file_that_is_kept_is_refused(field: str, url: str, shown: str, remedy: str) -> None:
+    [line] = problems(f"{MINIMAL}storage:\n  {field}: '{url}'\n")
+    assert line.startswith(f"x.yaml:4: storage.{field}: must not hold a password")
+    assert f"but got {shown}. Leave it out" in line
+    assert remedy in line
     assert "secret" not in line
+
+
+def test_an_address_without_a_password_is_kept_as_it_is() -> None:
+    url = "postgresql+psycopg://user@host/db"
+    kept = spec(f"{MINIMAL}storage: {{study_url: '{url}'}}\n")
+    assert spec(kept.to_yaml()) == kept
+    assert kept.study_url_resolved == url
+
+
+@pytest.mark.parametrize("field", ["study_url", "mlflow_uri"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense://user:secret@host/d",
+        "nonsense://user:secret:second@host/d",
+        "nonsense://user@host/d?password=secret",
+        "http//user:secret@host",
+        "user:secret@host",
+        "host/d?password=secret",
+        "postgresql+psycopg2://user:secret",
+    ],
+)
+def test_passwords_are_not_shown_in_errors(field: str, url: str) -> None:
+    for line in problems(f"{MINIMAL}storage:\n  {field}: '{url}'\n"):
+        assert "secret" not in line
 
 
 def test_an_override_is_checked_like_the_file() -> None:
