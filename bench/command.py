@@ -6,23 +6,40 @@ import sys
 from collections.abc import Sequence
 
 BENCHMARKS = {"step": "bench.step", "efficiency": "bench.search_efficiency", "driver": "bench.driver"}
+ON_A_GPU = {"slices": "bench.slices"}  # run by name only
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code. `stock FILE` is what the efficiency benchmark starts as a process of its own."""
+    """Exit code. `scale [NUMBER]` takes long and is no part of all.
+
+    `stock FILE` is what the efficiency benchmark starts as a process of its own.
+    """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in a worker with one CPU; read when torch is imported
     if arguments[:1] == ["stock"]:
         from bench.search_efficiency import stock_main
 
         stock_main(arguments[1])
         return 0
-    if len(arguments) > 1 or not set(arguments) <= set(BENCHMARKS):
-        sys.stderr.write(f"usage: python -m bench [{'|'.join(BENCHMARKS)}]\n")
+    if arguments[:1] == ["scale"] and len(arguments) <= 2 and all(map(str.isdecimal, arguments[1:])):
+        from bench import scale
+        from bench.figures import heading
+
+        print(heading(), flush=True)
+        scale.main(print, *map(int, arguments[1:2]))
+        return 0
+    known = BENCHMARKS | ON_A_GPU
+    if len(arguments) > 1 or not set(arguments) <= set(known):
+        sys.stderr.write(f"usage: python -m bench [{'|'.join(known)}|scale [NUMBER]]\n")
         return 2
+    if set(arguments) & set(ON_A_GPU):
+        problem = importlib.import_module(known[arguments[0]]).missing()
+        if problem is not None:
+            sys.stderr.write(f"{problem}\n")
+            return 1
     from bench.figures import heading
 
     print(heading(), flush=True)
     for name in arguments or BENCHMARKS:
         print(flush=True)
-        importlib.import_module(BENCHMARKS[name]).main(lambda text: print(text, flush=True))
+        importlib.import_module(known[name]).main(lambda text: print(text, flush=True))
     return 0

@@ -62,7 +62,7 @@ def toy_reports(number: int, steps: tuple[int, ...], objective: str) -> list[dic
     return reports
 
 
-class _Search:
+class NoopSearch:
     """A search of no-op trials in a folder of its own."""
 
     def __init__(self, spec: SearchSpec, plan: Plan, folder: Path, tracking: bool):
@@ -99,8 +99,10 @@ class _Search:
                 results += 1
         return Measured(results, time.perf_counter() - began)
 
-    def with_ray(self, ray_folder: Path, cpus: float) -> Measured:
-        """All of it, on the Ray that is connected."""
+    def with_ray(
+        self, ray_folder: Path, cpus: float, on_result: Callable[[], None] = lambda: None
+    ) -> Measured:
+        """All of it, on the Ray that is connected. on_result: called after every result."""
         from ray import tune
 
         from bench.noop_trainable import NoopTrainable
@@ -108,15 +110,20 @@ class _Search:
 
         assert self.tracker is not None
         times: list[float] = []
+
+        def on_step(number: int, step: int) -> None:
+            times.append(time.perf_counter())
+            on_result()
+
         began = time.perf_counter()
         run_trials(
             self.conductor,
             trainable=tune.with_parameters(NoopTrainable, objective=self.objective),
             slots=Slots(cpu=cpus, gpu=0),
-            search_folder=self.folder,
+            trials=str(self.folder),
             ray_folder=ray_folder,
             interrupted=threading.Event(),
-            on_step=lambda number, step: times.append(time.perf_counter()),
+            on_step=on_step,
         )
         left = self.tracker.close(_CLOSE_SECONDS)
         closed = time.perf_counter()
@@ -139,8 +146,8 @@ def main(show: Callable[[str], None]) -> None:
         folder = Path(name)
         with local_ray(num_cpus=SLOTS, num_gpus=0) as ray_folder:
             for repeat in range(REPEATS):
-                alone.append(_Search(spec, plan, folder / f"alone-{repeat}", tracking=False).without_ray())
-                search = _Search(spec, plan, folder / f"whole-{repeat}", tracking=True)
+                alone.append(NoopSearch(spec, plan, folder / f"alone-{repeat}", tracking=False).without_ray())
+                search = NoopSearch(spec, plan, folder / f"whole-{repeat}", tracking=True)
                 whole.append(search.with_ray(ray_folder / f"{repeat}", spec.resources.cpu))
     show(
         f"driver: {NUM_TRIALS} no-op trials of {len(RUNGS) + 1} results, {SLOTS} at a time, "

@@ -52,16 +52,26 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def machine() -> str:
+    """Cores, processor, system."""
+    cores = len(os.sched_getaffinity(0))
+    return f"{cores} cores of {_cpu_model()}, {platform.system()} {platform.release()}"
+
+
+def versions() -> str:
+    """Of Python and of the packages that a time depends on."""
+    packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    return f"Python {platform.python_version()}, {packages}"
+
+
 def heading() -> str:
     """The machine, its load, the versions and the command, in four lines."""
-    cores = len(os.sched_getaffinity(0))
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
     return "\n".join(
         [
-            f"machine   {cores} cores of {_cpu_model()}, {platform.system()} {platform.release()}",
+            f"machine   {machine()}",
             f"load      {load} (1, 5, 15 minutes; figures of a machine that does other work are provisional)",
-            f"versions  Python {platform.python_version()}, {versions}",
+            f"versions  {versions()}",
             f"command   python -m bench {' '.join(sys.argv[1:])}".rstrip(),
         ]
     )

@@ -1,12 +1,18 @@
 """The pure parts of the benchmarks: sums, tables, and that the yardstick trains the same thing."""
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
 
+from bench import command, slices
 from bench.bare_loop import SIGMA_MIN, BareLoop, levels
+from bench.distance_scale import Yardsticks
 from bench.figures import Spread, ratios, table
-from bench.search_efficiency import Ran, Search
+from bench.search_efficiency import NUM_TRIALS, Ran, Search, search_file
 from bench.step import ICT, in_turns
+from search.spec import load_spec
 from trainable.consistency import consistency_function
 from trainable.networks.film_mlp import FilmMlp
 from trainable.training import TrainingConfig
@@ -49,6 +55,12 @@ def test_the_parts_of_a_search_add_up() -> None:
     assert search.efficiency(search.wall) == pytest.approx(150 / 25 / (10 * 2))
 
 
+def test_both_wirings_run_plain_trials_only(tmp_path: Path) -> None:
+    spec = load_spec(search_file(tmp_path))
+    assert (spec.presets, spec.noise_floor.seeds, spec.confirm.top) == ([], 0, 0)
+    assert (spec.budget.max_trials, spec.audit) == (NUM_TRIALS, 0)
+
+
 def test_the_bare_loop_trains_the_ict_schedule() -> None:
     config = TrainingConfig(total_steps=80, batch_size=4)
     loop = BareLoop(FilmMlp(width=4, depth=1), torch.zeros(8, 1, 4, 4), config)
@@ -63,3 +75,64 @@ def test_the_bare_loop_trains_the_ict_schedule() -> None:
     sigma_B = torch.tensor([0.002, 0.1, 1.0, 80.0])
     expected_BCHW = consistency_function(loop.module, x_BCHW, sigma_B, SIGMA_MIN, config.sigma_data)
     torch.testing.assert_close(loop.f(x_BCHW, sigma_B), expected_BCHW)
+
+
+def test_trials_an_hour_are_counted_from_the_end_of_the_first_wave() -> None:
+    ends = [100.0, 101.0, 160.0, 161.0, 220.0, 221.0]  # two slices, a minute for each trial, started late
+    assert slices.trials_per_hour(ends, 2) == pytest.approx(120)
+    assert slices.trials_per_hour([5.0, 65.0, 125.0], 1) == pytest.approx(60)
+    assert slices.trials_per_hour(ends[:2], 2) is None
+    assert slices.trials_per_hour([], 1) is None
+
+
+def test_the_table_of_slices_compares_all_with_one_slice_alone() -> None:
+    text = table(slices.HEAD, slices.rows({1: 60.0, 2: 90.0, 8: None}, {1: 57.0, 2: 120.0}))
+    assert text.splitlines() == [
+        "slices    gpu  trials/h  against 1  with MPS  against 1",
+        "1           1        60       1.00        57       0.95",
+        "2         0.5        90       1.50       120       2.00",
+        "8       0.125         -          -         -          -",
+    ]
+    assert slices.rows({1: None, 2: 90.0}, {})[1] == ["2", "0.5", "90", "-", "-", "-"]
+
+
+def test_without_a_gpu_slices_says_so_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert command.main(["slices"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "bench slices needs a GPU, but torch sees none here: nothing was measured\n"
+
+
+def test_scale_takes_one_number(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["scale", "10", "20"]) == 2
+    assert "scale [NUMBER]" in capsys.readouterr().err
+
+
+def test_an_mps_daemon_is_started_found_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    control = tmp_path / "nvidia-cuda-mps-control"
+    control.write_text(f'#!/bin/sh\n[ -n "$1" ] || read word\necho $1 $word >> {tmp_path}/said\n')
+    control.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
+    with slices.mps():
+        assert Path(os.environ["CUDA_MPS_PIPE_DIRECTORY"]).is_dir()
+        assert (tmp_path / "said").read_text().split() == ["-d"]
+    assert (tmp_path / "said").read_text().split() == ["-d", "quit"]
+    assert "CUDA_MPS_PIPE_DIRECTORY" not in os.environ
+
+
+def test_the_yardstick_of_a_distance_has_the_pixels_mean_and_covariance() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images_NCHW = torch.rand(50, 1, 2, 2, generator=generator) ** 2
+    drawn = Yardsticks(images_NCHW).draw(100_000, generator)
+    real_NCHW, gaussian_NCHW, _ = drawn.values()
+    assert set(real_NCHW.flatten().tolist()) <= set(images_NCHW.flatten().tolist())
+    for x_NCHW in (real_NCHW, gaussian_NCHW):
+        assert x_NCHW.dtype == torch.float32
+        # Standard errors are about .001; 6 sigma.
+        torch.testing.assert_close(x_NCHW.mean(0), images_NCHW.mean(0), rtol=0, atol=0.006)
+        covariance, wanted = (torch.cov(y.flatten(1).T) for y in (x_NCHW, images_NCHW))
+        torch.testing.assert_close(covariance, wanted, rtol=0, atol=0.006)
