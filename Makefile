@@ -2,7 +2,7 @@
 #   make search   set up, search the noise schedule for the digits, show the leaderboard, write the JSON
 #   make test     set up, run the tests
 .DEFAULT_GOAL := help
-.PHONY: help setup search test test-slow lint types bench clean
+.PHONY: help setup search test test-slow host-tools lint types bench clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,11 +11,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'make test-slow   the tests with real Ray, kills, a browser and other software; make lint types; make bench'
+	@echo 'make test-slow   the tests with real Ray, kills, hosts, a browser and other software; make lint types; make bench'
 
 .venv/.ready: pyproject.toml constraints.txt
 	@echo 'Setting up .venv (a few minutes, once) ...'
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make a virtual environment. On Debian run, as root: apt-get install python3-venv" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv
 	@$(PIP) .
 	@touch $@
@@ -39,7 +41,12 @@ search: .venv/.ready
 test: .venv/.ready-dev
 	@$(BIN)/python -m pytest -m 'not integration'
 
-test-slow: .venv/.ready-conformance
+# sshd, rsync and PostgreSQL for the tests on hosts of their own, Chromium for MLflow's pages; installed if missing, no
+# service is started.
+host-tools:
+	@sh tests/integration/host_tools.sh
+
+test-slow: .venv/.ready-conformance host-tools
 	@$(BIN)/python -m pytest -m 'integration or conformance'
 
 lint: .venv/.ready-dev

@@ -18,7 +18,10 @@ FILES = {
 # What a package may import besides the standard library. None: anything.
 THIRD_PARTY = {
     "spaces": {"torch", "numpy", "scipy", "pydantic", "optuna"},
-    "trainable": {"torch", "numpy", "pydantic", "sklearn", "scipy", "safetensors", "PIL", "torch_fidelity"},
+    "trainable": {
+        *("torch", "numpy", "pydantic", "sklearn", "scipy", "safetensors", "PIL", "torch_fidelity"),
+        "pyarrow",
+    },
     "search": None,
 }
 LEFT_OF = {"spaces": set(), "trainable": {"spaces"}, "search": {"spaces", "trainable"}}

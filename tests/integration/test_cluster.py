@@ -3,75 +3,41 @@
 import json
 import os
 import secrets
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.integration.running import PLAIN, ROOT, free_ports, started, toy
+
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).resolve().parents[2]
-SEARCH = """
-name: toy
-data: digits
-network: {name: film_mlp, width: 16, depth: 1}
-training: {total_steps: 100, batch_size: 32}
-objective: {num_samples: 200}
-space: {noise: {lognormal: }, curriculum: {constant: }}
-presets: [ict_short]
-noise_floor: {seeds: 0}
-budget: {max_trials: 3}
-confirm: {top: 1, rounds: [2]}
-"""
+SEARCH = toy(100, 3, PLAIN)
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Address and token of a head of our own on loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     token = secrets.token_hex(32)
     folder = tmp_path_factory.mktemp("r")  # short: Unix sockets lie below it
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
     command += ["--node-ip-address=127.0.0.1", "--num-cpus=2", "--include-dashboard=false"]
     command += [f"--temp-dir={folder}", "--disable-usage-stats", "--object-store-memory=200000000"]
-    with (folder / "log").open("wb") as log:
-        head = subprocess.Popen(
-            command,
-            env=os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        deadline = time.monotonic() + 120
-        while b"Ray runtime started" not in (folder / "log").read_bytes():
-            assert head.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
+    with started(command, folder / "log", "Ray runtime started", RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token):
         yield f"127.0.0.1:{port}", token
-    finally:
-        os.killpg(head.pid, signal.SIGTERM)
-        try:
-            head.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(head.pid, signal.SIGKILL)
-            head.wait()
 
 
-def run(folder: Path, address: str, token: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, address: str, token: str, rest: str = "") -> subprocess.CompletedProcess[str]:
     file = folder / "toy.yaml"
-    file.write_text(f"{SEARCH}\nstorage: {{path: {folder / 'runs'}}}\n")
+    file.write_text(f"{SEARCH}\nstorage: {{path: {folder / 'runs'}}}\n{rest}\n")
     return subprocess.run(
         [sys.executable, "-m", "search", "run", str(file), "--address", address, "--json"],
         cwd=ROOT,
-        env=os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token},
+        env=os.environ
+        | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "SCHEDULE_SEARCH_HOME": str(folder / "home")},
         capture_output=True,
         text=True,
         timeout=280,
@@ -90,6 +56,25 @@ def test_a_search_runs_on_the_cluster_and_leaves_it_running(cluster: tuple[str, 
     for path in (tmp_path / "runs").rglob("*"):
         if path.is_file():
             assert token.encode() not in path.read_bytes(), path
+
+
+def test_a_search_takes_no_slot_more_than_it_may_have(cluster: tuple[str, str], tmp_path: Path) -> None:
+    """Of a cluster with room for two. Tune takes a slot by a placement group, and gives each trial a worker in one."""
+    address, token = cluster
+    (logs,) = tmp_path.parent.glob("r[0-9]/session_latest/logs")
+
+    def num_taken() -> int:
+        return (
+            (logs / "gcs_server.out")
+            .read_text(errors="replace")
+            .count("Finished registering placement group")
+        )
+
+    before = num_taken()
+    found = run(tmp_path, address, token, "resources: {max_concurrent: 1}")
+    assert found.returncode == 0, found.stderr
+    assert len(json.loads(found.stdout)["leaderboard"]["rows"]) == 3
+    assert num_taken() - before == 1
 
 
 def test_without_the_right_token_there_is_one_clear_line(cluster: tuple[str, str], tmp_path: Path) -> None:

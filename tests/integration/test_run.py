@@ -5,65 +5,28 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
 
 from search.record import Stage, State
 from search.session import find_spec, open_store
+from tests.integration.running import VARIED, finish, start, toy, until
+from trainable.checkpoint import packed, save_checkpoint
+from trainable.storage import open_folder
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).resolve().parents[2]
-
-# Large enough that a kill falls into it, small enough for a test: about 15 s of trials.
-SEARCH = """
-name: toy
-data: digits
-network: {name: film_mlp, width: 16, depth: 1}
-training: {total_steps: 600, batch_size: 32}
-objective: {num_samples: 200}
-space:
-  noise: {lognormal: , logsnr_laplace: }
-  curriculum: {constant: {levels: {low: 5, high: 40}}}
-presets: [ict_short]
-budget: {max_trials: 10}
-noise_floor: {seeds: 2}
-confirm: {top: 2, rounds: [2]}
-resources: {max_concurrent: 2}
-"""
+SEARCH = toy(600, 10, VARIED)  # large enough that a kill falls into it: about 15 s of trials
 
 
 def search_file(folder: Path, text: str = SEARCH) -> Path:
     path = folder / "toy.yaml"
     path.write_text(f"{text}\nstorage: {{path: {folder / 'runs'}}}\n")
     return path
-
-
-def start(*arguments: object) -> subprocess.Popen[str]:
-    """A command in a process group of its own, with the default handling of Ctrl-C."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "search", *map(str, arguments)],
-        cwd=ROOT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-
-
-def finish(process: subprocess.Popen[str], timeout: float = 240) -> tuple[int, str, str]:
-    try:
-        out, err = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise
-    return process.returncode, out, err
 
 
 def check_complete(folder: Path) -> None:
@@ -153,15 +116,36 @@ def test_presets_are_compared_on_the_same_seeds(tmp_path: Path) -> None:
     assert all(sorted(row["values"]) == ["0", "1", "2"] for row in board["rows"])
     assert board["rows"][0]["rank"] == 1
 
+    # On one more seed, those that are there are kept.
+    more = (
+        "--presets",
+        "ict_short,gokmen_constant,ict",
+        "--seeds",
+        4,
+        "--table",
+        tmp_path / "table.md",
+        "--json",
+    )
+    code, out, err = finish(start("compare", file, *more))
+    assert code == 0, err
+    longer = {row["preset"]: row for row in json.loads(out)["leaderboard"]["rows"]}
+    for row in board["rows"]:
+        assert longer[row["preset"]]["values"].items() > row["values"].items()
+        assert longer[row["preset"]]["replicates"].items() > row["replicates"].items()
+    assert (tmp_path / "table.md").read_text().count("\n") == 2 + 3
+    storage, plot = ("--storage", tmp_path / "runs"), ("--plot", tmp_path / "leaders.png")
+    code, out, err = finish(start("leaderboard", "toy-compare", *storage, *plot))
+    assert (code, err) == (0, "")
+    assert "vs ict" in out
+    assert (tmp_path / "leaders.png").read_bytes().startswith(b"\x89PNG")
+
 
 @pytest.mark.parametrize("moment", range(5))
 def test_a_killed_driver_loses_nothing(tmp_path: Path, moment: int) -> None:
     file = search_file(tmp_path)
     process = start("run", file)
     folder = tmp_path / "runs" / "toy"
-    deadline = time.monotonic() + 90
-    while not list(folder.glob("trials/*/*.json")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: any(folder.glob("trials/*/*.json")), 90, "a checkpoint is kept", pause=0.05)
     time.sleep(random.Random(moment).uniform(0, 6))
     process.kill()
     process.wait()
@@ -169,10 +153,7 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path, moment: int) -> None:
         assert pipe is not None
         pipe.close()
     before = {r.number: r for r in open_store(find_spec("toy", str(tmp_path / "runs"))).records()}
-    deadline = time.monotonic() + 30
-    while workers_of(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert workers_of(process.pid) == []  # they went with their driver
+    until(lambda: not workers_of(process.pid), 30, "the workers go with their driver")
     reports = {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("trials/*/000000300.json")}
 
     code, _, err = finish(start("run", file))
@@ -189,17 +170,31 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path, moment: int) -> None:
             assert path.stat().st_mtime_ns == reports[path.parent.name]
 
 
+def ctrl_c(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """What becomes of the search within the 10 s that Ctrl-C may take."""
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the whole group
+    return finish(process, timeout=10)
+
+
+def test_ctrl_c_while_data_is_prepared_stops_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
+    endless = "extractor: {name: digits_cnn, epochs: 1000000}, num_samples: 200"
+    process = start("run", search_file(tmp_path, SEARCH.replace("num_samples: 200", endless)))
+    assert process.stdout is not None
+    assert "preparing data and feature network" in process.stdout.readline()
+    time.sleep(3)  # into the training of the feature network, or before it
+    code, _, err = ctrl_c(process)
+    assert (code, err) == (130, "error: interrupted. The same command again goes on where this stopped\n")
+    assert not (tmp_path / "runs" / "toy" / "study.db").exists()
+
+
 def test_ctrl_c_stops_in_the_middle_of_trials_and_says_how_to_go_on(tmp_path: Path) -> None:
     text = SEARCH.replace("total_steps: 600", "total_steps: 60000")  # trials longer than the stop may take
     file = search_file(tmp_path, text)
     process = start("run", file)
     folder = tmp_path / "runs" / "toy"
-    deadline = time.monotonic() + 90
-    while not workers_of(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    until(lambda: bool(workers_of(process.pid)), 90, "trials run")
     time.sleep(5)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the whole group
-    code, out, err = finish(process, timeout=60)
+    code, out, err = ctrl_c(process)
     assert (code, err) == (130, "")
     assert "Go on with:" in out
     records = open_store(find_spec("toy", str(tmp_path / "runs"))).records()
@@ -212,9 +207,7 @@ def test_a_lost_worker_is_replaced_and_its_trial_goes_on(tmp_path: Path) -> None
     file = search_file(tmp_path)
     process = start("run", file)
     folder = tmp_path / "runs" / "toy"
-    deadline = time.monotonic() + 90
-    while not list(folder.glob("trials/*/*.json")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: any(folder.glob("trials/*/*.json")), 90, "a checkpoint is kept", pause=0.05)
     workers = workers_of(process.pid)
     assert workers
     os.kill(workers[0], signal.SIGKILL)
@@ -226,9 +219,7 @@ def test_a_lost_worker_is_replaced_and_its_trial_goes_on(tmp_path: Path) -> None
 def test_a_second_driver_of_the_same_search_is_refused(tmp_path: Path) -> None:
     file = search_file(tmp_path)
     first = start("run", file)
-    deadline = time.monotonic() + 90
-    while not (tmp_path / "runs" / "toy" / "study.db").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until((tmp_path / "runs" / "toy" / "study.db").exists, 90, "the study is made", pause=0.05)
     code, _, err = finish(start("run", file))
     assert code == 1
     assert "is being run by process" in err
@@ -236,21 +227,27 @@ def test_a_second_driver_of_the_same_search_is_refused(tmp_path: Path) -> None:
     check_complete(tmp_path)
 
 
-def test_if_every_trial_fails_the_cause_is_told_and_nothing_exported(
-    tmp_path: Path, monkeypatch: Any
-) -> None:
-    # A trial folder that cannot be made: every trial fails for the same reason.
+def test_if_every_trial_fails_the_cause_is_told_and_nothing_exported(tmp_path: Path) -> None:
+    # Checkpoints that are whole and of another trial: no trial can begin with them.
     file = search_file(tmp_path, SEARCH.replace("max_trials: 10", "max_trials: 3"))
-    folder = tmp_path / "runs" / "toy"
-    folder.mkdir(parents=True)
-    (folder / "trials").write_text("a file where a folder should be")
+    for number in range(10):
+        folder = open_folder(str(tmp_path / "runs" / "toy" / "trials" / f"{number:05d}"))
+        save_checkpoint(folder, 1, packed({"weight": torch.zeros(1)}), {"trainer": {}})
     output = tmp_path / "best.json"
     code, _, err = finish(start("run", file, "--output", output))
     assert code == 1
-    assert err.count("\n") == 1
-    assert "every trial of search 'toy' failed" in err
-    assert "NotADirectoryError" in err or "FileExistsError" in err
+    [error] = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert "every trial of search 'toy' failed" in error
+    assert "checkpoint is of another trial" in error
     assert not output.exists()
+    # Run again it is as it was, and a file of an earlier search is not taken for its own.
+    output.write_text("of another search")
+    code, out, err = finish(start("run", file, "--output", output))
+    assert code == 1
+    assert "is finished already" in out
+    assert err == f"{error}\n"
+    assert output.read_text() == "of another search"
+    output.unlink()
     records = open_store(find_spec("toy", str(tmp_path / "runs"))).records()
     assert {record.state for record in records} == {State.FAILED}
     code, _, err = finish(start("export", "toy", "--storage", tmp_path / "runs", "--output", output))

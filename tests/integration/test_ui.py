@@ -1,4 +1,4 @@
-"""`python -m search ui` and `reconcile` as a user calls them."""
+"""`python -m search ui` and `reconcile` as a user calls them, and what the browser shows."""
 
 import contextlib
 import json
@@ -9,15 +9,20 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from search.record import Report, Stage, State, TrialRecord
-from search.session import projection_of
+from search.session import find_spec, open_store, projection_of
 from search.spec import load_spec
 from search.study import StudyStore
+from search.tracking import reconcile
 from spaces import PRESETS
+from tests.integration.browser import chromium
+from tests.integration.running import until
 
 pytestmark = pytest.mark.integration
 
@@ -46,7 +51,7 @@ def storage(tmp_path: Path) -> Path:
     }
     store = StudyStore.create(spec.study_url_resolved, spec.name, header)
     schedule = PRESETS["ict"].schedule
-    for value in (30.0, 10.0, 20.0):
+    for value in (30.0, 5.0, 10.0):
         attributes = {"stage": "search", "schedule": schedule.to_dict(), "seed": 1}
         number = store.add(attributes, {}, {})
         report = Report(2000, value, 1_700_000_000_000, {OBJECTIVE: value})
@@ -64,12 +69,12 @@ def storage(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-def command_lines() -> list[str]:
-    """Of all processes."""
+def environments() -> list[bytes]:
+    """Of all processes: there the server is told its database."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
-            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+            found.append(path.read_bytes())
     return found
 
 
@@ -77,8 +82,29 @@ def command(storage: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "search", *arguments, "--storage", str(storage), "--json"]
 
 
+@contextlib.contextmanager
+def served(storage: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`ui` while it runs, and the address of the leaderboard that it prints."""
+    ui = subprocess.Popen(
+        command(storage, "ui"),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert ui.stdout is not None
+        yield ui, json.loads(ui.stdout.readline())["leaderboards"]["digits"]
+    finally:
+        ui.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            ui.wait(30)
+        ui.kill()
+        ui.communicate()
+
+
 def test_reconcile_then_ui_until_ctrl_c(storage: Path) -> None:
-    def reconcile() -> dict:
+    def reconciled() -> dict:
         answer = subprocess.run(
             command(storage, "reconcile", "digits"), cwd=ROOT, capture_output=True, text=True, timeout=120
         )
@@ -87,23 +113,11 @@ def test_reconcile_then_ui_until_ctrl_c(storage: Path) -> None:
         written: dict = json.loads(answer.stdout)["written"]
         return written
 
-    written = reconcile()
+    written = reconciled()
     assert (written["runs"], written["values"], written["files"]) == (3, 3 + 2, 6)
-    assert not any(reconcile().values())
+    assert not any(reconciled().values())
 
-    # As a shell starts it in the foreground: background jobs of a script ignore SIGINT.
-    ui = subprocess.Popen(
-        command(storage, "ui"),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    try:
-        assert ui.stdout is not None
-        assert ui.stderr is not None
-        url = json.loads(ui.stdout.readline())["leaderboards"]["digits"]
+    with served(storage) as (ui, url):
         match = re.fullmatch(
             r"(http://127\.0\.0\.1:\d+)/#/experiments/1/runs\?viewStateShareKey=(.+)&.*", url
         )
@@ -119,9 +133,36 @@ def test_reconcile_then_ui_until_ctrl_c(storage: Path) -> None:
         ui.send_signal(signal.SIGINT)
         assert ui.wait(timeout=30) == 0
         assert time.monotonic() - start < 10
+        assert ui.stderr is not None
         assert ui.stderr.read() == ""
-    finally:
-        ui.kill()
-        ui.communicate()
-    assert not [line for line in command_lines() if str(storage / "mlflow.db") in line]
+    assert not [each for each in environments() if os.fsencode(storage / "mlflow.db") in each]
     assert not [path for path in os.listdir(ROOT) if path in ("mlruns", "mlartifacts", "mlflow.db")]
+
+
+OBJECTIVES = f"""
+const place = cell => Number(cell.closest('[role=row]').getAttribute('row-index'))
+return [...document.querySelectorAll('[role=gridcell][col-id="metrics.`{OBJECTIVE}`"]')]
+    .sort((one, other) => place(one) - place(other))
+    .map(cell => cell.innerText)
+"""
+IMAGES = "return [...document.images].map(image => [image.naturalWidth, image.naturalHeight])"
+
+
+def test_the_browser_shows_the_best_trial_first_and_its_samples(storage: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        folder = storage / "digits" / "trials" / f"{number:05d}"
+        folder.mkdir(parents=True)
+        Image.new("L", (100 + number, 90)).save(folder / "samples.png")
+    spec = find_spec("digits", str(storage))
+    store = open_store(spec)
+    reconcile(store.records(), projection_of(spec, store))
+    with served(storage) as (_, url), chromium(tmp_path / "browser") as page:
+        page.open(url)
+        until(lambda: len(page.run(OBJECTIVES)) == 3, 90, "the table is there", told=lambda: page.text)
+        assert [float(value) for value in page.run(OBJECTIVES)] == [5, 10, 30]
+        page.click("00001 lognormal")
+        until(lambda: "Artifacts" in page.text, 60, "the run is there", told=lambda: page.text)
+        page.click("Artifacts")
+        until(lambda: "samples.png" in page.text, 60, "its files are there", told=lambda: page.text)
+        page.click("samples.png")
+        until(lambda: [101, 90] in page.run(IMAGES), 60, "the samples are shown", told=lambda: page.text)
