@@ -19,7 +19,8 @@ from spaces import PRESETS
 
 COMPUTE = (20, 40, 60)  # budgets of one trial: where contenders are compared
 YARDSTICK, STOCK = "random, none", "stock Ray wiring"
-STOCK_EARLY = f"{STOCK}, rungs from 1/8"
+STOCK_HALVING = f"{STOCK}, by halves from 1/8"
+STOCK_LATE = f"{STOCK}, by halves from 1/2"
 Array = NDArray[np.float64]
 
 
@@ -151,7 +152,7 @@ def target_lines(found: Mapping[str, Quality], default: str) -> list[str]:
                 f"({spread(regret_SB[:, index])} at {compute_SB[0, index]:.0f}), over its compute: "
                 f"{spread(ratio_S)}. Target 0.25: {met}."
             )
-    for label in (STOCK, STOCK_EARLY):
+    for label in (STOCK, STOCK_HALVING, STOCK_LATE):
         for compute in COMPUTE:
             own_S, stock_S = ours.regret_at(compute), found[label].regret_at(compute)
             if not np.isfinite(own_S[0]) or not np.isfinite(stock_S[0]) or stock_S[0] <= 0:
@@ -356,8 +357,8 @@ def plot(path: Path, found: Mapping[str, Quality], default: str) -> None:
     from matplotlib import pyplot
 
     # One colour for each search, whether its winner is confirmed (solid) or not (dashed).
-    shown = [YARDSTICK, "random, asha", STOCK, "tpe, asha", "same_rung_tpe, none", "same_rung_tpe, asha"]
-    shown += [default.removesuffix(", confirmed")] if default.removesuffix(", confirmed") not in shown else []
+    shown = [YARDSTICK, "random, asha", STOCK, "tpe, asha", "same_rung_tpe, asha", "density_gp, none"]
+    shown += [default.removesuffix(", confirmed")]
     figure, axes = pyplot.subplots(figsize=(8, 5), dpi=120)
     for index, label in enumerate(shown):
         for quality, style in ((found.get(label), "--"), (found.get(f"{label}, confirmed"), "-")):

@@ -40,6 +40,7 @@ from search.runner import CACHE
 from search.simulator.table import FOLDER, write_table
 from search.spec import SearchSpec, changed_fields, load_spec
 from spaces import PRESETS, NoiseSchedule, SearchSpace
+from spaces.neighbour import neighbour
 from spaces.registry import name_of
 from trainable.assets import Assets, prepare
 from trainable.network import Network
@@ -51,7 +52,6 @@ NUM_RUNGS = 8
 _DRAW_SEED = 2718  # of the schedules drawn here; training seeds are 0, 1, ...
 # How far a perturbation goes, as a share of a parameter's range: drawn for each schedule, log-uniform.
 _NEAR, _FAR = 0.03, 0.3
-_OTHER_FAMILY = 0.1  # probability that a perturbation draws a family anew
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,40 +141,8 @@ def perturbed(space: SearchSpace, schedule: NoiseSchedule, rng: random.Random) -
     """A schedule of the space near `schedule`: its numbers moved, its families mostly kept."""
     params = space.params_of(schedule)
     assert params is not None, "outside the space"
-    return space.suggest(_Near(params, math.exp(rng.uniform(math.log(_NEAR), math.log(_FAR))), rng))
-
-
-@dataclass
-class _Near:
-    """Suggests values near `params`, at a normal distance of `share` of the range; what is not in them, anywhere."""
-
-    params: Mapping[str, Any]
-    share: float
-    rng: random.Random
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        if log:
-            return math.exp(self._number(name, math.log(low), math.log(high), math.log))
-        value = self._number(name, low, high, float)
-        return value if step is None else low + step * round((value - low) / step)
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        if log:
-            return round(math.exp(self._number(name, math.log(low), math.log(high), math.log)))
-        return low + step * round((self._number(name, low, high, float) - low) / step)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        if name not in self.params or self.rng.random() < _OTHER_FAMILY:
-            return self.rng.choice(choices)
-        return self.params[name]
-
-    def _number(self, name: str, low: float, high: float, scale: Callable[[float], float]) -> float:
-        if name not in self.params:
-            return self.rng.uniform(low, high)
-        value = scale(self.params[name]) + self.rng.gauss(0, self.share * (high - low))
-        return min(max(value, low), high)
+    share = math.exp(rng.uniform(math.log(_NEAR), math.log(_FAR)))
+    return neighbour(space, params, share, rng).schedule
 
 
 # One curve

@@ -99,7 +99,7 @@ def search_file(folder: Path) -> Path:
         "noise_floor": {"seeds": 0},
         "budget": {"max_trials": NUM_TRIALS},
         "audit": 0.0,
-        "stopping": {"name": "asha", "rungs": RUNGS},
+        "stopping": {"name": "asha", "rungs": RUNGS, "reduction_factor": 2},
         "confirm": {"top": 0},
         "storage": {"path": str(folder / "runs")},
     }

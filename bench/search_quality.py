@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import heading
-from bench.quality_page import STOCK, STOCK_EARLY, YARDSTICK, Cell, page, plot, qualities
+from bench.quality_page import STOCK, STOCK_HALVING, STOCK_LATE, YARDSTICK, Cell, page, plot, qualities
 from bench.stock_search import StockTPE, best_observed
 from search.algorithm import Algorithm
 from search.commit import git_commit
@@ -36,9 +36,9 @@ from trainable.atomic import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-ALGORITHMS = ("random", "tpe", "same_rung_tpe")
-RAYS_RUNGS = (0.125, 0.25, 0.5)
-OTHER_RUNGS = ((0.25, 0.5), (0.5, 0.75))
+ALGORITHMS = ("random", "tpe", "same_rung_tpe", "density_gp")
+# Ray's rungs are the budget divided by powers of the reduction factor, the first its `grace_period`: (rungs, factor).
+RAYS_RUNGS = {STOCK: ((0.25,), 4.0), STOCK_HALVING: ((0.125, 0.25, 0.5), 2.0), STOCK_LATE: ((0.5,), 2.0)}
 TRIALS = (10, 20, 40, 60, 80)
 MORE_TRIALS = {YARDSTICK: (160, 320)}  # what it takes others to be as good
 CONCURRENT = 2
@@ -64,18 +64,17 @@ def contenders(spec: SearchSpec) -> list[Contender]:
     plain: dict[str, Any] = {"confirm": {"top": 0}, "audit": 0.0}
     no_floor = {"noise_floor": {"seeds": 0}}
 
-    def rule(name: str, rungs: Sequence[float] = spec.stopping.rungs) -> dict[str, Any]:
-        return {"name": name} if name == "none" else {"name": name, "rungs": list(rungs)}
+    def rule(name: str, **options: Any) -> dict[str, Any]:
+        return {"name": name} if name == "none" else {"name": name, "rungs": spec.stopping.rungs, **options}
 
-    # Ray's rungs are the budget divided by powers of the reduction factor, here 2.
     found = [
         Contender(
             label=label,
-            changes={**plain, **no_floor, "stopping": rule("asha", rungs)},
+            changes={**plain, **no_floor, "stopping": rule("asha", rungs=rungs, reduction_factor=factor)},
             algorithm=StockTPE(),
             export=best_observed,
         )
-        for label, rungs in ((STOCK, (0.5,)), (STOCK_EARLY, RAYS_RUNGS))
+        for label, (rungs, factor) in RAYS_RUNGS.items()
     ]
     for algorithm in ALGORITHMS:
         for name in ("none", "asha", "asha_margin"):
@@ -89,22 +88,21 @@ def contenders(spec: SearchSpec) -> list[Contender]:
             label = f"{algorithm}, {name}"
             found.append(Contender(label=label, changes={**changes, **plain, **floor}))
             found.append(Contender(label=f"{label}, confirmed", changes=changes))
-    asha = {"algorithm": "same_rung_tpe", "stopping": rule("asha")}
-    for rungs in OTHER_RUNGS:
-        changes = {**asha, "stopping": rule("asha", rungs)}
-        text = " and ".join(f"{rung:g}" for rung in rungs)
-        found.append(Contender(label=f"same_rung_tpe, asha at {text}, confirmed", changes=changes))
-    races = {
-        "long race": {"top": 4, "baselines": 2, "rounds": [2, 4, 8]},
-        "short race": {"top": 2, "baselines": 1, "rounds": [2, 4]},
+    others = {
+        "asha at 0.25 and 0.5, confirmed": {"stopping": rule("asha", rungs=[0.25, 0.5])},
+        "asha at 0.5 and 0.75, confirmed": {"stopping": rule("asha", rungs=[0.5, 0.75])},
+        "asha by halves, confirmed": {"stopping": rule("asha", reduction_factor=2.0)},
+        "asha, long race": {"confirm": {"top": 4, "baselines": 2, "rounds": [2, 4, 8]}},
+        "asha, short race": {"confirm": {"top": 2, "baselines": 1, "rounds": [2, 4]}},
     }
+    asha = {"algorithm": "density_gp", "stopping": rule("asha")}
     return [
         *found,
         *(
-            Contender(label=f"same_rung_tpe, asha, {name}", changes={**asha, "confirm": race})
-            for name, race in races.items()
+            Contender(label=f"density_gp, {text}", changes={**asha, **changes})
+            for text, changes in others.items()
         ),
-        Contender(label="same_rung_tpe, asha, best mean of the race", changes=asha, export=best_mean),
+        Contender(label="density_gp, asha, best mean of the race", changes=asha, export=best_mean),
     ]
 
 

@@ -206,7 +206,7 @@ class SearchSpec(_Section):
     objective: Annotated[Objective, BeforeValidator(_nothing_is_defaults)] = Objective()
     space: Space = Field(default_factory=lambda: checked_space({}))
     presets: Annotated[list[str], AfterValidator(checked_presets)] = Field(default_factory=lambda: ["ict"])
-    algorithm: AlgorithmChoice = Field(default_factory=_default("algorithm", "same_rung_tpe"))
+    algorithm: AlgorithmChoice = Field(default_factory=_default("algorithm", "density_gp"))
     stopping: StoppingChoice = Field(default_factory=_default("stopping", "asha"))
     noise_floor: Annotated[NoiseFloor, BeforeValidator(_nothing_is_defaults)] = NoiseFloor()
     audit: float = Field(default=0.05, ge=0, le=1)  # share of the condemned trials that run on to the end

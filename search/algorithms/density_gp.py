@@ -4,6 +4,7 @@ import random
 from bisect import insort
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -14,6 +15,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from scipy.stats import norm
+from threadpoolctl import ThreadpoolController
 
 from search.algorithm import Algorithm
 from search.algorithms.same_rung_tpe import SameRungTPE
@@ -44,8 +46,8 @@ class DensityGP(Algorithm):
     num_candidates: schedules among which one is chosen.
     """
 
-    num_startup_trials: int = 9
-    num_candidates: int = 80
+    num_startup_trials: int = 8
+    num_candidates: int = 32
 
     def __post_init__(self) -> None:
         for name, least in (("num_startup_trials", 1), ("num_candidates", 2)):
@@ -73,7 +75,8 @@ class DensityGPSampler(BaseSampler):
         self._params: dict[str, Any] = {}
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        self._params = self._proposed(study, trial)
+        with _threads().limit(limits=1, user_api="blas"):
+            self._params = self._proposed(study, trial)
         fixed = FixedTrial(self._params)
         self._space.suggest(fixed)
         return fixed.distributions
@@ -126,6 +129,12 @@ class DensityGPSampler(BaseSampler):
                 schedule = self._space.suggest(FixedTrial(trial.params))
                 seen.places[trial.number] = place(schedule, self._total_steps)
         return np.stack([seen.places[trial.number] for trial in trials])
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """Of linear algebra: on matrices this small more than one costs time, and takes the cores of the trials."""
+    return ThreadpoolController()
 
 
 def _expected_improvement(surrogate: Surrogate, place_CD: Floats) -> Floats:

@@ -13,7 +13,7 @@ one doubling of M halves the steps between teacher and student everywhere.
 LEVELS_WEIGHT is what one doubling is worth; `python -m bench.search_quality` measures how well others would predict.
 
 Both are taken on a coarse copy of the schedule, NUM_CELLS steps long with NUM_BINS bins of ln sigma, because curricula
-are defined on fractions of the budget. Axes: S schedules, C cells of the budget, B bins, N levels.
+are defined on fractions of the budget. Axes: S schedules, C cells of the budget, B bins, X both, N levels.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from spaces import NoiseSchedule
 
@@ -31,11 +32,11 @@ _EDGES = np.linspace(np.log(0.001), np.log(200.0), NUM_BINS + 1)
 
 
 @lru_cache(maxsize=4096)
-def features(schedule: NoiseSchedule) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def features(schedule: NoiseSchedule) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(mass_CB, log2 of the number of intervals_C): what training sees of the schedule."""
     stages = schedule.stages(NUM_CELLS)
-    mass_CB = np.empty((NUM_CELLS, NUM_BINS), dtype=np.float32)
-    log_intervals_C = np.empty(NUM_CELLS, dtype=np.float32)
+    mass_CB = np.empty((NUM_CELLS, NUM_BINS))
+    log_intervals_C = np.empty(NUM_CELLS)
     ends = [stage.start_step for stage in stages[1:]] + [NUM_CELLS]
     for stage, end in zip(stages, ends, strict=True):
         ln_sigma_N = stage.sigma_N.numpy()
@@ -55,13 +56,13 @@ class Nearest:
         self._index = {schedule: index for index, schedule in reversed(list(enumerate(schedules)))}
         self._levels_weight = levels_weight
         seen = [features(schedule) for schedule in schedules]
-        self._mass_SCB = np.stack([mass_CB for mass_CB, _ in seen])
+        self._mass_SX = np.stack([mass_CB.ravel() for mass_CB, _ in seen])
         self._log_intervals_SC = np.stack([log_intervals_C for _, log_intervals_C in seen])
 
-    def distances(self, schedule: NoiseSchedule) -> NDArray[np.float32]:
+    def distances(self, schedule: NoiseSchedule) -> NDArray[np.float64]:
         """d to each of them, (S,)."""
         mass_CB, log_intervals_C = features(schedule)
-        tv_S = np.abs(self._mass_SCB - mass_CB).sum(axis=(1, 2)) / (2 * NUM_CELLS)
+        tv_S = cdist(self._mass_SX, mass_CB.reshape(1, -1), "cityblock")[:, 0] / (2 * NUM_CELLS)
         levels_S = np.abs(self._log_intervals_SC - log_intervals_C).mean(axis=1)
         return tv_S + self._levels_weight * levels_S
 
