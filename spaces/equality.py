@@ -52,9 +52,8 @@ def features(schedule: NoiseSchedule, total_steps: int) -> Features:
     share = inside.clip(min=0) * _NUM_SLOTS
     measures = np.empty((len(stages), 2, _NUM_BINS))
     for row, stage in zip(measures, stages, strict=True):
-        ln_sigma_N = np.log(stage.sigma_N.numpy())
-        row[0] = np.diff(np.interp(_EDGES, ln_sigma_N, _below(stage)))
-        row[1] = np.diff(np.interp(_EDGES, ln_sigma_N, np.arange(stage.num_levels)))
+        row[0] = stage.mass(_EDGES)
+        row[1] = np.diff(np.interp(_EDGES, np.log(stage.sigma_N.numpy()), np.arange(stage.num_levels)))
     weighted = schedule.noise.loss_weights(stages[0].probability_M) is not None
     kind = zlib.crc32(repr(schedule.noise).encode()) if schedule.noise.ADAPTIVE else int(weighted)
     found = np.append(np.einsum("st,tmj->smj", share, measures), kind).astype(np.float32)
@@ -120,15 +119,5 @@ def total_variation(one: NoiseSchedule, other: NoiseSchedule, total_steps: int) 
 
 
 def _total_variation(one: Stage, other: Stage) -> float:
-    ln_sigma_N, ln_others_N = (np.log(stage.sigma_N.numpy()) for stage in (one, other))
-    edges = np.union1d(ln_sigma_N, ln_others_N)
-    here, there = (
-        np.diff(np.interp(edges, at, _below(stage)))
-        for at, stage in ((ln_sigma_N, one), (ln_others_N, other))
-    )
-    return float(np.abs(here - there).sum() / 2)
-
-
-def _below(stage: Stage) -> NDArray[np.float64]:
-    """The probability below each level."""
-    return np.concatenate([[0.0], np.cumsum(stage.probability_M.numpy())])
+    edges = np.union1d(*(np.log(stage.sigma_N.numpy()) for stage in (one, other)))
+    return float(np.abs(one.mass(edges) - other.mass(edges)).sum() / 2)

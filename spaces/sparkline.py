@@ -30,8 +30,7 @@ def sparkline(schedule: NoiseSchedule) -> str:
     edges = np.linspace(low, high, _WIDTH + 1)
     mass = np.zeros(_WIDTH)
     for stage, steps in zip(stages, np.diff(starts), strict=True):
-        below_N = np.concatenate([[0.0], np.cumsum(stage.probability_M.numpy())])
-        mass += steps * np.diff(np.interp(edges, np.log(stage.sigma_N.numpy()), below_N))
+        mass += steps * stage.mass(edges)
     heights = np.ceil(mass / mass.max() * (len(_BLOCKS) - 1) - 1e-9)
     heights[mass < 1e-3 * mass.max()] = 0  # only what is hardly trained at all is empty
     return "".join(_BLOCKS[int(height)] for height in heights)

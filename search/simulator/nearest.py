@@ -28,7 +28,7 @@ from spaces import NoiseSchedule
 NUM_CELLS, NUM_BINS = 32, 40
 LEVELS_WEIGHT = 0.1
 # Bins of ln sigma; what lies outside counts to the first and the last.
-_EDGES = np.linspace(np.log(0.001), np.log(200.0), NUM_BINS + 1)
+_EDGES = np.concatenate([[-np.inf], np.linspace(np.log(0.001), np.log(200.0), NUM_BINS + 1)[1:-1], [np.inf]])
 
 
 @lru_cache(maxsize=4096)
@@ -39,12 +39,8 @@ def features(schedule: NoiseSchedule) -> tuple[NDArray[np.float64], NDArray[np.f
     log_intervals_C = np.empty(NUM_CELLS)
     ends = [stage.start_step for stage in stages[1:]] + [NUM_CELLS]
     for stage, end in zip(stages, ends, strict=True):
-        ln_sigma_N = stage.sigma_N.numpy()
         cells = slice(stage.start_step, end)
-        cdf_N = np.concatenate([[0.0], np.cumsum(stage.probability_M.numpy())])
-        cdf = np.interp(_EDGES, np.log(ln_sigma_N), cdf_N)
-        cdf[0], cdf[-1] = 0.0, 1.0
-        mass_CB[cells] = np.diff(cdf)
+        mass_CB[cells] = stage.mass(_EDGES)
         log_intervals_C[cells] = np.log2(stage.num_levels - 1)
     return mass_CB, log_intervals_C
 
