@@ -12,7 +12,7 @@ from search.divergence import has_diverged
 from search.noise_floor import SeedNoise, noise_at_rungs
 from search.race import Standing
 from search.record import Stage, State, TrialRecord
-from spaces.sparkline import sparkline
+from spaces.sparkline import LEGEND, sparkline
 
 INTERVALS = (
     "means are geometric, ratios are paired by seed; 95% Student t over training seeds on ln(objective), variances "
@@ -363,7 +363,7 @@ def lines(board: Leaderboard, limit: int = 12) -> list[str]:
     if len(board.rows) > limit:
         text.append(f"and {len(board.rows) - limit} more")
     if board.rows:
-        text.append("|...|: how often the noise levels are trained, from ln sigma_min to ln sigma_max")
+        text.append(LEGEND)
     return text
 
 

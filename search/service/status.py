@@ -35,7 +35,8 @@ def status_of(name: str, folder: Path, *, now: float | None = None) -> Status:
     now: seconds since 1970.
     """
     from search.conductor import Conductor
-    from search.session import board_of, objective_of, open_store, plan_of
+    from search.result import Result
+    from search.session import objective_of, open_store, plan_of
     from search.spec import load_spec
 
     spec = load_spec(folder / SPEC_FILE)
@@ -46,7 +47,6 @@ def status_of(name: str, folder: Path, *, now: float | None = None) -> Status:
         since = driver.since if driver is not None else None
     held = conductor.spending.trials + (0.0 if since is None else _held_now(records, since, now))
     finished = conductor.finished
-    board = board_of(spec, records) if finished else None
     return {
         "name": name,
         "state": "running" if since is not None else "finished" if finished else "stopped",
@@ -62,7 +62,7 @@ def status_of(name: str, folder: Path, *, now: float | None = None) -> Status:
             **{word: sum(record.state is state for record in records) for state, word in _WORDS.items()},
         },
         "best": _best(records),
-        "finding": board.sentence() if board is not None else None,
+        "finding": Result.of(spec, conductor).conclusion if finished else None,
         "slot_hours": held / 3600,
         "gpu_hours": held / 3600 * spec.resources.gpu,
         "running_seconds": None if since is None else max(0.0, now - since),
