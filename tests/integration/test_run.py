@@ -7,13 +7,17 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
-from search.record import Stage, State
-from search.session import find_spec, open_store
+from search.record import Stage, State, TrialRecord
+from search.session import find_spec, open_store, plan_of
+from search.simulator.replay import Measured
+from search.simulator.simulation import simulate
+from spaces import NoiseSchedule
 from tests.integration.running import VARIED, finish, start, toy, until
 from trainable.checkpoint import packed, save_checkpoint
 from trainable.storage import open_folder
@@ -225,6 +229,28 @@ def test_a_second_driver_of_the_same_search_is_refused(tmp_path: Path) -> None:
     assert "is being run by process" in err
     assert finish(first)[0] == 0
     check_complete(tmp_path)
+
+
+def test_the_simulator_decides_what_ray_and_real_trials_decided(tmp_path: Path) -> None:
+    """Trials one at a time: what comes next does not hang on how long each took. Enough of them for the model."""
+    text = toy(300, 20, VARIED).replace("max_concurrent: 2", "max_concurrent: 1")
+    assert finish(start("run", search_file(tmp_path, text)))[0] == 0
+    spec = find_spec("toy", str(tmp_path / "runs"))
+    records = open_store(spec).records()
+    trained = {(record.schedule, record.seed): record.reports for record in records}
+
+    def replay(schedule: NoiseSchedule, seed: int, rungs: Sequence[int]) -> list[Measured]:
+        return [
+            Measured(report.step, report.objective, report.metrics["train_seconds"])
+            for report in trained[schedule, seed]
+        ]
+
+    def told(record: TrialRecord) -> tuple[object, ...]:
+        steps = [report.step for report in record.reports]
+        return record.number, record.stage, record.state, record.schedule, record.seed, steps
+
+    assert any(record.state is State.STOPPED for record in records)
+    assert [told(record) for record in simulate(plan_of(spec, 1), replay).records] == list(map(told, records))
 
 
 def test_if_every_trial_fails_the_cause_is_told_and_nothing_exported(tmp_path: Path) -> None:
