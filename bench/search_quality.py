@@ -91,7 +91,7 @@ def contenders(spec: SearchSpec) -> list[Contender]:
     others = {
         "asha at 0.25 and 0.5, confirmed": {"stopping": rule("asha", rungs=[0.25, 0.5])},
         "asha at 0.5 and 0.75, confirmed": {"stopping": rule("asha", rungs=[0.5, 0.75])},
-        "asha by halves, confirmed": {"stopping": rule("asha", reduction_factor=2.0)},
+        "asha by quarters, confirmed": {"stopping": rule("asha", reduction_factor=4.0)},
         "asha, long race": {"confirm": {"top": 4, "baselines": 2, "rounds": [2, 4, 8]}},
         "asha, short race": {"confirm": {"top": 2, "baselines": 1, "rounds": [2, 4]}},
     }

@@ -22,7 +22,7 @@ class ASHA(StoppingRule):
     """
 
     rungs: tuple[float, ...] = (0.5, 0.75)
-    reduction_factor: float = 4.0
+    reduction_factor: float = 2.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,7 +26,7 @@ class ASHAMargin(StoppingRule):
     """
 
     rungs: tuple[float, ...] = (0.5, 0.75)
-    reduction_factor: float = 4.0
+    reduction_factor: float = 2.0
     margin: float = 1.0
 
     USES_NOISE: ClassVar[bool] = True

@@ -29,7 +29,7 @@ PLAN = Plan(
     space=SPACE,
     baselines={name: PRESETS[name].schedule for name in ("ict", "gokmen_constant")},
     algorithm=Random(),
-    stopping=ASHA(reduction_factor=2),
+    stopping=ASHA(),
     total_steps=100,
     max_trials=18,
     race=RaceRules(top=2, rounds=(3,)),
