@@ -108,10 +108,14 @@ class Conductor:
         self._steps: dict[int, int] = {}  # of open trials, as last heard
         self._noise: Mapping[int, SeedNoise] | None = None  # None: to be computed again
         self._standing: race.Standing | None = None  # likewise
-        for trial in self.store.load():
-            record = record_of(trial)
+        trials = self.store.load()
+        again: defaultdict[int | None, list[TrialRecord]] = defaultdict(list)
+        for record in map(record_of, trials):
             self._keep(record)
-            self._told.load(trial, record)
+            if record.stage is Stage.CONFIRM and record.state in (State.COMPLETE, State.DIVERGED):
+                again[record.replicate_of].append(record)
+        for trial in trials:
+            self._told.load(trial, self.records[trial.number], again[trial.number])
             spent = spent_by(trial)
             if spent is not None:
                 self.spending.restore(spent)

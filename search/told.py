@@ -1,9 +1,12 @@
 """What the sampler is told: a copy of the study in memory.
 
 Proposals from it cost no database call, and trials that are no observation of the space (confirmations, failures)
-do not count. It follows from the trials of the study, so a new driver rebuilds it.
+do not count. It follows from the trials of the study, so a new driver rebuilds it. A search that is extended is told of
+a finalist what its confirmation came to, or it would go on after the luckiest value.
 """
 
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +16,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search.algorithm import DROPPED
+from search.noise_floor import ln
 from search.record import Report, Stage, State, TrialRecord
 from search.study import running_trial
 
@@ -48,9 +52,12 @@ class Told:
         self.study.add_trial(running_trial({}, params, distributions))
         self._ids[number] = self.study.get_trials(deepcopy=False)[-1]._trial_id
 
-    def load(self, trial: FrozenTrial, record: TrialRecord) -> None:
-        """A trial of the study, as far as it has come."""
+    def load(
+        self, trial: FrozenTrial, record: TrialRecord, confirmations: Sequence[TrialRecord] = ()
+    ) -> None:
+        """A trial of the study, as far as it has come, with its replicates on fresh seeds."""
         self.add(record.number, trial.params, trial.distributions)
+        record = _averaged(record, confirmations)
         for report in record.reports:
             self.report(record.number, report)
         if record.state is not State.RUNNING:
@@ -76,3 +83,18 @@ class Told:
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
             self.study.tell(trial, record.objective)
+
+
+def _averaged(record: TrialRecord, confirmations: Sequence[TrialRecord]) -> TrialRecord:
+    """The record with geometric means over all its seeds; a replicate that diverged early stays where it was."""
+    curves = [{report.step: report.objective for report in one.reports} for one in confirmations]
+    if not curves:
+        return record
+
+    def mean(report: Report) -> float:
+        values = [report.objective, *(curve.get(report.step, max(curve.values())) for curve in curves)]
+        return math.exp(statistics.fmean(map(ln, values)))
+
+    return replace(
+        record, reports=tuple(replace(report, objective=mean(report)) for report in record.reports)
+    )

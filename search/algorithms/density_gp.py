@@ -37,9 +37,9 @@ class DensityGP(Algorithm):
     """Gaussian process over what training sees of a schedule, with expected improvement (Jones et al. 1998).
 
     Schedules of all families are compared as densities over ln sigma (`search/surrogate.py`), where others model the
-    parameters of each family apart: on the digits it takes a quarter of their trials (docs/search-quality.md). All rungs
-    count: what a stopped trial would have come to follows from those that went on, with its error. Of random and
-    neighbouring candidates it takes the one with the largest expected improvement (doi:10.1023/A:1008306431147);
+    parameters of each family apart: on the digits it takes a quarter of their trials (docs/search-quality.md).
+    All rungs count: what a stopped trial would have come to follows from those that went on, with its error. Of random
+    and neighbouring candidates it takes the one with the largest expected improvement (doi:10.1023/A:1008306431147);
     trials that still run stand for what the model expects of them (kriging believer, Ginsbourger et al. 2010).
 
     num_startup_trials: measured trials before the first model, presets included; until then proposals are random.

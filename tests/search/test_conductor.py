@@ -1,6 +1,7 @@
 """The policy of a search, driven without Ray: a toy trial in virtual time, a study in SQLite."""
 
 import heapq
+import math
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -460,6 +461,28 @@ def test_an_extended_search_does_not_forget_its_winner(tmp_path: Path) -> None:
     drive(more, lucky)
     assert winners <= more.standing.finalists
     assert winners <= more.standing.contenders
+
+
+def test_an_extended_search_tells_the_sampler_what_confirmation_came_to(tmp_path: Path) -> None:
+    before = conductor_in(tmp_path)
+    drive(before)
+    finalist = max(before.standing.finalists)
+    values = [
+        record.objective
+        for record in before.records.values()
+        if finalist in (record.number, record.replicate_of) and record.objective is not None
+    ]
+    assert len(values) == 4
+    told = conductor_in(tmp_path, replace(PLAN, max_trials=24))._told.study.trials
+    assert told[finalist].value == pytest.approx(math.prod(values) ** (1 / 4))
+    assert told[finalist].intermediate_values[100] == told[finalist].value
+    others = [
+        record
+        for record in before.records.values()
+        if record.stage is Stage.SEARCH and record.number not in before.standing.finalists
+    ]
+    for record in others:
+        assert told[record.number].intermediate_values == {r.step: r.objective for r in record.reports}
 
 
 def test_an_extended_search_goes_on_with_what_it_has(tmp_path: Path) -> None:
