@@ -69,4 +69,8 @@ class _Drawn:
         if name not in self.near:
             return self.rng.uniform(low, high)
         value = scale(self.near[name]) + self.rng.gauss(0, self.share * (high - low))
-        return min(max(value, low), high)
+        if not low < high:
+            return low
+        # Reflected at the ends: cut off there, half of what is drawn near an end would lie on it.
+        beyond = (value - low) % (2 * (high - low))
+        return low + min(beyond, 2 * (high - low) - beyond)
