@@ -45,3 +45,12 @@ def test_far_from_anything_it_is_anywhere() -> None:
     assert min(means) < -2.9 and max(means) > 0.9 and statistics.fmean(means) == pytest.approx(-1, abs=0.25)
     levels = [params["constant.levels"] for params in drawn if params["curriculum"] == "constant"]
     assert statistics.median(levels) == pytest.approx(100, rel=0.3)  # the middle of the logarithm
+
+
+def test_near_an_end_of_a_range_few_lie_on_it() -> None:
+    assert ICT is not None
+    rng = random.Random(3)
+    drawn = [neighbour(SPACE, {**ICT, "lognormal.p_mean": 1.0}, 0.1, rng).params for _ in range(2000)]
+    means = [params["lognormal.p_mean"] for params in drawn if params["noise"] == "lognormal"]
+    assert max(means) <= 1.0
+    assert sum(mean > 0.999 for mean in means) < 20  # of a normal one at the end, .001 of .4 is some 4 of 1900
