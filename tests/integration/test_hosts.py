@@ -14,7 +14,7 @@ from tests.integration.running import until
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 SECONDS = 400  # that a search may take on a busy machine
-LONG = 16000  # steps of a trial in a search that lasts two minutes and more
+LONG = 32000  # steps of a trial in a search that outlasts the outage
 
 # (steps, schedule, seed, step) -> objective, of every search here: a trial that was moved or taken up again trains as
 # if nothing had happened.
