@@ -27,7 +27,7 @@ from search.tracking import ProjectionProcess, Tracker
 NUM_TRIALS, RUNGS = 200, (0.2, 0.4, 0.6, 0.8)  # and the full budget: five results per trial
 SLOTS = 2  # trials at a time, one for each core of a small machine
 WARM_UP = 0.25  # of the results: the workers start
-REPEATS = 1  # the workers end with their Ray, and a process has one
+REPEATS = 3
 _CLOSE_SECONDS = 300.0
 
 

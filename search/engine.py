@@ -103,8 +103,11 @@ def run_trials(
             failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS),
         ),
     )
-    with suppress(_Leave):  # the workers end with their Ray; their trials go on from the last checkpoint
+    with suppress(_Leave):
         tuner.fit()
+    if link.tune is not None:
+        # The slots are free for others at once. A trial in the middle of a step goes on from its last checkpoint.
+        link.tune._actor_manager.cleanup()
     if link.error is not None:
         raise link.error
 

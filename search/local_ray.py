@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,14 @@ QUIET = {
 def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
     """Run a private Ray with these resources; yields its temporary folder, which goes with it.
 
-    Its processes accept only holders of a token that lives as long as they do, so neither another user of
+    Its processes accept only holders of a token that this process has made, so neither another user of
     this machine nor another Ray can join. Nothing is written to the home folder; there is no dashboard.
     """
     _remove_leftovers()
     environment: dict[str, str | None] = {
         **QUIET,
         "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_AUTH_TOKEN": _token(),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         **dict.fromkeys(("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_TMPDIR")),
     }
@@ -74,6 +75,12 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
             ) from error
         log_like_the_rest()
         yield folder
+
+
+@cache
+def _token() -> str:
+    """The same for all Rays of this process, which are one after the other: Ray reads it once."""
+    return secrets.token_hex(32)
 
 
 @contextmanager
