@@ -6,18 +6,17 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from scipy.stats import norm
 from threadpoolctl import ThreadpoolController
 
 from search.algorithm import Algorithm
+from search.algorithms._seen import Seen
 from search.algorithms.same_rung_tpe import SameRungTPE
 from search.surrogate import Floats, Surrogate, expected, place
 from spaces import SearchSpace
@@ -93,7 +92,7 @@ class DensityGPSampler(BaseSampler):
 
     def _proposed(self, study: Study, asking: FrozenTrial) -> dict[str, Any]:
         trials = study.get_trials(deepcopy=False)
-        seen = _seen(study)
+        seen = _Trials.of(study)
         running = [trial for trial in seen.update(trials) if trial.params and trial.number != asking.number]
         measured = [
             *(trials[number] for number in seen.shown()),
@@ -123,7 +122,7 @@ class DensityGPSampler(BaseSampler):
             for params in (*anywhere, *near)
         ]
 
-    def _places(self, seen: "_Seen", trials: Sequence[FrozenTrial]) -> Floats:
+    def _places(self, seen: "_Trials", trials: Sequence[FrozenTrial]) -> Floats:
         for trial in trials:
             if trial.number not in seen.places:
                 schedule = self._space.suggest(FixedTrial(trial.params))
@@ -146,34 +145,26 @@ def _expected_improvement(surrogate: Surrogate, place_CD: Floats) -> Floats:
     return improvement_C
 
 
-class _Seen:
-    """Which ended trials of a study a model is made of; each is looked at once.
+class _Trials(Seen):
+    """Which ended trials of a study a model is made of.
 
     places: of trials, by number, as far as they are known.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, study: Study) -> None:
+        super().__init__(study)
         self.places: dict[int, Floats] = {}
         self._best: list[tuple[float, int]] = []  # (value, number) of finished ones
         self._sampled: list[tuple[float, int]] = []  # (its place in an order at random, number)
-        self._num_trials = 0
-        self._open: list[int] = []
 
-    def update(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        """Take in all that has ended; returns the trials that have not."""
-        candidates = [*self._open, *range(self._num_trials, len(trials))]
-        self._num_trials = len(trials)
-        self._open = [number for number in candidates if not trials[number].state.is_finished()]
-        for number in sorted(set(candidates).difference(self._open)):
-            trial = trials[number]
-            if trial.state is TrialState.FAIL or not trial.params or not trial.intermediate_values:
-                continue
-            if trial.state is TrialState.COMPLETE and trial.value is not None:
-                insort(self._best, (trial.value, number))
-                del self._best[_NUM_BEST:]
-            insort(self._sampled, (random.Random(number).random(), number))
-            del self._sampled[_NUM_SAMPLED:]
-        return [trials[number] for number in self._open]
+    def take(self, trial: FrozenTrial) -> None:
+        if not trial.intermediate_values:
+            return
+        if trial.state is TrialState.COMPLETE and trial.value is not None:
+            insort(self._best, (trial.value, trial.number))
+            del self._best[_NUM_BEST:]
+        insort(self._sampled, (random.Random(trial.number).random(), trial.number))
+        del self._sampled[_NUM_SAMPLED:]
 
     def shown(self) -> list[int]:
         """Numbers of the best trials, then of a sample of the others, which are all as long as there are few."""
@@ -182,11 +173,3 @@ class _Seen:
     def forget_places_but(self, numbers: Container[int]) -> None:
         """Keep the places of these trials."""
         self.places = {number: found for number, found in self.places.items() if number in numbers}
-
-
-# By storage and study: a sampler lives for one proposal.
-_SEEN: WeakKeyDictionary[BaseStorage, dict[int, _Seen]] = WeakKeyDictionary()
-
-
-def _seen(study: Study) -> _Seen:
-    return _SEEN.setdefault(study._storage, {}).setdefault(study._study_id, _Seen())

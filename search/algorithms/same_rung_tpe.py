@@ -8,16 +8,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
-from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search.algorithm import Algorithm
+from search.algorithms._seen import Seen
 from search.algorithms._view import Shown, view_of
 
 # TPE takes time for every trial that it sees. Of the good it needs 25 (the most that its `gamma` takes); the density
@@ -108,7 +107,7 @@ class SameRungTPESampler(BaseSampler):
         """What the trial sees of the study, the same for all its parameters."""
         if self._view is None or self._asking != trial.number:
             self._asking = trial.number
-            self._view = _seen(study).view(study, trial.number, self._min_at_rung)
+            self._view = _Trials.of(study).view(study, trial.number, self._min_at_rung)
             self._groups = _groups(self._view.get_trials(deepcopy=False))
             self._drawn = {}
         return self._view
@@ -132,35 +131,25 @@ def _groups(trials: Sequence[FrozenTrial]) -> list[dict[str, BaseDistribution]]:
     return list(groups.values())
 
 
-class _Seen:
-    """The ended trials of a study in the order that a proposal needs; each is looked at once.
+class _Trials(Seen):
+    """The ended trials of a study in the order that a proposal needs.
 
     at_step: (value, number) of those that have a value at a step, the best first. stopped: (last step, number) of
     PRUNED ones, by step. Values are turned so that lower is better.
     """
 
     def __init__(self, study: Study):
+        super().__init__(study)
         self.sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
         self.at_step: defaultdict[float, list[tuple[float, int]]] = defaultdict(list)
         self.stopped: list[tuple[float, int]] = []
-        self._num_trials = 0
-        self._open: list[int] = []
 
-    def update(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        """Take in all that has ended; returns the trials that have not."""
-        candidates = [*self._open, *range(self._num_trials, len(trials))]
-        self._num_trials = len(trials)
-        self._open = [number for number in candidates if not trials[number].state.is_finished()]
-        for number in set(candidates).difference(self._open):
-            trial = trials[number]
-            if trial.state == TrialState.FAIL or not trial.params:
-                continue
-            values = self.values_of(trial)
-            for step, value in values.items():
-                insort(self.at_step[step], (value, number))
-            if trial.state == TrialState.PRUNED:
-                insort(self.stopped, (max(values, default=-math.inf), number))
-        return [trials[number] for number in self._open]
+    def take(self, trial: FrozenTrial) -> None:
+        values = self.values_of(trial)
+        for step, value in values.items():
+            insort(self.at_step[step], (value, trial.number))
+        if trial.state == TrialState.PRUNED:
+            insort(self.stopped, (max(values, default=-math.inf), trial.number))
 
     def values_of(self, trial: FrozenTrial) -> dict[float, float]:
         """Values by step. A finished trial without intermediate values counts at the step beyond all rungs."""
@@ -207,18 +196,6 @@ class _Seen:
         by_number = sorted(map(place, _thinned(len(told) + below + len(lying))))
         shown = [Shown(trials[number], self.sign * value) for number, value in by_number]
         return view_of(shown, study.direction)
-
-
-# By storage and study. A sampler lives for one proposal; without this each would look at all trials again, which at
-# thousands of them took longer than everything else.
-_SEEN: WeakKeyDictionary[BaseStorage, dict[int, _Seen]] = WeakKeyDictionary()
-
-
-def _seen(study: Study) -> _Seen:
-    of_storage = _SEEN.setdefault(study._storage, {})
-    if study._study_id not in of_storage:
-        of_storage[study._study_id] = _Seen(study)
-    return of_storage[study._study_id]
 
 
 def _thinned(count: int) -> Iterable[int]:

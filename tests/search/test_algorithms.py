@@ -29,11 +29,11 @@ from search.algorithm import ALGORITHMS, Algorithm
 from search.algorithms._unit_interval import value_at
 from search.algorithms.cmaes import CMAESSampler
 from search.algorithms.density_gp import DensityGP
-from search.algorithms.density_gp import _Seen as SeenByDensityGP
+from search.algorithms.density_gp import _Trials as TrialsOfDensityGP
 from search.algorithms.gp import WholeSpaceGPSampler
 from search.algorithms.gp import _view_of as gp_view_of
 from search.algorithms.qmc import QMC, SobolSampler
-from search.algorithms.same_rung_tpe import SameRungTPE, SameRungTPESampler, _groups, _Seen
+from search.algorithms.same_rung_tpe import SameRungTPE, SameRungTPESampler, _groups, _Trials
 from search.conductor import Conductor, Plan
 from search.record import Report
 from search.stopping.none import NoStopping
@@ -392,9 +392,9 @@ def test_same_rung_uses_the_highest_rung_with_enough_values() -> None:
             (0.3, {50: 7.0}, TrialState.PRUNED),
         ]
     )
-    seen = {t.params["x"]: t.value for t in _Seen(study).view(study, asking=-1, min_at_rung=2).trials}
+    seen = {t.params["x"]: t.value for t in _Trials(study).view(study, asking=-1, min_at_rung=2).trials}
     assert seen == {0.1: 1.0, 0.2: 2.0, 0.3: 2.0}  # what was stopped before is the worst
-    seen = {t.params["x"]: t.value for t in _Seen(study).view(study, asking=-1, min_at_rung=3).trials}
+    seen = {t.params["x"]: t.value for t in _Trials(study).view(study, asking=-1, min_at_rung=3).trials}
     assert seen == {0.1: 9.0, 0.2: 8.0, 0.3: 7.0}
 
 
@@ -407,20 +407,20 @@ def test_same_rung_takes_running_trials_for_the_worst_and_forgets_failures() -> 
             (0.4, {50: 0.0}, TrialState.FAIL),
         ]
     )
-    seen = {t.params["x"]: t.value for t in _Seen(study).view(study, asking=-1, min_at_rung=2).trials}
+    seen = {t.params["x"]: t.value for t in _Trials(study).view(study, asking=-1, min_at_rung=2).trials}
     assert seen == {0.1: 1.0, 0.2: 5.0, 0.3: 5.0}
 
 
 def test_what_same_rung_knows_of_a_study_follows_it_as_it_grows() -> None:
     """Trials that end in any order, four at a time: known bit by bit or looked at afresh is the same."""
     study, rng, running = optuna.create_study(), random.Random(3), []
-    known = _Seen(study)
+    known = _Trials(study)
     for _ in range(80):
         trial = study.ask()
         running.append((trial, toy(trial)))
         if len(running) == 4:
             end(study, *running.pop(rng.randrange(4)), rng)
-        views = [seen.view(study, trial.number, min_at_rung=12) for seen in (known, _Seen(study))]
+        views = [seen.view(study, trial.number, min_at_rung=12) for seen in (known, _Trials(study))]
         one, other = ([(t.number, t.value) for t in view.get_trials(deepcopy=False)] for view in views)
         assert one == other
 
@@ -447,7 +447,7 @@ def test_same_rung_proposes_what_tpe_proposes_from_a_study_of_those_values(condi
     ask = toy if conditional else flat
     study, rng, running = optuna.create_study(), random.Random(2), []
     for number in range(60):
-        view = _Seen(study).view(study, asking=number, min_at_rung=12)
+        view = _Trials(study).view(study, asking=number, min_at_rung=12)
         plain = plain_copy(view, number)
         study.sampler = SameRungTPE().sampler(number)
         expected, trial = plain.ask(), study.ask()
@@ -497,7 +497,7 @@ def test_of_a_large_study_same_rung_sees_the_best_and_a_fixed_number_of_the_othe
     for value in values:
         params = {"x": value / 3000}
         study.add_trial(create_trial(value=float(value), params=params, distributions=distributions))
-    seen = [t.value for t in _Seen(study).view(study, asking=-1, min_at_rung=12).get_trials(deepcopy=False)]
+    seen = [t.value for t in _Trials(study).view(study, asking=-1, min_at_rung=12).get_trials(deepcopy=False)]
     assert len(seen) == 300
     assert set(range(25)) <= set(seen)
     others = sorted(value for value in seen if value >= 25)
@@ -590,7 +590,8 @@ def test_density_gp_proposes_what_is_no_copy_of_a_trial_that_runs() -> None:
 
 
 def test_of_a_large_study_density_gp_sees_the_best_and_a_sample_of_all() -> None:
-    trials, seen = [], SeenByDensityGP()
+    study = optuna.create_study()
+    trials, seen = [], TrialsOfDensityGP(study)
     for number in range(3000):
         value = float((number * 7919) % 3000)
         state = TrialState.PRUNED if number % 3 == 0 else TrialState.COMPLETE
@@ -613,6 +614,6 @@ def test_of_a_large_study_density_gp_sees_the_best_and_a_sample_of_all() -> None
     assert 190 <= len(seen.shown()) <= 200
     # The sample is no better than others: of 3000 numbers' mean, 6 standard errors of 150.
     assert abs(np.mean(seen.shown()[50:]) - 1500) < 6 * 866 / 12
-    afresh = SeenByDensityGP()
+    afresh = TrialsOfDensityGP(study)
     afresh.update(trials)
     assert afresh.shown() == seen.shown()
