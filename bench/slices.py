@@ -155,7 +155,7 @@ def main(show: Callable[[str], None]) -> None:
                     mps() if use_mps else nullcontext(),
                     ProcessPoolExecutor(1, get_context("spawn")) as pool,
                 ):
-                    # A process for each: Ray keeps the token of its first start, and the GPU's memory is free again.
+                    # A process for each, so that all that it holds of the GPU is free again.
                     ends = pool.submit(measure, spec, slices, folder).result()
                 found[use_mps][slices] = trials_per_hour(ends, slices)
     show(table(HEAD, rows(found[False], found[True])))
