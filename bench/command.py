@@ -5,8 +5,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-BENCHMARKS = {"step": "bench.step", "efficiency": "bench.search_efficiency", "driver": "bench.driver"}
-ON_A_GPU = {"slices": "bench.slices"}  # run by name only
+BENCHMARKS = {
+    "step": "bench.speed.step",
+    "efficiency": "bench.speed.search_efficiency",
+    "driver": "bench.speed.driver",
+}
+ON_A_GPU = {"slices": "bench.speed.slices"}  # run by name only
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -16,13 +20,13 @@ def main(arguments: Sequence[str]) -> int:
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in a worker with one CPU; read when torch is imported
     if arguments[:1] == ["stock"]:
-        from bench.search_efficiency import stock_main
+        from bench.speed.search_efficiency import stock_main
 
         stock_main(arguments[1])
         return 0
     if arguments[:1] == ["scale"] and len(arguments) <= 2 and all(map(str.isdecimal, arguments[1:])):
-        from bench import scale
         from bench.figures import heading
+        from bench.speed import scale
 
         print(heading(), flush=True)
         scale.main(print, *map(int, arguments[1:2]))

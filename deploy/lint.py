@@ -13,11 +13,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from deploy import kubernetes, launcher
-from deploy.finding import Finding, finding
-from deploy.reading import ClusterFile, at, read_documents
+from deploy.reading.documents import ClusterFile, at, read_documents
+from deploy.reading.finding import Finding, finding
+from deploy.rules import kubernetes, launcher
 from search.errors import EXIT_FAILED, EXIT_INPUT, EXIT_OK, InputError
-from search.yaml_loader import Document
+from search.file.yaml12 import Document
 
 
 def lint(path: str | Path) -> list[Finding]:

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from search import preflight
 from search.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, OperationFailed, UsageError
+from search.machine import preflight
 
 _COMMANDS = Path(__file__).parent / "commands"
 

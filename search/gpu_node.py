@@ -17,8 +17,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from search.machine.gpus import VISIBLE, mig_devices_in
+
 MPS = "SCHEDULE_SEARCH_MPS"
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 # The folders of NVIDIA's own example: the default one for logs belongs to root.
 MPS_FOLDERS = {"CUDA_MPS_PIPE_DIRECTORY": "/tmp/nvidia-mps", "CUDA_MPS_LOG_DIRECTORY": "/tmp/nvidia-log"}
 
@@ -27,11 +28,6 @@ _MIG_DEVICE = re.compile(r"\s+MIG (\S+)\s+Device\s+\d+: \(UUID: (MIG-[\w/-]+)\)"
 
 # Runs a command: its output, or None if it is not there or fails.
 Run = Callable[[Sequence[str]], str | None]
-
-
-def mig_devices_in(visible: str | None) -> int:
-    """How many MIG devices a value of CUDA_VISIBLE_DEVICES names. torch sees but one of them in a process."""
-    return sum(name.strip().startswith("MIG-") for name in (visible or "").split(","))
 
 
 def devices(listing: str) -> tuple[list[str], set[str]]:

@@ -1,20 +1,19 @@
 """What is known of one trial: the immutable view that everything but the engine works with.
 
-The Optuna study is the truth; a `TrialRecord` is read from it (`search.study.record_of`) and handed to the
+The Optuna study is the truth; a `TrialRecord` is read from it (`search.study.store.record_of`) and handed to the
 leaderboard, the tracker, the progress view and the export. It holds plain values only.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from spaces import NoiseSchedule
-from trainable.storage import under
+from trainable.task import WORST_OBJECTIVE
 
 
-class Stage(StrEnum):
+class Purpose(StrEnum):
     """Why a trial was run."""
 
     BASELINE = "baseline"  # a literature preset, run first
@@ -32,6 +31,11 @@ class State(StrEnum):
     STOPPED = "stopped"  # stopped at a rung by the stopping rule (Optuna: PRUNED)
     DIVERGED = "diverged"  # a non-finite loss or sample: a result, told as the worst value
     FAILED = "failed"  # an error or lost machines: not a result
+
+
+def has_diverged(objective: float) -> bool:
+    """Whether a trial reported that it diverged: not a finite value below WORST_OBJECTIVE."""
+    return not objective < WORST_OBJECTIVE
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class TrialRecord:
     """One trial. `number` is its Optuna trial number, the key of its files and of its MLflow run."""
 
     number: int
-    stage: Stage
+    purpose: Purpose
     state: State
     schedule: NoiseSchedule
     seed: int
@@ -73,11 +77,3 @@ class TrialRecord:
     def objective(self) -> float | None:
         """The objective at the last rung reached, None before the first report."""
         return self.reports[-1].objective if self.reports else None
-
-
-def trial_folder(trials: str | Path, number: int) -> str:
-    """Where trial `number` keeps its checkpoints, its sample grid and what else is found out about it.
-
-    trials: location (`trainable/storage.py`) of the search's trials.
-    """
-    return under(trials, "trials", f"{number:05d}")

@@ -11,15 +11,15 @@ preset.py, presets/             schedules of the literature
 """
 
 from spaces.curriculum import CURRICULA, Curriculum
-from spaces.export_document import export_json_schema
+from spaces.document.format import export_json_schema
+from spaces.document.load import LoadedSchedule, load_schedule
+from spaces.document.schema import schedule_json_schema
 from spaces.grid import GRIDS, Grid
 from spaces.grids.karras import KarrasGrid
-from spaces.load import LoadedSchedule, load_schedule
 from spaces.noise_distribution import NOISE, IndexLaw, NoiseDistribution, SigmaLaw
 from spaces.preset import PRESETS, Preset
 from spaces.schedule import NoiseSchedule, Stage
-from spaces.schema import schedule_json_schema
-from spaces.search_space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 __all__ = [
     "CURRICULA",

@@ -11,9 +11,9 @@ from typing import TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from spaces.choice import Choice
+from spaces.later import Tensor
 from spaces.registry import Registry
 
 Steps: TypeAlias = NDArray[np.int64]

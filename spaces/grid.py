@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
-
 from spaces.choice import Choice
 from spaces.curriculum import MAX_INTERVALS
+from spaces.later import Tensor
 from spaces.registry import Registry, name_of
 
 

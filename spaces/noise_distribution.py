@@ -8,10 +8,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
 from spaces.choice import Choice
+from spaces.later import Tensor, torch
 from spaces.registry import Registry, name_of
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
-from torch import Tensor
 
 from spaces.curriculum import CURRICULA, MAX_STAGE_VALUES, Curriculum
 from spaces.grid import GRIDS, Grid
+from spaces.later import Tensor
 from spaces.noise_distribution import NOISE, NoiseDistribution
 from spaces.registry import STRICT, name_of, one_line
 

@@ -25,8 +25,8 @@ algorithm: thorough_tpe
 TRIAL = """
 from pathlib import Path
 import optuna
-from search.spec import load_spec
-from trainable.assets import prepare
+from search.file.spec import load_spec
+from trainable.metric.assets import prepare
 from trainable.trial import TrialTask, TrialWorker
 
 spec = load_spec("own.yaml")

@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import command, slices
-from bench.bare_loop import SIGMA_MIN, BareLoop, levels
-from bench.distance_scale import Yardsticks
+from bench import command
 from bench.figures import Spread, ratios, table
-from bench.search_efficiency import NUM_TRIALS, Ran, Search, search_file
-from bench.step import ICT, in_turns
-from search.spec import load_spec
-from trainable.consistency import consistency_function
+from bench.quality.distance_scale import Yardsticks
+from bench.speed import slices
+from bench.speed.bare_loop import SIGMA_MIN, BareLoop, levels
+from bench.speed.search_efficiency import NUM_TRIALS, Ran, Search, search_file
+from bench.speed.step import ICT, in_turns
+from search.file.spec import load_spec
 from trainable.networks.film_mlp import FilmMlp
-from trainable.training import TrainingConfig
+from trainable.training.config import TrainingConfig
+from trainable.training.consistency import consistency_function
 
 
 def test_a_spread_is_a_median_between_its_extremes() -> None:

@@ -10,7 +10,7 @@ from http.client import HTTPException
 from io import BufferedRandom
 from pathlib import Path
 
-from trainable.atomic import atomic_file
+from trainable.storage.atomic import atomic_file
 
 logger = logging.getLogger(__name__)
 

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from ray.tune import Trainable
 
-from trainable.assets import Assets
-from trainable.gpu_slice import Card, card_is_lost, is_out_of_memory, take_slice
+from trainable.gpu.gpu_slice import Card, card_is_lost, is_out_of_memory, take_slice
+from trainable.metric.assets import Assets
 from trainable.network import Network
-from trainable.training import TrainingConfig
-from trainable.trial import Progress, TrialTask, TrialWorker, as_result, failed, out_of_memory
+from trainable.task import Progress, TrialTask
+from trainable.training.config import TrainingConfig
+from trainable.trial import TrialWorker, as_result, failed, out_of_memory
 
 
 class ScheduleTrainable(Trainable):

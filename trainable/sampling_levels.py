@@ -17,12 +17,14 @@ from typing import Any
 from torch import Tensor
 
 from spaces import NoiseSchedule
-from trainable.assets import Assets, FrechetMetric
-from trainable.checkpoint import load_checkpoint
+from trainable.metric.assets import Assets, FrechetMetric
 from trainable.network import Network
-from trainable.storage import Folder
-from trainable.training import Trainer, TrainingConfig, stream_seed
-from trainable.trial import WORST_OBJECTIVE
+from trainable.storage.checkpoint import load_checkpoint
+from trainable.storage.folder import Folder
+from trainable.task import WORST_OBJECTIVE
+from trainable.training.config import TrainingConfig
+from trainable.training.step import stream_seed
+from trainable.training.trainer import Trainer
 
 Levels = tuple[float, ...]  # decreasing, from sigma_max
 Distance = Callable[[Levels, int], float]  # (levels, seed of latents and re-noising) -> distance

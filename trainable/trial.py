@@ -10,23 +10,30 @@ import math
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from spaces import NoiseSchedule
-from trainable.assets import BATCH_SIZE, Assets, FrechetMetric
 from trainable.background import Background
-from trainable.checkpoint import load_checkpoint, packed, save_checkpoint
-from trainable.images import sample_grid_png
+from trainable.metric.assets import BATCH_SIZE, Assets, FrechetMetric
+from trainable.metric.images import sample_grid_png
 from trainable.network import Network
-from trainable.storage import StorageError, open_folder
-from trainable.training import Trainer, TrainingConfig
-
-# Diverged trials get this objective: finite, so that stopping rules and samplers can compare it
-# (Ray's `nan < cutoff` is False), and worse than any real Frechet distance.
-WORST_OBJECTIVE = 1e9
+from trainable.storage.checkpoint import load_checkpoint, packed, save_checkpoint
+from trainable.storage.folder import StorageError
+from trainable.storage.open import open_folder
+from trainable.task import (
+    FOUND_FILE,
+    NO_STORAGE,
+    OUT_OF_MEMORY,
+    SAMPLES_FILE,
+    WORST_OBJECTIVE,
+    Progress,
+    TrialTask,
+)
+from trainable.training.config import TrainingConfig
+from trainable.training.trainer import Trainer
 
 # Between rungs a trial is checkpointed as often as costs 1 % of its time, at least every minute: what an
 # interruption or a lost machine costs at most. A bucket, where requests cost money, gets one a minute, which is
@@ -36,52 +43,7 @@ CHECKPOINT_SECONDS = 60.0
 # How long a trial waits for a storage that does not answer. Then the search stops, to go on when it is back.
 STORAGE_PATIENCE_SECONDS = 600.0
 
-NO_STORAGE = "no storage"
-OUT_OF_MEMORY = "oom"  # an outcome, and the first word of a failed trial's reason
-FOUND_FILE = "found_schedule.json"
-SAMPLES_FILE = "samples.png"
 _GRID_IMAGES = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialTask:
-    """What the driver sends to a worker: plain data.
-
-    rungs: steps at which to measure and report, increasing, the last is the full budget K.
-    folder: location (`trainable/storage.py`) of the trial's checkpoints and sample grid, keyed by its number.
-    micro_batch: images that go through the network at once, None: the whole batch.
-    place, mark: location of the search's trials, and the name of a file that its driver has put there; None: it is not
-    looked for.
-    """
-
-    number: int
-    schedule: dict[str, Any]
-    seed: int
-    rungs: tuple[int, ...]
-    folder: str
-    micro_batch: int | None = None
-    place: str | None = None
-    mark: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """What a worker answers: all reports so far (a driver that missed some finds them here).
-
-    outcome: None while the trial can go on, else "complete", "diverged", "failed" with its reason; "oom" where the
-    GPU's memory was not enough; NO_STORAGE with the reason where the trial is not over, but no trial can go on.
-    smaller_micro_batch: for "oom", what to try instead; None: there is nothing.
-    found_schedule: of an adaptive trial, the schedule with fixed probabilities that it had come to at the last
-    report, as `NoiseSchedule.to_dict` gives it; None for static schedules and before the first report.
-    """
-
-    number: int
-    step: int
-    reports: list[dict[str, Any]]
-    outcome: str | None = None
-    reason: str | None = None
-    found_schedule: dict[str, Any] | None = None
-    smaller_micro_batch: int | None = None
 
 
 class TrialWorker:
@@ -135,18 +97,19 @@ class TrialWorker:
             self._train_seconds = state["train_seconds"]
 
     def _find_mark(self, task: TrialTask) -> None:
-        if task.mark is None or task.place is None or task.place == self._seen:
+        if task.mark is None or task.search_location is None or task.search_location == self._seen:
             return
-        place = open_folder(task.place, patience_seconds=STORAGE_PATIENCE_SECONDS)
+        place = open_folder(task.search_location, patience_seconds=STORAGE_PATIENCE_SECONDS)
         if place.read(task.mark) is None:
             raise StorageError(
-                f"{task.place} is not what the driver sees there (the search's file {task.mark} is missing). Give all "
+                f"{task.search_location} is not what the driver sees there (the search's file {task.mark} is missing). "
+                "Give all "
                 "machines one folder at that path, such as a network file system, or name a bucket"
             )
         if (
             place.is_remote
         ):  # a folder is looked at for each trial: it costs nothing, and its mount may be lost
-            self._seen = task.place
+            self._seen = task.search_location
 
     def advance(self, pause_seconds: float = math.inf) -> Progress:
         """Train until the next rung is measured, or for about `pause_seconds`.

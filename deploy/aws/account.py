@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.reading import at, read_documents
+from deploy.reading.documents import at, read_documents
 from search.errors import InputError, OperationFailed
 
 # Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04); named after AWS's rule, see "Finding the ID of a DLAMI".

@@ -17,10 +17,10 @@ from threadpoolctl import ThreadpoolController
 
 from search.algorithm import Algorithm
 from search.algorithms._seen import Seen
+from search.algorithms._surrogate import Floats, Surrogate, embedding, expected
 from search.algorithms.same_rung_tpe import SameRungTPE
-from search.surrogate import Floats, Surrogate, expected, place
 from spaces import SearchSpace
-from spaces.neighbour import Neighbour, neighbour
+from spaces.space.neighbour import Neighbour, neighbour
 
 # The model takes time for every trial that it sees, cubic in their number. It sees the best, where it matters, and a
 # sample of all.
@@ -35,7 +35,7 @@ _NO_NEWS = 0.005
 class DensityGP(Algorithm):
     """Gaussian process over what training sees of a schedule, with expected improvement (Jones et al. 1998).
 
-    Schedules of all families are compared as densities over ln sigma (`search/surrogate.py`), where others model the
+    Schedules of all families are compared as densities over ln sigma (`_surrogate.py`), where others model the
     parameters of each family apart: on the digits it takes a quarter of their trials (docs/search-quality.md).
     All rungs count: what a stopped trial would have come to follows from those that went on, with its error. Of random
     and neighbouring candidates it takes the one with the largest expected improvement (doi:10.1023/A:1008306431147);
@@ -101,16 +101,18 @@ class DensityGPSampler(BaseSampler):
         if len(measured) < self._num_startup_trials:
             return neighbour(self._space, {}, 1.0, self._rng).params
         value_S, sd_S = expected([trial.intermediate_values for trial in measured])
-        surrogate = Surrogate.fitted(self._places(seen, measured), value_S, sd_S)
+        surrogate = Surrogate.fitted(self._embeddings(seen, measured), value_S, sd_S)
         begun = [trial for trial in running if not trial.intermediate_values]
         if begun:
-            surrogate = surrogate.believing(self._places(seen, begun))
-        seen.forget_places_but({trial.number for trial in (*measured, *begun)})
+            surrogate = surrogate.believing(self._embeddings(seen, begun))
+        seen.forget_embeddings_but({trial.number for trial in (*measured, *begun)})
         parents = [measured[index].params for index in np.argsort(value_S, kind="stable")[:_NUM_PARENTS]]
         candidates = self._candidates(parents)
-        place_CD = np.stack([place(candidate.schedule, self._total_steps) for candidate in candidates])
-        improvement_C = _expected_improvement(surrogate, place_CD)
-        news_C = surrogate.apart(place_CD) > _NO_NEWS
+        embedding_CD = np.stack(
+            [embedding(candidate.schedule, self._total_steps) for candidate in candidates]
+        )
+        improvement_C = _expected_improvement(surrogate, embedding_CD)
+        news_C = surrogate.apart(embedding_CD) > _NO_NEWS
         return candidates[int(np.where(news_C, improvement_C, -1.0).argmax())].params
 
     def _candidates(self, parents: Sequence[Mapping[str, Any]]) -> list[Neighbour]:
@@ -122,12 +124,12 @@ class DensityGPSampler(BaseSampler):
             for params in (*anywhere, *near)
         ]
 
-    def _places(self, seen: "_Trials", trials: Sequence[FrozenTrial]) -> Floats:
+    def _embeddings(self, seen: "_Trials", trials: Sequence[FrozenTrial]) -> Floats:
         for trial in trials:
-            if trial.number not in seen.places:
+            if trial.number not in seen.embeddings:
                 schedule = self._space.suggest(FixedTrial(trial.params))
-                seen.places[trial.number] = place(schedule, self._total_steps)
-        return np.stack([seen.places[trial.number] for trial in trials])
+                seen.embeddings[trial.number] = embedding(schedule, self._total_steps)
+        return np.stack([seen.embeddings[trial.number] for trial in trials])
 
 
 @cache
@@ -136,10 +138,10 @@ def _threads() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _expected_improvement(surrogate: Surrogate, place_CD: Floats) -> Floats:
+def _expected_improvement(surrogate: Surrogate, embedding_CD: Floats) -> Floats:
     """Over the best mean that the model gives to a trial, (C,)."""
-    mean_C, sd_C = surrogate(place_CD)
-    gain_C = float(surrogate(surrogate.place_SD)[0].min()) - mean_C
+    mean_C, sd_C = surrogate(embedding_CD)
+    gain_C = float(surrogate(surrogate.embedding_SD)[0].min()) - mean_C
     z_C = gain_C / sd_C
     improvement_C: Floats = gain_C * norm.cdf(z_C) + sd_C * norm.pdf(z_C)
     return improvement_C
@@ -148,12 +150,12 @@ def _expected_improvement(surrogate: Surrogate, place_CD: Floats) -> Floats:
 class _Trials(Seen):
     """Which ended trials of a study a model is made of.
 
-    places: of trials, by number, as far as they are known.
+    embeddings: of trials, by number, as far as they are known.
     """
 
     def __init__(self, study: Study) -> None:
         super().__init__(study)
-        self.places: dict[int, Floats] = {}
+        self.embeddings: dict[int, Floats] = {}
         self._best: list[tuple[float, int]] = []  # (value, number) of finished ones
         self._sampled: list[tuple[float, int]] = []  # (its place in an order at random, number)
 
@@ -170,6 +172,6 @@ class _Trials(Seen):
         """Numbers of the best trials, then of a sample of the others, which are all as long as there are few."""
         return list(dict.fromkeys(number for _, number in (*self._best, *self._sampled)))
 
-    def forget_places_but(self, numbers: Container[int]) -> None:
-        """Keep the places of these trials."""
-        self.places = {number: found for number, found in self.places.items() if number in numbers}
+    def forget_embeddings_but(self, numbers: Container[int]) -> None:
+        """Keep the embeddings of these trials."""
+        self.embeddings = {number: found for number, found in self.embeddings.items() if number in numbers}

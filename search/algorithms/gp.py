@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search.algorithm import Algorithm
 from search.algorithms._unit_interval import value_at
 from search.algorithms._view import Shown, view_of
-from search.divergence import has_diverged
+from search.record import has_diverged
 
 
 @dataclass(frozen=True, kw_only=True)

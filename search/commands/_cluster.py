@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from search.errors import EXIT_OK, InputError, OperationFailed, UsageError
-from search.spec_messages import NAME
+from search.file.messages import NAME
 
 if TYPE_CHECKING:
-    from search.service.jobs import JobsApi
+    from search.cluster.jobs import JobsApi
 
 _STARTS = "Running entrypoint for job "
 
@@ -39,7 +39,7 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
 def name_of_search(name_or_file: str) -> str:
     """The name that a search has on a cluster, from it or from its search file."""
     if name_or_file.endswith((".yaml", ".yml")):
-        from search.spec import load_spec
+        from search.file.spec import load_spec
 
         return load_spec(name_or_file).name
     if not re.fullmatch(NAME, name_or_file):
@@ -66,7 +66,7 @@ def submit(
     files: Mapping[str, bytes] | None = None,
 ) -> int:
     """Start `python -m search ARGUMENTS` for the search on the head, say how to watch it. args: `wait`, `json`."""
-    from search.service.remote import start
+    from search.cluster.remote import start
 
     job_id = start(api, name, [*arguments, "--address", "auto"], files)
     if not args.wait:
@@ -81,8 +81,8 @@ def submit(
 
 def resubmit(args: argparse.Namespace, verb: str, options: Sequence[str] = ()) -> int:
     """Submit `VERB NAME OPTIONS` for a search that the head knows. args: `name`, `storage`, `output` too."""
-    from search.service.jobs import JobsApi
-    from search.service.remote import ask
+    from search.cluster.jobs import JobsApi
+    from search.cluster.remote import ask
 
     if args.output is not None:  # a file on the head is of no use here
         raise UsageError(
@@ -146,7 +146,7 @@ class OwnLines:
 
 
 def _follow(args: argparse.Namespace, api: "JobsApi", name: str, job_id: str) -> int:
-    from search.service.remote import end_of, exit_code_of
+    from search.cluster.remote import end_of, exit_code_of
 
     try:
         if not args.json:

@@ -14,10 +14,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.commands.run import add_address
+from search.commands._running import add_address
 
 if TYPE_CHECKING:
-    from search.spec import SearchSpec
+    from search.file.spec import SearchSpec
 
 HELP = "train literature presets on the same seeds and compare them"
 
@@ -41,10 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.commands.run import carry_out, carry_out_amended, dry_run
+    from search.commands._running import carry_out, carry_out_amended, dry_run
     from search.errors import EXIT_OK, InputError
-    from search.session import find_spec
-    from search.spec import Budget, Confirm, NoiseFloor, overridden
+    from search.file.spec import Budget, Confirm, NoiseFloor, overridden
+    from search.run.session import find_spec
     from spaces import PRESETS
 
     if not args.seeds >= 3:
@@ -74,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _is_there_on_fewer_seeds(comparison: "SearchSpec") -> bool:
     """Whether this very comparison was started with fewer seeds."""
-    from search.session import SPEC_FILE, open_store
-    from search.spec import changed_fields
+    from search.file.identity import changed_fields
+    from search.run.session import SPEC_FILE, open_store
 
     if not (comparison.folder / SPEC_FILE).exists():
         return False
@@ -85,10 +85,11 @@ def _is_there_on_fewer_seeds(comparison: "SearchSpec") -> bool:
 
 
 def _write_table(comparison: "SearchSpec", path: Path) -> None:
-    from search.comparison import markdown
     from search.errors import OperationFailed
-    from search.session import board_of, open_store
-    from trainable.atomic import write_atomically
+    from search.run.plan_of import board_of
+    from search.run.session import open_store
+    from search.screen.comparison import markdown
+    from trainable.storage.atomic import write_atomically
 
     board = board_of(comparison, open_store(comparison).records())
     try:

@@ -12,7 +12,7 @@ budget of time that the search had.
 import argparse
 
 from search.commands import _cluster
-from search.commands.run import add_going_on, carry_out_amended
+from search.commands._running import add_going_on, carry_out_amended
 
 HELP = "confirm more schedules of a search, or on more seeds"
 
@@ -25,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from search.cluster.jobs import is_jobs_address
     from search.errors import InputError
-    from search.service.jobs import is_jobs_address
-    from search.session import find_spec
-    from search.spec import Confirm
+    from search.file.spec import Confirm
+    from search.run.session import find_spec
 
     if args.seeds is not None and not 2 <= args.seeds <= 1000:
         raise InputError(f"`2 <= --seeds <= 1000` must hold, but got {args.seeds}")

@@ -54,8 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
-    from search.export import write_export
     from search.export_format import FORMATS
+    from search.winner.document import write_export
     from spaces import NoiseSchedule
     from spaces.sparkline import with_density
 
@@ -123,7 +123,9 @@ def _format(args: argparse.Namespace) -> tuple[str, dict[str, int]]:
 def _document(args: argparse.Namespace) -> dict[str, Any]:
     """The document of a search's winner, or that of a file."""
     from search.errors import InputError, UsageError
-    from search.session import board_of, document_of, find_spec, open_store
+    from search.run.plan_of import board_of
+    from search.run.result import document_of
+    from search.run.session import find_spec, open_store
     from spaces import load_schedule
 
     if args.name.endswith(".json"):
@@ -146,8 +148,8 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
 
 def _document_there(args: argparse.Namespace) -> dict[str, Any]:
     """The document of a search on a cluster. What is made of it, is made here."""
-    from search.service.jobs import JobsApi
-    from search.service.remote import ask
+    from search.cluster.jobs import JobsApi
+    from search.cluster.remote import ask
 
     flags = ["--unconfirmed"] if args.unconfirmed else []
     name = _cluster.name_of_search(args.name)
@@ -169,7 +171,7 @@ def _numbers(text: str | None) -> tuple[int, ...]:
 
 def _write(folder: Path, files: Any) -> None:
     from search.errors import OperationFailed
-    from trainable.atomic import write_atomically
+    from trainable.storage.atomic import write_atomically
 
     try:
         for name, text in files.items():

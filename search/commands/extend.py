@@ -11,7 +11,7 @@ replicates that are there already.
 import argparse
 
 from search.commands import _cluster
-from search.commands.run import add_going_on, carry_out_amended
+from search.commands._running import add_going_on, carry_out_amended
 
 HELP = "go on with a search: more trials or more time"
 
@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from search.cluster.jobs import is_jobs_address
     from search.errors import InputError
-    from search.service.jobs import is_jobs_address
-    from search.session import find_spec
+    from search.run.session import find_spec
 
     for option in ("trials", "hours"):
         more = getattr(args, option)

@@ -27,7 +27,7 @@ from search.commands import _cluster
 from search.errors import InputError
 
 if TYPE_CHECKING:
-    from search.leaderboard import Row
+    from search.evidence.leaderboard import Row
 
 HELP = "who leads, by how much, and how sure that is"
 
@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
             raise InputError("`--plot` needs the search here, not on a cluster: leave out `--address`")
         sys.stdout.write(_there(args))
         return 0
-    from search.result import Result
-    from search.session import find_spec, open_store
+    from search.run.result import Result
+    from search.run.session import find_spec, open_store
 
     spec = find_spec(args.name, args.storage)
     result = Result.read(spec, open_store(spec))
@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _there(args: argparse.Namespace) -> str:
-    from search.service.jobs import JobsApi
-    from search.service.remote import ask
+    from search.cluster.jobs import JobsApi
+    from search.cluster.remote import ask
 
     flags = [flag for flag, wanted in (("--all", args.all), ("--json", args.json)) if wanted]
     name = _cluster.name_of_search(args.name)
@@ -71,7 +71,7 @@ def _there(args: argparse.Namespace) -> str:
 
 
 def _plot(rows: "Sequence[Row]", total_steps: int, path: Path) -> None:
-    from search.commands.list import write_picture
+    from search.commands._picture import write_picture
     from search.tracking.density import densities_png
 
     if not rows:

@@ -18,7 +18,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.errors import OperationFailed, UsageError
+from search.commands._picture import write_picture
+from search.errors import UsageError
 
 if TYPE_CHECKING:
     from spaces import NoiseSchedule
@@ -70,7 +71,7 @@ def _registry(kind: str) -> Any:
         import spaces
 
         return {"noise": spaces.NOISE, "curricula": spaces.CURRICULA, "grids": spaces.GRIDS}[kind]
-    from search.spec_fields import registry_of
+    from search.file.choices import registry_of
 
     return registry_of("optimizer_strategy" if kind == "optimizer_strategies" else kind.removesuffix("s"))
 
@@ -142,14 +143,6 @@ def _plot(kind: str, path: Path) -> None:
     from search.tracking.density import densities_png
 
     write_picture(path, densities_png(list(_schedules(kind).items()), _PLOT_STEPS))
-
-
-def write_picture(path: Path, png: bytes) -> None:
-    """Raises OperationFailed where it cannot be written."""
-    try:
-        path.write_bytes(png)
-    except OSError as error:
-        raise OperationFailed(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def options_of(cls: type) -> list[dict[str, Any]]:

@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from search.cluster.jobs import JobsApi
+    from search.cluster.remote import latest_run
     from search.errors import UsageError
-    from search.service.jobs import JobsApi
-    from search.service.remote import latest_run
 
     if args.follow and args.json:
         raise UsageError("--follow has no effect with --json: leave one out")

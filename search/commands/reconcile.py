@@ -22,11 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from search.errors import OperationFailed
-    from search.result import Result
-    from search.sampling import sampling_of
-    from search.service.driver import is_driven
-    from search.session import find_spec, open_store, parent_info, projection_of
+    from search.machine.driver import is_driven
+    from search.run.result import Result
+    from search.run.session import find_spec, open_store
+    from search.run.tracked import parent_info, projection_of
     from search.tracking import reconcile
+    from search.winner.sampling import sampling_of
 
     spec = find_spec(args.name, args.storage)
     store = open_store(spec)

@@ -10,7 +10,7 @@ Here it is `run` of a search by its name; on a cluster it is submitted again, an
 import argparse
 
 from search.commands import _cluster
-from search.commands.run import add_going_on
+from search.commands._running import add_going_on
 
 HELP = "go on with a search that was stopped"
 
@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.commands.run import carry_out
-    from search.service.jobs import is_jobs_address
-    from search.session import find_spec, open_store
+    from search.cluster.jobs import is_jobs_address
+    from search.commands._running import carry_out
+    from search.run.session import find_spec, open_store
 
     if is_jobs_address(args.address):
         return _cluster.resubmit(args, "run")

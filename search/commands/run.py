@@ -13,20 +13,12 @@ Ctrl-C stops it in seconds; what is lost are the steps since the last checkpoint
 """
 
 import argparse
-import json
-import logging
-import os
-import sys
-import threading
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from search.commands import _cluster
+from search.commands._running import add_address, carry_out, dry_run
 
 if TYPE_CHECKING:
-    from search.runner import Outcome
-    from search.spec import SearchSpec
+    pass
 
 HELP = "run a search, or go on with it"
 
@@ -42,31 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_address(parser: argparse.ArgumentParser) -> None:
-    """For every verb that runs trials."""
-    parser.add_argument(
-        "--address",
-        metavar="RAY",
-        help="on a cluster: run the trials of this process there (auto: the Ray of this machine, or HOST:PORT); "
-        "http://...: leave it all to a job there, where the verb can be submitted",
-    )
-
-
-def add_going_on(parser: argparse.ArgumentParser) -> None:
-    """For every verb that goes on with a search by its name, here or on a cluster."""
-    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
-    parser.add_argument("--output", metavar="FILE", help="also write the winner here, as `export` does")
-    add_address(parser)
-    _cluster.add_wait(parser)
-
-
 def run(args: argparse.Namespace) -> int:
     # Imported here, as everywhere below: they take seconds that `--help` should not.
+    from search.cluster.jobs import is_jobs_address
+    from search.cluster.storage_defaults import with_service
     from search.errors import UsageError
-    from search.service.jobs import is_jobs_address
-    from search.service.stores import with_service
-    from search.session import find_spec
-    from search.spec import overridden
+    from search.file.spec import overridden
+    from search.run.session import find_spec
 
     if is_jobs_address(args.address):
         raise UsageError(
@@ -80,145 +54,3 @@ def run(args: argparse.Namespace) -> int:
     if args.address is not None:
         spec = with_service(spec)
     return dry_run(spec, args) if args.dry_run else carry_out(spec, args)
-
-
-def carry_out(spec: "SearchSpec", args: argparse.Namespace) -> int:
-    """Run the search or go on with it, show its end. args: `json`, `output` and `address` are used."""
-    from rich.console import Console
-
-    from search.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
-    from search.export import write_export
-    from search.interruption import Interruption
-    from search.places import make_root
-    from search.progress import ProgressView
-    from search.runner import run_search
-    from search.session import LOG_FILE, document_of, objective_of
-
-    if args.output:
-        _check_output(Path(args.output))
-    make_root(spec.storage.path)
-    _log_to(spec.folder / LOG_FILE)
-    interrupted = Interruption()
-    interrupted.install()
-    # With --json, stdout is the result's.
-    console = Console(stderr=args.json, highlight=False)
-    with ProgressView(spec.name, objective_of(spec), spec.training.total_steps, console=console) as view:
-        outcome = run_search(spec, interrupted=interrupted, view=view, address=args.address)
-    result = outcome.result
-    problem, output = _problem(outcome, args.output), None
-    if args.output and result.finished and problem is None:
-        output = args.output
-        write_export(Path(output), document_of(spec, result.board, outcome.header))
-    code = EXIT_INTERRUPTED if not result.finished else EXIT_OK if problem is None else EXIT_FAILED
-    if args.json:
-        plain = {
-            "name": spec.name,
-            "finished": result.finished,
-            "already_finished": outcome.already_finished,
-            "output": output,
-            "leaderboard": result.to_dict(),
-        }
-        if problem is not None:
-            plain |= {"error": problem, "exit_code": code}
-        print(json.dumps(plain, indent=2, allow_nan=False))
-    else:
-        _show(outcome, problem, output)
-    if outcome.left:
-        sys.stderr.write(f"warning: {outcome.left}\n")
-    if problem is not None:
-        sys.stdout.flush()
-        sys.stderr.write(f"error: {problem}\n")
-    return code
-
-
-def _check_output(path: Path) -> None:
-    """InputError for a file that cannot be written: told now, not when the search is over."""
-    from search.errors import InputError
-
-    try:
-        folder = next(parent for parent in path.absolute().parents if parent.exists())
-        if path.is_dir():
-            why = "is a folder"
-        elif not folder.is_dir():
-            why = f"would be in {folder}, which is no folder"
-        elif not os.access(folder, os.W_OK | os.X_OK):
-            why = f"would be in {folder}, where your user may not write"
-        else:
-            return
-    except OSError as error:
-        why = f"cannot be looked at: {error.strerror}"
-    raise InputError(f"`--output` must be a file that can be written, but {path} {why}")
-
-
-def _problem(outcome: "Outcome", output: str | None) -> str | None:
-    """Why a finished search did not do what it was run for, in one line."""
-    no_winner = outcome.result.no_winner
-    if no_winner is None or not (no_winner.failed or output):
-        return None
-    return f"{no_winner.message}. {output} was not written" if output else no_winner.message
-
-
-def carry_out_amended(spec: "SearchSpec", changes: Mapping[str, Any], args: argparse.Namespace) -> int:
-    """Change how much of an existing search is done, and go on with it."""
-    from search.session import amend, only_driver, open_store
-    from search.spec import overridden
-    from search.study_lock import only_driver_of
-
-    amended = overridden(spec, changes)
-    store = open_store(spec)
-    held = only_driver_of(store, spec.study_url_resolved, spec.name, threading.Event())
-    with only_driver(spec.folder), held:
-        amend(amended, store)
-    return carry_out(amended, args)
-
-
-def _show(outcome: "Outcome", problem: str | None, output: str | None) -> None:
-    """problem: is said elsewhere."""
-    from search.result import command
-    from search.service.package import is_shipped
-    from search.session import SPEC_FILE
-
-    result = outcome.result
-    spec = result.spec
-    if not result.finished:
-        print(f"\nStopped; everything is kept in {spec.folder}. Go on with:")
-        again = command(spec, "resume") if is_shipped() else f"python -m search run {spec.folder / SPEC_FILE}"
-        print(f"  {again}")
-        return
-    if outcome.already_finished:
-        print(f"Search {spec.name} is finished already: nothing was run and nothing changed.")
-    print("\n".join(["", *result.table()]))
-    if problem is None:
-        print(f"\n{result.conclusion}")
-    if result.no_winner is None:
-        print(f"Written: {output}" if output else f"Write it with: {command(spec, 'export')}")
-    if not is_shipped():
-        print(f"Look at it with: {command(spec, 'ui')}")
-
-
-def dry_run(spec: "SearchSpec", args: argparse.Namespace) -> int:
-    """Print the resolved search and its cost. args: `json` and `address` are used."""
-    from search.cost import cost_of
-
-    cost = cost_of(spec, elsewhere=args.address is not None)
-    if args.json:
-        print(json.dumps({"search": spec.resolved(), "cost": cost.to_dict()}, indent=2))
-    else:
-        print(spec.to_yaml())
-        print("\n".join(f"# {line}" for line in cost.lines()))
-    return 0
-
-
-def _log_to(path: Path) -> None:
-    """All that libraries have to say goes into one file; the screen is the progress view's."""
-    import optuna
-
-    from search.places import usable
-
-    with usable(path.parent):
-        handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.captureWarnings(True)
-    optuna.logging.disable_default_handler()
-    optuna.logging.enable_propagation()

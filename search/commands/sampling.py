@@ -32,10 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
-    from search.runner import CACHE
-    from search.sampling import lines, measure, trial_to_measure
-    from search.session import board_of, find_spec, open_store, track_sampling
-    from trainable.assets import prepare
+    from search.run.plan_of import board_of
+    from search.run.runner import CACHE
+    from search.run.session import find_spec, open_store
+    from search.run.tracked import track_sampling
+    from search.winner.sampling import lines, measure, trial_to_measure
+    from trainable.metric.assets import prepare
     from trainable.trial import device_of
 
     num_levels = _numbers(args.nfe)

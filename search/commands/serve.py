@@ -22,7 +22,7 @@ HELP = "keep the services of a cluster's head running: databases, MLflow"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from search.service.start import DASHBOARD_PORT, MLFLOW_PORT
+    from search.cluster.head.start import DASHBOARD_PORT, MLFLOW_PORT
 
     parser.add_argument(
         "--storage",
@@ -50,9 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.service import processes, start
-    from search.service.here import make_home
-    from search.service.running import stop
+    from search.cluster.head import processes, start
+    from search.cluster.head.supervisor_lock import stop
+    from search.machine.state_folder import make_home
 
     if args.stop:
         folder = make_home()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from search.simulator.quality import Finding
+    from search.simulator.quality import Repeat
 
 HELP = "how good is what this search would export? on recorded curves"
 
@@ -45,11 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
-    from search.session import find_spec
+    from search.file.spec import overridden
+    from search.run.session import find_spec
     from search.simulator.quality import findings
     from search.simulator.replay import Curves
     from search.simulator.table import check_recorded, read_table, table_path
-    from search.spec import overridden
     from spaces.registry import name_of
 
     if args.repeats < 1:
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _row(max_trials: int | None, found: "list[Finding]") -> dict[str, Any]:
+def _row(max_trials: int | None, found: "list[Repeat]") -> dict[str, Any]:
     from search.simulator.quality import interval
 
     best = found[0].true_value - found[0].regret

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.service.status import details, table
+    from search.screen.status_text import details, table
 
     found = _here(args) if args.address is None else _there(args)
     if args.json:
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _here(args: argparse.Namespace) -> list[dict[str, Any]]:
-    from search.service.status import status_of, statuses_of
-    from search.session import find_spec, known_searches
+    from search.run.session import find_spec, known_searches
+    from search.run.status import status_of, statuses_of
 
     if args.name is None:
         return statuses_of(known_searches(args.storage))
@@ -54,10 +54,10 @@ def _here(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _there(args: argparse.Namespace) -> list[dict[str, Any]]:
+    from search.cluster.jobs import JobsApi
+    from search.cluster.remote import ask, runs_of
     from search.errors import InputError
-    from search.service.jobs import JobsApi
-    from search.service.remote import ask, runs_of
-    from search.service.status import with_jobs
+    from search.run.status import with_jobs
 
     api = JobsApi(args.address)
     command = ["status", *_cluster.storage_option(args), "--json"]

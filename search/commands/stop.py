@@ -47,10 +47,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _here(args: argparse.Namespace) -> dict[str, Any]:
     from search.errors import OperationFailed
-    from search.service.driver import driver_of
-    from search.service.package import is_shipped
-    from search.service.status import status_of
-    from search.session import find_spec
+    from search.machine.checkout import is_shipped
+    from search.machine.driver import driver_of
+    from search.run.session import find_spec
+    from search.run.status import status_of
 
     spec = find_spec(args.name, args.storage)
     with driver_of(spec.folder) as driver:
@@ -69,9 +69,9 @@ def _here(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _there(args: argparse.Namespace) -> dict[str, Any]:
+    from search.cluster.jobs import JobsApi
+    from search.cluster.remote import ask, end_of, runs_of
     from search.errors import InputError, OperationFailed
-    from search.service.jobs import JobsApi
-    from search.service.remote import ask, end_of, runs_of
 
     api = JobsApi(args.address)
     name = _cluster.name_of_search(args.name)

@@ -31,11 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.commands.run import dry_run
-    from search.service.jobs import JobsApi
-    from search.service.remote import ask, next_run
-    from search.service.stores import check_outlasts
-    from search.spec import load_spec, overridden
+    from search.cluster.jobs import JobsApi
+    from search.cluster.remote import ask, next_run
+    from search.cluster.storage_defaults import check_outlasts
+    from search.commands._running import dry_run
+    from search.file.spec import load_spec, overridden
 
     api = JobsApi(args.address)
     spec = load_spec(args.file)

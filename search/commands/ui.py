@@ -18,8 +18,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from search.spec import SearchSpec
-    from search.study import StudyStore
+    from search.file.spec import SearchSpec
+    from search.study.store import StudyStore
 
 HELP = "look at a search in MLflow, in the browser"
 
@@ -34,9 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
-    from search.mlflow_options import HOST, free_port
-    from search.places import local_root
-    from search.session import SPEC_FILE, find_spec, open_store, projection_of
+    from search.machine.mlflow_options import HOST, free_port
+    from search.machine.places import local_root
+    from search.run.session import SPEC_FILE, find_spec, open_store
+    from search.run.tracked import projection_of
     from search.tracking.client import artifact_root, is_http
     from search.tracking.server import mlflow_server
 

@@ -3,10 +3,10 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from search.errors import InputError
-from search.export import export_text
 from search.export_format import ExportFormat, Levels, Rendered
+from search.winner.document import export_text
 from spaces import LoadedSchedule
-from spaces.load import MAX_BYTES
+from spaces.document.strict_json import MAX_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)

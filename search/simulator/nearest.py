@@ -10,7 +10,8 @@ p: density over ln sigma, an interval's probability spread evenly over it. TV: t
 distance, in [0, 1]: the share of a batch that the two draw at different places. M: intervals; at equal density
 one doubling of M halves the steps between teacher and student everywhere.
 
-LEVELS_WEIGHT is what one doubling is worth; `python -m bench.search_quality` measures how well others would predict.
+LEVELS_WEIGHT is what one doubling is worth; `python -m bench.quality.search_quality` measures how well
+others would predict.
 
 Both are taken on a coarse copy of the schedule, NUM_CELLS steps long with NUM_BINS bins of ln sigma, because curricula
 are defined on fractions of the budget. Axes: S schedules, C cells of the budget, B bins, X both, N levels.

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from scipy.stats import trim_mean
 
 from search.errors import InputError
-from search.leaderboard import Leaderboard, Row
-from search.record import Stage
-from search.session import board_of, plan_of
+from search.evidence.leaderboard import Leaderboard, Row
+from search.file.spec import SearchSpec
+from search.record import Purpose
+from search.run.plan_of import board_of, plan_of
 from search.simulator.replay import Curves, Replay
 from search.simulator.simulation import simulate
-from search.spec import SearchSpec
 
 _RESAMPLES = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Repeat:
     """What one simulated search came to.
 
     true_value: mean objective, over all recorded seeds, of the schedule that it exports; regret: how much that is
@@ -61,7 +61,7 @@ def on_sight(board: Leaderboard, row: Row) -> Exported:
     def seen(row: Row) -> float:
         return math.inf if row.search_value is None else row.search_value
 
-    baselines = [other for other in board.rows if other.record.stage is Stage.BASELINE]
+    baselines = [other for other in board.rows if other.record.purpose is Purpose.BASELINE]
     baseline = min(baselines, key=seen, default=None)
     return Exported(row, baseline, claims=baseline is not None and seen(row) < seen(baseline))
 
@@ -72,7 +72,7 @@ def findings(
     repeats: Iterable[int],
     max_concurrent: int,
     export: Callable[[Leaderboard], Exported] = exported,
-) -> Iterator[Finding]:
+) -> Iterator[Repeat]:
     """Plays the search once for each repeat: other proposals, another recorded training seed.
 
     A repeat meets the same recorded seeds whatever the search: contenders can be compared repeat by repeat.
@@ -84,7 +84,7 @@ def findings(
         given_out = export(board_of(seeded, list(search.records)))
         true_value = curves.true_value(given_out.row.record.schedule)
         baseline = given_out.baseline
-        yield Finding(
+        yield Repeat(
             true_value=true_value,
             regret=true_value - curves.best,
             compute=search.compute,

@@ -7,8 +7,8 @@ trained on, another one in each repeat. Fresh seeds get the others, none twice; 
 
 Where a schedule was not trained on that seed, its geometric mean curve is multiplied by the residual curve that
 another schedule, drawn by the repeat's seed, had under it. Residuals are taken on ln(objective), where their spread
-depends least on the level (`python -m bench.search_quality`), and scaled up by sqrt(n / (n - 1)), as those about a
-mean of n seeds are too small. A schedule that diverged on some seed gets one of its own curves instead.
+depends least on the level (`python -m bench.quality.search_quality`), and scaled up by sqrt(n / (n - 1)), as those
+about a mean of n seeds are too small. A schedule that diverged on some seed gets one of its own curves instead.
 
 Axes: S schedules, R recorded training seeds, T steps.
 """
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from search.simulator.nearest import Nearest
 from search.simulator.table import CurveTable
 from spaces import NoiseSchedule
-from trainable.trial import WORST_OBJECTIVE
+from trainable.task import WORST_OBJECTIVE
 
 
 class Measured(NamedTuple):

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import optuna
 
-from search.conductor import Conductor, Plan
+from search.policy.conductor import Conductor
+from search.policy.plan import Plan
 from search.record import Report, TrialRecord
 from search.simulator.replay import Measured
-from search.study import StudyStore
+from search.study.store import StudyStore
 from spaces import NoiseSchedule
-from trainable.trial import WORST_OBJECTIVE
+from trainable.task import WORST_OBJECTIVE
 
 # (schedule, training seed, steps) -> what a trial reports at these steps, as `Replay` has it.
 Playback = Callable[[NoiseSchedule, int, Sequence[int]], Sequence[Measured]]

@@ -28,12 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import InputError
-from search.spec import SearchSpec, changed_fields, spec_of
-from search.yaml_loader import Document
+from search.file.identity import changed_fields
+from search.file.spec import SearchSpec, spec_of
+from search.file.yaml12 import Document
 from spaces import NoiseSchedule
 from spaces.registry import name_of
-from trainable.atomic import write_atomically
-from trainable.trial import WORST_OBJECTIVE
+from trainable.storage.atomic import write_atomically
+from trainable.task import WORST_OBJECTIVE
 
 FORMAT = "learning-curves/1"
 FOLDER = Path(__file__).parent / "curves"
@@ -139,7 +140,7 @@ def table_path(spec: SearchSpec) -> Path:
         known = ", ".join(sorted(found.stem for found in FOLDER.glob("*.json"))) or "none"
         raise InputError(
             f"no curves were recorded for the data {name_of(spec.data)!r}; there are: {known}. "
-            "Record them with python -m bench.record_curves FILE, or name a table with --curves"
+            "Record them with python -m bench.quality.record_curves FILE, or name a table with --curves"
         )
     return path
 
@@ -157,7 +158,7 @@ def check_recorded(table: CurveTable, spec: SearchSpec, steps: Sequence[int]) ->
     if changed:
         raise InputError(
             f"the curves were recorded with another {', '.join(changed)}: simulate a search that agrees in "
-            f"{', '.join(MEASURED_WITH)}, or record its own with python -m bench.record_curves FILE"
+            f"{', '.join(MEASURED_WITH)}, or record its own with python -m bench.quality.record_curves FILE"
         )
     missing = [step for step in steps if step not in table.steps]
     if missing:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from search.divergence import has_diverged
+from search.record import has_diverged
 from search.stopping_rule import Rung
 
 

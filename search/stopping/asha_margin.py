@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from search.divergence import has_diverged
+from search.record import has_diverged
 from search.stopping._cut import asha_cut, check_asha
 from search.stopping_rule import Rung, StoppingRule
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from search.divergence import has_diverged
+from search.record import has_diverged
 from search.stopping._cut import check_rungs
 from search.stopping_rule import Rung, StoppingRule
 

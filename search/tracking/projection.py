@@ -15,13 +15,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from search.record import Report, State, TrialRecord, trial_folder
+from search.record import Report, State, TrialRecord
+from search.study.trial_storage import trial_folder
 from search.tracking import names, tables, view
 from search.tracking.client import artifact_root, connect, set_environment
 from search.tracking.density import density_png
 from spaces import NoiseSchedule
-from trainable.checkpoint import newest_state
-from trainable.storage import open_folder
+from trainable.storage.checkpoint import newest_state
+from trainable.storage.open import open_folder
 
 # How an MLflow run ends. A trial that was stopped at a rung or diverged did what it should: the tag
 # search.state tells them apart.
@@ -393,7 +394,7 @@ class Projection:
             names.NAME: self.search_name,
             names.STUDY: self.study_id,
             names.TRIAL: record.number,
-            names.STAGE: record.stage.value,
+            names.STAGE: record.purpose.value,
             names.STATE: record.state.value,
             names.STEP: record.reports[-1].step if record.reports else 0,
             names.SCHEDULE: record.schedule.describe(),
@@ -520,7 +521,7 @@ def _is_storable(key: str, value: float) -> bool:
 
 def _params_of(record: TrialRecord) -> dict[str, str]:
     """Seed, stage, preset, and the schedule in full: comparable between proposals and presets."""
-    params = {"seed": str(record.seed), "stage": record.stage.value}
+    params = {"seed": str(record.seed), "stage": record.purpose.value}
     if record.preset is not None:
         params["preset"] = record.preset
     return params | names.flatten(record.schedule.to_dict())

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from search.errors import OperationFailed
-from search.mlflow_options import HOST, server_environment
+from search.machine.mlflow_options import HOST, server_environment
 
 _START_SECONDS = 120.0  # 8 s on a quiet machine, 25 s on a busy one
 _STOP_SECONDS = 5.0

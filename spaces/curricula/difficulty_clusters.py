@@ -3,16 +3,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-import torch
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
-from torch import Tensor
 
 from spaces.curriculum import MAX_INTERVALS, Curriculum, Steps
+from spaces.later import Tensor, torch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,9 @@ from typing import ClassVar
 
 import numpy as np
 from optuna.distributions import BaseDistribution, IntDistribution
-from torch import Tensor
 
 from spaces.curriculum import MAX_INTERVALS, Curriculum, Steps
+from spaces.later import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from optuna.distributions import BaseDistribution, FloatDistribution
-from torch import Tensor
 
 from spaces.grid import Grid
+from spaces.later import Tensor, torch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from optuna.distributions import BaseDistribution
-from torch import Tensor
 
 from spaces.curriculum import MAX_INTERVALS
 from spaces.grid import Grid
 from spaces.grids.karras import KarrasGrid
+from spaces.later import Tensor, torch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
+from spaces.later import Tensor, torch
 from spaces.noise_distribution import SigmaLaw
 
 

@@ -2,11 +2,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from optuna.distributions import BaseDistribution, FloatDistribution
 from scipy import special
-from torch import Tensor
 
+from spaces.later import Tensor, torch
 from spaces.noise_distribution import IndexLaw
 
 

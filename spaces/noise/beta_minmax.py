@@ -6,12 +6,11 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, FloatDistribution
 from scipy import special
-from torch import Tensor
 
+from spaces.later import Tensor, torch
 from spaces.noise_distribution import NoiseDistribution
 
 Array = NDArray[np.float64]

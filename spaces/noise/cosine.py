@@ -1,7 +1,6 @@
 from dataclasses import dataclass
 
-from torch import Tensor
-
+from spaces.later import Tensor
 from spaces.noise._logsnr import LogSNRLaw, log_sech_cdf
 
 

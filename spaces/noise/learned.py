@@ -2,11 +2,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from torch import Tensor
 
 from spaces.adaptive_noise import AdaptiveNoise
+from spaces.later import Tensor, torch
 from spaces.noise.tabulated import Tabulated, index_edges
 
 _HALVINGS = 8

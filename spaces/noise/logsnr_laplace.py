@@ -3,10 +3,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from optuna.distributions import BaseDistribution, FloatDistribution
-from torch import Tensor
 
+from spaces.later import Tensor, torch
 from spaces.noise._logsnr import LogSNRLaw
 
 

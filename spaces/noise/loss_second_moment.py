@@ -2,10 +2,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
 from spaces.adaptive_noise import AdaptiveNoise
+from spaces.later import Tensor, torch
 from spaces.noise.tabulated import Tabulated
 
 

@@ -3,8 +3,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from optuna.distributions import BaseDistribution, FloatDistribution
-from torch import Tensor
 
+from spaces.later import Tensor
 from spaces.noise_distribution import IndexLaw
 
 

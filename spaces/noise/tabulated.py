@@ -3,9 +3,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
+from spaces.later import Tensor, torch
 from spaces.noise_distribution import NoiseDistribution
 
 MAX_BINS = 4096

@@ -23,12 +23,13 @@ from torch import Tensor
 
 from spaces import KarrasGrid, LoadedSchedule, NoiseSchedule
 from spaces.curricula.constant import Constant
-from spaces.load import Sampling
+from spaces.document.load import Sampling
 from spaces.noise.lognormal import LogNormal
-from trainable.consistency import NetworkFunction, sample
 from trainable.dataset import DATASETS
 from trainable.network import NETWORKS
-from trainable.training import Trainer, TrainingConfig
+from trainable.training.config import TrainingConfig
+from trainable.training.consistency import NetworkFunction, sample
+from trainable.training.trainer import Trainer
 
 INSTALL = {
     "diffusers": ("0.42.1", "pip install --constraint constraints.txt '.[conformance]'"),

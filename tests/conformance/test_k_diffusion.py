@@ -10,7 +10,7 @@ from torch import Tensor
 
 from search.export_format import FORMATS
 from spaces import LoadedSchedule
-from trainable.consistency import consistency_function
+from trainable.training.consistency import consistency_function
 
 TARGET = "k-diffusion"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from search.gpu_node import devices, mig_devices_in, start_text
+from search.gpu_node import devices, start_text
+from search.machine.gpus import mig_devices_in
 
 ROOT = Path(__file__).parents[2]
 WHOLE = """\

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy import kubernetes, launcher
 from deploy.lint import lint, main
+from deploy.rules import kubernetes, launcher
 
 ROOT = Path(__file__).parents[2]
 BAD = sorted((Path(__file__).parent / "bad").glob("*.yaml"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.networks import too_large_a_network
+from deploy.reading.networks import too_large_a_network
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import yaml
 from deploy.aws.account import ssh_source
 from deploy.aws.command import main
 from deploy.lint import lint
-from deploy.start_command import RayStart, ray_starts_in
-from search.preflight import PACKAGES
+from deploy.reading.start_command import RayStart, ray_starts_in
+from search.machine.preflight import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER = ("cluster.yaml", "deploy/gcp.yaml", "deploy/local.yaml")
@@ -27,7 +27,8 @@ SHARED = (
     "worker_setup_commands",
     "worker_start_ray_commands",
 )
-# What the local variant needs more in the head's start command, and why: see deploy/launcher.py. Its head runs trials.
+# What the local variant needs more in the head's start command, and why: see deploy/rules/launcher.py.
+# Its head runs trials.
 GPUS = (r'eval "\$\(cd ~/schedule-search && \.venv/bin/python -m search\.gpu_node\)"; ', r" \$RAY_GPUS")
 LOCAL_ONLY = (r" RAY_enable_autoscaler_v2=0", r" --node-ip-address=\S+", *GPUS)
 SERVICES = "# The services of the head (databases, MLflow) start here"

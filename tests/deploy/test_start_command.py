@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.start_command import RayStart, commands_in, ray_starts_in
+from deploy.reading.start_command import RayStart, commands_in, ray_starts_in
 
 
 def the_start(text: str) -> RayStart:

@@ -9,10 +9,10 @@ import os
 import sys
 from typing import Any
 
-from search.service.here import mlflow_environment
-from search.service.stores import needed_service
-from search.session import find_spec, objective_of, open_store
-from search.study import canonical
+from search.machine.service import mlflow_environment, needed_service
+from search.run.plan_of import objective_of
+from search.run.session import find_spec, open_store
+from search.study.store import canonical
 from search.tracking import names
 from search.tracking.client import connect
 
@@ -24,7 +24,7 @@ def main(name: str) -> dict[str, Any]:
     trials = [
         {
             "number": record.number,
-            "stage": record.stage,
+            "stage": record.purpose,
             "state": record.state,
             "seed": record.seed,
             "schedule": canonical(record.schedule.to_dict()),

@@ -17,11 +17,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from bench.driver import NoopSearch
+from bench.speed.driver import NoopSearch
 from search.algorithms.random import Random
-from search.local_ray import local_ray
-from search.session import plan_of
-from search.spec import load_spec
+from search.engine.ray_here import local_ray
+from search.run.session import plan_of
+from search.file.spec import load_spec
 
 spec = load_spec("searches/digits.yaml")
 plan = replace(plan_of(spec, 2), algorithm=Random(), max_trials=8, race=None, noise_seeds=0)
@@ -32,7 +32,7 @@ for rays in range(2):
         for number in range(2):
             search = NoopSearch(spec, plan, Path(sys.argv[1], f"{rays}-{number}"), tracking=True)
             search.with_ray(ray_folder / f"{number}", spec.resources.cpu)
-            assert search.conductor.finished
+            assert search.policy.conductor.finished
             deadline = time.monotonic() + 30
             while ray.available_resources().get("CPU") != 2:
                 assert time.monotonic() < deadline, "the search holds its slots"

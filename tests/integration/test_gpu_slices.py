@@ -19,15 +19,15 @@ import json, os, sys, threading
 from dataclasses import asdict
 from pathlib import Path
 
-from search.conductor import Conductor
-from search.local_ray import local_ray
-from search.session import plan_of
-from search.slice_check import check_slice
-from search.spec import spec_of
-from search.study import StudyStore
-from search.yaml_loader import Document
-from trainable.assets import prepare
-from trainable.gpu_slice import Card
+from search.policy.conductor import Conductor
+from search.engine.ray_here import local_ray
+from search.run.session import plan_of
+from search.engine.slice_check import check_slice
+from search.file.spec import spec_of
+from search.study.store import StudyStore
+from search.file.yaml12 import Document
+from trainable.metric.assets import prepare
+from trainable.gpu.gpu_slice import Card
 from trainable.trial import TrialTask, TrialWorker
 
 folder = Path(sys.argv[1])
@@ -54,11 +54,11 @@ class TightCard(Card):
 
     def limit(self, fraction):
         import torch
-        import trainable.training
+        import trainable.training.trainer
         log = open(folder / f"worker-{os.getpid()}.json", "w")
         json.dump({"fraction": fraction, "visible": os.environ["CUDA_VISIBLE_DEVICES"]}, log)
         log.close()
-        begin, real, now = TrialWorker.begin, trainable.training.accumulate_gradient, {}
+        begin, real, now = TrialWorker.begin, trainable.training.trainer.accumulate_gradient, {}
 
         def watched_begin(worker, task):
             now.update(worker=worker, number=task.number)
@@ -69,7 +69,7 @@ class TightCard(Card):
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
             return real(*args)
 
-        TrialWorker.begin, trainable.training.accumulate_gradient = watched_begin, tight
+        TrialWorker.begin, trainable.training.trainer.accumulate_gradient = watched_begin, tight
 
 
 assets = prepare(spec.data, spec.objective.extractor, Path(".cache"))
@@ -78,7 +78,7 @@ conductor = Conductor(plan_of(spec, 2), StudyStore.create(spec.study_url_resolve
 changes, notes = [], []
 conductor.on_change = lambda record: changes.append((record.number, record.state, record.micro_batch))
 with local_ray(num_cpus=2, num_gpus=1) as ray_folder:
-    from search.engine import Slots, run_trials, schedule_trainable
+    from search.engine.tune import Slots, run_trials, schedule_trainable
 
     check_slice(spec, assets, conductor.store, threading.Event(), notes.append, TightCard())
     slots = Slots(cpu=1, gpu=0.5)

@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from search.record import Stage, State, TrialRecord
-from search.session import find_spec, open_store, plan_of
+from search.record import Purpose, State, TrialRecord
+from search.run.plan_of import plan_of
+from search.run.session import find_spec, open_store
 from search.simulator.replay import Measured
 from search.simulator.simulation import simulate
 from spaces import NoiseSchedule
 from tests.integration.running import VARIED, finish, start, toy, until
-from trainable.checkpoint import packed, save_checkpoint
-from trainable.storage import open_folder
+from trainable.storage.checkpoint import packed, save_checkpoint
+from trainable.storage.open import open_folder
 
 pytestmark = pytest.mark.integration
 
@@ -36,11 +37,11 @@ def search_file(folder: Path, text: str = SEARCH) -> Path:
 def check_complete(folder: Path) -> None:
     """Every trial of the plan is there once, ended, with all its rungs, and the winner is confirmed."""
     records = open_store(find_spec("toy", str(folder / "runs"))).records()
-    assert Counter(record.stage for record in records) == {
-        Stage.BASELINE: 1,
-        Stage.NOISE: 2,  # the baseline's part of the confirmation: the same seeds
-        Stage.SEARCH: 9,
-        Stage.CONFIRM: 4,
+    assert Counter(record.purpose for record in records) == {
+        Purpose.BASELINE: 1,
+        Purpose.NOISE: 2,  # the baseline's part of the confirmation: the same seeds
+        Purpose.SEARCH: 9,
+        Purpose.CONFIRM: 4,
     }
     replicates = [record for record in records if record.replicate_of is not None]
     assert len({(record.replicate_of, record.seed) for record in replicates}) == len(replicates)
@@ -104,8 +105,8 @@ def test_a_search_runs_to_its_winner_and_a_second_run_changes_nothing(tmp_path: 
     code, out, err = finish(start("confirm", "toy", "--seeds", 3, *storage))
     assert (code, err) == (0, "")
     records = open_store(find_spec("toy", str(tmp_path / "runs"))).records()
-    assert sum(record.stage is Stage.SEARCH for record in records) == 11
-    assert 3 in {record.seed for record in records if record.stage is Stage.CONFIRM}
+    assert sum(record.purpose is Purpose.SEARCH for record in records) == 11
+    assert 3 in {record.seed for record in records if record.purpose is Purpose.CONFIRM}
     assert not any(record.state is State.RUNNING for record in records)
 
 
@@ -247,7 +248,7 @@ def test_the_simulator_decides_what_ray_and_real_trials_decided(tmp_path: Path) 
 
     def told(record: TrialRecord) -> tuple[object, ...]:
         steps = [report.step for report in record.reports]
-        return record.number, record.stage, record.state, record.schedule, record.seed, steps
+        return record.number, record.purpose, record.state, record.schedule, record.seed, steps
 
     assert any(record.state is State.STOPPED for record in records)
     assert [told(record) for record in simulate(plan_of(spec, 1), replay).records] == list(map(told, records))

@@ -21,9 +21,10 @@ from typing import Any
 import optuna
 import pytest
 
-from search.record import Report, Stage, State, TrialRecord
-from search.service.here import HOME_VARIABLE, Service, service_here
-from search.study import StudyStore
+from search.machine.service import Service, service_here
+from search.machine.state_folder import HOME_VARIABLE
+from search.record import Purpose, Report, State, TrialRecord
+from search.study.store import StudyStore
 from spaces import PRESETS
 from tests.integration.postgres import Postgres
 from tests.integration.running import PLAIN, ROOT, free_ports, toy, until
@@ -192,9 +193,9 @@ def seconds_to_answers(head: Head, part: str) -> list[float]:
 
 
 def test_killed_parts_and_a_killed_supervisor_come_back(head: Head) -> None:
-    server = head.first_process_of("search.service.parts.mlflow_server")
+    server = head.first_process_of("search.cluster.head.parts.mlflow_server")
     os.kill(server, signal.SIGKILL)
-    os.kill(head.first_process_of("search.service.parts.optuna_dashboard"), signal.SIGSTOP)  # it hangs
+    os.kill(head.first_process_of("search.cluster.head.parts.optuna_dashboard"), signal.SIGSTOP)  # it hangs
     until(lambda: [part["restarts"] for part in head.parts().values()] == [1, 1], 60, "a restart")
     until(head.healthy, 120, "health")
     assert server not in head.processes()
@@ -233,7 +234,7 @@ class Hammer(threading.Thread):
                 reports = tuple(Report(step, 100.0 * number + step, 0) for step in (1, 2, 3))
                 record = TrialRecord(
                     number=number,
-                    stage=Stage.SEARCH,
+                    purpose=Purpose.SEARCH,
                     state=State.COMPLETE,
                     schedule=schedule,
                     seed=number,
@@ -282,7 +283,7 @@ def test_a_search_outlasts_six_seconds_without_database_and_a_killed_mlflow(
     )
     try:
         until(lambda: len(committed(postgres)) >= 3, 150, "a value in the study")
-        os.kill(head.first_process_of("search.service.parts.mlflow_server"), signal.SIGKILL)
+        os.kill(head.first_process_of("search.cluster.head.parts.mlflow_server"), signal.SIGKILL)
         before, acknowledged = committed(postgres), list(hammer.acknowledged)
         postgres.kill()
         time.sleep(6)

@@ -11,11 +11,11 @@ from pathlib import Path
 import boto3
 import pytest
 
-from search.record import Stage, State, TrialRecord
-from search.study import StudyStore
+from search.record import Purpose, State, TrialRecord
+from search.study.store import StudyStore
 from tests.integration.running import ROOT, VARIED, finish, start, toy, until
 from tests.s3_server import s3_server, url_of
-from trainable.storage import open_folder
+from trainable.storage.open import open_folder
 
 pytestmark = pytest.mark.integration
 
@@ -67,7 +67,7 @@ def test_a_search_goes_on_elsewhere_from_study_and_bucket_alone(address: str, tm
     assert (code, err) == (0, "")
     after = records_of(tmp_path)
     assert all(record.state in (State.COMPLETE, State.STOPPED) for record in after.values())
-    assert sum(record.stage is Stage.SEARCH for record in after.values()) == 4
+    assert sum(record.purpose is Purpose.SEARCH for record in after.values()) == 4
     for number, record in before.items():
         known = {report.step: report.objective for report in record.reports}
         assert known.items() <= {r.step: r.objective for r in after[number].reports}.items()
@@ -76,9 +76,9 @@ def test_a_search_goes_on_elsewhere_from_study_and_bucket_alone(address: str, tm
     names = open_folder(storage).names(below=True)
     assert len([name for name in names if name.endswith("samples.png")]) == len(after)
     with_model = {int(name.split("/")[2]) for name in names if name.endswith(".safetensors")}
-    searched = [r for r in after.values() if r.stage is Stage.SEARCH and r.state is State.COMPLETE]
+    searched = [r for r in after.values() if r.purpose is Purpose.SEARCH and r.state is State.COMPLETE]
     best = sorted(searched, key=lambda record: record.objective or 0)[:2]
-    others = {r.number for r in after.values() if r.replicate_of is not None or r.stage is Stage.BASELINE}
+    others = {r.number for r in after.values() if r.replicate_of is not None or r.purpose is Purpose.BASELINE}
     assert with_model == {record.number for record in best} | others
     assert not list(tmp_path.rglob("*.safetensors"))
     assert len(list(tmp_path.glob("**/artifacts/samples.png"))) == len(after)
@@ -154,8 +154,8 @@ def test_every_node_is_asked_whether_it_can_use_the_storage(address: str, tmp_pa
 NODES = """
 import sys
 from search.errors import InputError
-from search.local_ray import local_ray
-from search.storage_check import check_shared
+from search.engine.ray_here import local_ray
+from search.engine.storage_check import check_shared
 
 with local_ray(num_cpus=1, num_gpus=0):
     for location in sys.argv[1:]:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from search import study_lock
 from search.errors import OperationFailed
-from search.spec import load_spec
-from search.study import StudyStore
-from search.study_lock import only_driver_of
+from search.file.spec import load_spec
+from search.study import lock as study_lock
+from search.study.lock import only_driver_of
+from search.study.store import StudyStore
 from tests.integration.postgres import Postgres
 from tests.integration.running import ROOT, finish, start
 
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.integration
 
 HOLDER = """
 import sys, threading, time
-from search.study import StudyStore
-from search.study_lock import only_driver_of
+from search.study.store import StudyStore
+from search.study.lock import only_driver_of
 
 store = StudyStore.open(sys.argv[1], "toy")
 with only_driver_of(store, sys.argv[1], "toy", threading.Event()):

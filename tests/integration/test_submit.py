@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from search.commit import git_commit
-from search.service.here import Service, write_service
+from search.machine.checkout import git_commit
+from search.machine.service import Service, write_service
 from tests.integration.running import ROOT, free_ports, started, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]

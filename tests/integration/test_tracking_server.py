@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from search.mlflow_options import HOST, free_port
-from search.record import Report, Stage, State, TrialRecord
+from search.machine.mlflow_options import HOST, free_port
+from search.record import Purpose, Report, State, TrialRecord
 from search.tracking import Projection, Tracker, names, reconcile
 from search.tracking.server import mlflow_server
 from spaces import PRESETS
@@ -33,7 +33,7 @@ def trial(number: int, num_reports: int, state: State) -> TrialRecord:
     )
     return TrialRecord(
         number=number,
-        stage=Stage.SEARCH,
+        purpose=Purpose.SEARCH,
         state=state,
         schedule=PRESETS["ict"].schedule,
         seed=0,

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from search.record import Report, Stage, State, TrialRecord
-from search.session import find_spec, open_store, projection_of
-from search.spec import load_spec
-from search.study import StudyStore
+from search.file.spec import load_spec
+from search.record import Purpose, Report, State, TrialRecord
+from search.run.session import find_spec, open_store
+from search.run.tracked import projection_of
+from search.study.store import StudyStore
 from search.tracking import reconcile
 from spaces import PRESETS
 from tests.integration.browser import chromium
@@ -58,7 +59,7 @@ def storage(tmp_path: Path) -> Path:
         store.finish(
             TrialRecord(
                 number=number,
-                stage=Stage.SEARCH,
+                purpose=Purpose.SEARCH,
                 state=State.COMPLETE,
                 schedule=schedule,
                 seed=1,

@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from scipy.stats.qmc import discrepancy
 
 from search.algorithm import ALGORITHMS, Algorithm
+from search.algorithms._surrogate import embedding
 from search.algorithms._unit_interval import value_at
 from search.algorithms.cmaes import CMAESSampler
 from search.algorithms.density_gp import DensityGP
@@ -34,11 +35,11 @@ from search.algorithms.gp import WholeSpaceGPSampler
 from search.algorithms.gp import _view_of as gp_view_of
 from search.algorithms.qmc import QMC, SobolSampler
 from search.algorithms.same_rung_tpe import SameRungTPE, SameRungTPESampler, _groups, _Trials
-from search.conductor import Conductor, Plan
+from search.policy.conductor import Conductor
+from search.policy.plan import Plan
 from search.record import Report
 from search.stopping.none import NoStopping
-from search.study import StudyStore
-from search.surrogate import place
+from search.study.store import StudyStore
 from spaces import PRESETS, NoiseSchedule, SearchSpace
 
 # Five families of laws that look alike in no parameter.
@@ -584,7 +585,7 @@ def test_density_gp_proposes_what_is_no_copy_of_a_trial_that_runs() -> None:
     while (record := conductor.next()) is not None:
         running.append(record.schedule)
     assert len(running) == 20
-    places = np.stack([place(schedule, 1000) for schedule in running])
+    places = np.stack([embedding(schedule, 1000) for schedule in running])
     apart = ((places[:, None] - places) ** 2).sum(axis=2) + np.eye(20)
     assert apart.min() > 0.005
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from search.audit import audit_report, runs_on
-from search.record import Report, Stage, State, TrialRecord
+from search.evidence.audit import audit_report, runs_on
+from search.record import Purpose, Report, State, TrialRecord
 from spaces import PRESETS
 
 
@@ -13,7 +13,7 @@ def trial(
     reports = [Report(50, early, 0)] + ([Report(100, late, 0)] if late is not None else [])
     return TrialRecord(
         number=number,
-        stage=Stage.SEARCH,
+        purpose=Purpose.SEARCH,
         state=State.STOPPED if late is None else State.COMPLETE,
         schedule=PRESETS["ict"].schedule,
         seed=0,

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import search.commands
-from search import cli, preflight
+from search import cli
 from search.errors import InputError, OperationFailed
+from search.machine import preflight
 
 ROOT = Path(__file__).parents[2]
 
@@ -312,7 +313,7 @@ def test_doctor_fails_on_a_damaged_or_unreachable_store(
 
 
 def test_doctor_shows_no_password() -> None:
-    from search.commands.doctor import check_url
+    from search.checks.stores import check_url
 
     (check,) = check_url("study", "postgresql+psycopg://me:hidden1@127.0.0.1:9/db?sslpassword=hidden2")
     assert check.level == "fail"
@@ -320,7 +321,7 @@ def test_doctor_shows_no_password() -> None:
 
 
 def test_doctor_compares_versions_with_pyproject_and_constraints(here: Path) -> None:
-    from search.commands.doctor import check_versions
+    from search.checks.here import check_versions
 
     (here / "pyproject.toml").write_text(
         '[project]\ndependencies = ["numpy>=2", "pyyaml>=99", "no-such-thing", "rich"]\n'

@@ -18,9 +18,9 @@ import pytest
 from aiohttp import web
 
 from search import cli
+from search.cluster import remote
+from search.cluster.jobs import Job, JobsApi
 from search.errors import OperationFailed
-from search.service import remote
-from search.service.jobs import Job, JobsApi
 
 TOKEN = "0123456789abcdef" * 4
 SEARCH = "name: toy\ndata: digits\nbudget: {max_trials: 3}\nconfirm: {top: 1, rounds: [2]}\n"
@@ -71,7 +71,7 @@ class Cluster:
         self.jobs[job_id] = entry
         started = f"{RAYS_LINES}Running entrypoint for job {job_id}: {request['entrypoint']}\n"
         self.logs[job_id] = started
-        if words[3] == "search.service.answer":
+        if words[3] == "search.answer":
             nonce, *arguments = words[4:]
             self.asked.append(arguments)
             code, out, err = self.answers[arguments[0]]
@@ -206,13 +206,13 @@ def test_submit_ships_the_code_and_returns_at_once(
     assert cluster.searches == ["search-toy-run1"]
     job = cluster.jobs["search-toy-run1"]
     assert job["entrypoint"] == (
-        "exec sh search/service/on_head.sh search run searches/toy.yaml --trials 2 --address auto"
+        "exec sh search/cluster/on_head.sh search run searches/toy.yaml --trials 2 --address auto"
     )
     [(name, content)] = cluster.packages.items()
     assert job["runtime_env"]["working_dir"] == f"gcs://{name}"
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.read("searches/toy.yaml").decode() == SEARCH
-        assert "search/service/on_head.sh" in archive.namelist()
+        assert "search/cluster/on_head.sh" in archive.namelist()
     assert TOKEN not in json.dumps(job)
     assert capsys.readouterr().out.splitlines() == [
         "Search toy is submitted and goes on without this machine.",
@@ -239,7 +239,7 @@ def test_a_search_whose_storage_cannot_be_used_there_is_not_submitted(
 def test_a_head_that_is_just_starting_is_asked_again(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.service.jobs._PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("search.cluster.jobs._PAUSE_SECONDS", 0.01)
     cluster.not_yet = 3
     assert cli.main(["submit", "toy.yaml", "--address", cluster.url]) == 0
     assert cluster.searches == ["search-toy-run1"]

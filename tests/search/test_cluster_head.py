@@ -19,17 +19,20 @@ from typing import Any
 import pytest
 
 from search import cli
-from search.conductor import Conductor
+from search.cluster import package as shipped
+from search.cluster.storage_defaults import tracking_environment, with_service
 from search.errors import InputError
+from search.file.spec import SearchSpec, load_spec
+from search.machine.driver import driver_of, is_driven
+from search.machine.service import Service, write_service
+from search.policy.conductor import Conductor
 from search.record import Report
-from search.service import package as shipped
-from search.service.driver import driver_of, is_driven
-from search.service.here import Service, write_service
-from search.service.searches import remember
-from search.service.status import details, status_of, statuses_of
-from search.service.stores import tracking_environment, with_service
-from search.session import find_spec, open_or_create, parent_info, plan_of
-from search.spec import SearchSpec, load_spec
+from search.run.known import remember
+from search.run.plan_of import plan_of
+from search.run.session import find_spec, open_or_create
+from search.run.status import status_of, statuses_of
+from search.run.tracked import parent_info
+from search.screen.status_text import details
 from search.tracking import ParentInfo, ProjectionProcess
 from search.tracking.process import TrackingError
 
@@ -134,7 +137,7 @@ def test_a_package_runs_verbs_and_knows_its_commit(tmp_path: Path) -> None:
     # As on a head: Ray's interpreter is not this shell's parent here, so the one below the home folder is taken.
     (tmp_path / "schedule-search").mkdir()
     (tmp_path / "schedule-search" / ".venv").symlink_to(sys.prefix)
-    script = "exec sh search/service/on_head.sh search.service.answer nonce list presets --jso"
+    script = "exec sh search/cluster/on_head.sh search.answer nonce list presets --jso"
     done = subprocess.run(
         ["sh", "-c", script],
         cwd=tmp_path,
@@ -148,7 +151,7 @@ def test_a_package_runs_verbs_and_knows_its_commit(tmp_path: Path) -> None:
         "stdout": "",
         "stderr": "error: unrecognized arguments: --jso. See: python -m search --help\n",
     }
-    code = "from search.commit import git_commit; print(git_commit())"
+    code = "from search.machine.checkout import git_commit; print(git_commit())"
     commit = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert commit.stdout == "1234+changes\n"
 
@@ -202,7 +205,7 @@ def test_a_search_of_the_service_cannot_be_read_without_it(head: Path) -> None:
 def test_in_a_job_nothing_is_kept_in_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: str, message: str
 ) -> None:
-    monkeypatch.setattr("search.service.stores.is_shipped", lambda: True)
+    monkeypatch.setattr("search.cluster.storage_defaults.is_shipped", lambda: True)
     with pytest.raises(InputError) as told:
         with_service(spec_in(tmp_path, SEARCH + storage))
     assert str(told.value).startswith(message)
@@ -286,7 +289,7 @@ def test_a_search_that_cannot_be_read_hides_no_other(head: Path) -> None:
 DRIVER = """
 import signal, sys, time
 from pathlib import Path
-from search.session import only_driver
+from search.run.session import only_driver
 def end(*_):
     raise SystemExit(130)
 signal.signal(signal.SIGINT, end)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from search.comparison import NO_BREAK_SPACE, markdown
-from search.leaderboard import Leaderboard, leaderboard, lines
-from search.record import Report, Stage, State, TrialRecord
+from search.evidence.leaderboard import Leaderboard, leaderboard
+from search.record import Purpose, Report, State, TrialRecord
+from search.screen.comparison import NO_BREAK_SPACE, markdown
+from search.screen.leaderboard_text import lines
 from spaces import PRESETS
 from spaces.sparkline import sparkline
 
@@ -23,7 +24,7 @@ def compared(reference: str | None) -> Leaderboard:
             records.append(
                 TrialRecord(
                     number=len(records),
-                    stage=Stage.CONFIRM if seed else Stage.BASELINE,
+                    purpose=Purpose.CONFIRM if seed else Purpose.BASELINE,
                     state=State.COMPLETE,
                     schedule=PRESETS[preset].schedule,
                     seed=seed,

@@ -13,14 +13,15 @@ from optuna.trial import TrialState
 
 from search.algorithms.random import Random
 from search.algorithms.same_rung_tpe import SameRungTPE
-from search.conductor import CONFIRM_ANYWAY, Conductor, Plan
-from search.race import RaceRules, finalists
-from search.record import Report, Stage, State, TrialRecord
-from search.spending import Limits
+from search.evidence.race import RaceRules, finalists
+from search.policy.budget import TimeLimits
+from search.policy.conductor import CONFIRM_ANYWAY, Conductor
+from search.policy.plan import Plan
+from search.record import Purpose, Report, State, TrialRecord
 from search.stopping.asha import ASHA
 from search.stopping.none import NoStopping
 from search.stopping_rule import Rung
-from search.study import StudyStore
+from search.study.store import StudyStore
 from spaces import PRESETS, SearchSpace
 
 SPACE = SearchSpace.from_mapping(
@@ -97,8 +98,8 @@ def drive(
 def test_a_search_runs_baselines_then_proposals_then_confirmation(tmp_path: Path) -> None:
     conductor = conductor_in(tmp_path)
     drive(conductor)
-    stages = Counter(record.stage for record in conductor.records.values())
-    assert stages == {Stage.BASELINE: 2, Stage.SEARCH: 16, Stage.CONFIRM: 4 * 3}
+    stages = Counter(record.purpose for record in conductor.records.values())
+    assert stages == {Purpose.BASELINE: 2, Purpose.SEARCH: 16, Purpose.CONFIRM: 4 * 3}
     assert [conductor.records[n].preset for n in (0, 1)] == ["ict", "gokmen_constant"]
 
 
@@ -129,25 +130,27 @@ def test_the_study_says_what_happened(tmp_path: Path) -> None:
 def test_baselines_and_replicates_are_never_stopped(tmp_path: Path) -> None:
     conductor = conductor_in(tmp_path)
     # Baselines are the worst of all, and still run to the end.
-    drive(conductor, lambda record, step: 1e6 if record.stage is Stage.BASELINE else toy_value(record, step))
+    drive(
+        conductor, lambda record, step: 1e6 if record.purpose is Purpose.BASELINE else toy_value(record, step)
+    )
     for record in conductor.records.values():
-        if record.stage is not Stage.SEARCH:
+        if record.purpose is not Purpose.SEARCH:
             assert record.state is State.COMPLETE
 
 
 def test_confirmation_uses_fresh_seeds_the_same_for_all_finalists(tmp_path: Path) -> None:
     conductor = conductor_in(tmp_path)
     drive(conductor)
-    searched = {r.seed for r in conductor.records.values() if r.stage is not Stage.CONFIRM}
+    searched = {r.seed for r in conductor.records.values() if r.purpose is not Purpose.CONFIRM}
     seeds: dict[int | None, list[int]] = {}
     for record in conductor.records.values():
-        if record.stage is Stage.CONFIRM:
+        if record.purpose is Purpose.CONFIRM:
             seeds.setdefault(record.replicate_of, []).append(record.seed)
     assert searched == {PLAN.seed}
     assert {tuple(sorted(own)) for own in seeds.values()} == {(1, 2, 3)}
     assert set(seeds) == {finalist.number for finalist in finalists(conductor.records.values(), PLAN.race)}
     best = min(
-        (r for r in conductor.records.values() if r.stage is Stage.SEARCH and r.state is State.COMPLETE),
+        (r for r in conductor.records.values() if r.purpose is Purpose.SEARCH and r.state is State.COMPLETE),
         key=lambda record: record.objective,
     )
     assert best.number in seeds
@@ -165,11 +168,11 @@ def test_free_slots_confirm_the_baseline_while_the_last_trials_run(tmp_path: Pat
     conductor.observe(ict.number, 100, [Report(step, 1.0, 0) for step in (50, 75, 100)], "complete")
     second = conductor.next()
     assert second is not None
-    assert second.stage is Stage.SEARCH
+    assert second.purpose is Purpose.SEARCH
     conductor.observe(second.number, 50, [Report(50, 2.0, 0)], "failed", "boom")
     filler = conductor.next()
     assert filler is not None
-    assert (filler.stage, filler.replicate_of, filler.seed) == (Stage.CONFIRM, ict.number, 1)
+    assert (filler.purpose, filler.replicate_of, filler.seed) == (Purpose.CONFIRM, ict.number, 1)
 
 
 @pytest.mark.parametrize("kill_after", [1, 2, 5, 9, 14, 20, 30, 40])
@@ -181,8 +184,8 @@ def test_a_killed_driver_is_continued_without_loss_or_doubles(tmp_path: Path, ki
     second = conductor_in(tmp_path)
     assert {r.number for r in second.records.values() if r.state is State.RUNNING} == open_before
     drive(second)
-    stages = Counter(record.stage for record in second.records.values())
-    assert stages == {Stage.BASELINE: 2, Stage.SEARCH: 16, Stage.CONFIRM: 12}
+    stages = Counter(record.purpose for record in second.records.values())
+    assert stages == {Purpose.BASELINE: 2, Purpose.SEARCH: 16, Purpose.CONFIRM: 12}
     assert not any(record.state is State.RUNNING for record in second.records.values())
     for record in second.records.values():
         steps = [report.step for report in record.reports]
@@ -237,7 +240,7 @@ def test_confirmations_are_no_observations_for_the_sampler(tmp_path: Path) -> No
     conductor = conductor_in(tmp_path)
     drive(conductor)
     for trial, record in zip(conductor._told.study.get_trials(), conductor.records.values(), strict=True):
-        if record.stage is Stage.CONFIRM:
+        if record.purpose is Purpose.CONFIRM:
             assert trial.state is TrialState.FAIL
         elif record.state is State.STOPPED:
             assert trial.state is TrialState.PRUNED
@@ -293,9 +296,9 @@ NOISY = replace(PLAN, noise_seeds=3, race=RaceRules(top=2, rounds=(2, 4)))
 def test_the_noise_floor_is_measured_first_and_counts_in_the_confirmation(tmp_path: Path) -> None:
     conductor = conductor_in(tmp_path, NOISY)
     drive(conductor)
-    floor = [r for r in conductor.records.values() if r.stage is Stage.NOISE]
+    floor = [r for r in conductor.records.values() if r.purpose is Purpose.NOISE]
     assert [(r.replicate_of, r.seed) for r in floor] == [(0, 1), (0, 2), (0, 3)]
-    first_proposal = min(r.number for r in conductor.records.values() if r.stage is Stage.SEARCH)
+    first_proposal = min(r.number for r in conductor.records.values() if r.purpose is Purpose.SEARCH)
     assert max(r.number for r in floor) < first_proposal
     replicates = [(r.replicate_of, r.seed) for r in conductor.records.values() if r.replicate_of is not None]
     assert len(set(replicates)) == len(replicates)
@@ -319,7 +322,7 @@ def test_rules_hear_of_the_noise_and_of_earlier_rungs(tmp_path: Path) -> None:
 def test_an_audited_trial_runs_to_its_end_and_does_not_move_the_cut(tmp_path: Path) -> None:
     conductor = conductor_in(tmp_path, replace(PLAN, audit_share=1.0))
     drive(conductor)
-    searched = [r for r in conductor.records.values() if r.stage is Stage.SEARCH]
+    searched = [r for r in conductor.records.values() if r.purpose is Purpose.SEARCH]
     audited = [r for r in searched if r.condemned_at is not None]
     assert len(audited) >= 3
     assert all(r.state is State.COMPLETE for r in searched)
@@ -347,7 +350,7 @@ def drive_in_time(conductor: Conductor, now: list[float], seconds_per_step: floa
 @pytest.mark.parametrize("limit", ["hours", "cpu_hours", "gpu_hours"])
 def test_a_budget_of_time_is_kept_and_leaves_room_to_confirm(tmp_path: Path, limit: str) -> None:
     seconds = 3000.0  # of a trial: 100; a race of 2 + 2 finalists on 3 seeds takes 1200 at most, 30 % are 900
-    limits = Limits(**{limit: seconds / 3600}, cpu=1.0, gpu=1.0)  # type: ignore[arg-type]
+    limits = TimeLimits(**{limit: seconds / 3600}, cpu=1.0, gpu=1.0)  # type: ignore[arg-type]
     plan = replace(PLAN, max_trials=None, limits=limits, max_concurrent=1)
     now = [0.0]
     conductor = conductor_in(tmp_path, plan, clock=lambda: now[0])
@@ -355,9 +358,9 @@ def test_a_budget_of_time_is_kept_and_leaves_room_to_confirm(tmp_path: Path, lim
     assert conductor.finished
     assert now[0] <= seconds
     assert conductor.spending.wall == conductor.spending.trials == now[0]
-    stages = Counter(record.stage for record in conductor.records.values())
-    assert stages[Stage.SEARCH] >= 15
-    assert stages[Stage.CONFIRM] >= 9
+    stages = Counter(record.purpose for record in conductor.records.values())
+    assert stages[Purpose.SEARCH] >= 15
+    assert stages[Purpose.CONFIRM] >= 9
     # A new driver knows what was spent, and that it was enough.
     again = conductor_in(tmp_path, plan, clock=lambda: now[0] + 1e6)
     assert again.finished
@@ -371,7 +374,7 @@ def test_a_rung_that_does_not_fit_into_the_budget_is_not_started(tmp_path: Path)
         race=None,
         max_trials=None,
         stopping=NoStopping(rungs=(0.5,)),
-        limits=Limits(hours=160 / 3600),
+        limits=TimeLimits(hours=160 / 3600),
         max_concurrent=1,
     )
     now = [0.0]
@@ -385,7 +388,7 @@ def test_a_rung_that_does_not_fit_into_the_budget_is_not_started(tmp_path: Path)
 
 def timed(folder: Path, limit: str, seconds: float, **options: object) -> tuple[Conductor, list[float]]:
     """A search with a budget of time, driven to its end with all slots busy; and the time when it ended."""
-    plan = replace(PLAN, max_trials=None, limits=Limits(**{limit: seconds / 3600}), **options)  # type: ignore[arg-type]
+    plan = replace(PLAN, max_trials=None, limits=TimeLimits(**{limit: seconds / 3600}), **options)  # type: ignore[arg-type]
     now = [0.0]
     conductor = conductor_in(folder, plan, clock=lambda: now[0])
     running: list[tuple[float, int, int]] = []
@@ -414,13 +417,13 @@ def test_no_budget_of_wall_clock_is_overrun_however_many_slots(
     assert now[0] <= seconds
     if seconds == 1400.0 and slots > 1:  # room for baselines, noise floor, proposals and the whole race
         assert conductor.standing.is_over
-        assert any(record.stage is Stage.SEARCH for record in conductor.records.values())
+        assert any(record.purpose is Purpose.SEARCH for record in conductor.records.values())
 
 
 def test_baselines_and_the_noise_floor_keep_to_the_budget_too(tmp_path: Path) -> None:
     conductor, now = timed(tmp_path, "hours", 150.0, max_concurrent=1, noise_seeds=3)
     assert now[0] == 100.0
-    assert [record.stage for record in conductor.records.values()] == [Stage.BASELINE]
+    assert [record.purpose for record in conductor.records.values()] == [Purpose.BASELINE]
 
 
 def test_a_killed_driver_has_kept_what_was_spent_on_trials_that_are_open(tmp_path: Path) -> None:
@@ -450,11 +453,11 @@ def test_an_extended_search_does_not_forget_its_winner(tmp_path: Path) -> None:
     """The next proposals look better than they are."""
     drive(conductor_in(tmp_path))
     before = conductor_in(tmp_path)
-    winners = {n for n in before.standing.contenders if before.records[n].stage is Stage.SEARCH}
+    winners = {n for n in before.standing.contenders if before.records[n].purpose is Purpose.SEARCH}
     number_of_old = len(before.records)
 
     def lucky(record: TrialRecord, step: int) -> float:
-        is_new = record.number >= number_of_old and record.stage is Stage.SEARCH
+        is_new = record.number >= number_of_old and record.purpose is Purpose.SEARCH
         return 1.0 if is_new else toy_value(record, step)
 
     more = conductor_in(tmp_path, replace(PLAN, max_trials=24))
@@ -479,7 +482,7 @@ def test_an_extended_search_tells_the_sampler_what_confirmation_came_to(tmp_path
     others = [
         record
         for record in before.records.values()
-        if record.stage is Stage.SEARCH and record.number not in before.standing.finalists
+        if record.purpose is Purpose.SEARCH and record.number not in before.standing.finalists
     ]
     for record in others:
         assert told[record.number].intermediate_values == {r.step: r.objective for r in record.reports}
@@ -492,9 +495,9 @@ def test_an_extended_search_goes_on_with_what_it_has(tmp_path: Path) -> None:
     more = conductor_in(tmp_path, replace(NOISY, max_trials=26))
     assert not more.finished
     drive(more)
-    stages = Counter(record.stage for record in more.records.values())
-    assert stages[Stage.SEARCH] == 24
-    assert stages[Stage.NOISE] == 3
+    stages = Counter(record.purpose for record in more.records.values())
+    assert stages[Purpose.SEARCH] == 24
+    assert stages[Purpose.NOISE] == 3
     assert all(more.records[number].reports == record.reports for number, record in before.records.items())
 
 
@@ -511,7 +514,7 @@ TWO_NAMES = SearchSpace.from_mapping(
 
 
 def proposed(conductor: Conductor) -> list[str]:
-    return [r.schedule.describe() for r in conductor.records.values() if r.stage is Stage.SEARCH]
+    return [r.schedule.describe() for r in conductor.records.values() if r.purpose is Purpose.SEARCH]
 
 
 def test_a_schedule_that_was_trained_is_not_trained_again_under_another_name(tmp_path: Path) -> None:
@@ -552,12 +555,12 @@ def test_an_equal_proposal_becomes_a_replicate_if_the_search_file_says_so(tmp_pa
         equal_schedules="replicate",
     )
     conductor = conductor_in(tmp_path, plan)
-    assert conductor.num_trials(Stage.SEARCH) == conductor.num_trials(Stage.REPLICATE) == 3
+    assert conductor.num_trials(Purpose.SEARCH) == conductor.num_trials(Purpose.REPLICATE) == 3
     drive(conductor)
-    replicates = [r for r in conductor.records.values() if r.stage is Stage.REPLICATE]
+    replicates = [r for r in conductor.records.values() if r.purpose is Purpose.REPLICATE]
     assert [(r.replicate_of, r.seed) for r in replicates] == [(0, 1), (0, 2)]
     assert len(proposed(conductor)) == 1
     # The confirmation uses them: of three seeds one is missing.
-    assert [(r.replicate_of, r.seed) for r in conductor.records.values() if r.stage is Stage.CONFIRM] == [
+    assert [(r.replicate_of, r.seed) for r in conductor.records.values() if r.purpose is Purpose.CONFIRM] == [
         (0, 3)
     ]

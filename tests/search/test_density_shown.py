@@ -6,18 +6,21 @@ import re
 import pytest
 
 from search import cli
-from search.comparison import markdown
-from search.leaderboard import leaderboard, lines
-from search.progress import Board, best_lines
-from search.record import Report, Stage, State, TrialRecord
-from search.service import status
+from search.evidence.leaderboard import leaderboard
+from search.record import Purpose, Report, State, TrialRecord
+from search.run import status
+from search.screen import status_text
+from search.screen.board import LiveState
+from search.screen.board_text import best_lines
+from search.screen.comparison import markdown
+from search.screen.leaderboard_text import lines
 from spaces import PRESETS
 from spaces.sparkline import LEGEND, sparkline, with_density
 
 ICT = PRESETS["ict"].schedule
 RECORD = TrialRecord(
     number=0,
-    stage=Stage.BASELINE,
+    purpose=Purpose.BASELINE,
     state=State.COMPLETE,
     schedule=ICT,
     seed=0,
@@ -31,7 +34,7 @@ def test_one_line_of_a_schedule_begins_with_its_density() -> None:
 
 
 def test_the_live_board_shows_it() -> None:
-    board = Board("toy", "fd_toy", 100, now=0.0)
+    board = LiveState("toy", "fd_toy", 100, now=0.0)
     board.put(RECORD)
     assert with_density(ICT) in best_lines(board)
 
@@ -49,7 +52,7 @@ def test_the_status_of_a_search_shows_it() -> None:
     found = {"name": "toy", "state": "stopped", "problem": None, "objective": "fd_toy", "total_steps": 100}
     trials = {"ended": 1, "most": 3, "open": 0, "done": 1, "stopped": 0, "diverged": 0, "failed": 0}
     hours = {"slot_hours": 0.1, "gpu_hours": 0.0}
-    shown = status.details({**found, **hours, "trials": {**trials, "confirm_ended": 0}, "best": best})
+    shown = status_text.details({**found, **hours, "trials": {**trials, "confirm_ended": 0}, "best": best})
     assert f"           {with_density(ICT)}" in shown
 
 

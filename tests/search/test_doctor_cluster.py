@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from search import storage_check
+from search.checks import cluster as _cluster_checks
+from search.checks import head as _head_checks
 from search.cli import main
-from search.commands import _cluster_checks, _head_checks
-from search.service.here import HOME_VARIABLE, Service, write_service
-from search.service.running import only_supervisor, write_status
+from search.cluster.head.supervisor_lock import only_supervisor, write_status
+from search.engine import storage_check
+from search.machine.service import Service, write_service
+from search.machine.state_folder import HOME_VARIABLE
 
 
 class _Server(BaseHTTPRequestHandler):

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from search import engine
+from search.engine import tune as engine
 
 
-def link(slots: int, tune: Any) -> engine._Link:
+def link(slots: int, tune: Any) -> engine.Shared:
     conductor: Any = SimpleNamespace(plan=SimpleNamespace(max_concurrent=slots))
-    made = engine._Link(conductor, "trials", None, None, None, lambda *args: None)  # type: ignore[arg-type]
+    made = engine.Shared(conductor, "trials", None, None, None, lambda *args: None)  # type: ignore[arg-type]
     made.tune = tune
     return made
 

@@ -2,7 +2,7 @@
 
 import random
 
-from search.equal_schedules import KnownSchedules
+from search.policy.equal_schedules import KnownSchedules
 from spaces import PRESETS, NoiseSchedule
 from spaces.equality import equal
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from search.errors import OperationFailed
-from search.export import export_document, export_text, write_export
-from search.leaderboard import Leaderboard, leaderboard
-from search.record import Report, Stage, State, TrialRecord
+from search.evidence.leaderboard import Leaderboard, leaderboard
+from search.record import Purpose, Report, State, TrialRecord
+from search.winner.document import export_document, export_text, write_export
 from spaces import PRESETS, NoiseSchedule
 
 ICT, FOUND = PRESETS["ict"].schedule, PRESETS["gokmen_constant"].schedule
@@ -31,16 +31,16 @@ HEADER: dict[str, Any] = {
 
 def board(confirmed: bool) -> Leaderboard:
     def record(number: int, value: float, **fields: Any) -> TrialRecord:
-        fields = {"stage": Stage.SEARCH, "schedule": FOUND, "seed": 0, **fields}
+        fields = {"purpose": Purpose.SEARCH, "schedule": FOUND, "seed": 0, **fields}
         return TrialRecord(
             number=number, state=State.COMPLETE, reports=(Report(TOTAL_STEPS, value, 0),), **fields
         )
 
-    records = [record(0, 60.0, stage=Stage.BASELINE, preset="ict", schedule=ICT), record(1, 30.0)]
+    records = [record(0, 60.0, purpose=Purpose.BASELINE, preset="ict", schedule=ICT), record(1, 30.0)]
     if confirmed:
         for of, values in ((0, (60.0, 62.0, 61.0)), (1, (40.0, 43.0, 41.0))):
             for seed, value in enumerate(values, start=1):
-                fields = {"stage": Stage.CONFIRM, "replicate_of": of, "seed": seed}
+                fields = {"purpose": Purpose.CONFIRM, "replicate_of": of, "seed": seed}
                 records.append(record(len(records), value, **fields))
     return leaderboard("toy", "fd_toy", records)
 

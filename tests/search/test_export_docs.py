@@ -16,12 +16,12 @@ import torch
 
 from search.export_format import FORMATS
 from search.exports._karras_index import KarrasIndex
-from search.sampling import sampling_part
+from search.winner.sampling import sampling_part
 from spaces import NOISE, KarrasGrid, NoiseSchedule, export_json_schema
 from spaces.adaptive_noise import AdaptiveNoise
 from spaces.curricula.exponential import Exponential
-from spaces.export_document import FUNCTION, WeightName, loss_and_weighting
-from trainable.consistency import LevelTables, consistency_function, consistency_loss
+from spaces.document.format import FUNCTION, WeightName, loss_and_weighting
+from trainable.training.consistency import LevelTables, consistency_function, consistency_loss
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs/export.md").read_text()

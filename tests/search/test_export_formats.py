@@ -23,7 +23,7 @@ from search.exports.comfyui import decimal_text
 from search.exports.edm import karras_levels, nearest_rho
 from spaces import KarrasGrid, NoiseSchedule, load_schedule
 from spaces.curricula.constant import Constant
-from spaces.export_document import FORMAT, SAMPLER, loss_and_weighting
+from spaces.document.format import FORMAT, SAMPLER, loss_and_weighting
 from spaces.noise.lognormal import LogNormal
 from spaces.noise.uniform import Uniform
 from spaces.sparkline import with_density

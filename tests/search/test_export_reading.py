@@ -19,15 +19,15 @@ import referencing
 import torch
 
 import spaces
-import spaces.load
-from search.export import export_document, export_text
-from search.leaderboard import leaderboard
-from search.record import Report, Stage, State, TrialRecord
+import spaces.document.strict_json
+from search.evidence.leaderboard import leaderboard
+from search.record import Purpose, Report, State, TrialRecord
+from search.winner.document import export_document, export_text
 from spaces import PRESETS, LoadedSchedule, NoiseSchedule, export_json_schema, load_schedule
 from spaces.adaptive_noise import AdaptiveNoise
 from spaces.curriculum import values_of
-from spaces.export_document import MAX_TOTAL_STEPS
-from trainable.training import TrainingConfig
+from spaces.document.format import MAX_TOTAL_STEPS
+from trainable.training.config import TrainingConfig
 
 PUBLISHED = Path(spaces.__file__).with_name("noise-schedule-export.schema.json")
 TOTAL_STEPS = 40
@@ -72,12 +72,12 @@ def exported(schedule: NoiseSchedule, *, confirmed: bool = True, measured: bool 
     """The document of a search that this schedule has won."""
 
     def record(number: int, value: float, **fields: Any) -> TrialRecord:
-        fields = {"stage": Stage.SEARCH, "seed": 0, **fields}
+        fields = {"purpose": Purpose.SEARCH, "seed": 0, **fields}
         reports = (Report(TOTAL_STEPS, value, 0),)
         return TrialRecord(number=number, state=State.COMPLETE, schedule=schedule, reports=reports, **fields)
 
     confirmation = [
-        record(seed, value, stage=Stage.CONFIRM, replicate_of=0, seed=seed)
+        record(seed, value, purpose=Purpose.CONFIRM, replicate_of=0, seed=seed)
         for seed, value in ((1, 40.0), (2, 43.0), (3, 41.0))
     ]
     records = [record(0, 30.0), *(confirmation if confirmed else [])]
@@ -334,7 +334,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path, monkeypatch: pyte
     assert "Is a directory" in message_of(tmp_path)
     assert "cannot be read" in message_of("a\0b")
     assert "File name too long" in message_of("x" * 5000)
-    monkeypatch.setattr(spaces.load, "MAX_BYTES", 1000)
+    monkeypatch.setattr(spaces.document.strict_json, "MAX_BYTES", 1000)
     (tmp_path / "large.json").write_text(export_text(ICT))
     assert "must have at most 1000 bytes" in message_of(tmp_path / "large.json")
 
@@ -356,7 +356,7 @@ def test_what_is_no_plain_data_is_refused_and_nothing_in_it_is_called(
         *(3, 3.5, True, None, [], b"x.json", {"a": np.arange(3)}, {"a": torch.ones(2)}, {"a": 2**63}),
     ):
         message_of(source)
-    monkeypatch.setattr(spaces.load, "MAX_VALUES", 1000)
+    monkeypatch.setattr(spaces.document.strict_json, "MAX_VALUES", 1000)
     assert "must have at most 1000 values" in message_of(ICT)
 
 
@@ -366,16 +366,16 @@ def test_whatever_may_be_trained_can_be_written_and_read_back() -> None:
         curriculum = PRESETS[name].schedule.curriculum
         stages = exported(PRESETS[name].schedule)["training"]["stages"]
         levels = sum(len(stage["sigmas"]) for stage in stages)
-        counter = spaces.load._Copy()
+        counter = spaces.document.strict_json.Copy()
         counter.of(stages)
-        values = spaces.load.MAX_VALUES - counter._left
+        values = spaces.document.strict_json.MAX_VALUES - counter._left
         assert values == values_of(len(stages), levels) + 1  # the list itself
         assert values <= curriculum.most_values(TOTAL_STEPS) + 1
     for schedule in SMALL:
         document = exported(schedule)
-        counter = spaces.load._Copy()
+        counter = spaces.document.strict_json.Copy()
         counter.of(document)
-        assert len(export_text(document)) <= 32 * (spaces.load.MAX_VALUES - counter._left)
+        assert len(export_text(document)) <= 32 * (spaces.document.strict_json.MAX_VALUES - counter._left)
     assert TrainingConfig.BOUNDS["total_steps"] == (1, MAX_TOTAL_STEPS)
 
 
@@ -385,7 +385,7 @@ def test_a_file_of_too_many_values_is_refused_before_anything_is_made_of_them(
     def never(*args: Any, **options: Any) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(spaces.load, "MAX_VALUES", 1000)
+    monkeypatch.setattr(spaces.document.strict_json, "MAX_VALUES", 1000)
     monkeypatch.setattr(json, "loads", never)
     for text in ("[" + "[]," * 600 + "[]]", "1," * 1001, '{"a":' * 600 + "[" * 600):
         (tmp_path / "many.json").write_text(text)

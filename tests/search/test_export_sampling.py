@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 
 from search import cli
-from search.conductor import Conductor
 from search.errors import InputError, OperationFailed
-from search.leaderboard import Leaderboard, leaderboard
-from search.record import Report, Stage, State, TrialRecord, trial_folder
-from search.sampling import (
+from search.evidence.leaderboard import Leaderboard, leaderboard
+from search.file.spec import load_spec
+from search.policy.conductor import Conductor
+from search.record import Purpose, Report, State, TrialRecord
+from search.run.plan_of import plan_of
+from search.run.session import SPEC_FILE, open_or_create, open_store
+from search.study.trial_storage import trial_folder
+from search.winner.sampling import (
     SAMPLING_FILE,
     lines,
     median_trial,
@@ -22,25 +26,24 @@ from search.sampling import (
     trial_to_measure,
     write_sampling,
 )
-from search.session import SPEC_FILE, open_or_create, open_store, plan_of
-from search.spec import load_spec
 from spaces import PRESETS, load_schedule
 from spaces.sparkline import with_density
-from trainable.assets import prepare
-from trainable.trial import TrialTask, TrialWorker, as_result
+from trainable.metric.assets import prepare
+from trainable.task import TrialTask
+from trainable.trial import TrialWorker, as_result
 
 ICT = PRESETS["ict"].schedule
 
 
 def record(number: int, value: float | None, **fields: Any) -> TrialRecord:
-    fields = {"stage": Stage.SEARCH, "state": State.COMPLETE, "schedule": ICT, "seed": 0, **fields}
+    fields = {"purpose": Purpose.SEARCH, "state": State.COMPLETE, "schedule": ICT, "seed": 0, **fields}
     reports = () if value is None else (Report(100, value, 0),)
     return TrialRecord(number=number, reports=reports, **fields)
 
 
 def confirmed(*values: float, state: State = State.COMPLETE) -> list[TrialRecord]:
     """A trial 0, and a replicate of it for each value."""
-    again = {"stage": Stage.CONFIRM, "replicate_of": 0, "state": state}
+    again = {"purpose": Purpose.CONFIRM, "replicate_of": 0, "state": state}
     return [record(0, 5.0), *(record(i, value, seed=i, **again) for i, value in enumerate(values, start=1))]
 
 
@@ -79,7 +82,7 @@ def test_the_default_is_the_replicate_with_the_median_value_the_lower_of_two(
 
 def test_a_diverged_replicate_has_no_model_to_sample_from() -> None:
     records = confirmed(1.0, 2.0)
-    records.append(record(3, 1e9, seed=3, stage=Stage.CONFIRM, replicate_of=0, state=State.DIVERGED))
+    records.append(record(3, 1e9, seed=3, purpose=Purpose.CONFIRM, replicate_of=0, state=State.DIVERGED))
     winner = board(records).winner
     assert winner is not None
     median = median_trial(winner)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-import search.interruption
-import search.runner
-from search.interruption import Interruption
-from search.runner import run_search
-from search.spec import load_spec
+import search.machine.interruption
+import search.run.runner
+from search.file.spec import load_spec
+from search.machine.interruption import Interruption
+from search.run.runner import run_search
 
 
 class View:
@@ -66,7 +66,7 @@ def test_a_signal_in_the_block_leaves_it_at_once(interruption: Interruption) -> 
 def test_a_signal_that_python_loses_is_raised_again(
     interruption: Interruption, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(search.interruption, "_INSIST_SECONDS", 0.01)
+    monkeypatch.setattr(search.machine.interruption, "_INSIST_SECONDS", 0.01)
 
     class Loses:
         def __del__(self) -> None:
@@ -92,7 +92,7 @@ def test_a_search_is_left_while_its_data_is_prepared(
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("prepared to the end")
 
-    monkeypatch.setattr(search.runner, "prepare", prepare)
+    monkeypatch.setattr(search.run.runner, "prepare", prepare)
     view: Any = View()
     with pytest.raises(KeyboardInterrupt):
         run_search(load_spec(tmp_path / "toy.yaml"), interrupted=interruption, view=view)
@@ -107,8 +107,8 @@ def test_the_sampling_levels_are_left_and_nothing_of_them_is_tracked(
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("measured to the end")
 
-    monkeypatch.setattr(search.runner, "measure", measure)
+    monkeypatch.setattr(search.run.runner, "measure", measure)
     spec, nothing, view = SimpleNamespace(sampling=SimpleNamespace(nfe=[2])), None, View()
     arguments: Any = (spec, nothing, nothing, nothing, interruption, view)
-    search.runner._measure_sampling(*arguments)
+    search.run.runner._measure_sampling(*arguments)
     assert interruption.is_set()

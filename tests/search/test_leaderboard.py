@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from search.confirm import PRIOR_DEGREES, estimate, ranks, ratio
-from search.leaderboard import Leaderboard, leaderboard, lines
-from search.noise_floor import SeedNoise
-from search.race import RaceRules, standing
-from search.record import Report, Stage, State, TrialRecord
+from search.evidence.intervals import PRIOR_DEGREES, estimate, ranks, ratio
+from search.evidence.leaderboard import Leaderboard, leaderboard
+from search.evidence.noise import SeedNoise
+from search.evidence.race import RaceRules, standing
+from search.record import Purpose, Report, State, TrialRecord
+from search.screen.leaderboard_text import lines
 from spaces import PRESETS, NoiseSchedule
 from spaces.curricula.constant import Constant
 from spaces.noise.uniform import Uniform
@@ -23,14 +24,14 @@ OTHER = PRESETS["gokmen_constant"].schedule
 
 def trial(number: int, value: float | None, **options: object) -> TrialRecord:
     reports = () if value is None else (Report(step=100, objective=value, time_ms=0),)
-    given = {"stage": Stage.SEARCH, "state": State.COMPLETE, "schedule": OTHER, "seed": 0, **options}
+    given = {"purpose": Purpose.SEARCH, "state": State.COMPLETE, "schedule": OTHER, "seed": 0, **options}
     return TrialRecord(number=number, reports=reports, **given)  # type: ignore[arg-type]
 
 
 def search(found: list[float], baseline: list[float], seen: float = 30.0) -> Leaderboard:
     """A search with one baseline (number 0) and one finalist (number 1), confirmed on the same seeds."""
     records = [
-        trial(0, 70.0, stage=Stage.BASELINE, preset="ict", schedule=ICT),
+        trial(0, 70.0, purpose=Purpose.BASELINE, preset="ict", schedule=ICT),
         trial(1, seen),
         trial(2, 90.0, state=State.STOPPED),
         trial(3, None, state=State.FAILED),
@@ -38,7 +39,7 @@ def search(found: list[float], baseline: list[float], seen: float = 30.0) -> Lea
     number = len(records)
     for of, values in ((0, baseline), (1, found)):
         for seed, value in enumerate(values, start=1):
-            records.append(trial(number, value, stage=Stage.CONFIRM, replicate_of=of, seed=seed))
+            records.append(trial(number, value, purpose=Purpose.CONFIRM, replicate_of=of, seed=seed))
             number += 1
     return leaderboard("toy", "fd_toy", records)
 
@@ -118,13 +119,13 @@ def test_a_lucky_draw_is_called_tied() -> None:
 def test_of_tied_winners_the_simplest_is_taken_and_it_is_said() -> None:
     plain = NoiseSchedule(grid=ICT.grid, noise=Uniform(), curriculum=Constant(levels=40))
     records = [
-        trial(0, 70.0, stage=Stage.BASELINE, preset="ict", schedule=ICT),
+        trial(0, 70.0, purpose=Purpose.BASELINE, preset="ict", schedule=ICT),
         trial(1, 30.0, schedule=ICT),
         trial(2, 31.0, schedule=plain),
     ]
     for of, values in ((0, (70, 71, 69, 70)), (1, (40, 39, 41, 40)), (2, (40.2, 40, 40.4, 40.1))):
         for seed, value in enumerate(values, start=1):
-            fields = {"stage": Stage.CONFIRM, "replicate_of": of, "seed": seed}
+            fields = {"purpose": Purpose.CONFIRM, "replicate_of": of, "seed": seed}
             records.append(trial(len(records), float(value), **fields))
     board = leaderboard("toy", "fd_toy", records)
     assert [row.record.number for row in board.best] == [1, 2]
@@ -166,12 +167,17 @@ def test_the_winner_of_pure_noise_is_seldom_called_better() -> None:
     rng, claims, repeats = np.random.default_rng(0), 0, 400
     for _ in range(repeats):
         records = [
-            trial(n, 70.0, stage=Stage.BASELINE if n < 2 else Stage.SEARCH, preset="ict" if n < 2 else None)
+            trial(
+                n,
+                70.0,
+                purpose=Purpose.BASELINE if n < 2 else Purpose.SEARCH,
+                preset="ict" if n < 2 else None,
+            )
             for n in range(6)
         ]
         for of in range(6):
             for seed in range(1, 7):
-                fields = {"stage": Stage.CONFIRM, "replicate_of": of, "seed": seed}
+                fields = {"purpose": Purpose.CONFIRM, "replicate_of": of, "seed": seed}
                 records.append(trial(len(records), float(rng.lognormal(4, 0.3)), **fields))
         board = leaderboard("toy", "fd_toy", records)
         claims += board.winner is not None and board.winner.is_better
@@ -194,7 +200,9 @@ def test_every_row_shows_its_schedule_as_a_density() -> None:
 
 
 def test_a_search_that_is_still_at_its_baselines_shows_their_values() -> None:
-    board = leaderboard("toy", "fd_toy", [trial(0, 71.5, stage=Stage.BASELINE, preset="ict", schedule=ICT)])
+    board = leaderboard(
+        "toy", "fd_toy", [trial(0, 71.5, purpose=Purpose.BASELINE, preset="ict", schedule=ICT)]
+    )
     heading, row = lines(board)[1:3]
     assert heading.endswith("vs baseline   in search")
     assert row.endswith("71.5")
@@ -231,13 +239,13 @@ def test_a_simple_schedule_far_from_the_best_mean_is_not_taken_though_it_is_tied
 def test_one_of_the_best_that_is_better_than_the_baseline_is_enough() -> None:
     """The best mean, on two seeds yet, says little; another one, on five, is surely better than the baseline."""
     records = [
-        trial(0, 70.0, stage=Stage.BASELINE, preset="ict", schedule=ICT),
+        trial(0, 70.0, purpose=Purpose.BASELINE, preset="ict", schedule=ICT),
         trial(1, 30.0),
         trial(2, 31.0),
     ]
     for of, values in ((0, (26, 25, 27, 26, 25)), (1, (2, 16)), (2, (8, 8.1, 8.3, 8.2, 8))):
         for seed, value in enumerate(values, start=1):
-            fields = {"stage": Stage.CONFIRM, "replicate_of": of, "seed": seed}
+            fields = {"purpose": Purpose.CONFIRM, "replicate_of": of, "seed": seed}
             records.append(trial(len(records), float(value), **fields))
     board = leaderboard("toy", "fd_toy", records)
     assert [row.record.number for row in board.best][:2] == [1, 2]
@@ -248,11 +256,11 @@ def test_one_of_the_best_that_is_better_than_the_baseline_is_enough() -> None:
 def test_nothing_is_confirmed_before_the_first_round_is_decided() -> None:
     """The noise floor's seeds of a baseline, and a round that still runs, say nothing of the proposals."""
     records = [
-        trial(0, 70.0, stage=Stage.BASELINE, preset="ict", schedule=ICT),
+        trial(0, 70.0, purpose=Purpose.BASELINE, preset="ict", schedule=ICT),
         trial(1, 30.0),
-        *(trial(2 + seed, 70.0 + seed, stage=Stage.NOISE, replicate_of=0, seed=seed) for seed in (1, 2)),
-        trial(5, 31.0, stage=Stage.CONFIRM, replicate_of=1, seed=1),
-        trial(6, None, stage=Stage.CONFIRM, replicate_of=1, seed=2, state=State.RUNNING),
+        *(trial(2 + seed, 70.0 + seed, purpose=Purpose.NOISE, replicate_of=0, seed=seed) for seed in (1, 2)),
+        trial(5, 31.0, purpose=Purpose.CONFIRM, replicate_of=1, seed=1),
+        trial(6, None, purpose=Purpose.CONFIRM, replicate_of=1, seed=2, state=State.RUNNING),
     ]
     rules = RaceRules(top=1, baselines=1, rounds=(2, 3))
 
@@ -260,16 +268,16 @@ def test_nothing_is_confirmed_before_the_first_round_is_decided() -> None:
         return leaderboard("toy", "fd_toy", records, race=standing(records, rules, (1, 2, 3)))
 
     assert board().winner is None
-    records[-1] = trial(6, 32.0, stage=Stage.CONFIRM, replicate_of=1, seed=2)
+    records[-1] = trial(6, 32.0, purpose=Purpose.CONFIRM, replicate_of=1, seed=2)
     decided = board()
     assert decided.winner is not None and decided.winner.record.number == 1
     assert decided.sentence().endswith(" The confirmation is not at its end: 2 trials are missing.")
 
 
 def test_without_a_confirmed_baseline_nothing_is_compared() -> None:
-    records = [trial(0, 70.0, stage=Stage.BASELINE, preset="ict", schedule=ICT), trial(1, 30.0)]
+    records = [trial(0, 70.0, purpose=Purpose.BASELINE, preset="ict", schedule=ICT), trial(1, 30.0)]
     for seed in (1, 2):
-        fields = {"stage": Stage.CONFIRM, "replicate_of": 1, "seed": seed}
+        fields = {"purpose": Purpose.CONFIRM, "replicate_of": 1, "seed": seed}
         records.append(trial(len(records), 31.0 + seed, **fields))
     board = leaderboard("toy", "fd_toy", records)
     assert board.sentence() == "Best mean: trial 1. No baseline was confirmed, so it is compared to none."
@@ -277,13 +285,13 @@ def test_without_a_confirmed_baseline_nothing_is_compared() -> None:
 
 def test_the_baseline_is_the_one_that_is_confirmed_best_not_the_one_that_looked_best() -> None:
     records = [
-        trial(0, 70.0, stage=Stage.BASELINE, preset="ict", schedule=ICT),
-        trial(1, 50.0, stage=Stage.BASELINE, preset="lucky", schedule=OTHER),
+        trial(0, 70.0, purpose=Purpose.BASELINE, preset="ict", schedule=ICT),
+        trial(1, 50.0, purpose=Purpose.BASELINE, preset="lucky", schedule=OTHER),
         trial(2, 40.0),
     ]
     for of, values in ((0, (66, 65, 67)), (1, (90, 95, 85)), (2, (60, 59.5, 60.5))):
         for seed, value in enumerate(values, start=1):
-            fields = {"stage": Stage.CONFIRM, "replicate_of": of, "seed": seed}
+            fields = {"purpose": Purpose.CONFIRM, "replicate_of": of, "seed": seed}
             records.append(trial(len(records), float(value), **fields))
     board = leaderboard("toy", "fd_toy", records)
     assert board.baseline is not None

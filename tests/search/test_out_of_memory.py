@@ -6,10 +6,11 @@ from pathlib import Path
 from optuna.trial import TrialState
 
 from search.algorithms.random import Random
-from search.conductor import Conductor, Plan
-from search.record import Report, Stage, State, TrialRecord
+from search.policy.conductor import Conductor
+from search.policy.plan import Plan
+from search.record import Purpose, Report, State, TrialRecord
 from search.stopping.asha import ASHA
-from search.study import StudyStore
+from search.study.store import StudyStore
 from search.tracking import Projection
 from spaces import PRESETS, SearchSpace
 
@@ -46,7 +47,7 @@ def proposal(conductor: Conductor) -> TrialRecord:
     baseline = started(conductor)
     conductor.observe(baseline.number, 100, reports(50, 75, 100), "complete")
     record = started(conductor)
-    assert record.stage is Stage.SEARCH
+    assert record.purpose is Purpose.SEARCH
     assert not conductor.observe(record.number, 50, reports(50), None)
     return record
 

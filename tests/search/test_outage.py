@@ -10,11 +10,11 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from search import study
 from search.errors import OperationFailed
-from search.outage import Outlasting, is_outage
-from search.record import Report, Stage, State, TrialRecord
-from search.study import StudyStore
+from search.record import Purpose, Report, State, TrialRecord
+from search.study import store as study
+from search.study.outage import Outlasting, is_outage
+from search.study.store import StudyStore
 from spaces import PRESETS
 
 SCHEDULE = PRESETS["ict"].schedule
@@ -92,7 +92,12 @@ def store(tmp_path: Path) -> Iterator[StudyStore]:
 def record(number: int) -> TrialRecord:
     reports = (Report(1, 9.0, 1), Report(2, 8.0, 2))
     return TrialRecord(
-        number=number, stage=Stage.SEARCH, state=State.COMPLETE, schedule=SCHEDULE, seed=0, reports=reports
+        number=number,
+        purpose=Purpose.SEARCH,
+        state=State.COMPLETE,
+        schedule=SCHEDULE,
+        seed=0,
+        reports=reports,
     )
 
 

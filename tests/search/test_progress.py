@@ -6,8 +6,10 @@ import re
 import pytest
 from rich.console import Console
 
-from search.progress import Board, ProgressView, Rate, best_of, rate_text, seconds_text, value_text
-from search.record import Report, Stage, State, TrialRecord
+from search.record import Purpose, Report, State, TrialRecord
+from search.screen.board import LiveState, Rate, best_of
+from search.screen.board_text import rate_text, seconds_text, value_text
+from search.screen.view import ProgressView
 from spaces import PRESETS
 from spaces.sparkline import sparkline
 
@@ -31,14 +33,14 @@ def record(
     number: int,
     *values: tuple[int, float],
     state: State = State.RUNNING,
-    stage: Stage = Stage.SEARCH,
+    purpose: Purpose = Purpose.SEARCH,
     preset: str | None = None,
     replicate_of: int | None = None,
     reason: str | None = None,
 ) -> TrialRecord:
     return TrialRecord(
         number=number,
-        stage=stage,
+        purpose=purpose,
         state=state,
         schedule=PRESETS[preset or "hang_gu_laplace"].schedule,
         seed=100 + number,
@@ -69,10 +71,12 @@ def test_without_a_terminal_each_event_is_one_unbroken_line_without_control_char
     view, out = plain_view(clock)
     with view:
         view.phase("baselines", 2)
-        view.trial_started(record(0, stage=Stage.BASELINE, preset="ict"))
+        view.trial_started(record(0, purpose=Purpose.BASELINE, preset="ict"))
         clock.now += 75
         view.trial_ended(
-            record(0, (1000, 90.0), (2000, 61.234), state=State.COMPLETE, stage=Stage.BASELINE, preset="ict")
+            record(
+                0, (1000, 90.0), (2000, 61.234), state=State.COMPLETE, purpose=Purpose.BASELINE, preset="ict"
+            )
         )
         view.note("MLflow does\nnot answer")
     assert out.getvalue().splitlines() == [
@@ -94,7 +98,7 @@ def test_without_a_terminal_each_event_is_one_unbroken_line_without_control_char
         (record(3, (2000, 1e9), state=State.DIVERGED), "trial 3 diverged: "),
         (record(3, state=State.FAILED, reason="RuntimeError: no"), "trial 3 failed: RuntimeError: no"),
         (
-            record(9, (2000, 70.0), state=State.COMPLETE, stage=Stage.CONFIRM, replicate_of=3),
+            record(9, (2000, 70.0), state=State.COMPLETE, purpose=Purpose.CONFIRM, replicate_of=3),
             "trial 9 (trial 3 again, seed 109) done: fd_digits_cnn 70: ",
         ),
     ],
@@ -131,7 +135,7 @@ def test_a_minute_of_silence_is_broken_by_a_summary(clock: Clock) -> None:
 def test_the_live_view_shows_phase_counts_best_with_schedule_speed_and_time(clock: Clock) -> None:
     view, _ = plain_view(clock, **TOTALS)
     view.phase("baselines", 2)
-    view.trial_ended(record(0, (2000, 70.0), state=State.COMPLETE, stage=Stage.BASELINE, preset="ict"))
+    view.trial_ended(record(0, (2000, 70.0), state=State.COMPLETE, purpose=Purpose.BASELINE, preset="ict"))
     view.phase("search", 3)
     view.trial_ended(record(1, (1000, 60.0), state=State.STOPPED))
     view.trial_ended(record(2, (2000, 1e9), state=State.DIVERGED))
@@ -161,11 +165,11 @@ def test_before_any_value_the_view_says_so(clock: Clock) -> None:
 def test_while_confirming_the_view_shows_means_over_fresh_seeds(clock: Clock) -> None:
     view, _ = plain_view(clock)
     view.trial_ended(record(0, (2000, 50.0), state=State.COMPLETE))
-    view.trial_ended(record(1, (2000, 60.0), state=State.COMPLETE, preset="ict", stage=Stage.BASELINE))
+    view.trial_ended(record(1, (2000, 60.0), state=State.COMPLETE, preset="ict", purpose=Purpose.BASELINE))
     view.phase("confirm", 4)
     for number, of, value in ((2, 0, 80.0), (3, 1, 70.0), (4, 0, 90.0)):
         view.trial_ended(
-            record(number, (2000, value), state=State.COMPLETE, stage=Stage.CONFIRM, replicate_of=of)
+            record(number, (2000, value), state=State.COMPLETE, purpose=Purpose.CONFIRM, replicate_of=of)
         )
     lines = shown(view)
     assert lines[0].startswith("digits  confirm 3/4")
@@ -180,7 +184,7 @@ def test_no_line_is_wider_than_the_terminal(width: int, clock: Clock) -> None:
     view.phase("search", 3)
     for number in range(12):
         view.trial_started(record(number))
-    view.trial_ended(record(20, (2000, 70.0), state=State.COMPLETE, stage=Stage.BASELINE, preset="ict"))
+    view.trial_ended(record(20, (2000, 70.0), state=State.COMPLETE, purpose=Purpose.BASELINE, preset="ict"))
     view.note("x" * 300)
     lines = shown(view, width)
     assert max(map(len, lines)) <= width
@@ -257,7 +261,7 @@ def test_a_closed_view_estimates_nothing(clock: Clock) -> None:
 
 
 def test_a_retried_trial_does_not_count_backwards(clock: Clock) -> None:
-    board = Board("digits", "fd", 2000, now=0.0)
+    board = LiveState("digits", "fd", 2000, now=0.0)
     board.put(record(0))
     board.advance(0, 1000, 10.0)
     board.advance(0, 500, 20.0)
@@ -267,10 +271,10 @@ def test_a_retried_trial_does_not_count_backwards(clock: Clock) -> None:
 
 
 def test_time_left_takes_the_next_trials_to_be_as_long_as_those_so_far() -> None:
-    board = Board("digits", "fd", 2000, now=0.0)
+    board = LiveState("digits", "fd", 2000, now=0.0)
     board.totals |= {"baselines": 1, "search": 4, "confirm": 2}
     assert board.seconds_left(0.0) is None
-    board.put(record(0, (2000, 50.0), state=State.COMPLETE, stage=Stage.BASELINE))
+    board.put(record(0, (2000, 50.0), state=State.COMPLETE, purpose=Purpose.BASELINE))
     board.put(record(1, (1000, 50.0), state=State.STOPPED))
     board.put(record(2))
     board.advance(2, 500, 10.0)

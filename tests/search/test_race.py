@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from search.noise_floor import noise_at_rungs, pooled
-from search.race import RaceRules, Standing, _noise, standing
-from search.record import Report, Stage, State, TrialRecord
+from search.evidence.noise import noise_at_rungs, pooled
+from search.evidence.race import RaceRules, Standing, _noise, standing
+from search.record import Purpose, Report, State, TrialRecord
 from spaces import PRESETS
 
 ICT = PRESETS["ict"].schedule
@@ -17,16 +17,16 @@ RULES = RaceRules(top=2, baselines=1, rounds=(2, 4, 8))
 SEEDS = tuple(range(1, 9))
 
 
-def trial(number: int, value: float, stage: Stage = Stage.SEARCH, **options: object) -> TrialRecord:
+def trial(number: int, value: float, purpose: Purpose = Purpose.SEARCH, **options: object) -> TrialRecord:
     reports = (Report(50, 2 * value, 0), Report(100, value, 0))
-    record = TrialRecord(number, stage, State.COMPLETE, ICT, 0, reports=reports)
+    record = TrialRecord(number, purpose, State.COMPLETE, ICT, 0, reports=reports)
     return replace(record, **options)  # type: ignore[arg-type]
 
 
 def searched() -> list[TrialRecord]:
     """One baseline and three proposals, of which two are finalists."""
     return [
-        trial(0, 70.0, Stage.BASELINE, preset="ict"),
+        trial(0, 70.0, Purpose.BASELINE, preset="ict"),
         trial(1, 30.0),
         trial(2, 31.0),
         trial(3, 50.0),
@@ -44,7 +44,7 @@ def run_race(records: list[TrialRecord], value: dict[int, float], rules: RaceRul
         seed = SEEDS[index]
         found = value[finalist.number] * math.exp(0.05 * math.sin(7 * seed + finalist.number))
         fields = {"seed": seed, "replicate_of": finalist.number}
-        records.append(trial(len(records), found, Stage.CONFIRM, **fields))
+        records.append(trial(len(records), found, Purpose.CONFIRM, **fields))
 
 
 def test_only_those_that_may_still_be_the_best_get_more_seeds() -> None:
@@ -64,14 +64,14 @@ def test_only_those_that_may_still_be_the_best_get_more_seeds() -> None:
 def test_equal_finalists_race_to_the_end() -> None:
     records = searched()
     assert run_race(records, {0: 70.0, 1: 30.0, 2: 30.5}).contenders == {0, 1, 2}
-    assert sum(r.stage is Stage.CONFIRM for r in records) == 24
+    assert sum(r.purpose is Purpose.CONFIRM for r in records) == 24
 
 
 def test_the_race_ends_before_a_round_that_exceeds_its_budget() -> None:
     records = searched()
     rules = replace(RULES, max_trials=13)
     run_race(records, {0: 70.0, 1: 30.0, 2: 30.5}, rules)
-    assert sum(r.stage is Stage.CONFIRM for r in records) == 12  # two rounds of three finalists
+    assert sum(r.purpose is Purpose.CONFIRM for r in records) == 12  # two rounds of three finalists
     assert rules.most_trials == 13
 
 
@@ -85,7 +85,7 @@ def test_a_round_is_decided_when_all_of_it_is_there() -> None:
             "state": State.RUNNING,
             "reports": (),
         }
-        records.append(trial(len(records), 30.0, Stage.CONFIRM, **fields))
+        records.append(trial(len(records), 30.0, Purpose.CONFIRM, **fields))
     assert not standing(records, RULES, SEEDS).missing
     # A free slot goes on with those that lead: here one replicate of the last round still runs.
     done = [
@@ -100,7 +100,7 @@ def test_a_round_is_decided_when_all_of_it_is_there() -> None:
         records[10], state=State.COMPLETE, reports=(Report(100, 30.0 + records[10].number, 0),)
     )
     fields = {"seed": SEEDS[2], "replicate_of": 0, "state": State.RUNNING, "reports": ()}
-    ahead = trial(11, 30.0, Stage.CONFIRM, **fields)
+    ahead = trial(11, 30.0, Purpose.CONFIRM, **fields)
     assert standing([*records[:5], *done, records[10], ahead], RULES, SEEDS).missing
 
 
@@ -125,7 +125,7 @@ def test_a_diverged_replicate_neither_stays_nor_hides_the_others() -> None:
 def test_replicates_of_the_noise_floor_are_part_of_the_race() -> None:
     records = searched()
     for seed in (1, 2, 3):
-        records.append(trial(len(records), 70.0 + seed, Stage.NOISE, seed=seed, replicate_of=0))
+        records.append(trial(len(records), 70.0 + seed, Purpose.NOISE, seed=seed, replicate_of=0))
     missing = {(finalist.number, SEEDS[index]) for finalist, index in standing(records, RULES, SEEDS).missing}
     assert missing == {(1, 1), (1, 2), (2, 1), (2, 2)}
 
@@ -147,7 +147,7 @@ def test_the_best_of_equals_stays_in_the_race() -> None:
                 break
             finalist, index = now.missing[0]
             fields = {"seed": SEEDS[index], "replicate_of": finalist.number}
-            records.append(trial(len(records), float(rng.lognormal(3, 0.3)), Stage.CONFIRM, **fields))
+            records.append(trial(len(records), float(rng.lognormal(3, 0.3)), Purpose.CONFIRM, **fields))
         left += 2 - len(now.contenders - {0})
     # Two looks decide, after 2 and 4 seeds: 2 * 5 % of 60 = 6, sd 2.4; 6 sigma.
     assert left <= 6 + 15
@@ -162,16 +162,16 @@ def test_after_the_last_round_nobody_leaves() -> None:
 
 def test_a_baseline_that_the_noise_floor_tells_from_the_best_is_not_raced() -> None:
     records = [
-        trial(0, 70.0, Stage.BASELINE, preset="ict"),
-        trial(1, 72.0, Stage.BASELINE, preset="vp"),
-        trial(2, 140.0, Stage.BASELINE, preset="ct"),
+        trial(0, 70.0, Purpose.BASELINE, preset="ict"),
+        trial(1, 72.0, Purpose.BASELINE, preset="vp"),
+        trial(2, 140.0, Purpose.BASELINE, preset="ct"),
         trial(3, 30.0),
     ]
     rules = replace(RULES, baselines=3)
     assert standing(records, rules, SEEDS).finalists == {0, 1, 2, 3}  # no noise is known
     for seed in (1, 2, 3):
         value = 70.0 * math.exp(0.02 * math.sin(seed))
-        records.append(trial(len(records), value, Stage.NOISE, seed=seed, replicate_of=0))
+        records.append(trial(len(records), value, Purpose.NOISE, seed=seed, replicate_of=0))
     assert standing(records, rules, SEEDS).finalists == {0, 1, 3}
 
 
@@ -179,7 +179,7 @@ def test_each_trial_counts_once_in_the_noise_of_a_round() -> None:
     """The noise floor's seeds are the first ones of the race."""
     records = searched()
     for seed in (1, 2, 3):
-        records.append(trial(len(records), 70.0 + seed, Stage.NOISE, seed=seed, replicate_of=0))
+        records.append(trial(len(records), 70.0 + seed, Purpose.NOISE, seed=seed, replicate_of=0))
     run_race(records, {0: 70.0, 1: 30.0, 2: 30.5})
     noise = _noise(records, SEEDS[:2])
     assert noise is not None
@@ -195,7 +195,7 @@ def test_a_later_race_keeps_the_winners_of_an_earlier_one() -> None:
     assert {finalist.number for finalist, _ in now.missing} == {100, 101}
     for finalist, index in now.missing:
         fields = {"seed": SEEDS[index], "replicate_of": finalist.number}
-        records.append(trial(200 + len(records), 29.0, Stage.CONFIRM, **fields))
+        records.append(trial(200 + len(records), 29.0, Purpose.CONFIRM, **fields))
     # Whatever the first round says of them: they have been through all of it.
     assert {1, 2} <= standing(records, RULES, SEEDS).contenders
 
@@ -212,10 +212,10 @@ def test_noise_is_pooled_over_schedules_on_the_log_scale() -> None:
 
 def test_a_proposal_counts_by_its_fresh_seeds_only() -> None:
     """It was replicated because its value was low: with it the noise would look larger than it is."""
-    records = [trial(0, 70.0, Stage.BASELINE), trial(1, 1.0)]
+    records = [trial(0, 70.0, Purpose.BASELINE), trial(1, 1.0)]
     for of in (0, 1):
         for seed in (1, 2):
-            records.append(trial(len(records), 70.0, Stage.CONFIRM, replicate_of=of, seed=seed))
+            records.append(trial(len(records), 70.0, Purpose.CONFIRM, replicate_of=of, seed=seed))
     noise = noise_at_rungs(records)
     assert {step: (found.sd, found.degrees) for step, found in noise.items()} == {
         50: (0.0, 3),

@@ -12,48 +12,52 @@ from typing import Any
 import optuna
 import pytest
 
-import search.runner
+import search.run.runner
 from search import cli
-from search.commands.run import carry_out
-from search.interruption import Interruption
-from search.record import Report, Stage, State, TrialRecord
-from search.result import Result
-from search.runner import Outcome, run_search
-from search.session import open_or_create
-from search.spec import SearchSpec, load_spec
-from search.study import StudyStore
+from search.commands._running import carry_out
+from search.file.spec import SearchSpec, load_spec
+from search.machine.interruption import Interruption
+from search.record import Purpose, Report, State, TrialRecord
+from search.run.result import Result
+from search.run.runner import Outcome, run_search
+from search.run.session import open_or_create
+from search.study.store import StudyStore
 from spaces import PRESETS
-from trainable.trial import WORST_OBJECTIVE
+from trainable.task import WORST_OBJECTIVE
 
 SCHEDULE = PRESETS["ict"].schedule
 PLAIN = "noise_floor: {seeds: 0}\npresets: [ict]\nbudget: {max_trials: 2}\n"
 CONFIRMED = PLAIN + "confirm: {top: 1, baselines: 0, rounds: [2]}\n"
 UNCONFIRMED = PLAIN + "confirm: {top: 0}\n"
 
-# Stage, state, and the last value of each trial.
-Trials = list[tuple[Stage, State, float | None]]
-FAILED: Trials = [(Stage.BASELINE, State.FAILED, None), (Stage.SEARCH, State.FAILED, None)]
+# Purpose, state, and the last value of each trial.
+Trials = list[tuple[Purpose, State, float | None]]
+FAILED: Trials = [(Purpose.BASELINE, State.FAILED, None), (Purpose.SEARCH, State.FAILED, None)]
 DIVERGED: Trials = [
-    (Stage.BASELINE, State.DIVERGED, WORST_OBJECTIVE),
-    (Stage.SEARCH, State.DIVERGED, WORST_OBJECTIVE),
+    (Purpose.BASELINE, State.DIVERGED, WORST_OBJECTIVE),
+    (Purpose.SEARCH, State.DIVERGED, WORST_OBJECTIVE),
 ]
-SEARCHED: Trials = [(Stage.BASELINE, State.COMPLETE, 9.0), (Stage.SEARCH, State.COMPLETE, 8.0)]
-NONE_CONFIRMED: Trials = [*SEARCHED, (Stage.CONFIRM, State.FAILED, None), (Stage.CONFIRM, State.FAILED, None)]
+SEARCHED: Trials = [(Purpose.BASELINE, State.COMPLETE, 9.0), (Purpose.SEARCH, State.COMPLETE, 8.0)]
+NONE_CONFIRMED: Trials = [
+    *SEARCHED,
+    (Purpose.CONFIRM, State.FAILED, None),
+    (Purpose.CONFIRM, State.FAILED, None),
+]
 ALL_DIVERGED_ANEW: Trials = [
     *SEARCHED,
-    (Stage.CONFIRM, State.DIVERGED, WORST_OBJECTIVE),
-    (Stage.CONFIRM, State.DIVERGED, WORST_OBJECTIVE),
+    (Purpose.CONFIRM, State.DIVERGED, WORST_OBJECTIVE),
+    (Purpose.CONFIRM, State.DIVERGED, WORST_OBJECTIVE),
 ]
 HALF_CONFIRMED: Trials = [
     *SEARCHED,
-    (Stage.CONFIRM, State.COMPLETE, 8.5),
-    (Stage.CONFIRM, State.FAILED, None),
+    (Purpose.CONFIRM, State.COMPLETE, 8.5),
+    (Purpose.CONFIRM, State.FAILED, None),
 ]
 WON: Trials = [
     *SEARCHED,
-    (Stage.SEARCH, State.FAILED, None),
-    (Stage.CONFIRM, State.COMPLETE, 8.5),
-    (Stage.CONFIRM, State.COMPLETE, 8.6),
+    (Purpose.SEARCH, State.FAILED, None),
+    (Purpose.CONFIRM, State.COMPLETE, 8.5),
+    (Purpose.CONFIRM, State.COMPLETE, 8.6),
 ]
 
 
@@ -65,18 +69,18 @@ def spec_in(folder: Path, text: str) -> SearchSpec:
 def fill(store: StudyStore, trials: Trials) -> StudyStore:
     """The trials in the study; those of the confirmation repeat trial 1."""
     seed = 0
-    for stage, state, value in trials:
-        attributes: dict[str, Any] = {"stage": str(stage), "schedule": SCHEDULE.to_dict(), "seed": 0}
-        if stage is Stage.BASELINE:
+    for purpose, state, value in trials:
+        attributes: dict[str, Any] = {"stage": str(purpose), "schedule": SCHEDULE.to_dict(), "seed": 0}
+        if purpose is Purpose.BASELINE:
             attributes["preset"] = "ict"
-        if stage is Stage.CONFIRM:
+        if purpose is Purpose.CONFIRM:
             seed += 1
             attributes |= {"replicate_of": 1, "seed": seed}
         number = store.add(attributes, {}, {})
         store.finish(
             TrialRecord(
                 number=number,
-                stage=stage,
+                purpose=purpose,
                 state=state,
                 schedule=SCHEDULE,
                 seed=attributes["seed"],
@@ -167,13 +171,13 @@ def test_an_unfinished_search_is_no_failure(tmp_path: Path) -> None:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
     """`run` on a search that ends like this: exit code, stdout, stderr."""
     monkeypatch.setattr(Interruption, "install", lambda self: None)
-    monkeypatch.setattr("search.commands.run._log_to", lambda path: None)
+    monkeypatch.setattr("search.commands._running._log_to", lambda path: None)
 
     def ended(
         text: str, trials: Trials, *, output: bool = False, as_json: bool = False
     ) -> tuple[int, str, str]:
         result = result_of(tmp_path, text, trials)
-        monkeypatch.setattr(search.runner, "run_search", lambda *_, **__: Outcome(result, {}))
+        monkeypatch.setattr(search.run.runner, "run_search", lambda *_, **__: Outcome(result, {}))
         args = argparse.Namespace(json=as_json, address=None, output=None)
         if output:
             args.output = str(tmp_path / "best.json")
@@ -229,7 +233,7 @@ def test_a_failed_search_fails_when_it_is_run_again(tmp_path: Path, monkeypatch:
     assets: Any = SimpleNamespace(
         objective="fd_digits_cnn", data_sha256="d" * 64, extractor_sha256="e" * 64, extractor_accuracy=0.9
     )
-    monkeypatch.setattr(search.runner, "prepare", lambda *_: assets)
+    monkeypatch.setattr(search.run.runner, "prepare", lambda *_: assets)
     spec = spec_in(tmp_path, CONFIRMED)
     fill(open_or_create(spec, assets), FAILED)
     outcome = run_search(spec, interrupted=Interruption(), view=Quiet())  # type: ignore[arg-type]
@@ -243,7 +247,7 @@ def test_the_leaderboard_names_the_cause(
 ) -> None:
     store = fill(StudyStore(optuna.create_study()), FAILED)
     spec = spec_in(tmp_path, CONFIRMED)
-    monkeypatch.setattr("search.session.open_store", lambda _: store)
+    monkeypatch.setattr("search.run.session.open_store", lambda _: store)
     assert cli.main(["leaderboard", str(tmp_path / "toy.yaml")]) == 0
     assert (
         capsys.readouterr()

@@ -4,18 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from search.race import RaceRules
-from search.record import Report, Stage, State, TrialRecord, trial_folder
-from search.retention import Janitor, Retention
+from search.evidence.race import RaceRules
+from search.record import Purpose, Report, State, TrialRecord
+from search.study.retention import Janitor, Retention
+from search.study.trial_storage import trial_folder
 from spaces import PRESETS
-from trainable.checkpoint import save_checkpoint
-from trainable.storage import Folder, StorageError, open_folder
+from trainable.storage.checkpoint import save_checkpoint
+from trainable.storage.folder import Folder, StorageError
+from trainable.storage.open import open_folder
 
 
 def ended(
     number: int,
     objective: float,
-    stage: Stage = Stage.SEARCH,
+    purpose: Purpose = Purpose.SEARCH,
     state: State = State.COMPLETE,
     replicate_of: int | None = None,
 ) -> TrialRecord:
@@ -23,7 +25,7 @@ def ended(
     schedule = PRESETS["ict"].schedule
     return TrialRecord(
         number=number,
-        stage=stage,
+        purpose=purpose,
         state=state,
         schedule=schedule,
         seed=0,
@@ -41,8 +43,8 @@ def kept(retention: Retention, *records: TrialRecord) -> set[int]:
 
 def test_the_best_of_each_kind_and_all_replicates_stay() -> None:
     proposals = [ended(number, objective) for number, objective in enumerate((5.0, 3.0, 4.0, 1.0))]
-    baselines = [ended(10 + i, 9.0 - i, Stage.BASELINE) for i in range(3)]
-    replicates = [ended(20 + i, 99.0, Stage.CONFIRM, replicate_of=0) for i in range(4)]
+    baselines = [ended(10 + i, 9.0 - i, Purpose.BASELINE) for i in range(3)]
+    replicates = [ended(20 + i, 99.0, Purpose.CONFIRM, replicate_of=0) for i in range(4)]
     others = [ended(30, 0.5, state=State.STOPPED), ended(31, 1e9, state=State.DIVERGED)]
     records = [*proposals, *baselines, *replicates, *others]
     assert kept(Retention(RaceRules(top=2, baselines=1)), *records) == {1, 3, 12, 20, 21, 22, 23}
@@ -82,7 +84,7 @@ def test_a_storage_that_does_not_answer_is_no_trouble_for_the_search(
     def silent(location: str) -> Folder:
         raise StorageError("the bucket does not answer")
 
-    monkeypatch.setattr("search.retention.open_folder", silent)
+    monkeypatch.setattr("search.study.retention.open_folder", silent)
     janitor = Janitor(Retention(None), "s3://bucket/toy")
     janitor.ended(ended(0, 1.0, state=State.STOPPED))
     janitor.restored([ended(number, 1.0) for number in range(5)])

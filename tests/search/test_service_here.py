@@ -8,14 +8,8 @@ from pathlib import Path
 import pytest
 
 from search.errors import InputError
-from search.service.here import (
-    HOME_VARIABLE,
-    Service,
-    home,
-    mlflow_environment,
-    service_here,
-    write_service,
-)
+from search.machine.service import Service, mlflow_environment, service_here, write_service
+from search.machine.state_folder import HOME_VARIABLE, home
 
 SERVICE = Service(
     storage="/mnt/search/runs",

@@ -2,11 +2,11 @@
 
 import pytest
 
-from search.service.part import MISSED_PROBES, START_SECONDS, Action, Watch
+from search.cluster.head.server import MISSED_PROBES, START_SECONDS, Action, Health
 
 
-def running(now: float = 0.0) -> Watch:
-    watch = Watch()
+def running(now: float = 0.0) -> Health:
+    watch = Health()
     assert watch.next(now) is Action.START
     watch.started(now)
     return watch

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search.service import processes
+from search.cluster.head import processes
 
 
 def children(pid: int) -> list[int]:

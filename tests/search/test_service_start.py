@@ -16,14 +16,22 @@ from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import make_url
 
 from search.cli import main
+from search.cluster.head import databases, start
+from search.cluster.head.parts.mlflow_server import part as mlflow_part
+from search.cluster.head.parts.optuna_dashboard import guarded
+from search.cluster.head.server import HeadSettings
+from search.cluster.head.supervisor_lock import (
+    AlreadyRunning,
+    only_supervisor,
+    status,
+    stop,
+    supervisor,
+    write_status,
+)
 from search.errors import InputError
-from search.service import databases, start
-from search.service.here import HOME_VARIABLE, Service, write_service
-from search.service.part import Head
-from search.service.parts.mlflow_server import part as mlflow_part
-from search.service.parts.optuna_dashboard import guarded
-from search.service.running import AlreadyRunning, only_supervisor, status, stop, supervisor, write_status
-from search.spec_fields import same_database
+from search.file.values import same_database
+from search.machine.service import Service, write_service
+from search.machine.state_folder import HOME_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 URL = "postgresql+psycopg://me:pass-word@db.example/searches"
@@ -206,7 +214,8 @@ def test_one_supervisor_holds_the_state_folder_and_says_how_its_parts_are(state:
 
 def test_looking_for_the_supervisor_never_keeps_one_from_starting(state: Path) -> None:
     code = (
-        "import pathlib, sys; from search.service.running import supervisor; folder = pathlib.Path(sys.argv[1])\n"
+        "import pathlib, sys; from search.cluster.head.supervisor_lock import supervisor\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
         "print('looking', flush=True)\n"
         "while True: supervisor(folder)"
     )
@@ -231,7 +240,7 @@ def test_what_a_killed_supervisor_said_is_not_believed(state: Path) -> None:
 
 
 def test_the_parts_are_told_no_secret_by_arguments_and_show_none(state: Path) -> None:
-    head = Head(
+    head = HeadSettings(
         folder=state,
         study_url=URL,
         mlflow_url=f"{URL}?options=-csearch_path%3Dm",

@@ -14,20 +14,21 @@ import optuna
 import pytest
 
 from search import cli
-from search.conductor import Conductor, Plan
 from search.errors import InputError
-from search.record import Report, Stage, State, TrialRecord
-from search.session import plan_of
+from search.file.spec import SearchSpec, overridden, spec_of
+from search.file.yaml12 import Document
+from search.policy.conductor import Conductor
+from search.policy.plan import Plan
+from search.record import Purpose, Report, State, TrialRecord
+from search.run.plan_of import plan_of
 from search.simulator.nearest import LEVELS_WEIGHT, Nearest, features
-from search.simulator.quality import Finding, findings, interval, iqm
+from search.simulator.quality import Repeat, findings, interval, iqm
 from search.simulator.replay import Curves, Replay
 from search.simulator.simulation import Simulated, simulate
 from search.simulator.table import check_recorded, read_table, table_path, write_table
-from search.spec import SearchSpec, overridden, spec_of
-from search.study import StudyStore
-from search.yaml_loader import Document
+from search.study.store import StudyStore
 from spaces import PRESETS, NoiseSchedule
-from trainable.trial import WORST_OBJECTIVE
+from trainable.task import WORST_OBJECTIVE
 
 SEARCH: dict[str, Any] = {
     "name": "toy",
@@ -116,7 +117,7 @@ def play(spec: SearchSpec, curves: Curves, repeat: int = 0, max_concurrent: int 
 def trace(search: Simulated) -> list[tuple[Any, ...]]:
     """Every decision: what ran, with which seed, how far, how it ended."""
     return [
-        (r.number, r.stage, r.seed, r.state, r.condemned_at, r.schedule, r.reports, r.start_ms, r.end_ms)
+        (r.number, r.purpose, r.seed, r.state, r.condemned_at, r.schedule, r.reports, r.start_ms, r.end_ms)
         for r in search.records
     ]
 
@@ -313,7 +314,7 @@ def test_the_same_search_takes_the_same_decisions(curves: Curves) -> None:
 def test_a_small_search_takes_these_decisions(curves: Curves) -> None:
     spec = spec_for(budget={"max_trials": 8}, confirm={"top": 2, "baselines": 1, "rounds": [2, 3]})
     search = play(spec, curves)
-    told = [f"{r.stage} {r.seed} {r.state} {r.reports[-1].step} {r.objective:.1f}" for r in search.records]
+    told = [f"{r.purpose} {r.seed} {r.state} {r.reports[-1].step} {r.objective:.1f}" for r in search.records]
     assert told == [
         "baseline 0 complete 80 27.6",
         "noise 1 complete 80 30.1",
@@ -392,7 +393,7 @@ def test_concurrent_trials_overlap_in_virtual_time(curves: Curves) -> None:
 def test_compute_counts_every_step_trained(curves: Curves) -> None:
     search = play(spec_for(budget={"max_trials": 20}), curves)
     assert {r.state for r in search.records} == {State.COMPLETE, State.STOPPED}
-    assert {r.stage for r in search.records} >= {Stage.BASELINE, Stage.SEARCH, Stage.CONFIRM}
+    assert {r.purpose for r in search.records} >= {Purpose.BASELINE, Purpose.SEARCH, Purpose.CONFIRM}
     assert search.compute == sum(r.reports[-1].step for r in search.records) / 80
 
 
@@ -400,13 +401,13 @@ def test_a_budget_of_time_is_kept_on_the_virtual_clock(curves: Curves) -> None:
     spec = spec_for(budget={"max_hours": 0.02})  # 72 s; a trial takes 4 to 5
     search = play(spec, curves)
     assert 40 < search.seconds <= 72
-    assert any(r.stage is Stage.CONFIRM for r in search.records)
+    assert any(r.purpose is Purpose.CONFIRM for r in search.records)
 
 
 # Quality
 
 
-def found(spec: SearchSpec, curves: Curves, repeats: int) -> list[Finding]:
+def found(spec: SearchSpec, curves: Curves, repeats: int) -> list[Repeat]:
     return list(findings(spec, curves, range(repeats), 2))
 
 

@@ -11,16 +11,16 @@ from optuna.samplers import RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from bench import curve_facts
-from bench.quality_page import STOCK, Cell, Quality, losses, markdown, quality_table, spread
-from bench.search_quality import TRIALS, Kept, contenders, default_label
-from bench.stock_search import StockTPE, _ToldComplete, best_observed
-from search.leaderboard import leaderboard
-from search.record import Report, Stage, State, TrialRecord
+from bench.quality import curve_facts
+from bench.quality.quality_page import STOCK, Cell, Quality, losses, markdown, quality_table, spread
+from bench.quality.search_quality import TRIALS, Kept, contenders, default_label
+from bench.speed.stock_search import StockTPE, _ToldComplete, best_observed
+from search.evidence.leaderboard import leaderboard
+from search.file.spec import load_spec
+from search.record import Purpose, Report, State, TrialRecord
 from search.simulator.table import CurveTable
-from search.spec import load_spec
 from spaces import PRESETS
-from trainable.trial import WORST_OBJECTIVE
+from trainable.task import WORST_OBJECTIVE
 
 
 def quality(label: str, regrets: dict[int, float], noise: float = 0.0) -> Quality:
@@ -140,11 +140,11 @@ def test_the_stock_sampler_proposes_in_a_space_that_is_conditional() -> None:
 
 def test_the_stock_winner_is_the_best_last_value_finished_or_not() -> None:
     def trial(number: int, value: float, **options: Any) -> TrialRecord:
-        given = {"stage": Stage.SEARCH, "state": State.COMPLETE, **options}
+        given = {"purpose": Purpose.SEARCH, "state": State.COMPLETE, **options}
         reports = (Report(step=1, objective=value, time_ms=0),)
         return TrialRecord(number=number, schedule=PRESETS["ict"].schedule, seed=0, reports=reports, **given)
 
-    records = [trial(0, 9.0, stage=Stage.BASELINE), trial(1, 7.0), trial(2, 5.0, state=State.STOPPED)]
+    records = [trial(0, 9.0, purpose=Purpose.BASELINE), trial(1, 7.0), trial(2, 5.0, state=State.STOPPED)]
     given_out = best_observed(leaderboard("toy", "fd", records))
     assert given_out.row.record.number == 2
     assert given_out.claims

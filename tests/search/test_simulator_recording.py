@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.record_curves import (
+from bench.quality.record_curves import (
     CURVES_FILE,
     Amount,
     Curve,
@@ -29,12 +29,13 @@ from bench.record_curves import (
     write,
 )
 from search.errors import InputError
+from search.file.spec import SearchSpec, load_spec, spec_of
+from search.file.yaml12 import Document
 from search.simulator.table import check_recorded, read_table, table_path
-from search.spec import SearchSpec, load_spec, spec_of
-from search.yaml_loader import Document
 from spaces import PRESETS, SearchSpace
-from trainable.assets import Assets, prepare
-from trainable.trial import WORST_OBJECTIVE, TrialTask, TrialWorker
+from trainable.metric.assets import Assets, prepare
+from trainable.task import WORST_OBJECTIVE, TrialTask
+from trainable.trial import TrialWorker
 
 SPACE = SearchSpace.from_mapping({})
 PRESET = {"ict": PRESETS["ict"].schedule, "gokmen_constant": PRESETS["gokmen_constant"].schedule}

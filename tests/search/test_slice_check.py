@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-import search.slice_check
-from search.commands.doctor import Check, check_share
-from search.commands.doctor import check_slice as doctors_check
-from search.errors import InputError, OperationFailed
-from search.slice_check import (
+import search.engine.slice_check
+from search.checks.check import Check
+from search.checks.here import check_share
+from search.checks.here import slice_found_before as doctors_check
+from search.engine.slice_check import (
     bytes_needed,
     check_slice,
     finding,
@@ -19,11 +19,12 @@ from search.slice_check import (
     largest_schedule,
     smallest_share,
 )
-from search.spec import Resources, SearchSpec, overridden, spec_of
-from search.study import StudyStore
-from search.yaml_loader import Document
-from trainable.gpu_slice import usable_bytes
-from trainable.memory_probe import MemoryProbe, Peak
+from search.errors import InputError, OperationFailed
+from search.file.spec import Resources, SearchSpec, overridden, spec_of
+from search.file.yaml12 import Document
+from search.study.store import StudyStore
+from trainable.gpu.gpu_slice import usable_bytes
+from trainable.gpu.memory_probe import MemoryProbe, Peak
 
 MIB, GIB = 2**20, 2**30
 TOTAL = 24 * GIB
@@ -123,7 +124,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[MemoryProbe]:
             return known
         return answers.pop(0)
 
-    monkeypatch.setattr(search.slice_check, "_on_the_cluster", measured)
+    monkeypatch.setattr(search.engine.slice_check, "_on_the_cluster", measured)
     return answers
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from search.spec import SearchSpec, SpecError, changed_fields, load_spec, overridden, spec_of
-from search.yaml_loader import parse_document
+from search.file.identity import changed_fields
+from search.file.spec import SearchSpec, SpecError, load_spec, overridden, spec_of
+from search.file.yaml12 import parse_document
 
 ROOT = Path(__file__).parents[2]
 
@@ -119,7 +120,7 @@ def test_resolved_is_plain_json_and_the_same_in_another_process() -> None:
     text = json.dumps(spec(FULL).resolved(), allow_nan=False)
     assert json.loads(text) == spec(FULL).resolved()
     code = (
-        "import sys, json; from search.spec import spec_of; from search.yaml_loader import parse_document; "
+        "import sys, json; from search.file.spec import spec_of; from search.file.yaml12 import parse_document; "
         "print(json.dumps(spec_of(parse_document(sys.stdin.read())).resolved()))"
     )
     done = subprocess.run(

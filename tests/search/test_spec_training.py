@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from search.spec import SpecError, load_spec
+from search.file.spec import SpecError, load_spec
 from trainable.optimizer_strategies.constant import Constant
 from trainable.optimizer_strategies.momentum_decay import MomentumDecay
 

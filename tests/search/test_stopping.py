@@ -12,16 +12,16 @@ import pytest
 import torch
 
 from search.algorithms.random import Random
-from search.conductor import Conductor, Plan
-from search.divergence import DIVERGED
+from search.policy.conductor import Conductor
+from search.policy.plan import Plan
 from search.record import Report
 from search.stopping.asha import ASHA
 from search.stopping.asha_margin import ASHAMargin
 from search.stopping.median import Median
 from search.stopping_rule import STOPPING, Rung, StoppingRule
-from search.study import StudyStore
+from search.study.store import StudyStore
 from spaces import PRESETS, SearchSpace
-from trainable.trial import WORST_OBJECTIVE
+from trainable.task import WORST_OBJECTIVE
 
 EVERY = list(STOPPING)
 NOISES = (None, 0.0, 0.3)
@@ -39,7 +39,9 @@ def some_rungs(seed: int, sizes: Sequence[int] = (1, 2, 3, 5, 8, 40)) -> list[Ru
     rungs = []
     for size in sizes:
         for share in (0.0, 0.3):
-            values = [DIVERGED if rng.random() < share else rng.lognormvariate(4, 0.5) for _ in range(size)]
+            values = [
+                WORST_OBJECTIVE if rng.random() < share else rng.lognormvariate(4, 0.5) for _ in range(size)
+            ]
             rungs += [rung_of(values, noise, earlier) for noise in NOISES for earlier in (False, True)]
     return rungs
 
@@ -66,7 +68,7 @@ def test_the_first_at_a_rung_and_the_best_there_go_on(name: str) -> None:
         assert not rule.stops(7, Rung(step=50, values={7: 3.0}, noise=noise))
     for rung in some_rungs(seed=1):
         best = min(rung.values, key=lambda number: rung.values[number])
-        assert rung.values[best] == DIVERGED or best not in stopped(rule, rung)
+        assert rung.values[best] == WORST_OBJECTIVE or best not in stopped(rule, rung)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -99,7 +101,7 @@ def test_who_would_go_on_with_a_worse_value_goes_on_with_a_better_one(name: str)
         for number in rung.values:
             goes_on = [
                 not rule.stops(number, Rung(75, {**rung.values, number: value}, rung.earlier, rung.noise))
-                for value in (DIVERGED, 500.0, 100.0, 60.0, 30.0, 1.0)
+                for value in (WORST_OBJECTIVE, 500.0, 100.0, 60.0, 30.0, 1.0)
             ]
             assert goes_on == sorted(goes_on)
             assert goes_on[-1]
@@ -118,11 +120,11 @@ def test_of_two_at_a_rung_the_better_is_not_stopped_where_the_worse_goes_on(name
 def test_a_diverged_trial_goes_on_only_where_nothing_is_stopped(name: str) -> None:
     rule = STOPPING.build(name)
     stops_at_all = any(stopped(rule, rung_of([float(i) for i in range(1, 100)])))
-    for others in ([], [5.0], [DIVERGED] * 3, [5.0, 6.0, DIVERGED]):
-        assert rule.stops(0, rung_of([DIVERGED, *others])) is stops_at_all
+    for others in ([], [5.0], [WORST_OBJECTIVE] * 3, [5.0, 6.0, WORST_OBJECTIVE]):
+        assert rule.stops(0, rung_of([WORST_OBJECTIVE, *others])) is stops_at_all
 
 
-@pytest.mark.parametrize("bad", [DIVERGED, 2 * DIVERGED, math.inf])
+@pytest.mark.parametrize("bad", [WORST_OBJECTIVE, 2 * WORST_OBJECTIVE, math.inf])
 @pytest.mark.parametrize("name", EVERY)
 def test_diverged_trials_change_no_decision_about_the_others(name: str, bad: float) -> None:
     rule = STOPPING.build(name)
@@ -135,7 +137,7 @@ def test_diverged_trials_change_no_decision_about_the_others(name: str, bad: flo
 
 
 def test_the_value_of_a_diverged_trial_is_the_one_that_trials_report() -> None:
-    assert DIVERGED == WORST_OBJECTIVE
+    assert WORST_OBJECTIVE == WORST_OBJECTIVE
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -10,10 +10,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from search import study
 from search.errors import InputError
-from search.study import StudyStore, open_storage, running_trial
-from search.study_rows import finish_trial, insert_report, insert_study, insert_trial
+from search.policy.proposals import running_trial
+from search.study import store as study
+from search.study.rows import finish_trial, insert_report, insert_study, insert_trial
+from search.study.store import StudyStore, open_storage
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "noise": CategoricalDistribution(["lognormal", "cosine"]),

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from search.divergence import DIVERGED
-from search.surrogate import WIDTH_DENSITY, WIDTH_LEVELS, Surrogate, expected, place
+from search.algorithms._surrogate import WIDTH_DENSITY, WIDTH_LEVELS, Surrogate, embedding, expected
+from search.record import WORST_OBJECTIVE
 from spaces import PRESETS, NoiseSchedule, SearchSpace
 from spaces.curricula.constant import Constant
 from spaces.grids.karras import KarrasGrid
-from spaces.neighbour import neighbour
 from spaces.noise.beta import Beta
 from spaces.noise.lognormal import LogNormal
 from spaces.noise.polynomial import Polynomial
+from spaces.space.neighbour import neighbour
 
 STEPS = 2000
 
@@ -25,7 +25,7 @@ def constant(noise: object, levels: int = 100) -> NoiseSchedule:
 
 
 def squared_distance(one: NoiseSchedule, other: NoiseSchedule) -> float:
-    return float(((place(one, STEPS) - place(other, STEPS)) ** 2).sum())
+    return float(((embedding(one, STEPS) - embedding(other, STEPS)) ** 2).sum())
 
 
 def test_the_same_training_under_two_names_has_one_place() -> None:
@@ -48,7 +48,7 @@ def test_the_number_of_intervals_counts_by_its_logarithm() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("total_steps", [1, 50, 2000])
 def test_every_preset_has_a_place(name: str, total_steps: int) -> None:
-    assert np.isfinite(place(PRESETS[name].schedule, total_steps)).all()
+    assert np.isfinite(embedding(PRESETS[name].schedule, total_steps)).all()
 
 
 def test_what_stopped_trials_come_to_follows_from_those_that_went_on() -> None:
@@ -66,13 +66,13 @@ def test_what_stopped_trials_come_to_follows_from_those_that_went_on() -> None:
 
 
 def test_a_diverged_trial_is_worse_than_all_others_and_spoils_no_line() -> None:
-    curves = [{50: 20.0, 100: 10.0}, {50: 40.0, 100: 22.0}, {50: 25.0, 100: DIVERGED}, {50: 30.0}]
+    curves = [{50: 20.0, 100: 10.0}, {50: 40.0, 100: 22.0}, {50: 25.0, 100: WORST_OBJECTIVE}, {50: 30.0}]
     value_S, sd_S = expected(curves)
     assert value_S.argmax() == 2
     assert value_S[2] == pytest.approx(math.log(22) + math.log(2))
     assert math.log(10) < value_S[3] < math.log(22)
     assert np.isfinite(sd_S).all()
-    assert np.isfinite(expected([{50: DIVERGED}])[0]).all()
+    assert np.isfinite(expected([{50: WORST_OBJECTIVE}])[0]).all()
 
 
 SPACE = SearchSpace.from_mapping(
@@ -92,7 +92,7 @@ def sampled(count: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.floa
         stage = schedule.stages(STEPS)[0]
         middle_M = (stage.sigma_N[1:] * stage.sigma_N[:-1]).log() / 2
         values.append(float(stage.probability_M @ middle_M.abs()))
-    return np.stack([place(schedule, STEPS) for schedule in schedules]), np.array(values)
+    return np.stack([embedding(schedule, STEPS) for schedule in schedules]), np.array(values)
 
 
 def test_it_predicts_other_schedules_and_says_how_well() -> None:

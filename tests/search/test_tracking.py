@@ -22,7 +22,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from search.record import Report, Stage, State, TrialRecord, trial_folder
+from search.record import Purpose, Report, State, TrialRecord
+from search.study.trial_storage import trial_folder
 from search.tracking import (
     Changes,
     Leftover,
@@ -39,8 +40,8 @@ from search.tracking.density import density_png, stage_densities
 from search.tracking.process import TrackingError
 from search.tracking.tables import html_table, markdown_table
 from spaces import NOISE, PRESETS, NoiseSchedule
-from trainable.checkpoint import packed, save_checkpoint
-from trainable.storage import open_folder
+from trainable.storage.checkpoint import packed, save_checkpoint
+from trainable.storage.open import open_folder
 
 # MLflow 3.17 on SQLAlchemy 2.1; MLflow's to change.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -64,7 +65,7 @@ def trial(
     )
     record = TrialRecord(
         number=number,
-        stage=Stage.SEARCH,
+        purpose=Purpose.SEARCH,
         state=state,
         schedule=ICT,
         seed=7,
@@ -165,7 +166,7 @@ def test_a_trial_is_a_child_run_with_params_values_files_and_state(uri: str, tmp
     folder.mkdir(parents=True)
     Image.new("L", (8, 8)).save(folder / "samples.png")
     mlflow = projection(uri, tmp_path)
-    mlflow.sync(trial(3, preset="ict", stage=Stage.BASELINE, end_ms=1_700_000_009_000))
+    mlflow.sync(trial(3, preset="ict", purpose=Purpose.BASELINE, end_ms=1_700_000_009_000))
 
     (run,) = runs(uri)
     assert run.info.status == "FINISHED"
@@ -207,7 +208,7 @@ def test_the_state_is_a_tag_and_a_run_status(uri: str, tmp_path: Path, state: St
 
 
 def test_a_replicate_names_what_it_replicates(uri: str, tmp_path: Path) -> None:
-    projection(uri, tmp_path).sync(trial(9, stage=Stage.CONFIRM, replicate_of=4))
+    projection(uri, tmp_path).sync(trial(9, purpose=Purpose.CONFIRM, replicate_of=4))
     (run,) = runs(uri)
     assert run.data.tags[names.REPLICATE_OF] == "4"
     assert run.data.tags[names.STAGE] == "confirm"
@@ -442,7 +443,7 @@ def test_the_parent_carries_the_best_full_value_so_far(uri: str, tmp_path: Path)
     mlflow = projection(uri, tmp_path)
     mlflow.sync(trial(5))
     mlflow.sync(trial(1, State.STOPPED))
-    mlflow.sync(trial(0, stage=Stage.CONFIRM, replicate_of=5))
+    mlflow.sync(trial(0, purpose=Purpose.CONFIRM, replicate_of=5))
     again = projection(uri, tmp_path)
     again.sync(trial(6))
     again.sync(trial(2))
@@ -484,7 +485,7 @@ def test_the_saved_view_sorts_by_the_objective_and_leaves_out_parent_and_replica
     mlflow = projection(uri, tmp_path)
     for number in (2, 0, 1):
         mlflow.sync(trial(number))
-    mlflow.sync(trial(3, stage=Stage.CONFIRM, replicate_of=0))
+    mlflow.sync(trial(3, purpose=Purpose.CONFIRM, replicate_of=0))
     path = mlflow.save_view()
     page, _, query = path.partition("?")
     assert page == f"/#/experiments/{mlflow.experiment_id}/runs"

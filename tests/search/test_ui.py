@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from search import cli
-from search.spec import load_spec
-from search.study import StudyStore
+from search.file.spec import load_spec
+from search.study.store import StudyStore
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     StudyStore.create(spec.study_url_resolved, "whole", {"search": {}})
     (tmp_path / "damaged" / "study.db").write_text("no database" * 100)
     saved = SimpleNamespace(save_view=lambda: "/#/view")
-    monkeypatch.setattr("search.session.projection_of", lambda spec, store: saved)
+    monkeypatch.setattr("search.run.tracked.projection_of", lambda spec, store: saved)
     return tmp_path
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.urls import hide_password, shown_url
+from search.machine.urls import hide_password, shown_url
 
 
 @pytest.mark.parametrize(

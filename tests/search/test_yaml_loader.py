@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from search.yaml_loader import (
+from search.file.yaml12 import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_SHOWN,

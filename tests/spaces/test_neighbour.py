@@ -6,7 +6,7 @@ import statistics
 import pytest
 
 from spaces import PRESETS, SearchSpace
-from spaces.neighbour import neighbour
+from spaces.space.neighbour import neighbour
 
 SPACE = SearchSpace.from_mapping(
     {

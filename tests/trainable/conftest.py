@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainable.assets import Assets, prepare
 from trainable.data._idx import TEST, TRAIN
 from trainable.dataset import DATASETS
 from trainable.extractor import EXTRACTORS
+from trainable.metric.assets import Assets, prepare
 from trainable.network import NETWORKS
-from trainable.training import TrainingConfig
+from trainable.training.config import TrainingConfig
 from trainable.trial import TrialWorker
 
 

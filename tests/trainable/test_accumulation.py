@@ -13,7 +13,8 @@ from trainable.networks.film_mlp import FilmMlp
 from trainable.networks.unet import Unet
 from trainable.optimizer_strategies.constant import Constant
 from trainable.optimizer_strategies.gradient_noise_scale import GradientNoiseScale
-from trainable.training import Trainer, TrainingConfig
+from trainable.training.config import TrainingConfig
+from trainable.training.trainer import Trainer
 
 ICT = PRESETS["ict"].schedule
 ADAPTIVE = NoiseSchedule.from_dict(

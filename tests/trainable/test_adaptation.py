@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import trainable.accumulation
+import trainable.training.accumulation
 from spaces import CURRICULA, NOISE, PRESETS, KarrasGrid, NoiseSchedule
 from spaces.adaptive_noise import AdaptiveNoise
 from spaces.curricula.constant import Constant
@@ -17,7 +17,8 @@ from spaces.noise.loss_second_moment import LossSecondMoment
 from spaces.noise.tabulated import Tabulated
 from spaces.registry import name_of
 from trainable.networks.film_mlp import FilmMlp
-from trainable.training import Trainer, TrainingConfig
+from trainable.training.config import TrainingConfig
+from trainable.training.trainer import Trainer
 
 ICT = PRESETS["ict"].schedule
 TINY = FilmMlp(width=8, depth=1, noise_features=4, noise_width=4)
@@ -77,7 +78,7 @@ def bell_losses(monkeypatch: pytest.MonkeyPatch) -> Tensor:
         zero = 0 * network(x_BCHW, levels_BL[:, 4]).sum()  # the step wants a gradient
         return (importance_B * a_M[i_B] * z_BCHW[:, 0, 0, 0].abs()).float() + zero
 
-    monkeypatch.setattr(trainable.accumulation, "consistency_loss", loss)
+    monkeypatch.setattr(trainable.training.accumulation, "consistency_loss", loss)
     return a_M.double()
 
 
@@ -127,7 +128,7 @@ def test_a_loss_without_a_spread_leaves_the_probabilities_uniform(
         t_B, r_B, weight_B = levels_BL[:, 0], levels_BL[:, 5], levels_BL[:, -1]
         return weight_B * (t_B - r_B) + 0 * network(x_BCHW, levels_BL[:, 4]).sum()
 
-    monkeypatch.setattr(trainable.accumulation, "consistency_loss", loss)
+    monkeypatch.setattr(trainable.training.accumulation, "consistency_loss", loss)
     schedule = replace(ADAPTIVE[name], grid=KarrasGrid(rho=100.0))  # log-uniform is nearly uniform there
     running = begun(schedule)
     running.train(200)
@@ -260,13 +261,13 @@ def test_sums_hold_the_draws_and_the_squared_losses_of_the_window(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     seen: list[Tensor] = []
-    loss = trainable.accumulation.consistency_loss
+    loss = trainable.training.accumulation.consistency_loss
 
     def spy(*args) -> Tensor:
         seen.append(loss(*args))
         return seen[-1]
 
-    monkeypatch.setattr(trainable.accumulation, "consistency_loss", spy)
+    monkeypatch.setattr(trainable.training.accumulation, "consistency_loss", spy)
     running = begun(ADAPTIVE[name])
     running.train(83)
     sums_M2 = running._state.sums_M2

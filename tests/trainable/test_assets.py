@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-import trainable.assets
-from trainable.assets import Assets, FrechetMetric, prepare
-from trainable.cache import Made
+import trainable.metric.assets
 from trainable.data.idx_folder import IdxFolder
 from trainable.dataset import model_input
 from trainable.extractors.pixels import Pixels
-from trainable.frechet import GaussianStats, frechet_distance
-from trainable.images import sample_grid_png
+from trainable.metric.assets import Assets, FrechetMetric, prepare
+from trainable.metric.cache import Made
+from trainable.metric.frechet import GaussianStats, frechet_distance
+from trainable.metric.images import sample_grid_png
 
 
 def resampled(assets: Assets, n: int, seed: int) -> Tensor:
@@ -119,7 +119,7 @@ def test_on_another_device_the_statistics_are_made_in_a_process_that_ends(
         asked.append(work)
         return pickle.loads(pickle.dumps(work))()
 
-    monkeypatch.setattr(trainable.assets, "in_own_process", at_once)
+    monkeypatch.setattr(trainable.metric.assets, "in_own_process", at_once)
     dataset = IdxFolder(root=str(idx_folder))
     expected = prepare(dataset, Pixels(), tmp_path / "one")
     assert not asked

@@ -15,10 +15,15 @@ import torch
 
 from spaces import PRESETS
 from tests.s3_server import BUCKET, Proxy, s3_server, url_of
-from trainable import bucket, trial
-from trainable.checkpoint import discard_checkpoints, load_checkpoint, packed, save_checkpoint
-from trainable.storage import Folder, LocalFolder, StorageError, open_folder, under
-from trainable.trial import NO_STORAGE, Progress, TrialTask, TrialWorker, failed
+from trainable import trial
+from trainable.storage import bucket
+from trainable.storage.checkpoint import discard_checkpoints, load_checkpoint, packed, save_checkpoint
+from trainable.storage.folder import Folder, StorageError
+from trainable.storage.local import LocalFolder
+from trainable.storage.location import under
+from trainable.storage.open import open_folder
+from trainable.task import NO_STORAGE, Progress, TrialTask
+from trainable.trial import TrialWorker, failed
 
 pytestmark = pytest.mark.integration
 
@@ -121,9 +126,9 @@ def test_a_patient_caller_waits_for_a_server_that_comes_back(url: str, address: 
 
 KILLED = """
 import os, signal, sys, torch
-from trainable.bucket import BucketFolder
-from trainable.checkpoint import packed, save_checkpoint
-from trainable.storage import open_folder
+from trainable.storage.bucket import BucketFolder
+from trainable.storage.checkpoint import packed, save_checkpoint
+from trainable.storage.open import open_folder
 
 write = BucketFolder.write
 def until_the_marker(self, name, data):

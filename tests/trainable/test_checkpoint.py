@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainable.checkpoint import discard_checkpoints, load_checkpoint, packed, save_checkpoint
-from trainable.storage import LocalFolder
+from trainable.storage.checkpoint import discard_checkpoints, load_checkpoint, packed, save_checkpoint
+from trainable.storage.local import LocalFolder
 
 TENSORS = {"weights": torch.arange(60.0).reshape(3, 20), "step": torch.tensor(7)}
 BYTES = packed(TENSORS)

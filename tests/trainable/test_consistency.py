@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from spaces import PRESETS, KarrasGrid
-from trainable.consistency import (
+from trainable.training.consistency import (
     LevelTables,
     consistency_function,
     consistency_loss,

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from trainable.atomic import atomic_file, write_atomically
 from trainable.download import ATTEMPTS, download
+from trainable.storage.atomic import atomic_file, write_atomically
 
 CONTENT = bytes(range(256)) * 20
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

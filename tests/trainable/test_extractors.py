@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from spaces.registry import summary_of
-from trainable import cache
-from trainable.assets import Assets, FrechetMetric, prepare
-from trainable.cache import cached
 from trainable.data.idx_folder import IdxFolder
 from trainable.dataset import DATASETS, Images, model_input, sha256_of
 from trainable.extractor import EXTRACTORS, objective_name
 from trainable.extractors import inception, resnet56
 from trainable.extractors.small_cnn import SmallCNN
+from trainable.metric import cache
+from trainable.metric.assets import Assets, FrechetMetric, prepare
+from trainable.metric.cache import cached
 
 TINY = SmallCNN(width=2, epochs=4, batch_size=20, min_accuracy=0.0)
 

@@ -9,7 +9,7 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
-from trainable.frechet import GaussianStats, bias_constant, frechet_distance, trace_of_root
+from trainable.metric.frechet import GaussianStats, bias_constant, frechet_distance, trace_of_root
 
 EXACT = 10**9  # "number of samples" of a covariance that is known exactly
 

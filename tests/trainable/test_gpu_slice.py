@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-import trainable.training
+import trainable.training.step
 from spaces import PRESETS
-from trainable.gpu_slice import (
+from trainable.gpu.gpu_slice import (
     CONTEXT_BYTES,
     Card,
     card_is_lost,
@@ -17,7 +17,8 @@ from trainable.gpu_slice import (
     take_slice,
     usable_bytes,
 )
-from trainable.trial import OUT_OF_MEMORY, Progress, TrialTask, TrialWorker
+from trainable.task import OUT_OF_MEMORY, Progress, TrialTask
+from trainable.trial import TrialWorker
 
 GIB = 2**30
 
@@ -121,14 +122,14 @@ def task(folder: Path, micro_batch: int | None = None) -> TrialTask:
 
 def memory_for(monkeypatch: pytest.MonkeyPatch, num_images: int, from_step: int) -> None:
     """From that step on there is memory for so many images at once."""
-    real, calls = trainable.training.accumulate_gradient, iter(range(10**9))
+    real, calls = trainable.training.step.accumulate_gradient, iter(range(10**9))
 
     def tight(*args: object) -> torch.Tensor:
         if next(calls) >= from_step and args[-1] > num_images:  # type: ignore[operator]
             raise OUT
         return real(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(trainable.training, "accumulate_gradient", tight)
+    monkeypatch.setattr(trainable.training.step, "accumulate_gradient", tight)
 
 
 def to_the_end(worker: TrialWorker) -> Progress:

@@ -7,14 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-import trainable.memory_probe
+import trainable.gpu.memory_probe
 from spaces import PRESETS
-from trainable.assets import Assets
-from trainable.gpu_slice import CONTEXT_BYTES, Card
-from trainable.memory_probe import MemoryProbe, Peak, measure
+from trainable.gpu.gpu_slice import CONTEXT_BYTES, Card
+from trainable.gpu.memory_probe import MemoryProbe, Peak, measure
+from trainable.metric.assets import Assets
 from trainable.networks.film_mlp import FilmMlp
 from trainable.optimizer_strategies.gradient_noise_scale import GradientNoiseScale
-from trainable.training import Trainer, TrainingConfig
+from trainable.training.config import TrainingConfig
+from trainable.training.trainer import Trainer
 
 MIB = 2**20
 CONFIG = TrainingConfig(total_steps=100, batch_size=128)
@@ -70,7 +71,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> MadeUpCard:
             card.take(self.part_of(500))
             return super().sample(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(trainable.memory_probe, "Trainer", Watched)
+    monkeypatch.setattr(trainable.gpu.memory_probe, "Trainer", Watched)
     return card
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import trainable.accumulation
+import trainable.training.accumulation
 from spaces import PRESETS
 from spaces.registry import validated
 from trainable.network import Network
@@ -20,8 +20,9 @@ from trainable.optimizer_strategies.constant import Constant
 from trainable.optimizer_strategies.gradient_noise_scale import GradientNoiseScale
 from trainable.optimizer_strategies.momentum_decay import MomentumDecay
 from trainable.optimizer_strategy import OPTIMIZER_STRATEGIES, OptimizerStrategy
-from trainable.radam import BETA2, EPSILON, radam_, radam_factors
-from trainable.training import Trainer, TrainingConfig
+from trainable.training.config import TrainingConfig
+from trainable.training.radam import BETA2, EPSILON, radam_, radam_factors
+from trainable.training.trainer import Trainer
 
 ICT = PRESETS["ict"].schedule
 TINY = FilmMlp(width=8, depth=1, noise_features=4, noise_width=4)
@@ -279,13 +280,13 @@ def test_each_half_of_a_stratified_batch_has_levels_from_all_of_the_range(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[Tensor] = []
-    loss = trainable.accumulation.consistency_loss
+    loss = trainable.training.accumulation.consistency_loss
 
     def spy(network, x_BCHW: Tensor, z_BCHW: Tensor, levels_BL: Tensor, huber_c: float) -> Tensor:
         seen.append(levels_BL)
         return loss(network, x_BCHW, z_BCHW, levels_BL, huber_c)
 
-    monkeypatch.setattr(trainable.accumulation, "consistency_loss", spy)
+    monkeypatch.setattr(trainable.training.accumulation, "consistency_loss", spy)
     running = begun("gradient_noise_scale")
     running.train(1)
     table_ML, draw = running._levels.table_ML, running._levels.draw

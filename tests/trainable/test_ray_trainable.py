@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from trainable import ray_trainable
-from trainable.gpu_slice import Card
+from trainable.gpu.gpu_slice import Card
 from trainable.ray_trainable import ScheduleTrainable
-from trainable.training import TrainingConfig
-from trainable.trial import Progress, TrialTask
+from trainable.task import Progress, TrialTask
+from trainable.training.config import TrainingConfig
 
 TASK = {"number": 3, "schedule": {}, "seed": 0, "rungs": (10,), "folder": "nowhere"}
 COMPLETE = Progress(number=3, step=10, reports=[], outcome="complete")

@@ -10,7 +10,7 @@ import pytest
 from spaces import KarrasGrid, NoiseSchedule
 from spaces.curricula.constant import Constant
 from spaces.noise.lognormal import LogNormal
-from trainable.assets import Assets
+from trainable.metric.assets import Assets
 from trainable.network import NETWORKS
 from trainable.sampling_levels import (
     ALIGN_YOUR_STEPS,
@@ -20,9 +20,10 @@ from trainable.sampling_levels import (
     measure_trial,
     optimise_levels,
 )
-from trainable.storage import LocalFolder
-from trainable.training import TrainingConfig
-from trainable.trial import WORST_OBJECTIVE, TrialTask, TrialWorker
+from trainable.storage.local import LocalFolder
+from trainable.task import WORST_OBJECTIVE, TrialTask
+from trainable.training.config import TrainingConfig
+from trainable.trial import TrialWorker
 
 SIGMA_N = KarrasGrid().sigmas(1281)
 HELD_OUT = (1, 2, 3)

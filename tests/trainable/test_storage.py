@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from trainable import storage
-from trainable.bucket import BucketFolder, BucketUrl
-from trainable.storage import LocalFolder, StorageError, is_bucket, open_folder, under
+from trainable.storage import local as storage
+from trainable.storage.bucket import BucketFolder
+from trainable.storage.bucket_url import BucketUrl
+from trainable.storage.folder import StorageError
+from trainable.storage.local import LocalFolder
+from trainable.storage.location import is_bucket, under
+from trainable.storage.open import open_folder
 
 
 @pytest.mark.parametrize(
@@ -131,7 +135,7 @@ def test_an_error_of_the_library_becomes_one_line(error: Exception, message: str
 
 def test_only_what_may_pass_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("trainable.storage.time.sleep", pauses.append)
+    monkeypatch.setattr("trainable.storage.folder.time.sleep", pauses.append)
     system = Failing(NETWORK, OSError("AWS Error SLOW_DOWN"), NETWORK)
     BucketFolder("s3://bucket/a", "bucket/a", lambda: system, patience_seconds=600).remove("x")
     assert (system.num_calls, pauses) == (4, [1.0, 2.0, 4.0])

@@ -11,13 +11,15 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from spaces import CURRICULA, NOISE, PRESETS, KarrasGrid, NoiseSchedule
-from trainable.ema import ema_weights
-from trainable.flat_parameters import flatten_gradients, flatten_parameters
 from trainable.network import Network, NetworkModule
 from trainable.networks.film_mlp import FilmMlp
 from trainable.networks.unet import Unet
-from trainable.radam import radam_, radam_factors
-from trainable.training import Trainer, TrainingConfig, stream_seed
+from trainable.training.config import TrainingConfig
+from trainable.training.ema import ema_weights
+from trainable.training.flat_parameters import flatten_gradients, flatten_parameters
+from trainable.training.radam import radam_, radam_factors
+from trainable.training.step import stream_seed
+from trainable.training.trainer import Trainer
 
 ICT = PRESETS["ict"].schedule
 TINY = FilmMlp(width=8, depth=1, noise_features=4, noise_width=4)
@@ -271,7 +273,7 @@ class _Exploding(Network):
 
 
 def test_a_diverged_trial_ends_within_50_steps_and_the_next_one_is_not_affected(monkeypatch):
-    monkeypatch.setattr("trainable.training.NETWORKS.describe", lambda network: {})
+    monkeypatch.setattr("trainable.training.trainer.NETWORKS.describe", lambda network: {})
     running = begun(network=_Exploding())
     assert not math.isfinite(running.train(200))
     assert running.step <= 50
@@ -441,7 +443,7 @@ class _PerLevel(Network):
 @contextmanager
 def _undescribed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainable.training.NETWORKS.describe", lambda network: {})
+        patch.setattr("trainable.training.trainer.NETWORKS.describe", lambda network: {})
         yield
 
 

@@ -16,9 +16,12 @@ import torch
 
 from spaces import PRESETS, NoiseSchedule
 from spaces.registry import name_of
-from trainable import storage, trial
-from trainable.storage import LocalFolder, StorageError
-from trainable.trial import FOUND_FILE, NO_STORAGE, WORST_OBJECTIVE, Progress, TrialTask, TrialWorker, failed
+from trainable import trial
+from trainable.storage import local as storage
+from trainable.storage.folder import StorageError
+from trainable.storage.local import LocalFolder
+from trainable.task import FOUND_FILE, NO_STORAGE, WORST_OBJECTIVE, Progress, TrialTask
+from trainable.trial import TrialWorker, failed
 
 SCHEDULE = PRESETS["ict"].schedule.to_dict()
 
@@ -245,7 +248,7 @@ def test_a_machine_that_does_not_see_the_mark_of_the_search_keeps_nothing_there(
     worker: Callable[..., TrialWorker], tmp_path: Path
 ) -> None:
     place = tmp_path / "toy"
-    mine = replace(task(place / "trials"), place=str(place), mark="study-aa")
+    mine = replace(task(place / "trials"), search_location=str(place), mark="study-aa")
     run = worker()
     with pytest.raises(StorageError) as caught:
         run.begin(mine)
@@ -278,7 +281,7 @@ def test_in_a_bucket_the_mark_is_looked_for_once(
     LocalFolder(str(tmp_path)).write("study-aa", b"")
     run = worker()
     for number in range(3):
-        run.begin(replace(task(tmp_path / "trials", number), place=str(tmp_path), mark="study-aa"))
+        run.begin(replace(task(tmp_path / "trials", number), search_location=str(tmp_path), mark="study-aa"))
     assert read.count("study-aa") == 1
 
 

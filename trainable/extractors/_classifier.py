@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spaces.registry import name_of
-from trainable.cache import cached
 from trainable.dataset import Images, model_input
 from trainable.extractor import Extractor, Weights
+from trainable.metric.cache import cached
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,50 @@
+"""A trial that trains nothing, for the driver's share of the time."""
+
+import random
+from typing import Any
+
+from ray.tune import Trainable
+
+from trainable.task import Progress, TrialTask
+from trainable.trial import as_result
+
+
+class NoopTrainable(Trainable):
+    """Answers each step with the next rung at once; to the engine it looks like a `ScheduleTrainable`."""
+
+    def setup(self, config: dict[str, Any], objective: str) -> None:  # type: ignore[override]
+        self._objective = objective
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._task = TrialTask(**new_config["task"])
+        self._done = 0
+        return True
+
+    def step(self) -> dict[str, Any]:
+        self._done += 1
+        steps = self._task.rungs[: self._done]
+        return as_result(
+            Progress(
+                number=self._task.number,
+                step=steps[-1],
+                reports=toy_reports(self._task.number, steps, self._objective),
+                outcome="complete" if self._done == len(self._task.rungs) else None,
+            )
+        )
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing to keep."""
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Nothing to load."""
+
+
+def toy_reports(number: int, steps: tuple[int, ...], objective: str) -> list[dict[str, Any]]:
+    """Reports of trial `number` at `steps`, shaped like those of a real trial."""
+    reports = []
+    for step in steps:
+        value = random.Random(f"{number}/{step}").uniform(50, 150)
+        metrics = {objective: value, "loss": value / 100, "train_seconds": step / 500}
+        reports.append({"step": step, "objective": value, "time_ms": 1000 * step, "metrics": metrics})
+    return reports

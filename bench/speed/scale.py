@@ -1,0 +1,96 @@
+"""What a large search costs its driver: 10,000 trials that train nothing, through all that a real search uses.
+
+Some minutes to half an hour, so it is no part of `make bench`: `python -m bench scale [NUMBER]`.
+"""
+
+import logging
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from bench.figures import table
+from bench.speed.driver import NoopSearch
+from search.engine.ray_here import local_ray
+from search.file.spec import load_spec, overridden
+from search.record import State, TrialRecord
+from search.run.plan_of import plan_of
+from search.study.store import StudyStore
+
+NUM_TRIALS = 10_000
+SLOTS = 2
+WINDOW = 250  # proposals whose times make one row
+
+
+class _Stopwatch:
+    """Times what it wraps."""
+
+    def __init__(self, call: Callable[[], TrialRecord | None]):
+        self._call = call
+        self.seconds: list[float] = []  # of each trial
+
+    def __call__(self) -> TrialRecord | None:
+        began = time.perf_counter()
+        record = self._call()
+        if record is not None:
+            self.seconds.append(time.perf_counter() - began)
+        return record
+
+
+def main(show: Callable[[str], None], num_trials: int = NUM_TRIALS) -> None:
+    """Measure and show, a row whenever the number of trials has doubled."""
+    logging.disable(logging.WARNING)  # Tune complains of switched-off files, a line for each trial
+    spec = overridden(load_spec("searches/digits.yaml"), {"budget.max_trials": num_trials})
+    plan = replace(plan_of(spec, SLOTS), race=None, noise_seeds=0)
+    rows: list[list[str]] = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        search = NoopSearch(spec, plan, Path(name) / "search", tracking=True)
+        watch = _Stopwatch(search.conductor.next)
+        search.conductor.next = watch  # type: ignore[method-assign]
+        began = time.perf_counter()
+        results = 0
+
+        def on_result() -> None:
+            nonlocal results
+            results += 1
+            if len(watch.seconds) >= 100 * 2 ** len(rows):
+                add_row()
+
+        def add_row() -> None:
+            now, done = time.perf_counter(), len(watch.seconds)
+            asked = sorted(watch.seconds[-WINDOW:])
+            rows.append(
+                [
+                    f"{done}",
+                    f"{results / (now - began):.0f}",
+                    f"{1000 * asked[len(asked) // 2]:.0f}",
+                    f"{1000 * asked[int(0.99 * len(asked))]:.0f}",
+                    f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}",
+                    f"{_bytes(search.folder / 'study.db') / 1024 / done:.1f}",
+                ]
+            )
+
+        with local_ray(num_cpus=SLOTS, num_gpus=0) as ray_folder:
+            measured = search.with_ray(ray_folder / "scale", spec.resources.cpu, on_result)
+        add_row()
+        tracked = _bytes(search.folder / "mlflow.db") / 1024 / num_trials
+        began_again = time.perf_counter()
+        store = StudyStore.open(f"sqlite:///{search.folder / 'study.db'}", spec.name)
+        assert store is not None
+        records = store.records()
+        opened = time.perf_counter() - began_again
+        open_trials = sum(record.state is State.RUNNING for record in records)
+        reported = sum(len(record.reports) for record in records)
+    show(f"scale: {num_trials} no-op trials, {SLOTS} at a time, {type(plan.algorithm).__name__}, ASHA")
+    header = ["trials", "results/s", "ask ms", "p99 ms", "driver MB", "study kB/trial"]
+    show(table(header, rows))
+    show(
+        f"in the study: {len(records)} trials, {open_trials} open, {reported} of {results} results; read again in "
+        f"{opened:.1f} s; MLflow {tracked:.1f} kB/trial, up to date {measured.behind_seconds:.0f} s after the end"
+    )
+
+
+def _bytes(path: Path) -> int:
+    return sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*"))

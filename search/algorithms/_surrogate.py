@@ -1,0 +1,187 @@
+"""What schedules are worth, guessed from those that were trained: a Gaussian process over what training sees of them.
+
+Parameters of different families do not compare, densities over ln sigma do. So schedules are placed by the square
+root of the density with which they train each noise level, and by the logarithm of the number of intervals, both along
+the run. Squared distances there are
+
+    H^2 / WIDTH_DENSITY + mean (log2 M - log2 M')^2 / (2 WIDTH_LEVELS^2)
+
+with the squared Hellinger distance H^2 (0 to 1) of the densities, and the covariance of two schedules' ln(objective)
+falls as the exponential of that. It is one model for all families: what a lognormal law has taught is known of every
+Laplace law that trains the same levels.
+
+How well it predicts is measured on the recorded curves of the digits (docs/search-quality.md, "The surrogate"); half
+or twice the widths make little difference there.
+
+Axes: S schedules, C candidates, D coordinates of an embedding, P positions in the run, B bins of ln sigma.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+
+from search.record import has_diverged
+from spaces import NoiseSchedule
+
+Floats = NDArray[np.float64]
+
+WIDTH_DENSITY, WIDTH_LEVELS = 1.0, 6.0
+_NUM_POSITIONS = 8
+# Bins of ln sigma, with one each for what lies outside.
+_EDGES = np.concatenate([[np.log(1e-9)], np.linspace(np.log(0.001), np.log(200.0), 41), [np.log(1e9)]])
+# Standard deviations, in ln(objective), among which the most likely are taken: of the objective over all schedules,
+# as a multiple of that seen; of what neither the embedding nor the seed explains.
+_SPREADS, _ERRORS = (0.7, 1.0, 1.5, 2.5), (0.03, 0.06, 0.12, 0.25, 0.5)
+_DIVERGED = math.log(2)  # above the worst of the others
+# How sure it is, before trials have shown it, that the step from a rung to the next changes no order: as many trials
+# with this standard deviation of ln(objective).
+_PRIOR_TRIALS, _PRIOR_SD = 2, 0.3
+
+
+def embedding(schedule: NoiseSchedule, total_steps: int) -> Floats:
+    """Where a schedule stands among others, (D,), for a budget of total_steps.
+
+    Its density is taken at one number of levels, the median along the run: a law has nearly the same on all.
+    """
+    step_P = (np.arange(_NUM_POSITIONS, dtype=np.int64) * 2 + 1) * total_steps // (2 * _NUM_POSITIONS)
+    levels_P = schedule.curriculum.num_levels(step_P, total_steps)
+    phase_P = schedule.curriculum.phases_at(step_P, total_steps)
+    num_levels = int(np.sort(levels_P)[_NUM_POSITIONS // 2])
+    root_of = {phase: _root_density(schedule, num_levels, phase) for phase in set(phase_P.tolist())}
+    root_PB = np.stack([root_of[phase] for phase in phase_P.tolist()])
+    log_intervals_P = np.log2(levels_P - 1.0) / WIDTH_LEVELS
+    return np.concatenate([root_PB.ravel(), log_intervals_P]) / math.sqrt(2 * _NUM_POSITIONS)
+
+
+def _root_density(schedule: NoiseSchedule, num_levels: int, phase: int) -> Floats:
+    """Square roots of the probabilities of the bins, (B,)."""
+    mass_B = schedule.stage_with(num_levels, phase).mass(_EDGES)
+    return np.sqrt(np.maximum(mass_B, 0.0) / WIDTH_DENSITY)
+
+
+def expected(curves: Sequence[Mapping[int, float]]) -> tuple[Floats, Floats]:
+    """What trials come to at the last step of all: ln(objective) and the standard deviation of its error, both (S,).
+
+    curves: of each trial, the objective at the steps reached, at least one. From a step to the next one, ln(objective)
+    is taken for a straight line through the trials that have both. A diverged trial is worse than all others.
+    """
+    logs = [
+        {step: _ln(value) for step, value in curve.items() if not has_diverged(value)} for curve in curves
+    ]
+    steps = sorted({step for curve in logs for step in curve})
+    offset, slope, variance = 0.0, 1.0, 0.0  # of the line from the step at hand to the last, and of its error
+    lines = {steps[-1]: (offset, slope, variance)} if steps else {}
+    for here, following in reversed(list(itertools.pairwise(steps))):
+        a, b, error = _line(
+            [(curve[here], curve[following]) for curve in logs if {here, following} <= curve.keys()]
+        )
+        offset, variance = offset + slope * a, variance + slope**2 * error
+        slope *= b
+        lines[here] = (offset, slope, variance)
+    value_S, variance_S = np.full(len(curves), math.nan), np.zeros(len(curves))
+    for index, (curve, log) in enumerate(zip(curves, logs, strict=True)):
+        if log and not any(map(has_diverged, curve.values())):
+            last = max(log)
+            offset, slope, variance = lines[last]
+            value_S[index], variance_S[index] = offset + slope * log[last], variance
+    worst = np.nanmax(value_S) if np.isfinite(value_S).any() else 0.0
+    return np.where(np.isnan(value_S), worst + _DIVERGED, value_S), np.sqrt(variance_S)
+
+
+def _line(pairs: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
+    """(offset, slope, variance of the error) of a line through the pairs; without many, nearly y = x + mean."""
+    if not pairs:
+        return 0.0, 1.0, _PRIOR_SD**2
+    x, y = np.array(pairs).T
+    dx, dy = x - x.mean(), y - y.mean()
+    slope = float((dx @ dy + _PRIOR_SD**2) / (dx @ dx + _PRIOR_SD**2))
+    offset = float(y.mean() - slope * x.mean())
+    errors = y - offset - slope * x
+    return (
+        offset,
+        slope,
+        float((errors @ errors + _PRIOR_TRIALS * _PRIOR_SD**2) / (len(pairs) + _PRIOR_TRIALS)),
+    )
+
+
+def _ln(value: float) -> float:
+    return math.log(max(value, 1e-12))
+
+
+@dataclass(frozen=True, eq=False)
+class Surrogate:
+    """A Gaussian process on trials: `Surrogate.fitted`, then ask it."""
+
+    embedding_SD: Floats
+    value_S: Floats
+    noise_S: Floats
+    mean: float
+    spread: float
+    error: float
+    factor: tuple[Floats, bool]
+
+    @classmethod
+    def fitted(cls, embedding_SD: Floats, value_S: Floats, sd_S: Floats) -> "Surrogate":
+        """On the ln(objective) of trials, each with the standard deviation of its error. At least one trial."""
+        seen = max(float(value_S.std()), 0.1)
+        correlation_SS = np.exp(-_squared_distances(embedding_SD, embedding_SD))
+        models = [
+            cls._of(embedding_SD, value_S, sd_S**2 + error**2, None, spread * seen, error, correlation_SS)
+            for spread, error in itertools.product(_SPREADS, _ERRORS)
+        ]
+        return max(models, key=lambda model: model.log_likelihood)
+
+    @classmethod
+    def _of(
+        cls,
+        embedding_SD: Floats,
+        value_S: Floats,
+        noise_S: Floats,
+        mean: float | None,
+        spread: float,
+        error: float,
+        correlation_SS: Floats,
+    ) -> "Surrogate":
+        if mean is None:
+            mean = float(np.average(value_S, weights=1 / (noise_S + spread**2)))
+        factor = cho_factor(spread**2 * correlation_SS + np.diag(noise_S), lower=True)
+        return cls(embedding_SD, value_S, noise_S, mean, spread, error, factor)
+
+    @property
+    def log_likelihood(self) -> float:
+        """Of the values, up to a constant."""
+        residual_S = self.value_S - self.mean
+        return float(
+            -0.5 * residual_S @ cho_solve(self.factor, residual_S) - np.log(np.diag(self.factor[0])).sum()
+        )
+
+    def believing(self, embedding_RD: Floats) -> "Surrogate":
+        """The same model with trials at more embeddings, which came to what it expects of them."""
+        embedding_SD = np.concatenate([self.embedding_SD, embedding_RD])
+        value_S = np.concatenate([self.value_S, self(embedding_RD)[0]])
+        noise_S = np.concatenate([self.noise_S, np.full(len(embedding_RD), self.error**2)])
+        correlation_SS = np.exp(-_squared_distances(embedding_SD, embedding_SD))
+        return self._of(embedding_SD, value_S, noise_S, self.mean, self.spread, self.error, correlation_SS)
+
+    def apart(self, embedding_CD: Floats) -> Floats:
+        """Squared distance of each embedding from the nearest trial, (C,)."""
+        return _squared_distances(embedding_CD, self.embedding_SD).min(axis=1)
+
+    def __call__(self, embedding_CD: Floats) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of the ln(objective), both (C,), that schedules at these embeddings have."""
+        covariance_CS = self.spread**2 * np.exp(-_squared_distances(embedding_CD, self.embedding_SD))
+        mean_C = self.mean + covariance_CS @ cho_solve(self.factor, self.value_S - self.mean)
+        explained_SC = solve_triangular(self.factor[0], covariance_CS.T, lower=True)
+        variance_C = self.spread**2 - (explained_SC**2).sum(axis=0)
+        return mean_C, np.sqrt(np.maximum(variance_C, 1e-12))
+
+
+def _squared_distances(one_CD: Floats, other_SD: Floats) -> Floats:
+    """(C, S)."""
+    squares = (one_CD**2).sum(axis=1)[:, None] + (other_SD**2).sum(axis=1) - 2 * one_CD @ other_SD.T
+    return np.maximum(squares, 0.0)

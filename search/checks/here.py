@@ -1,0 +1,220 @@
+"""Whether this machine can run a search."""
+
+import importlib.metadata
+import os
+import platform
+import resource
+import shutil
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from search.checks.check import Check, guarded
+from search.checks.stores import GIB, check_server, check_sqlite, check_url, space_of
+from search.file.spec import SearchSpec
+from search.machine import preflight
+
+MIN_FILES, GOOD_FILES = 1024, 4096  # open files: Ray uses some hundreds on a small machine
+
+
+def findings(spec: SearchSpec | None, *, with_ray: bool) -> Iterator[Check]:
+    """All checks in order. One that breaks is itself a finding, never a traceback."""
+    folder = spec.folder if spec else Path("runs").absolute()
+    yield from guarded("python", check_python())
+    yield from guarded("packages", check_packages())
+    yield from guarded("versions", check_versions())
+    yield from guarded("cpu", check_cpu())
+    yield from guarded("gpu", check_gpu(spec))
+    yield from guarded("slice", slice_found_before(spec))
+    yield from guarded("disk", check_disk(folder))
+    yield from guarded("limits", check_files())
+    yield from guarded("stores", check_stores(spec, folder))
+    if with_ray:
+        yield from guarded("ray", check_ray())
+
+
+def check_python() -> Iterator[Check]:
+    version = platform.python_version()
+    if sys.version_info >= preflight.MINIMUM_PYTHON:
+        yield Check("python", "ok", f"{version} in {sys.prefix}")
+    else:
+        yield Check("python", "fail", f"{version}, but 3.11 or later is needed", "Run: make setup")
+
+
+def check_packages() -> Iterator[Check]:
+    found = preflight.problems()
+    for problem in found:
+        yield Check("packages", "fail", problem)
+    if not found:
+        yield Check("packages", "ok", f"spaces, trainable and search come from {preflight.ROOT}")
+
+
+def check_versions(root: Path = preflight.ROOT) -> Iterator[Check]:
+    """Installed versions against pyproject.toml (fail) and constraints.txt (warn)."""
+    from packaging.requirements import Requirement
+
+    with (root / "pyproject.toml").open("rb") as stream:
+        wanted = [Requirement(text) for text in tomllib.load(stream)["project"]["dependencies"]]
+    exact = {}
+    constraints = root / "constraints.txt"
+    if constraints.exists():
+        for line in constraints.read_text(encoding="utf-8").splitlines():
+            text = line.partition("#")[0].strip()
+            if text and not text.startswith("-"):
+                pinned = Requirement(text)
+                exact[_plain_name(pinned.name)] = pinned
+    good, differing = [], []
+    for requirement in wanted:
+        try:
+            version = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            yield Check("versions", "fail", f"{requirement.name} is not installed", "Run: make setup")
+            continue
+        public = version.partition("+")[0]  # "2.13.0+cpu" is 2.13.0
+        if not requirement.specifier.contains(public, prereleases=True):
+            message = f"{requirement.name} {version} is installed, but {requirement.specifier} is needed"
+            yield Check("versions", "fail", message, "Run: make setup")
+            continue
+        good.append(f"{requirement.name} {version}")
+        pin = exact.get(_plain_name(requirement.name))
+        if pin is not None and not pin.specifier.contains(public, prereleases=True):
+            differing.append(f"{requirement.name} {version} ({pin.specifier})")
+    if good:
+        yield Check("versions", "ok", ", ".join(good))
+    if differing:
+        message = f"not as tested in constraints.txt: {', '.join(differing)}"
+        yield Check("versions", "warn", message, "Run: make setup")
+
+
+def _plain_name(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def check_cpu() -> Iterator[Check]:
+    cpus = len(os.sched_getaffinity(0))
+    load = os.getloadavg()[0]
+    message = f"{cpus} for this process, load {load:.1f}"
+    if load > cpus + 1:
+        yield Check("cpu", "warn", message, "Others use this machine: the search takes longer than it says")
+    else:
+        yield Check("cpu", "ok", message)
+    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    # Free pages leave out the cache, which the kernel gives back: /proc/meminfo knows better.
+    for line in Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else []:
+        if line.startswith("MemAvailable:"):
+            pages = int(line.split()[1]) * 1024
+    per_trial = 0.6  # GiB: a worker with torch imported and a small network
+    message = f"{pages / GIB:.1f} GiB free, about {per_trial:g} GiB for each trial on the CPU"
+    if pages / GIB < per_trial * (cpus + 1):
+        yield Check("memory", "warn", message, "Set resources.max_concurrent if workers are killed")
+    else:
+        yield Check("memory", "ok", message)
+
+
+def check_gpu(spec: SearchSpec | None) -> Iterator[Check]:
+    import torch
+
+    count = torch.cuda.device_count()
+    wanted = spec.resources.gpu if spec else 0.0
+    if count == 0:
+        if wanted > 0:
+            message = f"torch sees none, but resources.gpu is {wanted:g}"
+            yield Check("gpu", "fail", message, "Set it to 0, or install a torch with CUDA")
+        else:
+            yield Check("gpu", "ok", "torch sees none: trials train on the CPU")
+        return
+    for index in range(count):
+        properties = torch.cuda.get_device_properties(index)
+        memory = properties.total_memory / GIB
+        slices = ", ".join(f"1/{n}: {memory / n:.1f} GiB" for n in (2, 4, 8))
+        yield Check("gpu", "ok", f"{index}: {properties.name}, {memory:.1f} GiB ({slices})")
+        if 0 < wanted < 1:
+            yield check_share(wanted, properties.total_memory)
+    if wanted > count:
+        message = f"resources.gpu is {wanted:g}, but torch sees {count}"
+        yield Check("gpu", "fail", message, "Ask for fewer")
+
+
+def check_share(share: float, total_bytes: int) -> Check:
+    """What a share of one card leaves for tensors."""
+    from trainable.gpu.gpu_slice import gib, usable_bytes
+
+    try:
+        return Check(
+            "slice", "ok", f"{share:g} of it has {gib(usable_bytes(total_bytes, share))} for tensors"
+        )
+    except ValueError as error:
+        return Check("slice", "fail", str(error))
+
+
+def slice_found_before(spec: SearchSpec | None) -> Iterator[Check]:
+    """What the search has found of its slice when it was started, wherever its GPUs are."""
+    if spec is None or spec.resources.gpu == 0:
+        return
+    if spec.resources.gpu > 1:
+        message = f"resources.gpu is {spec.resources.gpu:g}, but a trial trains on one card"
+        yield Check("slice", "warn", message, "Set it to 1, or the others stay empty")
+    from search.engine.slice_check import found_before
+    from search.study.store import StudyStore
+
+    store = StudyStore.open(spec.study_url_resolved, spec.name) if spec.folder.exists() else None
+    found = found_before(store.header) if store is not None else None
+    yield Check("slice", "ok", found or "a trial's memory is measured on a slice when the search is started")
+
+
+def check_disk(folder: Path) -> Iterator[Check]:
+    for what, place in (("results", folder), ("Ray's temporary files", Path(tempfile.gettempdir()))):
+        yield from space_of(what, place)
+    shared = Path("/dev/shm")
+    if shared.exists():
+        free = shutil.disk_usage(shared).free / GIB
+        if free < 0.6:
+            remedy = "Give the container more (docker run --shm-size=2g): Ray keeps shared data there"
+            yield Check("disk", "warn", f"/dev/shm: {free:.2f} GiB free", remedy)
+
+
+def check_files() -> Iterator[Check]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = "no limit" if hard == resource.RLIM_INFINITY else str(hard)
+    message = f"{soft} open files at most (can be raised to: {most})"
+    if soft != resource.RLIM_INFINITY and soft < MIN_FILES:
+        yield Check("limits", "fail", message, "Run: ulimit -n 65536")
+    elif soft != resource.RLIM_INFINITY and soft < GOOD_FILES:
+        yield Check("limits", "warn", message, "For more than 50 trials at a time run: ulimit -n 65536")
+    else:
+        yield Check("limits", "ok", message)
+
+
+def check_stores(spec: SearchSpec | None, folder: Path) -> Iterator[Check]:
+    """The study's database and the MLflow backend: the search's, or the default places."""
+    if spec is None:
+        yield from check_sqlite("study", folder / "NAME" / "study.db")
+        yield from check_sqlite("mlflow", folder / "mlflow.db")
+        return
+    yield from check_url("study", spec.study_url_resolved)
+    uri = spec.mlflow_uri_resolved
+    if uri.startswith(("http://", "https://")):
+        yield check_server(uri)
+    else:
+        yield from check_url("mlflow", uri)
+
+
+def check_ray() -> Iterator[Check]:
+    """Start a private Ray, run one task, stop it."""
+    from search.engine.ray_here import local_ray
+
+    start = time.monotonic()
+    with local_ray(num_cpus=1, num_gpus=0):
+        import ray
+
+        ray.get(ray.remote(_task).remote(), timeout=60)
+    yield Check(
+        "ray", "ok", f"a local Ray started, ran a task and stopped in {time.monotonic() - start:.0f} s"
+    )
+
+
+def _task() -> int:
+    return os.getpid()

@@ -1,0 +1,297 @@
+"""Ray Tune under the conductor: a Searcher that asks it, a TrialScheduler that tells it.
+
+No decision is taken here. Ray Tune places trials on machines, keeps workers alive between them and starts
+lost ones again.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune import FailureConfig, RunConfig, TuneConfig
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from search.errors import OperationFailed
+from search.policy.conductor import Conductor
+from search.record import Report
+from search.study.trial_storage import trial_folder
+from trainable.gpu.gpu_slice import Card
+from trainable.metric.assets import Assets
+from trainable.network import Network
+from trainable.ray_trainable import ScheduleTrainable
+from trainable.task import NO_STORAGE, TrialTask
+from trainable.training.config import TrainingConfig
+
+# A trial whose worker is lost starts again from its checkpoint this many times.
+MAX_LOST_WORKERS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slots:
+    """What one trial gets of the machines. micro_batch: images at once, None: the whole batch."""
+
+    cpu: float
+    gpu: float
+    micro_batch: int | None = None
+
+
+def schedule_trainable(
+    *,
+    assets: Assets,
+    network: Network,
+    training: TrainingConfig,
+    num_samples: int,
+    slots: Slots,
+    max_concurrent: int,
+    card: Card | None = None,
+) -> Any:
+    """The trials of a search as Ray runs them; what they share is sent to each worker once.
+
+    card: the worker's GPU, None: the one that torch sees there.
+    """
+    return tune.with_parameters(
+        ScheduleTrainable,
+        assets=assets,
+        network=network,
+        training=training,
+        num_samples=num_samples,
+        cpus=slots.cpu,
+        gpus=slots.gpu,
+        # A sign of life a second, fewer where many trials run: the driver takes in some tens a second.
+        pause_seconds=max(1.0, max_concurrent / 20),
+        card=card or Card(),
+    )
+
+
+def run_trials(
+    conductor: Conductor,
+    *,
+    trainable: Any,
+    slots: Slots,
+    trials: str,
+    ray_folder: Path,
+    interrupted: threading.Event,
+    mark: str | None = None,
+    on_step: Callable[[int, int], None] = lambda number, step: None,
+) -> None:
+    """Run trials on the connected Ray until the conductor has finished or `interrupted` is set.
+
+    trainable: a Ray Trainable that takes a `TrialTask` and answers with `Progress`, as `ScheduleTrainable` does.
+    trials: location (`trainable/storage/open.py`) of the trials' folders. OperationFailed if a trial cannot use it.
+    mark: name of a file in it by which a worker knows that it is the same place there.
+    on_step: called with (trial number, step) at every sign of life of a trial.
+    """
+    link = Shared(conductor, trials, mark, slots.micro_batch, interrupted, on_step)
+    # Start the workers side by side: by default one starts after the other.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(conductor.plan.max_concurrent)
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, {"cpu": slots.cpu, "gpu": slots.gpu}),
+        tune_config=TuneConfig(
+            search_alg=_Searcher(link), scheduler=_Scheduler(link), num_samples=-1, reuse_actors=True
+        ),
+        run_config=RunConfig(
+            name="tune",
+            storage_path=str(ray_folder / "results"),
+            verbose=0,
+            stop=StopWhenFinished(link),
+            failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS),
+        ),
+    )
+    with suppress(LeaveTune):
+        tuner.fit()
+    if link.tune is not None:
+        # The slots are free for others at once. A trial in the middle of a step goes on from its last checkpoint.
+        link.tune._actor_manager.cleanup()
+    if link.error is not None:
+        raise link.error
+
+
+class Shared:
+    """What the adapters share. Pickles as nothing: Tune saves its state, and we never read it."""
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        trials: str,
+        mark: str | None,
+        micro_batch: int | None,
+        interrupted: threading.Event,
+        on_step: Callable[[int, int], None],
+    ):
+        self.conductor = conductor
+        self.trials = trials
+        self.mark = mark
+        self.micro_batch = micro_batch
+        self.interrupted = interrupted
+        self.on_step = on_step
+        self.number_of: dict[str, int] = {}  # Tune's trial id -> trial number
+        self.tune: Any = None  # Tune's controller, once it has a trial
+        # An error of ours in a callback of Tune's would come out wrapped in a page of text.
+        self.error: Exception | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_nothing, ())
+
+    @property
+    def has_worker(self) -> bool:
+        """Whether one more trial finds a worker, or a slot without one.
+
+        The worker of a trial that has just ended is Tune's to give a moment later. A trial that is there before asks
+        for one more slot than the search may have, which on a shared cluster another search then lacks.
+        """
+        if self.tune is None or not (self.tune._pending_trials or self.tune._running_trials):
+            return True
+        busy = self.tune._actor_manager.num_total_actors - self.tune._actor_cache.num_cached_objects
+        waiting = sum(trial not in self.tune._trial_to_actor for trial in self.tune._pending_trials)
+        return bool(busy + waiting < self.conductor.plan.max_concurrent)
+
+    @property
+    def over(self) -> bool:
+        return self.interrupted.is_set() or self.error is not None
+
+
+def _nothing() -> None:
+    return None
+
+
+class _Searcher(Searcher):
+    def __init__(self, link: Shared):
+        super().__init__(metric=None, mode=None)
+        self._link = link
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        link = self._link
+        try:
+            if link.over:
+                return Searcher.FINISHED
+            if not link.has_worker:
+                return None
+            record = link.conductor.next()
+            if record is None:
+                return Searcher.FINISHED if link.conductor.finished else None
+        except Exception as error:
+            link.error = error
+            return Searcher.FINISHED
+        link.number_of[trial_id] = record.number
+        task = TrialTask(
+            number=record.number,
+            schedule=record.schedule.to_dict(),
+            seed=record.seed,
+            rungs=link.conductor.plan.rungs,
+            folder=trial_folder(link.trials, record.number),
+            micro_batch=record.micro_batch or link.micro_batch,
+            search_location=link.trials,
+            mark=link.mark,
+        )
+        return {"task": vars(task)}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing: the scheduler has told the conductor."""
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        number = self._link.number_of.pop(trial_id, None)
+        if not error or number is None or self._link.over:
+            return
+        try:
+            self._link.conductor.lost(number, f"its worker was lost {MAX_LOST_WORKERS + 1} times")
+        except Exception as problem:
+            self._link.error = problem
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the study is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing, likewise."""
+
+
+class _Scheduler(TrialScheduler):
+    _supports_buffered_results = False
+
+    def __init__(self, link: Shared):
+        super().__init__()
+        self._link = link
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        link = self._link
+        if link.over:
+            return TrialScheduler.STOP
+        number = link.number_of[trial.trial_id]
+        reports = [Report(**report) for report in result["reports"]]
+        try:
+            if result["outcome"] == NO_STORAGE:
+                raise OperationFailed(
+                    f"trial {number} cannot keep its checkpoints, {result['reason']} Nothing that was reported is "
+                    "lost: the same command goes on where this stopped"
+                )
+            over = link.conductor.observe(
+                number,
+                result["step"],
+                reports,
+                result["outcome"],
+                result["reason"],
+                result["smaller_micro_batch"],
+            )
+            link.on_step(number, result["step"])
+        except Exception as error:
+            link.error = error
+            return TrialScheduler.STOP
+        return TrialScheduler.STOP if over else TrialScheduler.CONTINUE
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """None: Tune starts pending trials in their order, and a search through all of them costs time."""
+        return None
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """With the first trial, have Tune keep the workers of all slots.
+
+        It keeps as many idle workers as trials wait for one, or one. Ours are asked for when a slot is free, so of
+        two that end together one lost its worker, and a new one takes seconds to start.
+        """
+        if self._link.tune is None:
+            self._link.tune = tune_controller._tune_controller
+            slots = self._link.conductor.plan.max_concurrent
+            self._link.tune._actor_cache.increase_max(trial.placement_group_factory, slots)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Nothing: a retry follows, or the searcher hears of the end."""
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Drop what Tune keeps of an ended trial and nobody reads: a third of what a trial costs the driver."""
+        trial.run_metadata.metric_analysis.clear()
+        trial.run_metadata.metric_n_steps.clear()
+        trial.last_result.pop("reports", None)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
+        """Nothing: the conductor decided it."""
+
+    def debug_string(self) -> str:
+        return ""
+
+
+class LeaveTune(BaseException):
+    """Leaves Tune's loop at once.
+
+    Its own way out waits up to ten seconds for workers in the middle of a step, and lists all trials once more.
+    """
+
+
+class StopWhenFinished(Stopper):
+    def __init__(self, link: Shared):
+        self._link = link
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        if self._link.over or self._link.conductor.finished:
+            raise LeaveTune
+        return False

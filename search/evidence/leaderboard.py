@@ -1,0 +1,379 @@
+"""The answer of a search: what is confirmed, by how much it differs, what is tied, what is not confirmed."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from search.evidence.audit import AuditReport, audit_report
+from search.evidence.intervals import Estimate, estimate, ranks, ratio
+from search.evidence.noise import SeedNoise, noise_at_rungs
+from search.evidence.race import Standing
+from search.record import Purpose, State, TrialRecord, has_diverged
+
+INTERVALS = (
+    "means are geometric, ratios are paired by seed; 95% Student t over training seeds on ln(objective), variances "
+    "moderated by the noise of all replicated schedules (Smyth 2004), 95% for all together (Bonferroni)"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One schedule. confirmed rows have a rank, which tied rows share; the others stand below them.
+
+    in_race: whether it stayed in the confirmation to the end; one that left it as worse has fewer seeds.
+    replicates: by training seed, the trials that confirm it. estimate: their mean. ratio: to the best baseline,
+    paired by seed; below 1 is better. search_value: objective seen in the search, on the one seed that selected it.
+    """
+
+    record: TrialRecord
+    rank: int | None = None
+    tied: bool = False
+    in_race: bool = False
+    replicates: Mapping[int, TrialRecord] = field(default_factory=dict)
+    estimate: Estimate | None = None
+    ratio: Estimate | None = None
+
+    @property
+    def values(self) -> dict[int, float]:
+        """Objective at the full budget by training seed."""
+        return _values(self.replicates)
+
+    @property
+    def confirmed(self) -> bool:
+        return self.estimate is not None
+
+    @property
+    def search_value(self) -> float | None:
+        return self.record.objective
+
+    @property
+    def optimism(self) -> float | None:
+        """How much lower the value seen in the search was than the confirmed mean: the winner's curse, if positive."""
+        if self.estimate is None or self.search_value is None:
+            return None
+        return self.estimate.mean - self.search_value
+
+    @property
+    def num_diverged(self) -> int:
+        """On how many of its seeds it diverged."""
+        return _num_diverged(self.values)
+
+    @property
+    def is_better(self) -> bool:
+        """Whether it is shown to be better than the best baseline."""
+        return self.ratio is not None and self.ratio.below_one
+
+    @property
+    def num_options(self) -> int:
+        """Options of its schedule that a search could tune: how complicated it is."""
+        schedule = self.record.schedule
+        return len(schedule.noise.SPACE) + len(schedule.curriculum.SPACE)
+
+    @property
+    def rank_text(self) -> str:
+        """`1 tied`; `-` without confirmation."""
+        return "-" if self.rank is None else f"{self.rank}{' tied' if self.tied else ''}"
+
+    @property
+    def label(self) -> str:
+        """The preset's name, or the trial's number."""
+        return self.record.preset or f"trial {self.record.number}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "rank": self.rank,
+            "tied": self.tied,
+            "confirmed": self.confirmed,
+            "in_race": self.in_race,
+            "number": self.record.number,
+            "preset": self.record.preset,
+            "stage": str(self.record.purpose),
+            "state": str(self.record.state),
+            "step": self.record.reports[-1].step if self.record.reports else 0,
+            "schedule": self.record.schedule.to_dict(),
+            "describe": self.record.schedule.describe(),
+            "search_value": self.search_value,
+            "mean": self.estimate.mean if self.estimate else None,
+            "interval": bounds_of(self.estimate),
+            "values": {str(seed): value for seed, value in sorted(self.values.items())},
+            "replicates": {str(seed): record.number for seed, record in sorted(self.replicates.items())},
+            "ratio": self.ratio.mean if self.ratio else None,
+            "ratio_interval": bounds_of(self.ratio),
+            "optimism": self.optimism,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard:
+    """All schedules of a search, the best first. baseline: the literature preset that others are compared to: the
+    best one, or that of a comparison.
+
+    noise: by step, how much the objective differs between seeds. audit: what early stopping got wrong. num_missing:
+    trials that the confirmation still wants, as far as is known now. notes: what else is to be known of the winner.
+    """
+
+    name: str
+    objective: str
+    rows: tuple[Row, ...]
+    baseline: Row | None
+    noise: Mapping[int, SeedNoise] = field(default_factory=dict)
+    audit: AuditReport | None = None
+    num_missing: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_comparison(self) -> bool:
+        """Whether presets are all there is. While nothing is confirmed, it may be a search that has just begun."""
+        presets_only = all(row.record.purpose is Purpose.BASELINE for row in self.rows)
+        return presets_only and any(row.confirmed for row in self.rows)
+
+    @property
+    def best(self) -> tuple[Row, ...]:
+        """The confirmed rows that cannot be told from the best mean, the best mean first."""
+        return tuple(row for row in self.rows if row.rank == 1)
+
+    @property
+    def winner(self) -> Row | None:
+        """What to use: the simplest of the best that are within one standard error of the best mean.
+
+        Breiman et al.'s rule (Classification and Regression Trees, 1984, section 3.4.3). A baseline is the simplest of
+        all. Where some of the best are shown to be better than the best baseline, it is one of them.
+        """
+        best = self.best
+        if not best or self.is_comparison:
+            return best[0] if best else None
+        first = best[0].estimate
+        assert first is not None
+        within = first.mean * math.exp(first.standard_error or 0.0)
+        near = [row for row in best if row.estimate is not None and row.estimate.mean <= within]
+        better = [row for row in near if row.is_better] or [row for row in best if row.is_better]
+        return min(
+            better or near, key=lambda row: (row.record.purpose is not Purpose.BASELINE, row.num_options)
+        )
+
+    @property
+    def best_unconfirmed(self) -> Row | None:
+        """The best finished row without confirmation."""
+        return next(
+            (row for row in self.rows if not row.confirmed and row.record.state is State.COMPLETE), None
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "name": self.name,
+            "objective": self.objective,
+            "baseline": self.baseline.record.number if self.baseline else None,
+            "winner": self.winner.record.number if self.winner else None,
+            "missing": self.num_missing,
+            "notes": list(self.notes),
+            "interval": INTERVALS,
+            "noise": {str(step): asdict(noise) for step, noise in self.noise.items()},
+            "audit": self.audit.to_dict() if self.audit else None,
+            "rows": [row.to_dict() for row in self.rows],
+        }
+
+    def sentence(self) -> str:
+        """The finding in words, no stronger than the numbers."""
+        return f"{self._finding()}{self._missing_text()}"
+
+    def _finding(self) -> str:
+        winner, baseline = self.winner, self.baseline
+        if winner is None or winner.estimate is None:
+            return "No schedule is confirmed on fresh seeds yet."
+        tied = self._tied_text(winner)
+        if baseline is None or self.is_comparison:
+            return f"Best mean: {winner.label}.{tied}"
+        if not baseline.confirmed:
+            return f"Best mean: {winner.label}. No baseline was confirmed, so it is compared to none.{tied}"
+        if winner is baseline:
+            return f"No schedule is shown to be better than the best baseline, {baseline.label}.{tied}"
+        seeds = winner.values.keys() & baseline.values.keys()
+        lower = sum(winner.values[seed] < baseline.values[seed] for seed in seeds)
+        verdict = "better than" if winner.is_better else "not shown to be better than"
+        diverged = f", which diverged on {baseline.num_diverged} of them" if baseline.num_diverged else ""
+        return (
+            f"{winner.label} is {verdict} the best baseline, {baseline.label}: "
+            f"{self.objective} {ratio_text(winner)}, lower on {lower} of {len(seeds)} fresh seeds{diverged}.{tied}"
+        )
+
+    def _missing_text(self) -> str:
+        if not self.num_missing or not self.best:
+            return ""
+        return f" The confirmation is not at its end: {self.num_missing} trials are missing."
+
+    def _tied_text(self, winner: Row) -> str:
+        others = [row for row in self.best if row is not winner]
+        if not others:
+            return ""
+        text = f" Tied with it: {', '.join(_tied_label(row, self.baseline is winner) for row in others)}."
+        if winner is self.best[0]:
+            return text
+        reason = (
+            "a baseline" if winner.record.purpose is Purpose.BASELINE else f"{winner.num_options} options"
+        )
+        return f"{text} Of these it is taken as the simplest ({reason})."
+
+    def noise_line(self) -> str | None:
+        """How much seeds alone make, in one line."""
+        if not self.noise:
+            return None
+        noise = self.noise[max(self.noise)]
+        by_chance = math.exp(1.96 * math.sqrt(2) * noise.sd)
+        return (
+            f"Noise between seeds: sd {noise.sd:.2f} of ln {self.objective}, {noise.degrees} degrees of freedom. "
+            f"On one seed each, equal schedules differ by a factor of up to {by_chance:.2f} (95 %)."
+        )
+
+
+def leaderboard(
+    name: str,
+    objective: str,
+    records: Iterable[TrialRecord],
+    *,
+    race: Standing | None = None,
+    num_finalists: int = 0,
+    own_values: bool = False,
+    reference: str | None = None,
+) -> Leaderboard:
+    """The leaderboard of these trials. Failed trials and replicates have no row of their own.
+
+    race: how the confirmation stands, None: there is none. num_finalists: proposals that are confirmed. own_values:
+    the trials' own values count as well; honest only where nothing was selected by them. reference: the preset that
+    others are compared to, chosen beforehand; None: the best.
+    """
+    records = list(records)
+    replicates = _replicates(records, race, own_values)
+    values = {number: _values(own) for number, own in replicates.items()}
+    contenders = race.contenders if race else None
+    noises = noise_at_rungs(records)
+    full = max((r.reports[-1].step for r in records if r.state is State.COMPLETE), default=0)
+    noise = noises.get(full)
+    rank_of = ranks(
+        values, noise, contenders=contenders, kinds={record.number: record.purpose for record in records}
+    )
+    shared = Counter(rank_of.values())
+    candidates = [record for record in records if record.replicate_of is None]
+    estimates = {number: estimate(list(own.values()), noise, len(values)) for number, own in values.items()}
+
+    def standing_of(record: TrialRecord) -> tuple[Any, ...]:
+        """By the confirmed mean; without confirmation, by what was seen in the search."""
+        own = values.get(record.number)
+        if own is None:
+            return (True, False, 0, record.objective, record.number)
+        left = contenders is not None and record.number not in contenders
+        return (False, left, _num_diverged(own), estimates[record.number].mean, record.number)
+
+    baseline = min(
+        (
+            record
+            for record in candidates
+            if record.purpose is Purpose.BASELINE
+            and record.state is State.COMPLETE
+            and reference in (None, record.preset)
+        ),
+        key=standing_of,
+        default=None,
+    )
+
+    def row(record: TrialRecord) -> Row:
+        own = values.get(record.number)
+        if own is None:
+            return Row(record=record)
+        against = values.get(baseline.number) if baseline and baseline is not record else None
+        return Row(
+            record=record,
+            rank=rank_of[record.number],
+            tied=shared[rank_of[record.number]] > 1,
+            in_race=contenders is None or record.number in contenders,
+            replicates=replicates[record.number],
+            estimate=estimates[record.number],
+            ratio=ratio(own, against, noise, max(1, len(values) - 1)) if against else None,
+        )
+
+    def order(row: Row) -> tuple[Any, ...]:
+        if row.estimate is not None:
+            return (0, row.rank, row.num_diverged, row.estimate.mean, row.record.number)
+        # Without confirmation: those that got furthest first, then by value.
+        objective = row.search_value
+        if row.record.state in (State.FAILED, State.RUNNING) or objective is None:
+            return (2, 0, 0, 0.0, row.record.number)
+        return (1, -row.record.reports[-1].step, 0, objective, row.record.number)
+
+    rows = sorted((row(record) for record in candidates), key=order)
+    open_runs = sum(r.purpose is Purpose.CONFIRM and r.state is State.RUNNING for r in records)
+    return Leaderboard(
+        name=name,
+        objective=objective,
+        rows=tuple(rows),
+        baseline=next((row for row in rows if baseline and row.record.number == baseline.number), None),
+        noise=noises,
+        audit=audit_report(records, num_finalists),
+        num_missing=len(race.missing) + open_runs if race else 0,
+    )
+
+
+def _values(replicates: Mapping[int, TrialRecord]) -> dict[int, float]:
+    return {seed: record.reports[-1].objective for seed, record in replicates.items()}
+
+
+def _num_diverged(values: Mapping[int, float]) -> int:
+    return sum(map(has_diverged, values.values()))
+
+
+def _replicates(
+    records: Sequence[TrialRecord], race: Standing | None, own_values: bool
+) -> dict[int, dict[int, TrialRecord]]:
+    """Trial number -> the trials of its schedule by fresh seed, of all schedules that are confirmed.
+
+    That is, once the first round of the race is decided, of all that are or were in it, on two seeds at least;
+    without a race of all, once one was confirmed. Replicates made during the search count as well.
+    """
+    found: defaultdict[int, dict[int, TrialRecord]] = defaultdict(dict)
+    for record in records:
+        done = record.state in (State.COMPLETE, State.DIVERGED) and bool(record.reports)
+        if done and (own_values or record.replicate_of is not None):
+            found[record.number if record.replicate_of is None else record.replicate_of][record.seed] = record
+    confirmed = {record.replicate_of for record in records if record.purpose is Purpose.CONFIRM}
+    if own_values or (race is None and confirmed):
+        return dict(found)
+    if race is None or not race.is_decided:
+        return {}
+    raced = race.finalists | confirmed
+    return {number: own for number, own in found.items() if number in raced and len(own) >= 2}
+
+
+def _tied_label(row: Row, with_ratio: bool) -> str:
+    text = ratio_text(row) if with_ratio else ""
+    return f"{row.label} ({text})" if text else row.label
+
+
+def ratio_text(row: Row) -> str:
+    """How much lower (-) or higher (+) than the baseline, in per cent, with its interval; nothing for itself."""
+    if row.ratio is None:
+        return ""
+    interval = interval_text(bounds_of(row.ratio), lambda ratio: percent_text(ratio)[:-2])
+    return f"{percent_text(row.ratio.mean)}{interval}"
+
+
+def bounds_of(estimate: Estimate | None) -> list[float] | None:
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return None
+    return [estimate.low, estimate.high]
+
+
+def interval_text(interval: list[float] | None, text: Callable[[float], str]) -> str:
+    return "" if interval is None else f" [{text(interval[0])}, {text(interval[1])}]"
+
+
+def percent_text(ratio: float) -> str:
+    """What a ratio is above 1, in per cent: `-71 %`."""
+    percent = 100 * (ratio - 1)
+    return f"{percent:+.0f} %" if abs(percent) < 1e5 else f"{percent:+.0e} %"
+
+
+def number_text(value: float) -> str:
+    return f"{value:.1f}" if abs(value) < 1e5 else f"{value:.0e}"

@@ -1,0 +1,46 @@
+"""What makes a search this search, and what may change between two runs of it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from search.file.yaml12 import Place, field_name
+
+# Which fields make it another search when they change. What is left out may change between two runs: on what it
+# is done (resources) and where it is kept (storage). How much is done (AMOUNT) `extend` and `confirm` change.
+AMOUNT = ("budget", "confirm")
+IDENTITY = (
+    "name",
+    "seed",
+    "data",
+    "network",
+    "training",
+    "objective",
+    "space",
+    "presets",
+    "algorithm",
+    "stopping",
+    "noise_floor",
+    "audit",
+    "equal_schedules",
+    *AMOUNT,
+)
+
+
+def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Names of the fields that differ between two `fingerprint_fields()`, as "training.batch_size"."""
+
+    def differences(one: Any, other: Any, place: Place) -> Iterator[str]:
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            # Another choice has other options: its name says enough.
+            if place and one.get("name") != other.get("name"):
+                yield field_name((*place, "name"))
+                return
+            for key in dict.fromkeys([*one, *other]):
+                if key not in one or key not in other:
+                    yield field_name((*place, key))
+                else:
+                    yield from differences(one[key], other[key], (*place, key))
+        elif one != other or type(one) is not type(other):
+            yield field_name(place)
+
+    return list(differences(old, new, ()))

@@ -1,0 +1,56 @@
+"""Where a search's files lie on the machine of its driver."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from search.errors import InputError
+from search.machine.state_folder import home, make_home
+from trainable.storage.bucket_url import BucketUrl
+from trainable.storage.location import is_bucket
+
+
+def local_root(storage: str) -> Path:
+    """The folder of all searches kept in `storage`: that folder itself, absolute.
+
+    For a bucket: a folder of the same name in the state folder. Search files, logs and databases of the driver stay
+    there; what the trials keep is in the bucket.
+    """
+    if not is_bucket(storage):
+        try:
+            return Path(storage).expanduser().absolute()
+        except RuntimeError:
+            user = storage.partition("/")[0]
+            raise InputError(f"storage.path: {storage}: this machine has no user {user[1:]}") from None
+    try:
+        url = BucketUrl.parse(storage)
+    except ValueError as error:
+        raise InputError(f"the storage {error}") from error
+    server = dict(url.options).get("endpoint_override", "").replace(":", "-")
+    return home().joinpath("storage", url.kind, *filter(None, [server, url.bucket, url.path]))
+
+
+@contextmanager
+def usable(folder: Path) -> Iterator[None]:
+    """The folder of this machine that `storage.path` names, made if missing; what is done in it here.
+
+    InputError where it cannot be made or used.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError("your user has no right to it")
+        yield
+    except OSError as error:
+        raise InputError(
+            f"storage.path: {folder} cannot be used on {socket.gethostname()}: {error.strerror or error}. Make it a "
+            "folder of your user there, or name another one"
+        ) from error
+
+
+def make_root(storage: str) -> None:
+    """Make the state folder where `local_root` is in it, for its owner alone."""
+    if is_bucket(storage):
+        make_home()

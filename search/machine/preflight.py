@@ -1,0 +1,53 @@
+"""Start-up check: do our package names mean this checkout, and is what it needs installed?
+
+Our packages have generic names; a package called `spaces` exists elsewhere, and whichever stands first
+on `sys.path` wins. Standard library only: this runs before anything else is imported.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("spaces", "trainable", "search")
+MINIMUM_PYTHON = (3, 11)
+# One module of each group of dependencies, all cheap to find.
+NEEDED = ("pydantic", "yaml", "rich", "numpy", "torch", "ray", "optuna", "sqlalchemy", "mlflow")
+
+
+def problems(packages: Sequence[str] = PACKAGES, root: Path = ROOT) -> list[str]:
+    """What is in the way, one line each with its remedy; empty when all is well. Imports nothing."""
+    found = []
+    if sys.version_info < MINIMUM_PYTHON:
+        running = ".".join(map(str, sys.version_info[:3]))
+        found.append(f"Python >= 3.11 is needed, but this is {running}. Run: make search")
+    for package in packages:
+        origin = _origin(package)
+        if origin is None:
+            found.append(f"Package '{package}' was not found. Run from the checkout's root: cd {root}")
+        elif origin != root / package:
+            found.append(
+                f"Package '{package}' must be {root / package}, but another one won: {origin}. "
+                f"Run from {root}, and take the other one's folder out of PYTHONPATH or uninstall it"
+            )
+    missing = [name for name in NEEDED if _origin(name) is None]
+    if missing:
+        found.append(f"Not installed for {sys.executable}: {', '.join(missing)}. Run: make setup")
+    return found
+
+
+def _origin(package: str) -> Path | None:
+    """The folder that `import package` would take, None if there is none."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if spec.origin and spec.origin not in ("built-in", "frozen"):
+        origin = Path(spec.origin).resolve()
+        return origin.parent if origin.name == "__init__.py" else origin
+    # A folder without __init__.py.
+    locations = list(spec.submodule_search_locations or [])
+    return Path(locations[0]).resolve() if locations else None

@@ -1,0 +1,53 @@
+"""All that the policy needs of a search file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from search.algorithm import Algorithm
+from search.evidence.race import RaceRules
+from search.policy.budget import TimeLimits
+from search.stopping_rule import StoppingRule
+from spaces import NoiseSchedule, SearchSpace
+
+# What becomes of a proposal that trains the same as a schedule which was trained already: another is asked for, the
+# old one is trained on a fresh seed instead, or it is trained all the same.
+EqualSchedules = Literal["ask_again", "replicate", "train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that the policy needs of a search file.
+
+    baselines: literature presets by name, run first and never stopped. noise_seeds: fresh seeds on which the first
+    of them is trained besides, to measure the noise between seeds. max_trials: baselines and proposals of the
+    algorithm together; None: as the time allows. limits: budgets of time. race: how the best are confirmed on
+    seeds that the search did not use; None: not at all. audit_share: of the trials that the stopping rule
+    condemns, how many run on to the end. max_concurrent: open trials at any time.
+    """
+
+    space: SearchSpace
+    baselines: Mapping[str, NoiseSchedule]
+    algorithm: Algorithm
+    stopping: StoppingRule
+    total_steps: int
+    max_trials: int | None
+    limits: TimeLimits = field(default_factory=TimeLimits)
+    noise_seeds: int = 0
+    race: RaceRules | None = None
+    audit_share: float = 0.0
+    equal_schedules: EqualSchedules = "ask_again"
+    max_concurrent: int = 1
+    seed: int = 0
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Steps at which trials are measured; the last is the full budget."""
+        return self.stopping.steps(self.total_steps)
+
+    @property
+    def fresh_seeds(self) -> tuple[int, ...]:
+        """Training seeds of the replicates. The search itself uses `seed` for every trial, so that
+        all schedules meet the same initial weights, images and noise (common random numbers)."""
+        count = max(self.noise_seeds, self.race.rounds[-1] if self.race else 0)
+        return tuple(self.seed + 1 + replicate for replicate in range(count))

@@ -1,0 +1,114 @@
+"""What a search costs before it is run: trials, steps, hours."""
+
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from search.file.spec import Budget, SearchSpec
+from search.run.runner import CACHE, Machine
+from spaces import PRESETS
+from trainable.training.trainer import Trainer
+from trainable.trial import device_of
+
+_TIMED_STEPS = 60
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An upper bound: as if no trial were stopped early.
+
+    steps_per_second: of one trial, measured here on this machine; None if the data is not at hand.
+    """
+
+    trials: int | None
+    replicates: int
+    steps: int | None
+    slots: int
+    steps_per_second: float | None
+    budget: Budget
+
+    @property
+    def hours(self) -> float | None:
+        """Wall-clock hours at most, start-up and measuring left out; None if unknown."""
+        limits = [self.budget.max_hours] if self.budget.max_hours is not None else []
+        if self.steps is not None and self.steps_per_second is not None:
+            limits.append(self.steps / (self.steps_per_second * self.slots) / 3600)
+        return min(limits, default=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**plain, "budget": self.budget.model_dump(), "hours_at_most": self.hours}
+
+    def lines(self) -> list[str]:
+        """For the screen."""
+        trials = "as the time allows" if self.trials is None else str(self.trials)
+        steps = "as the time allows" if self.steps is None else f"at most {self.steps:,}"
+        text = [
+            f"trials: {trials}, and at most {self.replicates} more on fresh seeds: noise between seeds, confirmation",
+            f"steps: {steps} ({self.slots} trials at a time)",
+        ]
+        if self.steps_per_second is None:
+            return [*text, "hours: unknown, since the data is not at hand to time a step"]
+        if self.hours is None:
+            return text
+        minutes = self.hours * 60
+        time_text = f"{self.hours:.1f} hours" if self.hours >= 2 else f"{minutes:.1f} minutes"
+        return [
+            *text,
+            f"time: at most {time_text} at {self.steps_per_second:.0f} steps/s per trial, as timed here; "
+            "early stopping and the race save part of it",
+        ]
+
+
+def cost_of(spec: SearchSpec, cache: Path = CACHE, *, elsewhere: bool = False) -> Cost:
+    """Count the trials and time a few steps. Raises InputError if this machine cannot run one trial.
+
+    elsewhere: trials are to run on a cluster: `max_concurrent` at a time, or one; a step is timed here all the same.
+    Otherwise raises ValueError too for data or a feature network that a run here would find missing, unless it is
+    data that would be downloaded.
+    """
+    slots = (spec.resources.max_concurrent or 1) if elsewhere else Machine.here().slots(spec)
+    rules = spec.confirm.rules
+    confirm = spec.noise_floor.seeds if spec.presets else 0
+    if rules is not None:
+        confirm += min(
+            rules.most_trials, (rules.top + min(rules.baselines, len(spec.presets))) * rules.rounds[-1]
+        )
+    trials = spec.budget.max_trials
+    return Cost(
+        trials=trials,
+        replicates=confirm,
+        steps=(trials + confirm) * spec.training.total_steps if trials is not None else None,
+        slots=slots,
+        steps_per_second=_steps_per_second(spec, cache, elsewhere),
+        budget=spec.budget,
+    )
+
+
+def _steps_per_second(spec: SearchSpec, cache: Path, elsewhere: bool) -> float | None:
+    if not elsewhere:
+        assert spec.objective.extractor is not None
+        spec.objective.extractor.check()
+    try:
+        images = spec.data.load(cache)
+    except ValueError:
+        if not elsewhere and getattr(spec.data, "root", None) is not None:
+            raise
+        return None
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, int(spec.resources.cpu)))
+    try:
+        device = device_of(spec.resources.gpu)
+        trainer = Trainer(spec.network, images.x_NCHW, spec.training, device)
+        trainer.begin(PRESETS["ict"].schedule, spec.seed, spec.resources.micro_batch)
+        warm_up = min(10, spec.training.total_steps // 2)
+        timed = min(_TIMED_STEPS, spec.training.total_steps - warm_up)
+        trainer.train(warm_up)
+        start = time.perf_counter()
+        trainer.train(warm_up + timed)
+        return timed / (time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(threads)

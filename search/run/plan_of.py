@@ -1,0 +1,70 @@
+"""A search file as the policy and the leaderboard need it."""
+
+from dataclasses import replace
+
+from search.evidence.leaderboard import Leaderboard, leaderboard
+from search.evidence.race import standing
+from search.file.spec import SearchSpec
+from search.policy.budget import TimeLimits
+from search.policy.plan import Plan
+from search.record import Purpose, TrialRecord
+from spaces import PRESETS
+from spaces.registry import name_of
+from trainable.extractor import objective_name
+
+COMPARED_TO = "ict"  # the preset that others are compared to where presets are all there is
+
+
+def plan_of(spec: SearchSpec, max_concurrent: int) -> Plan:
+    """What the conductor needs of a search file."""
+    return Plan(
+        space=spec.space,
+        baselines={name: PRESETS[name].schedule for name in spec.presets},
+        algorithm=spec.algorithm,
+        stopping=spec.stopping,
+        total_steps=spec.training.total_steps,
+        max_trials=spec.budget.max_trials,
+        limits=TimeLimits(
+            hours=spec.budget.max_hours,
+            cpu_hours=spec.budget.max_cpu_hours,
+            gpu_hours=spec.budget.max_gpu_hours,
+            cpu=spec.resources.cpu,
+            gpu=spec.resources.gpu,
+        ),
+        noise_seeds=spec.noise_floor.seeds if spec.presets else 0,
+        race=spec.confirm.rules,
+        audit_share=spec.audit,
+        equal_schedules=spec.equal_schedules,
+        max_concurrent=max_concurrent,
+        seed=spec.seed,
+    )
+
+
+def objective_of(spec: SearchSpec) -> str:
+    """Name of what is minimised: `fid` or `fd_<network>`."""
+    return objective_name(name_of(spec.objective.extractor))
+
+
+def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:
+    """The leaderboard of this search."""
+    plan = plan_of(spec, 1)
+    # In a comparison nothing is proposed and nobody is left out: no value was selected by, nobody leaves a race.
+    compares = spec.confirm.top == 0 and spec.confirm.baselines >= len(spec.presets) > 0
+    race = None if compares else plan.race
+    board = leaderboard(
+        spec.name,
+        objective_of(spec),
+        records,
+        race=standing(records, race, plan.fresh_seeds) if race else None,
+        num_finalists=spec.confirm.top,
+        own_values=compares,
+        reference=COMPARED_TO if compares and COMPARED_TO in spec.presets else None,
+    )
+    best = board.winner or board.best_unconfirmed
+    if best is None or best.record.purpose is not Purpose.SEARCH:
+        return board
+    ends = spec.space.at_ends(best.record.schedule)
+    if not ends:
+        return board
+    note = f"{best.label} lies at an end of what was searched: {', '.join(ends)}. A wider range may hold a better one."
+    return replace(board, notes=(note,))

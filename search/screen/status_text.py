@@ -1,0 +1,95 @@
+"""How searches stand, as text."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from search.record import State
+from search.screen.board_text import seconds_text, value_text
+
+STATE_WORDS = {
+    State.COMPLETE: "done",
+    State.STOPPED: "stopped",
+    State.DIVERGED: "diverged",
+    State.FAILED: "failed",
+}
+Status = dict[str, Any]
+
+
+def table(statuses: Sequence[Status]) -> list[str]:
+    """A line for each search, below a heading."""
+    rows = [("search", "state", "trials", "slot-hours", "GPU-hours", "best")]
+    for status in statuses:
+        if "trials" not in status:
+            rows.append((status["name"], status["state"], "", "", "", status["problem"] or ""))
+            continue
+        rows.append(
+            (
+                status["name"],
+                status["state"],
+                _progress(status["trials"]),
+                _hours(status["slot_hours"]),
+                _hours(status["gpu_hours"]) if status["gpu_hours"] else "-",
+                status["problem"] or _best_text(status),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    right = (False, False, True, True, True)
+    return [
+        "  ".join(
+            [
+                cell.rjust(width) if to_right else cell.ljust(width)
+                for cell, width, to_right in zip(row[:5], widths, right, strict=True)
+            ]
+            + [row[5]]
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def details(status: Status) -> list[str]:
+    """All that is known of one search."""
+    since = status.get("running_seconds")
+    lines = [f"{status['name']}: {status['state']}" + (f" for {seconds_text(since)}" if since else "")]
+    if status["problem"]:
+        lines.append(f"  problem  {status['problem']}")
+    if "trials" in status:
+        trials = status["trials"]
+        still_open = "running" if status["state"] == "running" else "to go on with"
+        counted = [(trials["open"], still_open), *((trials[word], word) for word in STATE_WORDS.values())]
+        lines.append(
+            f"  trials   {_progress(trials)}: " + ", ".join(f"{n} {word}" for n, word in counted if n)
+        )
+        if trials["confirm_ended"]:
+            lines.append(
+                f"  confirm  {trials['confirm_ended']} of at most {trials['confirm_most']} trials on fresh seeds"
+            )
+        lines.append(f"  best     {_best_text(status)}")
+        if status["best"]:
+            density = status["best"].get("density")  # a head with an older checkout sends none
+            lines.append(
+                f"           {f'|{density}| ' if density is not None else ''}{status['best']['schedule']}"
+            )
+        gpu = f", {_hours(status['gpu_hours'])} GPU-hours" if status["gpu_hours"] else ""
+        lines.append(f"  cost     {_hours(status['slot_hours'])} slot-hours{gpu}")
+    if status.get("folder"):
+        lines.append(f"  folder   {status['folder']}")
+    if status.get("finding"):
+        lines.append(f"  {status['finding']}")
+    return lines
+
+
+def _progress(trials: Mapping[str, Any]) -> str:
+    most = trials["most"]
+    return f"{trials['ended']}/{most}" if most is not None else str(trials["ended"])
+
+
+def _best_text(status: Status) -> str:
+    best = status["best"]
+    if best is None:
+        return "none yet"
+    at = f" at step {best['step']} of {status['total_steps']}" if best["step"] < status["total_steps"] else ""
+    return f"{status['objective']} {value_text(best['value'])}{at}, {best['title']}"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.2f}" if hours < 100 else f"{hours:.0f}"

@@ -1,0 +1,145 @@
+"""`best_schedule.json`: the schedule, as options and as plain numbers, with the evidence for it."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from search.errors import OperationFailed
+from search.evidence.leaderboard import INTERVALS, Leaderboard, Row
+from search.winner.sampling import sampling_part
+from spaces import NoiseSchedule
+from spaces.document.format import FORMAT, FUNCTION, loss_and_weighting
+from trainable.storage.atomic import write_atomically
+
+
+def export_document(
+    board: Leaderboard,
+    header: Mapping[str, Any],
+    *,
+    unconfirmed: bool = False,
+    measured: Callable[[Row], Mapping[str, Any] | None] = lambda row: None,
+    found: Callable[[Row], NoiseSchedule | None] = lambda row: None,
+) -> dict[str, Any]:
+    """The winner of a search as plain data, self-contained.
+
+    The confirmed winner; with `unconfirmed`, where nothing is confirmed, the best finished trial, and the
+    document says `"confirmed": false`. header: what the study keeps of the search. measured: sampling levels of a
+    row, where there are any (`winner.sampling.read_sampling`). found: of a row whose schedule adapts in training,
+    what it had come to, with fixed probabilities (`search.winner.sampling.read_found`): that is exported. Raises
+    OperationFailed if there is nothing that may be exported.
+    """
+    row = board.winner
+    if row is None and unconfirmed:
+        row = board.best_unconfirmed
+    if row is None:
+        if board.best_unconfirmed is None:
+            raise OperationFailed(f"search {board.name!r} has no finished trial: nothing to export")
+        raise OperationFailed(
+            f"search {board.name!r} has no schedule confirmed on fresh seeds: finish it with `run`, or take the "
+            "best value seen, which is partly luck, with --unconfirmed"
+        )
+    search = header["search"]
+    total_steps = search["training"]["total_steps"]
+    trained = row.record.schedule
+    schedule = found(row) if trained.noise.ADAPTIVE else trained
+    if schedule is None:
+        raise OperationFailed(
+            f"{row.label} has a schedule that adapts in training, and what it came to is no longer on disk: train "
+            f"the search {board.name!r} again, or export another one"
+        )
+    loss, weighting = loss_and_weighting(schedule.noise)
+    return {
+        "format": FORMAT,
+        "confirmed": row.confirmed,
+        "schedule": schedule.to_dict(),
+        "describe": schedule.describe(),
+        "training": {
+            "total_steps": total_steps,
+            "loss": loss,
+            "function": FUNCTION,
+            "weighting": weighting,
+            "huber_c_over_sqrt_d": search["training"]["huber_c"],
+            "sigma_data": search["training"]["sigma_data"],
+            "stages": _stages(schedule, total_steps),
+        },
+        "sampling": sampling_part(schedule, measured(row)),
+        "objective": {
+            "name": board.objective,
+            "num_samples": search["objective"]["num_samples"],
+            "network_evaluations": 1,
+            "extractor_sha256": header["extractor_sha256"],
+            "data": search["data"]["name"],
+            "data_sha256": header["data_sha256"],
+        },
+        "evidence": _evidence(board, row),
+        "provenance": {
+            "search": board.name,
+            "trial": row.record.number,
+            "preset": row.record.preset,
+            # Its end state, as fixed probabilities, is what is exported; the evidence is that of the adapting one.
+            "adapted_from": trained.to_dict() if trained.noise.ADAPTIVE else None,
+            "seed_of_the_search": row.record.seed,
+            "num_trials": len(board.rows),
+            "budget": search["budget"],
+            "network": search["network"],
+            "optimizer": {key: value for key, value in search["training"].items() if key != "total_steps"},
+            "versions": header["versions"],
+            "git_commit": header["git_commit"],
+        },
+    }
+
+
+def _evidence(board: Leaderboard, row: Row) -> dict[str, Any]:
+    plain = row.to_dict()
+    tied = [r.label for r in board.rows if r.rank is not None and r.rank == row.rank and r is not row]
+    evidence = {
+        key: plain[key]
+        for key in (
+            "mean",
+            "interval",
+            "values",
+            "replicates",
+            "search_value",
+            "optimism",
+            "ratio",
+            "ratio_interval",
+        )
+    }
+    baseline_mean = board.baseline.to_dict()["mean"] if board.baseline else None
+    compared = plain["ratio"] is not None and baseline_mean is not None
+    return {
+        **evidence,
+        "interval_method": INTERVALS,
+        "baseline": board.baseline.label if board.baseline else None,
+        "baseline_mean": baseline_mean,
+        "difference": plain["mean"] - baseline_mean if compared else None,
+        "tied_with": tied,
+        "missing": board.num_missing,
+        "finding": board.sentence(),
+    }
+
+
+def _stages(schedule: NoiseSchedule, total_steps: int) -> list[dict[str, Any]]:
+    """Per stage: its first step, its noise levels, the probability of each interval between two of them."""
+    return [
+        {
+            "start_step": stage.start_step,
+            "sigmas": stage.sigma_N.tolist(),
+            "interval_probabilities": stage.probability_M.tolist(),
+        }
+        for stage in schedule.stages(total_steps)
+    ]
+
+
+def export_text(document: Mapping[str, Any]) -> str:
+    """The document as the text of a JSON file."""
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def write_export(path: Path, document: Mapping[str, Any]) -> None:
+    """Write the document: all of it, or nothing and an OperationFailed."""
+    try:
+        write_atomically(path, export_text(document).encode())
+    except OSError as error:
+        raise OperationFailed(f"{path} cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,217 @@
+"""Sampling levels of a search: whose model they are measured on, where they are kept, what the export says."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from search.errors import InputError, OperationFailed
+from search.evidence.leaderboard import Row
+from search.file.spec import SearchSpec
+from search.record import State, TrialRecord
+from search.study.trial_storage import trial_folder
+from spaces import NoiseSchedule
+from spaces.document.format import SAMPLER
+from trainable.metric.assets import Assets
+from trainable.sampling_levels import measure_trial
+from trainable.storage.folder import Folder, StorageError
+from trainable.storage.location import under
+from trainable.storage.open import open_folder
+from trainable.task import FOUND_FILE
+from trainable.trial import device_of
+
+SAMPLING_FILE = "sampling.json"  # in the folder of the trial whose model was sampled
+
+
+def median_trial(row: Row) -> TrialRecord | None:
+    """The trial whose value is the median of the row's confirmed ones, the lower one of two; None without any.
+
+    A model as good as the mean promises: the best of several seeds would be a lucky one.
+    """
+    whole = [record for record in row.replicates.values() if record.state is State.COMPLETE]
+    own = sorted(whole, key=lambda record: (record.reports[-1].objective, record.number))
+    return own[(len(own) - 1) // 2] if own else None
+
+
+def trial_to_measure(
+    records: Sequence[TrialRecord], winner: Row | None, number: int | None, search: str
+) -> TrialRecord:
+    """Trial `number`, or the median one of the winner. InputError if that is none that can be sampled from."""
+    if number is None:
+        median = median_trial(winner) if winner is not None else None
+        if median is None:
+            raise InputError(
+                f"search {search!r} has no schedule confirmed on fresh seeds: finish it with `run`, or name a "
+                "finished trial with --trial N"
+            )
+        return median
+    found = next((record for record in records if record.number == number), None)
+    if found is None:
+        raise InputError(f"search {search!r} has no trial {number}: there are {len(records)}, counted from 0")
+    if found.state is not State.COMPLETE:
+        raise InputError(
+            f"trial {number} is {found.state}: only one that ran to its full budget can be sampled"
+        )
+    return found
+
+
+def write_sampling(trials: str | Path, record: TrialRecord, measured: Mapping[str, Any]) -> str:
+    """Keep what was measured (`measure_trial`) beside the trial's model, and return where.
+
+    trials: location of the search's trials, here and below.
+    """
+    folder = open_folder(trial_folder(trials, record.number))
+    kept = {"trial": record.number, "replicate_of": record.replicate_of, **measured}
+    with _clear_errors(folder, SAMPLING_FILE, "written"):
+        folder.write(SAMPLING_FILE, (json.dumps(kept, indent=1, allow_nan=False) + "\n").encode())
+    return under(folder.location, SAMPLING_FILE)
+
+
+def read_sampling(trials: str | Path, row: Row) -> dict[str, Any] | None:
+    """What was measured on the row's median trial; else on another one of its trials; None if nothing was."""
+    median = median_trial(row)
+    own = sorted({row.record.number, *(record.number for record in row.replicates.values())})
+    for number in [median.number, *own] if median is not None else own:
+        measured = sampling_of(trials, number)
+        if measured is not None:
+            return measured
+    return None
+
+
+def read_found(trials: str | Path, row: Row) -> NoiseSchedule | None:
+    """What the schedule of the row's median trial, or its own, had come to in training; None if that is not kept."""
+    record = median_trial(row) or row.record
+    folder = open_folder(trial_folder(trials, record.number))
+    try:
+        return NoiseSchedule.from_dict(json.loads(folder.read(FOUND_FILE) or b""))
+    except ValueError:
+        return None
+    except StorageError as error:
+        raise OperationFailed(str(error)) from error
+
+
+def sampling_of(trials: str | Path, number: int) -> dict[str, Any] | None:
+    """What was measured on the model of one trial, None if nothing was."""
+    folder = open_folder(trial_folder(trials, number))
+    with _clear_errors(folder, SAMPLING_FILE, "read", "Measure again: `sampling`"):
+        data = folder.read(SAMPLING_FILE)
+        measured: dict[str, Any] | None = json.loads(data) if data is not None else None
+    return measured
+
+
+@contextmanager
+def _clear_errors(folder: Folder, name: str, verb: str, remedy: str = "") -> Iterator[None]:
+    try:
+        yield
+    except StorageError as error:
+        raise OperationFailed(str(error)) from error
+    except ValueError as error:
+        where = under(folder.location, name)
+        raise OperationFailed(f"{where} cannot be {verb}: {error}. {remedy}".strip()) from error
+
+
+def measure(
+    spec: SearchSpec,
+    record: TrialRecord,
+    assets: Assets,
+    nfe: Sequence[int],
+    *,
+    on_progress: Callable[[str], None] = lambda line: None,
+) -> tuple[dict[str, Any], str]:
+    """Measure the sampling levels on the trial's model and keep them: all that is known now, and where it is.
+
+    What was measured in the same way for other numbers of network evaluations stays.
+    nfe: numbers of network evaluations.
+    """
+    try:
+        measured = measure_trial(
+            open_folder(trial_folder(spec.trials, record.number)),
+            assets=assets,
+            network=spec.network,
+            training=spec.training,
+            schedule=record.schedule,
+            seed=record.seed,
+            num_samples=spec.objective.num_samples,
+            num_levels=nfe,
+            device=device_of(spec.resources.gpu),
+            on_progress=on_progress,
+        )
+    except (ValueError, StorageError) as error:
+        raise OperationFailed(f"trial {record.number} cannot be sampled: {error}") from error
+    try:
+        kept = sampling_of(spec.trials, record.number)
+    except OperationFailed as error:
+        if not isinstance(error.__cause__, ValueError):
+            raise
+        kept = None  # a damaged file is replaced
+    measured = together(kept, measured)
+    return measured, write_sampling(spec.trials, record, measured)
+
+
+# What distances must have in common to stand in one table.
+_MEASURED_WITH = (
+    *("objective", "num_samples", "extractor_sha256", "data_sha256"),
+    *("method", "search_seed", "held_out_seeds"),
+)
+
+
+def together(kept: Mapping[str, Any] | None, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """`measured`, and from `kept` the other numbers of network evaluations, if these were measured in the same way."""
+    if kept is None or any(kept.get(key) != measured[key] for key in _MEASURED_WITH):
+        return dict(measured)
+    rows = {key: {**kept[key], **measured[key]} for key in ("best", "baselines")}
+    return {
+        **measured,
+        **{key: dict(sorted(found.items(), key=lambda row: int(row[0]))) for key, found in rows.items()},
+        "metrics": {**kept["metrics"], **measured["metrics"]},
+        "num_evaluations": kept["num_evaluations"] + measured["num_evaluations"],
+    }
+
+
+def sampling_part(schedule: NoiseSchedule, measured: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The `sampling` part of an exported document: levels for each number of network evaluations.
+
+    measured: of `read_sampling`. Without, one evaluation at sigma_max, which needs no measurement.
+    """
+    grid = schedule.grid
+    part: dict[str, Any] = {
+        "sampler": SAMPLER,
+        "sigma_min": grid.sigma_min,
+        "sigma_max": grid.sigma_max,
+        "steps": {"1": [grid.sigma_max]},
+        "measured": None,
+    }
+    if measured is None:
+        return part
+    best = measured["best"]
+    part["steps"] = {n: row["sigmas"] for n, row in best.items()}
+    part["measured"] = {
+        **{key: measured[key] for key in ("method", "objective", "num_samples", "extractor_sha256", "trial")},
+        "search_seed": measured["search_seed"],
+        "held_out_seeds": measured["held_out_seeds"],
+        "distances": {n: row["distance"] for n, row in best.items()},
+        "baselines": [
+            {
+                "name": row["name"],
+                "network_evaluations": int(n),
+                "sigmas": row["sigmas"],
+                "distance": row["distance"],
+            }
+            for n, rows in measured["baselines"].items()
+            for row in rows
+        ],
+    }
+    return part
+
+
+def lines(measured: Mapping[str, Any]) -> list[str]:
+    """The table for a terminal: for each number of network evaluations the levels found, then what they compare to."""
+    name = measured["objective"]
+    width = max(len(name), 10)
+    text = [f"nfe  {name:>{width}}  {'levels':<36} how"]
+    for n, best in measured["best"].items():
+        for row in [best, *measured["baselines"].get(n, [])]:
+            levels = ", ".join(f"{sigma:.4g}" for sigma in row["sigmas"])
+            text.append(f"{n:<4} {row['distance']:>{width}.2f}  {levels:<36} {row['name']}")
+    return text

@@ -1,0 +1,241 @@
+"""What stands in an exported schedule, `noise-schedule/1`: keys, types, meaning, JSON Schema.
+
+One frozen dataclass for each object of the document. Attributes are its keys; what a key means is its
+description, which the JSON Schema repeats and docs/export.md lists. Read by `load.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field
+
+from spaces.later import torch
+from spaces.noise_distribution import NoiseDistribution
+from spaces.registry import STRICT, adapter
+
+Format = Literal["noise-schedule/1"]
+Loss = Literal[
+    "pseudo-Huber of the per-image L2 norm, weight 1 / (sigma[i+1] - sigma[i])",
+    "pseudo-Huber of the per-image L2 norm, weight 1 / ((sigma[i+1] - sigma[i]) M p[i])",
+]
+Function = Literal[
+    "f(x, s) = c_skip x + c_out F(c_in x, ln(s)/4), c_skip = sigma_data^2 / ((s - sigma_min)^2 + sigma_data^2), "
+    "c_out = sigma_data (s - sigma_min) / sqrt(s^2 + sigma_data^2), c_in = 1 / sqrt(s^2 + sigma_data^2)"
+]
+Weight = Literal["1 / (sigma[i+1] - sigma[i])", "1 / ((sigma[i+1] - sigma[i]) M p[i])"]
+WeightName = Literal["inverse_gap", "inverse_gap_importance"]
+Sampler = Literal[
+    "x = f(s[0] z, s[0]); for each further level s: x = f(x + sqrt(s^2 - sigma_min^2) z, s), z ~ N(0, I) anew"
+]
+FORMAT: str = get_args(Format)[0]
+FUNCTION: str = get_args(Function)[0]
+SAMPLER: str = get_args(Sampler)[0]
+
+# What a trial may be trained with and what an export may say are the same.
+MAX_TOTAL_STEPS = 10_000_000  # N(k) is computed for every step k: 0.1 GB
+SIGMA_DATA_BOUNDS = (1e-3, 1e3)
+HUBER_C_BOUNDS = (1e-9, 1e3)
+MAX_EVALUATIONS = 99
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Level = Annotated[float, Field(gt=0)]
+Levels = Annotated[list[Level], Field(min_length=1, max_length=MAX_EVALUATIONS)]
+Evaluations = Annotated[str, Field(pattern="^[1-9][0-9]?$")]  # keys of a JSON object are text
+
+
+def loss_and_weighting(noise: NoiseDistribution) -> tuple[str, dict[str, str]]:
+    """The document's words for the loss and its weighting.
+
+    Importance weights, M intervals of probability p, make the expected loss that of uniform draws.
+    """
+    even = torch.full((2,), 0.5, dtype=torch.float64)
+    kind = int(noise.loss_weights(even) is not None)
+    return get_args(Loss)[kind], {
+        "name": get_args(WeightName)[kind],
+        "formula": get_args(Weight)[kind],
+    }
+
+
+def _about(text: str, **limits: Any) -> Any:
+    return Field(description=text, **limits)
+
+
+def _between(low: float, high: float) -> dict[str, float]:
+    return {"ge": low, "le": high}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagePart:
+    """A run of steps with the same noise levels; N levels have N - 1 intervals."""
+
+    __pydantic_config__ = STRICT
+
+    start_step: Annotated[int, _about("first optimiser step of the stage, counted from 0", ge=0)]
+    sigmas: Annotated[list[Level], _about("noise levels, strictly increasing", min_length=2)]
+    interval_probabilities: Annotated[
+        list[Annotated[float, Field(ge=0, le=1)]],
+        _about("of training the pair (sigmas[i], sigmas[i+1]); their sum is 1", min_length=1),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightingPart:
+    """How the loss of a pair of levels is weighted."""
+
+    __pydantic_config__ = STRICT
+
+    name: Annotated[WeightName, _about("name of the weighting")]
+    formula: Annotated[Weight, _about("weight of interval i of M, p its probability")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPart:
+    """All that a training loop needs, as plain numbers."""
+
+    __pydantic_config__ = STRICT
+
+    total_steps: Annotated[
+        int, _about("the budget K in optimiser steps that the stages belong to", ge=1, le=MAX_TOTAL_STEPS)
+    ]
+    loss: Annotated[Loss, _about("the loss of one image, in words")]
+    function: Annotated[
+        Function | None,
+        _about("the consistency function of a network F; absent in exports of version 0.1.0"),
+    ] = None
+    weighting: Annotated[
+        WeightingPart | None, _about("weight of each interval; absent in exports of version 0.1.0")
+    ] = None
+    huber_c_over_sqrt_d: Annotated[
+        float,
+        _about(
+            "pseudo-Huber constant c = this * sqrt(number of values of an image)",
+            **_between(*HUBER_C_BOUNDS),
+        ),
+    ]
+    sigma_data: Annotated[
+        float,
+        _about("standard deviation of the data that the scalings assume", **_between(*SIGMA_DATA_BOUNDS)),
+    ]
+    stages: Annotated[list[StagePart], _about("in order; the first starts at step 0", min_length=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselinePart:
+    """Levels that were not optimised, on the same held-out noise."""
+
+    __pydantic_config__ = STRICT
+
+    name: Annotated[str, _about("how the levels were chosen")]
+    network_evaluations: Annotated[int, _about("number of levels", ge=1, le=MAX_EVALUATIONS)]
+    sigmas: Annotated[Levels, _about("the levels, like those in `steps`")]
+    distance: Annotated[float, _about("mean distance over the held-out noise", ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredPart:
+    """What the levels were optimised on, and their distances."""
+
+    __pydantic_config__ = STRICT
+
+    method: Annotated[str, _about("how the levels were found, for people")]
+    objective: Annotated[str, _about("name of the distance")]
+    num_samples: Annotated[int, _about("images per distance", ge=2)]
+    extractor_sha256: Annotated[Sha256, _about("checksum of the feature network")]
+    trial: Annotated[int, _about("number of the trial whose model was sampled", ge=0)]
+    search_seed: Annotated[int, _about("seed of the noise that the levels were optimised on", ge=0)]
+    held_out_seeds: Annotated[
+        list[int],
+        _about("seeds of the noise that distances are means over; never optimised on", min_length=1),
+    ]
+    distances: Annotated[
+        dict[Evaluations, Annotated[float, Field(ge=0)]],
+        _about("mean distance over the held-out noise, by number of network evaluations"),
+    ]
+    baselines: Annotated[list[BaselinePart], _about("other levels on the same noise")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingPart:
+    """Noise levels to sample at, by number of network evaluations."""
+
+    __pydantic_config__ = STRICT
+
+    sampler: Annotated[Sampler, _about("what is done at the levels")]
+    sigma_min: Annotated[Level, _about("lowest training level, where f is the identity")]
+    sigma_max: Annotated[Level, _about("level of the initial noise: the highest training level")]
+    steps: Annotated[
+        dict[Evaluations, Levels],
+        _about(
+            "levels s for 1, 2, ... network evaluations: strictly decreasing from sigma_max, above sigma_min",
+            min_length=1,
+        ),
+    ]
+    measured: Annotated[
+        MeasuredPart | None, _about("how levels and distances were found; null if nothing was measured")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectivePart:
+    """What was minimised, and what its values belong to."""
+
+    __pydantic_config__ = STRICT
+
+    name: Annotated[str, _about("`fid` with Inception features, else `fd_<network>`")]
+    num_samples: Annotated[int, _about("images per distance", ge=2)]
+    network_evaluations: Annotated[int, _about("network evaluations per image", ge=1)]
+    extractor_sha256: Annotated[Sha256, _about("checksum of the feature network")]
+    data: Annotated[str, _about("name of the data set")]
+    data_sha256: Annotated[Sha256, _about("checksum of its images")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A noise schedule for consistency training, found by a search, with its evidence."""
+
+    __pydantic_config__ = STRICT
+
+    format: Annotated[Format, _about("name and version of this format")]
+    confirmed: Annotated[
+        bool, _about("whether evidence.mean is of fresh seeds; without, the value is partly luck")
+    ]
+    schedule: Annotated[
+        dict[str, Any], _about("the schedule as options: grid, noise distribution, curriculum, ...")
+    ]
+    describe: Annotated[str, _about("the schedule in one line, for people")]
+    training: Annotated[TrainingPart, _about("the schedule as plain numbers, and the loss")]
+    sampling: Annotated[
+        SamplingPart | None, _about("levels to sample at; absent in exports of version 0.1.0")
+    ] = None
+    objective: Annotated[ObjectivePart, _about("what was minimised")]
+    evidence: Annotated[
+        dict[str, Any], _about("why it is believed: `values` by seed, their `mean`, and more, for people")
+    ]
+    provenance: Annotated[dict[str, Any], _about("where it comes from, for people")]
+
+
+def export_json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of the whole document; of the schedule in it, noise-schedule.schema.json.
+
+    It holds types and bounds. `load_schedule` also checks that the plain numbers are those of the schedule,
+    that sampling levels decrease, and that the mean is that of the values. Published as
+    spaces/noise-schedule-export.schema.json.
+    """
+    schema: dict[str, Any] = _tidy(adapter(Document).json_schema())
+    about = schema["properties"]["schedule"]["description"]
+    schema["properties"]["schedule"] = {"description": about, "$ref": "noise-schedule.schema.json"}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Exported noise schedule of a consistency model",
+        **schema,
+    }
+
+
+def _tidy(value: Any) -> Any:
+    """Without the titles that pydantic makes up; only the keys of a pattern, where one is given."""
+    if isinstance(value, list):
+        return [_tidy(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    tidy = {key: _tidy(item) for key, item in value.items() if key != "title" or isinstance(item, dict)}
+    return tidy | {"additionalProperties": False} if "patternProperties" in tidy else tidy

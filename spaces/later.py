@@ -1,0 +1,21 @@
+"""torch, imported when its first tensor is made: schedules are read and listed without it.
+
+A file in a folder of choices may as well `import torch` itself; it is then imported with that file.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+
+    class _Torch:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(importlib.import_module("torch"), name)
+
+    torch = _Torch()
+    Tensor = Any
+
+__all__ = ["Tensor", "torch"]

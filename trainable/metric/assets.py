@@ -1,0 +1,149 @@
+"""Everything of a search that all its trials share: images, feature network, reference statistics.
+
+Made once on the driver (`prepare`), sent once to every worker, used there by `FrechetMetric`.
+Axes: N images, C channels, H height, W width, D features.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainable.dataset import Dataset, model_input
+from trainable.extractor import EXTRACTORS, Extractor, objective_name
+from trainable.metric.cache import Made, cached
+from trainable.metric.frechet import GaussianStats, frechet_distance
+from trainable.own_process import in_own_process
+
+# Images per pass of the feature network; fixed, so that results repeat bit for bit. Fewer where memory is short.
+BATCH_SIZE = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Assets:
+    """Plain tensors and strings: picklable, with nothing in it that depends on a machine.
+
+    `extractor_options` builds the feature network (`EXTRACTORS.build`), `extractor_state` fills it.
+    `reference` covers all `images_NCHW`, the images that are learnt from.
+    """
+
+    images_NCHW: Tensor
+    image_shape: tuple[int, int, int]
+    data_name: str
+    data_sha256: str
+    objective: str
+    extractor_name: str
+    extractor_options: dict[str, Any]
+    extractor_state: dict[str, Tensor]
+    extractor_sha256: str
+    extractor_accuracy: float | None
+    reference: GaussianStats
+
+
+class _Features:
+    """A feature network in float32, on a device, in batches of one size."""
+
+    def __init__(
+        self, extractor: Extractor, image_shape: tuple[int, int, int], state: dict[str, Tensor], device: str
+    ):
+        self.device = torch.device(device)
+        self._network = extractor.network(image_shape, state).eval().to(self.device)
+
+    def __call__(self, x_NCHW: Tensor, batch_size: int = BATCH_SIZE) -> Tensor:
+        """float64 (N, D) on the device, for images as stored (uint8) or as sampled (cut to [-1, 1])."""
+        # Reduced precision would make the same weights another network: off, whatever the trial uses.
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False), exact:
+            features = [
+                self._network(model_input(x_BCHW.to(self.device)).float().clamp(-1, 1)).double()
+                for x_BCHW in x_NCHW.split(batch_size)
+            ]
+            return torch.cat(features)
+
+
+def prepare(dataset: Dataset, extractor: Extractor, cache_dir: Path, device: str = "cpu") -> Assets:
+    """Loads the data, gets the feature network and the reference statistics, all cached in `cache_dir`.
+
+    The first time this may download and train (seconds for digits, a minute for Fashion-MNIST).
+    Raises ValueError with one line when data or weights cannot be had or are not what they should be. A GPU is free of
+    us again when this returns: the trials of this machine share all of it.
+    """
+    extractor.check()
+    images = dataset.load(cache_dir)
+    weights = extractor.weights(images, cache_dir)
+    options = EXTRACTORS.describe(extractor)
+    name = options["name"]
+
+    def reference() -> Made:
+        work = partial(_reference, extractor, images.image_shape, weights.state, images.x_NCHW, device)
+        return work() if device == "cpu" else in_own_process(work)
+
+    key = {"data_sha256": images.sha256, "extractor_sha256": weights.sha256}
+    entry = cached(cache_dir / "references", f"{images.name}-{name}", key, reference)
+    tensors = entry.tensors
+    stats = GaussianStats(tensors["mean_D"], tensors["covariance_DD"], int(entry.info["n"]))
+    assert stats.root_DD is not None  # computed here, once, and sent along
+    return Assets(
+        images_NCHW=images.x_NCHW,
+        image_shape=images.image_shape,
+        data_name=images.name,
+        data_sha256=images.sha256,
+        objective=objective_name(name),
+        extractor_name=name,
+        extractor_options=options,
+        extractor_state=weights.state,
+        extractor_sha256=weights.sha256,
+        extractor_accuracy=weights.accuracy,
+        reference=stats,
+    )
+
+
+def _reference(
+    extractor: Extractor,
+    image_shape: tuple[int, int, int],
+    state: dict[str, Tensor],
+    x_NCHW: Tensor,
+    device: str,
+) -> Made:
+    features = _Features(extractor, image_shape, state, device)
+    stats = GaussianStats.of(features(x_NCHW))
+    return {"mean_D": stats.mean_D.cpu(), "covariance_DD": stats.covariance_DD.cpu()}, {"n": stats.n}
+
+
+class FrechetMetric:
+    """Frechet distance of `num_samples` generated images to the reference; lives for the whole search.
+
+    A value belongs to its `objective`, `num_samples` and `extractor_sha256`: with any of them
+    different it cannot be compared.
+    """
+
+    def __init__(self, assets: Assets, num_samples: int, device: str = "cpu"):
+        if num_samples < 2:
+            raise ValueError(f"`num_samples >= 2` must hold, but got num_samples={num_samples}")
+        self.objective = assets.objective
+        self.num_samples = num_samples
+        self.extractor_sha256 = assets.extractor_sha256
+        self._image_shape = assets.image_shape
+        self._reference = assets.reference
+        extractor = EXTRACTORS.build(assets.extractor_options)
+        self._features = _Features(extractor, assets.image_shape, assets.extractor_state, device)
+
+    def features(self, samples_NCHW: Tensor, batch_size: int = BATCH_SIZE) -> Tensor:
+        """float64 (N, D) on the CPU; samples are cut to [-1, 1] first, as an image file would."""
+        return self._features(samples_NCHW, batch_size).cpu()
+
+    def __call__(self, samples_NCHW: Tensor, batch_size: int = BATCH_SIZE) -> float:
+        """The distance; math.inf if a sample is not finite. ValueError for another number or shape."""
+        expected = (self.num_samples, *self._image_shape)
+        if tuple(samples_NCHW.shape) != expected:
+            raise ValueError(
+                f"Samples must have the shape {expected} of this search, but got {tuple(samples_NCHW.shape)}"
+            )
+        if not bool(torch.isfinite(samples_NCHW).all()):
+            return math.inf
+        features_ND = self.features(samples_NCHW, batch_size)
+        return frechet_distance(self._reference, GaussianStats.of(features_ND))

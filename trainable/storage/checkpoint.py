@@ -1,0 +1,84 @@
+"""Checkpoints of a running trial: plain tensors and JSON, whole or absent, and checked when read.
+
+A folder holds at most two generations, `<step>.safetensors` with `<step>.json` beside it, and may hold other
+files. The JSON is written last and is the commit point; it carries the SHA-256 of both, because a flipped
+byte in a tensor file loads without complaint. A damaged generation is passed over for the one before it.
+"""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+from trainable.storage.folder import Folder
+
+_GENERATIONS = 2
+_FILE = re.compile(r"([0-9]+)\.(json|safetensors)")
+_log = logging.getLogger(__name__)
+
+
+def _digest(tensor_bytes: bytes, state: Mapping[str, Any]) -> str:
+    return hashlib.sha256(tensor_bytes + json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def packed(tensors: Mapping[str, Tensor]) -> bytes:
+    """The tensors as they are now, as safetensors."""
+    return safetensors.torch.save({name: value.contiguous() for name, value in tensors.items()})
+
+
+def save_checkpoint(folder: Folder, step: int, tensor_bytes: bytes, state: Mapping[str, Any]) -> None:
+    """Commit the checkpoint of `step`: `packed` tensors and JSON. Older generations but one are removed."""
+    document = {"step": step, "sha256": _digest(tensor_bytes, state), "state": state}
+    folder.write(f"{step:09d}.safetensors", tensor_bytes)
+    folder.write(f"{step:09d}.json", json.dumps(document).encode())
+    discard_checkpoints(folder, keep=_GENERATIONS)
+
+
+def load_checkpoint(folder: Folder) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
+    """(step, tensors, state) of the newest undamaged checkpoint, None where there is none."""
+    for step in reversed(_committed(folder.names())):
+        try:
+            document = json.loads(folder.read(f"{step}.json") or b"")
+            tensor_bytes = folder.read(f"{step}.safetensors") or b""
+            if document["sha256"] != _digest(tensor_bytes, document["state"]):
+                raise ValueError("checksum differs")
+            return document["step"], safetensors.torch.load(tensor_bytes), document["state"]
+        except (ValueError, KeyError, TypeError) as error:
+            _log.warning(
+                "checkpoint %s in %s is damaged (%s): using the one before it", step, folder.location, error
+            )
+    return None
+
+
+def newest_state(folder: Folder) -> dict[str, Any] | None:
+    """The state in the newest committed checkpoint, None where it cannot be read. Its checksum, which covers the
+    tensors too, is not looked at: for what can be checked in another way."""
+    for step in _committed(folder.names())[-1:]:
+        try:
+            state: dict[str, Any] = json.loads(folder.read(f"{step}.json") or b"")["state"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _log.warning("checkpoint %s in %s cannot be read: %s", step, folder.location, error)
+        else:
+            return state
+    return None
+
+
+def discard_checkpoints(folder: Folder, *, keep: int = 0) -> None:
+    """Remove all checkpoints in a folder but the newest `keep`, and tensors before them that were never committed."""
+    names = folder.names()
+    kept = _committed(names)[-keep:] if keep else []
+    for name in names:
+        match = _FILE.fullmatch(name)
+        if match and match[1] not in kept and (not kept or match[1] < kept[-1]):
+            folder.remove(name)  # sorted: the JSON first, then the tensors
+
+
+def _committed(names: Iterable[str]) -> list[str]:
+    """Steps of the committed checkpoints, as the files' names have them, increasing."""
+    found = (_FILE.fullmatch(name) for name in names)
+    return sorted(match[1] for match in found if match and match[2] == "json")

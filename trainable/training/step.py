@@ -1,0 +1,112 @@
+"""One optimizer step of consistency training: a function of its state, a batch and a seed."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainable.dataset import model_input
+from trainable.optimizer_strategy import OptimizerStrategy
+from trainable.training.accumulation import accumulate_gradient
+from trainable.training.consistency import LevelTables, NetworkFunction
+from trainable.training.radam import radam_
+
+
+def stream_seed(stream: str, *key: int) -> int:
+    """A seed for one purpose at one place, so that no two draws of a search share random numbers by design."""
+    text = "/".join([stream, *map(str, key)])
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1  # int64, as torch wants it
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step is given: images, their noise (the same for both levels), quantiles of their levels."""
+
+    x_BCHW: Tensor
+    z_BCHW: Tensor
+    u_B: Tensor  # float64, in [0, 1)
+
+    def draw_(
+        self, images_NCHW: Tensor, seed: int, step: int, stratified: bool, generator: torch.Generator
+    ) -> None:
+        """Fill with the batch of `step`: a pure function of (seed, step), on one kind of device.
+
+        Images are drawn with replacement. Stratified, image j gets u_j = (j + U_j)/B; images are in random order, so
+        the pairing of images and levels is random as well.
+        """
+        generator.manual_seed(stream_seed("batch", seed, step))
+        batch_size, device = len(self.u_B), self.u_B.device
+        index_B = torch.randint(len(images_NCHW), (batch_size,), generator=generator, device=device)
+        self.u_B.uniform_(generator=generator)
+        if stratified:
+            self.u_B.add_(torch.arange(batch_size, device=device)).div_(batch_size)
+        self.z_BCHW.normal_(generator=generator)
+        self.x_BCHW.copy_(model_input(images_NCHW.index_select(0, index_B)))
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """All that a step changes. parameters_P and gradient_P are what the network's parameters are views of.
+
+    m_P, v_P: RAdam's moments. loss_sum: float64, of the steps since it was last set to zero.
+    sums_M2: float64, per interval the number of images and the sum of their squared losses since it was last
+    set to zero; None: not wanted. half_P, noise_2: see `OptimizerStrategy.measured_factor`; None where it has none.
+    """
+
+    parameters_P: Tensor
+    gradient_P: Tensor
+    ema_P: Tensor
+    m_P: Tensor
+    v_P: Tensor
+    loss_sum: Tensor
+    sums_M2: Tensor | None = None
+    half_P: Tensor | None = None
+    noise_2: Tensor | None = None
+
+    def saved(self) -> dict[str, Tensor]:
+        """The tensors that decide the next step but for sums_M2; the gradient is made anew in each."""
+        names = ("parameters_P", "ema_P", "m_P", "v_P", "loss_sum")
+        noise = {} if self.noise_2 is None else {"noise_2": self.noise_2}
+        return {name: getattr(self, name) for name in names} | noise
+
+
+def training_step(
+    network: NetworkFunction,
+    state: TrainingState,
+    batch: Batch,
+    levels: LevelTables,
+    factors_F: Tensor,
+    huber_c: float,
+    strategy: OptimizerStrategy,
+    micro_batch: int,
+) -> None:
+    """One optimiser step, in place.
+
+    factors_F: RAdam's adaptive and plain factor, weight of the EMA; 1 - beta1 where it is not RAdam's own.
+    micro_batch: images that go through the network at once; the step is that of the whole batch all the same.
+    """
+    index_B = levels.draw(batch.u_B)
+    levels_BL = levels.table_ML.index_select(0, index_B)
+    state.gradient_P.zero_()
+    adaptive, plain, ema_weight, *new_share = factors_F.unbind()
+
+    def backward(share: slice) -> Tensor:
+        images = batch.x_BCHW[share], batch.z_BCHW[share], levels_BL[share]
+        return accumulate_gradient(network, *images, huber_c, len(levels_BL), micro_batch)
+
+    if state.half_P is None or state.noise_2 is None:
+        loss_B = backward(slice(None))
+    else:
+        even = backward(slice(0, None, 2))
+        state.half_P.copy_(state.gradient_P)
+        loss_B = torch.stack([even, backward(slice(1, None, 2))], dim=1).flatten()
+        factor = strategy.measured_factor(state.noise_2, state.gradient_P, state.half_P, len(loss_B))
+        adaptive, plain = adaptive * factor, plain * factor
+    radam_(state.parameters_P, state.gradient_P, state.m_P, state.v_P, adaptive, plain, *new_share)
+    state.ema_P.lerp_(state.parameters_P, ema_weight)
+    state.loss_sum.add_(loss_B.mean())
+    if state.sums_M2 is not None:
+        squares_B = loss_B.double().square()
+        state.sums_M2.index_add_(0, index_B, torch.stack([torch.ones_like(squares_B), squares_B], dim=1))

@@ -1,0 +1,346 @@
+"""The training loop of one trial at a time, for many trials one after another.
+
+The step is a function of tensors (`training_step`): weights, optimiser state, batch, level tables and the step's
+factors go in, all are changed in place. No random numbers are drawn in it, nothing is branched on and nothing
+read back, so it can be captured. Everything random at step k is a pure function of (seed, k): an
+interrupted trial goes on exactly, and trials with the same seed see the same initial weights, images, noise and
+level quantiles u, whatever their schedules (common random numbers).
+
+Axes: B images in a batch, N images of the data set, C channels, H height, W width, P parameters, K steps.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spaces import NoiseSchedule
+from spaces.adaptive_noise import AdaptiveNoise
+from trainable.network import NETWORKS, Network
+from trainable.training.adaptation import Adaptation
+from trainable.training.config import TrainingConfig
+from trainable.training.consistency import LevelTables, NetworkFunction, sample
+from trainable.training.flat_parameters import flatten_gradients, flatten_parameters
+from trainable.training.step import Batch, TrainingState, stream_seed, training_step
+
+_CHECK_EVERY = 50  # steps between looks at the loss; each look waits for the device
+_SAMPLE_BATCH = 500
+
+
+class Trainer:
+    """Trains trials one after another on one device. Lives for a whole search.
+
+    network: the options of F. images_NCHW: float32 in [-1, 1] or uint8. `begin` must come first.
+    CPU: bit-exact for a fixed number of threads on one kind of machine, resumed or not.
+    CUDA: parameters in channels_last; not bit-exact, as some of cuDNN's sums have no fixed order.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        images_NCHW: Tensor,
+        config: TrainingConfig,
+        device: str | torch.device = "cpu",
+    ):
+        self.config = config
+        self._device = torch.device(device)
+        on_cuda = self._device.type == "cuda"
+        if config.cuda_graph and not on_cuda:
+            raise ValueError(f"`cuda_graph` needs a CUDA device, but got {self._device}: leave it out")
+        self._images_NCHW = images_NCHW.to(self._device)
+        self._image_shape = tuple(images_NCHW.shape[1:])
+        channels, height, width = self._image_shape
+        # torch's layers draw default weights from the global generator; `begin` draws the real ones.
+        with torch.random.fork_rng(devices=[]):
+            self._module = network.build((channels, height, width))
+            self._ema_module = network.build((channels, height, width)).requires_grad_(False)
+        parameters_P = flatten_parameters(self._module, self._device, channels_last=on_cuda)
+        halves = config.optimizer_strategy.uses_halves
+        self._state = TrainingState(
+            parameters_P=parameters_P,
+            gradient_P=flatten_gradients(self._module, channels_last=on_cuda),
+            ema_P=flatten_parameters(self._ema_module, self._device, channels_last=on_cuda),
+            m_P=torch.zeros_like(parameters_P),
+            v_P=torch.zeros_like(parameters_P),
+            loss_sum=torch.zeros((), dtype=torch.float64, device=self._device),
+            half_P=torch.zeros_like(parameters_P) if halves else None,
+            noise_2=torch.zeros(2, dtype=torch.float64, device=self._device) if halves else None,
+        )
+        batch_shape = (config.batch_size, *self._image_shape)
+        self._batch = Batch(
+            x_BCHW=torch.zeros(batch_shape, device=self._device),
+            z_BCHW=torch.zeros(batch_shape, device=self._device),
+            u_B=torch.zeros(config.batch_size, dtype=torch.float64, device=self._device),
+        )
+        self._generator = torch.Generator(self._device)
+        self._factors_KF = config.factors().float().to(self._device)
+        self._factors_F = torch.zeros_like(self._factors_KF[0])
+        self._huber_c = config.huber_c * math.sqrt(math.prod(self._image_shape))
+        self._levels = LevelTables.empty(0, self._device)
+        self._step = 0
+        self._micro_batch = config.whole_pass
+        self._graph: torch.cuda.CUDAGraph | None = None
+        # What a checkpoint must agree with, besides schedule and seed.
+        self._setting = {
+            "config": config.to_dict(),
+            "network": NETWORKS.describe(network),
+            "images": list(images_NCHW.shape),
+            "device": self._device.type,
+        }
+
+    @property
+    def total_steps(self) -> int:
+        """K, the full budget of a trial."""
+        return self.config.total_steps
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done in this trial."""
+        return self._step
+
+    @property
+    def micro_batch(self) -> int:
+        """Images that a step of this trial takes through the network at once."""
+        return self._micro_batch
+
+    def begin(self, schedule: NoiseSchedule, seed: int, micro_batch: int | None = None) -> None:
+        """Start a new trial at step 0: initial weights from `seed`, optimiser and averages empty.
+
+        micro_batch: at most so many images at once, None: the config's `whole_pass`. The trial is the same up to
+        rounding; so are its samples, which are then drawn in parts as small in proportion.
+        """
+        self._schedule, self._seed = schedule, seed
+        whole = self.config.whole_pass
+        at_once = min(micro_batch or whole, whole)
+        if at_once != self._micro_batch:
+            self._micro_batch, self._graph = at_once, None  # another step
+        self._stages = schedule.stages(self.total_steps)
+        noise = schedule.noise
+        self._adaptation = Adaptation(schedule, noise) if isinstance(noise, AdaptiveNoise) else None
+        self._make_room(max(len(stage.probability_M) for stage in self._stages))
+        if self.config.cuda_graph and self._graph is None:
+            self._capture()
+        self._module.reset_parameters(torch.Generator().manual_seed(stream_seed("weights", seed)))
+        self._state.ema_P.copy_(self._state.parameters_P)
+        state = self._state
+        for tensor in (state.m_P, state.v_P, state.loss_sum, state.noise_2, state.sums_M2):
+            if tensor is not None:
+                tensor.zero_()
+        self._step = 0
+        self._loss_from_step = 0
+        self._enter_stage()
+
+    def train(self, until_step: int, should_pause: Callable[[], bool] | None = None) -> float:
+        """Train up to `until_step`, or until `should_pause()` (asked after each step) says so.
+
+        Returns the mean loss since the last call that reached its `until_step`, so that pauses and resumes do not show
+        in it. NaN or inf: the trial has diverged; noticed within 50 steps, and training ends there.
+        """
+        if not self._step <= until_step <= self.total_steps:
+            raise ValueError(
+                f"`step <= until_step <= total_steps` must hold, but got step={self._step}, "
+                f"until_step={until_step}, total_steps={self.total_steps}"
+            )
+        mean_loss = 0.0
+        while self._step < until_step:
+            if self._step >= self._stage_end:
+                self._enter_stage()
+            self._batch.draw_(
+                self._images_NCHW, self._seed, self._step, self.config.stratified, self._generator
+            )
+            self._factors_F.copy_(self._factors_KF[self._step])
+            if self._graph is None:
+                self._run_step()
+            else:
+                self._graph.replay()
+            self._step += 1
+            if self._adaptation is not None:
+                self._adapt(self._adaptation)
+            pause = should_pause is not None and should_pause()
+            if pause or self._step == until_step or self._step % _CHECK_EVERY == 0:
+                mean_loss = self._state.loss_sum.item() / (self._step - self._loss_from_step)
+                if pause or not math.isfinite(mean_loss):
+                    break
+        # The last update may have spoilt the weights after a finite loss.
+        if not bool(self._state.parameters_P.isfinite().all()):
+            return math.nan
+        if self._step == until_step:
+            self._state.loss_sum.zero_()
+            self._loss_from_step = self._step
+        return mean_loss
+
+    @torch.no_grad()
+    def sample(self, num_samples: int, seed: int, sigmas: Sequence[float] | None = None) -> Tensor:
+        """(num_samples, C, H, W) float32 on the CPU, about in [-1, 1] (not clipped), from the averaged weights.
+
+        One network call from sigma_max; `sigmas` are further, decreasing levels, one call each. The noise is
+        drawn on the CPU: the same seed gives the same noise on every device, for every schedule.
+        """
+        grid = self._schedule.grid
+        levels = (grid.sigma_max, *(sigmas or ()))
+        generator = torch.Generator().manual_seed(stream_seed("samples", seed))
+        samples = []
+        for start in range(0, num_samples, _SAMPLE_BATCH):
+            num = min(_SAMPLE_BATCH, num_samples - start)
+            z_SBCHW = torch.randn((len(levels), num, *self._image_shape), generator=generator)
+            for part_SBCHW in z_SBCHW.split(self.part_of(_SAMPLE_BATCH), dim=1):
+                x_BCHW = sample(
+                    self._in_precision(self._ema_module),
+                    part_SBCHW.to(self._device),
+                    levels,
+                    grid.sigma_min,
+                    self.config.sigma_data,
+                )
+                samples.append(x_BCHW.float().cpu())
+        return torch.cat(samples)
+
+    def part_of(self, num_images: int) -> int:
+        """The share of `num_images` that a micro-batch is of a whole pass, at least one."""
+        return math.ceil(num_images * self._micro_batch / self.config.whole_pass)
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, int | float | str]]:
+        """(tensors, scalars): all that decides the rest of the trial, as copies; scalars are JSON values.
+
+        Random numbers and the data position need no entry: they follow from seed and step.
+        """
+        tensors = {name: tensor.detach().cpu().clone() for name, tensor in self._saved().items()}
+        scalars: dict[str, int | float | str] = {
+            "step": self._step,
+            "loss_from_step": self._loss_from_step,
+            **self._identity(),
+        }
+        return tensors, scalars
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken, after `begin` with the same schedule and seed.
+
+        Raises ValueError where the checkpoint is of another trial or another setting, or is not complete.
+        """
+        for name, value in self._identity().items():
+            if scalars.get(name) != value:
+                raise ValueError(
+                    f"The checkpoint is of another trial: its {name} is {scalars.get(name)}, not {value}"
+                )
+        self._step = int(scalars["step"])
+        self._loss_from_step = int(scalars["loss_from_step"])
+        for name, tensor in self._saved().items():
+            if (
+                name not in tensors
+                or tensors[name].shape != tensor.shape
+                or tensors[name].dtype != tensor.dtype
+            ):
+                raise ValueError(f"The checkpoint has no tensor '{name}' of shape {tuple(tensor.shape)}")
+            tensor.copy_(tensors[name])
+        self._enter_stage()
+
+    def found_schedule(self) -> NoiseSchedule:
+        """The schedule in force, with fixed probabilities: what an adaptive one has come to, a static one itself."""
+        return self._schedule if self._adaptation is None else self._adaptation.schedule
+
+    def _saved(self) -> dict[str, Tensor]:
+        """The tensors that decide the rest of the trial, the trainer's own."""
+        saved = self._state.saved()
+        if self._adaptation is not None and self._state.sums_M2 is not None:
+            # At the end of a stage, before the next one is entered, the sums are empty.
+            num_intervals = len(self._stages[self._stage_index()].probability_M)
+            saved |= self._adaptation.saved() | {"adaptive_sums_M2": self._state.sums_M2[:num_intervals]}
+        return saved
+
+    def _identity(self) -> dict[str, int | str]:
+        return {
+            "seed": self._seed,
+            "schedule": json.dumps(self._schedule.to_dict(), sort_keys=True),
+            "setting": json.dumps(self._setting, sort_keys=True),
+        }
+
+    def _enter_stage(self) -> None:
+        """Make the level tables those of the stage that the current step belongs to."""
+        index = self._stage_index()
+        self._stage, following = self._stages[index], self._stages[index + 1 :]
+        self._stage_end = following[0].start_step if following else self.total_steps
+        self._fill_levels()
+
+    def _stage_index(self) -> int:
+        return max(i for i, stage in enumerate(self._stages) if stage.start_step <= self._step)
+
+    def _fill_levels(self) -> None:
+        """The level tables of the current stage, with the probabilities in force."""
+        schedule, stage = self._schedule, self._stage
+        probability_M = stage.probability_M
+        if self._adaptation is not None:
+            schedule = self._adaptation.schedule
+            probability_M = schedule.probabilities(stage)
+        self._loss_weight_M = schedule.noise.loss_weights(probability_M)
+        tables = LevelTables.of_stage(
+            stage.sigma_N, probability_M, schedule.grid.sigma_min, self.config.sigma_data, self._loss_weight_M
+        )
+        self._levels.copy_(tables)
+
+    def _adapt(self, adaptation: Adaptation) -> None:
+        """At the end of a window or of a stage: take in its losses, go on with the schedule that follows."""
+        if self._step % adaptation.every == 0 or self._step == self._stage_end:
+            sums_M2 = self._state.sums_M2
+            assert sums_M2 is not None
+            num_intervals = len(self._stage.probability_M)
+            adaptation.look(self._stage, sums_M2[:num_intervals].cpu(), self._loss_weight_M)
+            sums_M2.zero_()
+            self._fill_levels()
+
+    def _in_precision(self, module: NetworkFunction) -> NetworkFunction:
+        if self.config.precision == "float32":
+            return module
+
+        def autocast(x_BCHW: Tensor, c_noise_B: Tensor) -> Tensor:
+            # No cache of cast weights: each is used once, and a captured step must cast them anew.
+            with torch.autocast(self._device.type, torch.bfloat16, cache_enabled=False):
+                return module(x_BCHW, c_noise_B)
+
+        return autocast
+
+    def _run_step(self) -> None:
+        training_step(
+            self._in_precision(self._module),
+            self._state,
+            self._batch,
+            self._levels,
+            self._factors_F,
+            self._huber_c,
+            self.config.optimizer_strategy,
+            self._micro_batch,
+        )
+
+    def _make_room(self, num_intervals: int) -> None:
+        """Level tables with at least so many rows, and as many sums of losses where the trial wants them.
+
+        Larger tables lie elsewhere, and sums are another step: the graph is given up.
+        """
+        num_rows, wanted = len(self._levels.cdf_M), self._adaptation is not None
+        if num_rows >= num_intervals and wanted == (self._state.sums_M2 is not None):
+            return
+        if num_rows < num_intervals:
+            num_rows = num_intervals
+            self._levels = LevelTables.empty(num_rows, self._device)
+        sums_M2 = torch.zeros(num_rows, 2, dtype=torch.float64, device=self._device) if wanted else None
+        self._graph = None
+        self._state = replace(self._state, sums_M2=sums_M2)
+
+    def _capture(self) -> None:
+        """Capture the step in a CUDA graph. Spoils the training state: only to be called before it is set.
+
+        After https://pytorch.org/docs/stable/notes/cuda.html#cuda-graphs: some steps on a side stream first, so that
+        libraries and autograd have allocated what they keep.
+        """
+        side = torch.cuda.Stream(self._device)
+        side.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                self._run_step()
+        torch.cuda.current_stream(self._device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._run_step()
+        self._graph = graph
