@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from search.decision import Decision
 from spaces import NoiseSchedule
 from trainable.task import WORST_OBJECTIVE
 
@@ -70,6 +71,7 @@ class TrialRecord:
     micro_batch: int | None = None  # images at once, in a second try: with more it ran out of GPU memory
     reports: tuple[Report, ...] = ()  # by increasing step
     reason: str | None = None  # of a failure, one line
+    decisions: tuple[Decision, ...] = ()  # about it, in their order
     start_ms: int | None = None
     end_ms: int | None = None
 

@@ -16,7 +16,7 @@ import numpy as np
 from search.errors import InputError, OperationFailed
 from search.file.spec import Resources, SearchSpec
 from search.file.values import MOST_TO_A_GPU, one_nth
-from search.study.store import StudyStore
+from search.policy.trials import Trials
 from spaces import PRESETS, Curriculum, NoiseSchedule
 from spaces.adaptive_noise import AdaptiveNoise
 from trainable.gpu.gpu_slice import Card, gib, usable_bytes
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 def check_slice(
     spec: SearchSpec,
     assets: Assets,
-    store: StudyStore,
+    trials: Trials,
     interrupted: threading.Event,
     note: Callable[[str], None] = lambda text: None,
     card: Card | None = None,
@@ -45,7 +45,7 @@ def check_slice(
     OperationFailed where there is no GPU or the worker is lost.
     """
     asked = {"gpu": spec.resources.gpu, "micro_batch": spec.resources.micro_batch}
-    before = store.header.get(SLICE_CHECK)
+    before = trials.header.get(SLICE_CHECK)
     known = (
         MemoryProbe.from_dict(before["probe"]) if before is not None and before["asked"] == asked else None
     )
@@ -57,7 +57,7 @@ def check_slice(
     text = finding(probe, spec.resources)
     _log.info("%s (%s)", text, asdict(probe))
     note(text)
-    store.set_header(SLICE_CHECK, {"asked": asked, "text": text, "probe": asdict(probe)})
+    trials.set_header(SLICE_CHECK, {"asked": asked, "text": text, "probe": asdict(probe)})
 
 
 def found_before(header: Mapping[str, Any]) -> str | None:

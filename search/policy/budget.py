@@ -1,25 +1,13 @@
-"""What a search has spent, and whether something more can still end within its budget."""
+"""Budgets of time: what a search has spent, and whether something more can still end within its limits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from search.policy.plan import Plan, TimeLimits
+
 # Of a budget of time, this share is kept for the confirmation; less where the whole race costs less.
 CONFIRM_SHARE = 0.3
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimeLimits:
-    """Budgets of time; None: no limit. Whichever is reached first ends the search.
-
-    hours: wall-clock, while the search was running. cpu_hours, gpu_hours: of slices, a trial that
-    holds `cpu` and `gpu` of a machine for an hour costs that many.
-    """
-
-    hours: float | None = None
-    cpu_hours: float | None = None
-    gpu_hours: float | None = None
-    cpu: float = 1.0
-    gpu: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +43,12 @@ class Spending:
         """Plain values, to be kept with the study."""
         return {"wall_seconds": self.wall, "trial_seconds": self.trials, "steps": self.steps}
 
-    def restore(self, kept: dict[str, Any]) -> None:
+    def restore(self, kept: Mapping[str, Any]) -> None:
         """Go on from what was kept, if that is later than what is known; {} is nothing."""
         if kept and kept["trial_seconds"] >= self.trials:
             self.wall, self.trials, self.steps = kept["wall_seconds"], kept["trial_seconds"], kept["steps"]
 
-    def fits(self, limits: TimeLimits, need: "TimeNeed", reserve: "TimeNeed") -> bool:
+    def fits(self, limits: TimeLimits, need: TimeNeed, reserve: TimeNeed) -> bool:
         """Whether `need` can be met within the limits, and `reserve` after it.
 
         Of the reserve at most CONFIRM_SHARE of a limit is kept.
@@ -80,3 +68,35 @@ class Spending:
     def seconds_for(self, steps: int) -> float:
         """Expected trial seconds for `steps` more steps, as fast as so far; 0 before anything is known."""
         return self.trials / self.steps * steps if self.steps else 0.0
+
+
+class Budget:
+    """Whether more steps can end within the limits of a search.
+
+    spending: what it has spent, counted by the driver.
+    """
+
+    def __init__(self, plan: Plan):
+        self._plan = plan
+        self.spending = Spending()
+
+    def affords(self, steps: int, *, open_steps: int = 0, reserve: bool = False) -> bool:
+        """Whether `steps` more steps of one trial can end within the budget.
+
+        open_steps: what trials that are open may still use. reserve: what the confirmation needs is kept back.
+        """
+        slots = self._plan.max_concurrent
+        seconds_for = self.spending.seconds_for
+        trials = seconds_for(steps + open_steps)
+        # A trial runs from its start to its end in one slot, the steps of all are spread over all slots.
+        need = TimeNeed(wall=max(seconds_for(steps), trials / slots), trials=trials)
+        return self.spending.fits(self._plan.limits, need, self._confirmation() if reserve else TimeNeed())
+
+    def _confirmation(self) -> TimeNeed:
+        race = self._plan.race
+        if race is None:
+            return TimeNeed()
+        whole = self.spending.seconds_for(self._plan.total_steps)
+        return TimeNeed(
+            wall=race.most_turns(self._plan.max_concurrent) * whole, trials=race.most_trials * whole
+        )

@@ -6,13 +6,27 @@ from typing import Literal
 
 from search.algorithm import Algorithm
 from search.evidence.race import RaceRules
-from search.policy.budget import TimeLimits
 from search.stopping_rule import StoppingRule
 from spaces import NoiseSchedule, SearchSpace
 
 # What becomes of a proposal that trains the same as a schedule which was trained already: another is asked for, the
 # old one is trained on a fresh seed instead, or it is trained all the same.
 EqualSchedules = Literal["ask_again", "replicate", "train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeLimits:
+    """Budgets of time; None: no limit. Whichever is reached first ends the search.
+
+    hours: wall-clock, while the search was running. cpu_hours, gpu_hours: of slices, a trial that
+    holds `cpu` and `gpu` of a machine for an hour costs that many.
+    """
+
+    hours: float | None = None
+    cpu_hours: float | None = None
+    gpu_hours: float | None = None
+    cpu: float = 1.0
+    gpu: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +58,10 @@ class Plan:
     def rungs(self) -> tuple[int, ...]:
         """Steps at which trials are measured; the last is the full budget."""
         return self.stopping.steps(self.total_steps)
+
+    def next_rung(self, step: int) -> int | None:
+        """The first rung above `step`, None from the full budget on."""
+        return next((rung for rung in self.rungs if rung > step), None)
 
     @property
     def fresh_seeds(self) -> tuple[int, ...]:

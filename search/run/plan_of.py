@@ -5,8 +5,7 @@ from dataclasses import replace
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.race import standing
 from search.file.spec import SearchSpec
-from search.policy.budget import TimeLimits
-from search.policy.plan import Plan
+from search.policy.plan import Plan, TimeLimits
 from search.record import Purpose, TrialRecord
 from spaces import PRESETS
 from spaces.registry import name_of

@@ -11,11 +11,11 @@ from search.evidence.leaderboard import Leaderboard
 from search.file.spec import SearchSpec
 from search.machine.checkout import is_shipped
 from search.policy.conductor import Conductor
+from search.policy.trials import Trials
 from search.record import Purpose, State, TrialRecord
 from search.run.plan_of import board_of, plan_of
 from search.run.session import DEFAULT_STORAGE, LOG_FILE
 from search.screen.leaderboard_text import evidence_lines, lines
-from search.study.store import StudyStore
 from search.winner.document import export_document
 from search.winner.sampling import median_trial, read_found, read_sampling
 
@@ -68,9 +68,9 @@ class Result:
         return cls(spec, records, board, conductor.finished and unmeasured(spec, board) is None)
 
     @classmethod
-    def read(cls, spec: SearchSpec, store: StudyStore) -> "Result":
+    def read(cls, spec: SearchSpec, trials: Trials) -> "Result":
         """As the study has it."""
-        return cls.of(spec, Conductor(plan_of(spec, 1), store))
+        return cls.of(spec, Conductor(plan_of(spec, 1), trials))
 
     @cached_property
     def no_winner(self) -> NoWinner | None:

@@ -222,7 +222,7 @@ def _train(
 
         wanted = spec.resources
         if wanted.gpu:
-            check_slice(spec, assets, conductor.store, interrupted, view.note)
+            check_slice(spec, assets, conductor.trials, interrupted, view.note)
         if interrupted.is_set():
             return
         slot = Slots(cpu=wanted.cpu, gpu=wanted.gpu, micro_batch=wanted.micro_batch)
@@ -240,7 +240,7 @@ def _train(
             trials=spec.trials,
             ray_folder=ray_folder,
             interrupted=interrupted,
-            mark=mark_of(conductor.store.header["study_id"]),
+            mark=mark_of(conductor.trials.header["study_id"]),
             on_step=view.trial_progress,
         )
 

@@ -15,7 +15,7 @@ from search.file.spec import SearchSpec, load_spec
 from search.machine.checkout import git_commit, is_shipped
 from search.machine.driver import LOCK_FILE
 from search.machine.places import local_root
-from search.policy.conductor import BUDGET_SPENT, CONFIRM_ANYWAY
+from search.policy.trials import CONFIRM_ANYWAY, SEARCH_CLOSED
 from search.run.known import SPEC_FILE, places, searches_in
 from search.study.store import StudyStore
 from trainable.metric.assets import Assets
@@ -98,7 +98,7 @@ def amend(spec: SearchSpec, store: StudyStore) -> None:
     store.set_header("search", spec.resolved())
     store.set_header("identity", spec.fingerprint_fields())
     if "budget" in sections:
-        store.set_header(BUDGET_SPENT, False)
+        store.set_header(SEARCH_CLOSED, False)
     store.set_header(CONFIRM_ANYWAY, "budget" not in sections)
     write_atomically(spec.folder / SPEC_FILE, spec.to_yaml().encode())
 

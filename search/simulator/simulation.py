@@ -5,13 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import optuna
-
 from search.policy.conductor import Conductor
 from search.policy.plan import Plan
 from search.record import Report, TrialRecord
 from search.simulator.replay import Measured
-from search.study.store import StudyStore
+from search.simulator.trials_in_memory import TrialsInMemory
 from spaces import NoiseSchedule
 from trainable.task import WORST_OBJECTIVE
 
@@ -51,8 +49,7 @@ def simulate(
     with the new record after every change of a trial, as in a real search.
     """
     now = 0.0
-    study = optuna.create_study(direction="minimize", sampler=optuna.samplers.RandomSampler(seed=0))
-    conductor = Conductor(plan, StudyStore(study), on_change=on_change, clock=lambda: now)
+    conductor = Conductor(plan, TrialsInMemory(), on_change=on_change, clock=lambda: now)
     ahead: list[_Rung] = []
     while True:
         while (record := conductor.next()) is not None:

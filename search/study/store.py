@@ -7,20 +7,21 @@ is killed is waited for, and the write that met its end is done again.
 
 import datetime
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import event, make_url
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from search.decision import Decision
 from search.errors import InputError
 from search.machine.urls import shown_url
-from search.policy.proposals import running_trial
+from search.policy.trials import KeptTrial, NewTrial
 from search.record import Purpose, Report, State, TrialRecord
 from search.study.outage import Outlasting
 from search.study.rows import finish_trial, insert_report, insert_study, insert_trial
@@ -66,16 +67,15 @@ def open_storage(url: str) -> RDBStorage:
 
 
 class StudyStore:
-    """Trials of one search, addressed by number.
+    """The trials of one search as its policy needs them (`search.policy.trials.Trials`), kept in Optuna's tables.
 
     header: facts of the whole search (its resolved file, checksums, versions), kept as study attributes.
     """
 
-    def __init__(self, study: Study, outlasting: Outlasting | None = None):
-        self._study = study
-        self._outlasting = outlasting or Outlasting("the study's database")
+    def __init__(self, study: Study, storage: RDBStorage, outlasting: Outlasting):
+        """storage: where the study is."""
+        self._study, self._tables, self._outlasting = study, storage, outlasting
         self._header: dict[str, Any] | None = None
-        self._tables = getattr(study._storage, "_backend", None)  # None: a study in memory
         self._ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
 
     @classmethod
@@ -90,18 +90,25 @@ class StudyStore:
                 f"the study {name!r} in {shown_url(url)} was not made by this program: "
                 "choose another `name` or `storage.study_url`"
             )
-        return cls(study, _outlasting(url))
+        return cls(study, storage, _outlasting(url))
 
     @classmethod
-    def create(cls, url: str, name: str, header: Mapping[str, Any]) -> "StudyStore":
-        """A new study; InputError if the name is taken."""
+    def create(
+        cls, url: str, name: str, header: Mapping[str, Any], outlasting: Outlasting | None = None
+    ) -> "StudyStore":
+        """A new study; InputError if the name is taken. outlasting: how long a database that is away is waited for."""
         assert "search" in header  # `open` knows by it that a study is ours
         storage = open_storage(url)
         try:
             insert_study(storage, name, header)
         except IntegrityError as error:
             raise InputError(f"a search named {name!r} exists already in {shown_url(url)}") from error
-        return cls(optuna.load_study(study_name=name, storage=storage), _outlasting(url))
+        study = optuna.load_study(study_name=name, storage=storage)
+        return cls(study, storage, outlasting or _outlasting(url))
+
+    def close(self) -> None:
+        """Leave the database."""
+        self._tables.engine.dispose()
 
     def give_up_when(self, gives_up: Callable[[], bool]) -> None:
         """Wait for a lost database no longer than until `gives_up()`."""
@@ -127,74 +134,91 @@ class StudyStore:
         """All trials by number, as the rest of the program sees them."""
         return [record_of(trial) for trial in self.load()]
 
-    def add(
-        self, attributes: Mapping[str, Any], params: Mapping[str, Any], distributions: Mapping[str, Any]
-    ) -> int:
-        """Add a RUNNING trial in one transaction; returns its number."""
-        storage, study_id = self._study._storage, self._study._study_id
-        number = len(self._ids)
-        trial = running_trial(attributes, params, distributions)
+    def read(self) -> list[KeptTrial]:
+        """All trials by number, as the policy needs them."""
+        return [KeptTrial(record_of(trial), trial.distributions, _spent_by(trial)) for trial in self.load()]
 
-        def create() -> None:
-            if self._tables is None:
-                trial_id = storage.create_new_trial(study_id, trial)
-            else:
-                trial_id = insert_trial(self._tables, study_id, number, trial)
-            # Asking for the number of an id would read the whole trial back.
-            self._ids[number] = storage.get_trial_id_from_study_id_trial_number(study_id, number)
-            assert self._ids[number] == trial_id, "the study is written by another program"
+    def add(self, trial: NewTrial) -> int:
+        """Keep a trial as RUNNING, in one transaction; returns its number."""
+        number, running = len(self._ids), _running(trial)
 
-        def create_unless_it_was() -> None:
-            try:
-                trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
-            except KeyError:
-                create()
-                return
-            found = storage.get_trial(trial_id).user_attrs
-            assert canonical(found) == canonical(trial.user_attrs), "the study is written by another program"
-            self._ids[number] = trial_id
+        def create() -> int:
+            return insert_trial(self._tables, self._study._study_id, number, running)
 
-        self._outlasting.do(create, create_unless_it_was)
+        def create_unless_it_was() -> int:
+            trial_id = self._id_of(number)
+            if trial_id is None:
+                return create()
+            found = self._tables.get_trial(trial_id).user_attrs
+            assert canonical(found) == canonical(running.user_attrs), WRITTEN_BY_ANOTHER
+            return trial_id
+
+        trial_id = self._outlasting.do(create, create_unless_it_was)
+        # Optuna's storage remembers the ids that it has looked up.
+        assert self._outlasting.do(lambda: self._id_of(number)) == trial_id, WRITTEN_BY_ANOTHER
+        self._ids[number] = trial_id
         return number
 
-    def report(self, number: int, step: int, value: float) -> None:
+    def _id_of(self, number: int) -> int | None:
+        try:
+            return self._study._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+        except KeyError:
+            return None
+
+    def report(self, number: int, report: Report) -> None:
         """Keep the objective at a rung; the first value of a step wins."""
-        storage, tables, trial_id = self._study._storage, self._tables, self._ids[number]
-        if tables is None:
-            storage.set_trial_intermediate_value(trial_id, step, value)
-        else:
-            self._outlasting.do(lambda: insert_report(tables, trial_id, step, value))
+        trial_id = self._ids[number]
+        self._outlasting.do(lambda: insert_report(self._tables, trial_id, report.step, report.objective))
 
-    def condemn(self, number: int, step: int) -> None:
+    def condemn(self, number: int, step: int, decision: Decision) -> None:
         """Keep that the stopping rule would have ended the trial at `step`."""
-        storage, trial_id = self._study._storage, self._ids[number]
-        self._outlasting.do(lambda: storage.set_trial_user_attr(trial_id, "condemned_at", step))
+        self._set(number, "condemned_because", decision.to_dict())
+        self._set(number, "condemned_at", step)
 
-    def retry(self, number: int, micro_batch: int, reason: str | None) -> None:
-        """Keep that the trial is tried once more with so many images at once, and why."""
-        storage, trial_id = self._study._storage, self._ids[number]
-        attempt = {"micro_batch": micro_batch, "reason": reason}
-        self._outlasting.do(lambda: storage.set_trial_user_attr(trial_id, "retry", attempt))
+    def retry(self, number: int, micro_batch: int, reason: str | None, decision: Decision) -> None:
+        """Keep that the trial is tried once more with so many images at once."""
+        attempt = {"micro_batch": micro_batch, "reason": reason, "decision": decision.to_dict()}
+        self._set(number, "retry", attempt)
 
-    def finish(self, record: TrialRecord, spent: Mapping[str, Any] | None = None) -> None:
-        """Make the record's final state the trial's, with its reports and reason.
+    def _set(self, number: int, key: str, value: Any) -> None:
+        trial_id = self._ids[number]
+        self._outlasting.do(lambda: self._study._storage.set_trial_user_attr(trial_id, key, value))
 
-        spent: what the search had spent by then.
-        """
-        storage, tables, trial_id = self._study._storage, self._tables, self._ids[record.number]
+    def finish(self, record: TrialRecord, spent: Mapping[str, Any]) -> None:
+        """Make the record's final state the trial's, with its reports and decisions. spent: by the search so far."""
         outcome = {
             "state": str(record.state),
             "reason": record.reason,
+            "decisions": [decision.to_dict() for decision in record.decisions],
             "reports": [_plain(report) for report in record.reports],
             "spent": spent,
         }
-        state = _OPTUNA_STATE[record.state]
+        state, trial_id = _OPTUNA_STATE[record.state], self._ids[record.number]
         value = None if state == TrialState.FAIL else record.objective
-        if tables is None:
-            storage.set_trial_user_attr(trial_id, "outcome", outcome)
-            storage.set_trial_state_values(trial_id, state, None if value is None else [value])
-        else:
-            self._outlasting.do(lambda: finish_trial(tables, trial_id, state, value, {"outcome": outcome}))
+        self._outlasting.do(lambda: finish_trial(self._tables, trial_id, state, value, {"outcome": outcome}))
+
+
+WRITTEN_BY_ANOTHER = "the study is written by another program"
+
+
+def _running(trial: NewTrial) -> FrozenTrial:
+    """A RUNNING trial of Optuna's that carries what `record_of` needs."""
+    attributes: dict[str, Any] = {
+        "stage": str(trial.purpose),
+        "seed": trial.seed,
+        "schedule": trial.schedule.to_dict(),
+        "decision": trial.decision.to_dict(),
+    }
+    if trial.preset is not None:
+        attributes["preset"] = trial.preset
+    if trial.replicate_of is not None:
+        attributes["replicate_of"] = trial.replicate_of
+    return create_trial(
+        state=TrialState.RUNNING,
+        params=dict(trial.params),
+        distributions=dict(trial.distributions),
+        user_attrs={"trial": attributes},
+    )
 
 
 def record_of(trial: FrozenTrial) -> TrialRecord:
@@ -225,6 +249,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         replicate_of=attributes.get("replicate_of"),
         condemned_at=trial.user_attrs.get("condemned_at"),
         micro_batch=trial.user_attrs.get("retry", {}).get("micro_batch"),
+        decisions=tuple(_decisions(trial)),
         reports=reports,
         reason=outcome["reason"] if outcome else None,
         start_ms=start_ms,
@@ -232,7 +257,21 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
     )
 
 
-def spent_by(trial: FrozenTrial) -> dict[str, Any] | None:
+def _decisions(trial: FrozenTrial) -> Iterator[Decision]:
+    """What was decided about a trial, as far as it was kept: version 0.2.0 and earlier kept nothing."""
+    attributes = trial.user_attrs
+    if "outcome" in attributes and trial.state.is_finished():
+        found = attributes["outcome"].get("decisions", [])
+    else:
+        found = [
+            attributes["trial"].get("decision"),
+            attributes.get("condemned_because") if "condemned_at" in attributes else None,
+            attributes.get("retry", {}).get("decision"),
+        ]
+    return (Decision(**plain) for plain in found if plain is not None)
+
+
+def _spent_by(trial: FrozenTrial) -> dict[str, Any] | None:
     """What the search had spent when this trial ended."""
     outcome = trial.user_attrs.get("outcome")
     return outcome.get("spent") if outcome and trial.state.is_finished() else None

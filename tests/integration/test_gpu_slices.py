@@ -80,7 +80,7 @@ conductor.on_change = lambda record: changes.append((record.number, record.state
 with local_ray(num_cpus=2, num_gpus=1) as ray_folder:
     from search.engine.tune import Slots, run_trials, schedule_trainable
 
-    check_slice(spec, assets, conductor.store, threading.Event(), notes.append, TightCard())
+    check_slice(spec, assets, conductor.trials, threading.Event(), notes.append, TightCard())
     slots = Slots(cpu=1, gpu=0.5)
     run_trials(
         conductor,
@@ -107,7 +107,7 @@ print(json.dumps({
     "notes": notes, "changes": changes, "undisturbed": undisturbed,
     "records": {n: [r.state, r.objective, r.micro_batch, r.reason] for n, r in conductor.records.items()},
     "told": [[t.state.name, t.value] for t in conductor._told.study.trials],
-    "study": [[t.state.name, t.user_attrs.get("retry")] for t in conductor.store.load()],
+    "study": [[t.state.name, t.user_attrs.get("retry")] for t in conductor.trials.load()],
     "workers": [json.loads(p.read_text()) for p in folder.glob("worker-*.json")],
 }))
 """

@@ -38,6 +38,7 @@ from search.algorithms.same_rung_tpe import SameRungTPE, SameRungTPESampler, _gr
 from search.policy.conductor import Conductor
 from search.policy.plan import Plan
 from search.record import Report
+from search.simulator.trials_in_memory import TrialsInMemory
 from search.stopping.none import NoStopping
 from search.study.store import StudyStore
 from spaces import PRESETS, NoiseSchedule, SearchSpace
@@ -537,7 +538,7 @@ def searched_by(
         max_trials=trials,
         seed=seed,
     )
-    conductor = Conductor(plan, StudyStore(optuna.create_study()))
+    conductor = Conductor(plan, TrialsInMemory())
     values = []
     while (record := conductor.next()) is not None:
         values.append(value(record.schedule))
@@ -574,7 +575,7 @@ def test_density_gp_proposes_what_is_no_copy_of_a_trial_that_runs() -> None:
         max_trials=24,
         max_concurrent=20,
     )
-    conductor = Conductor(plan, StudyStore(optuna.create_study()))
+    conductor = Conductor(plan, TrialsInMemory())
     for _ in range(4):
         record = conductor.next()
         assert record is not None

@@ -14,9 +14,9 @@ from optuna.trial import TrialState
 from search.algorithms.random import Random
 from search.algorithms.same_rung_tpe import SameRungTPE
 from search.evidence.race import RaceRules, finalists
-from search.policy.budget import TimeLimits
-from search.policy.conductor import CONFIRM_ANYWAY, Conductor
-from search.policy.plan import Plan
+from search.policy.conductor import Conductor
+from search.policy.plan import Plan, TimeLimits
+from search.policy.trials import CONFIRM_ANYWAY
 from search.record import Purpose, Report, State, TrialRecord
 from search.stopping.asha import ASHA
 from search.stopping.none import NoStopping
@@ -213,7 +213,7 @@ def test_a_decision_that_died_with_the_driver_is_taken_again(tmp_path: Path) -> 
     assert good is not None
     assert bad is not None
     first.observe(good.number, 50, [Report(50, 1.0, 0)], None)
-    first.store.report(bad.number, 50, 99.0)  # written, then killed
+    first.trials.report(bad.number, Report(50, 99.0, 0))  # written, then killed
     second = conductor_in(tmp_path, plan)
     second.next(), second.next()
     assert second.observe(bad.number, 50, [Report(50, 99.0, 0)], None)
@@ -227,11 +227,11 @@ def test_diverged_is_a_result_and_failed_is_none(tmp_path: Path) -> None:
     assert failed is not None
     assert conductor.observe(diverged.number, 20, [Report(50, 1e9, 0)], "diverged")
     assert conductor.observe(failed.number, 0, [], "failed", "RuntimeError: boom")
-    trials = conductor.store.load()
+    trials = conductor.trials.load()
     assert (trials[diverged.number].state, trials[diverged.number].value) == (TrialState.COMPLETE, 1e9)
     assert (trials[failed.number].state, trials[failed.number].value) == (TrialState.FAIL, None)
     assert conductor.records[failed.number].reason == "RuntimeError: boom"
-    told = conductor._told.study.get_trials()
+    told = conductor.proposals.told
     assert told[diverged.number].intermediate_values == {50: 1e9, 75: 1e9, 100: 1e9}
     assert told[failed.number].state is TrialState.FAIL
 
@@ -239,7 +239,7 @@ def test_diverged_is_a_result_and_failed_is_none(tmp_path: Path) -> None:
 def test_confirmations_are_no_observations_for_the_sampler(tmp_path: Path) -> None:
     conductor = conductor_in(tmp_path)
     drive(conductor)
-    for trial, record in zip(conductor._told.study.get_trials(), conductor.records.values(), strict=True):
+    for trial, record in zip(conductor.proposals.told, conductor.records.values(), strict=True):
         if record.purpose is Purpose.CONFIRM:
             assert trial.state is TrialState.FAIL
         elif record.state is State.STOPPED:
@@ -282,7 +282,7 @@ def test_a_rung_that_only_the_database_kept_is_not_lost(tmp_path: Path) -> None:
     assert not second.observe(trial.number, 75, reports[:2], None)
     assert second.observe(trial.number, 100, reports, "complete")
     assert second.records[trial.number].reports == tuple(reports)
-    assert second.store.records()[trial.number].reports == tuple(reports)
+    assert second.trials.records()[trial.number].reports == tuple(reports)
 
 
 def test_a_search_with_more_trials_than_it_may_have_is_finished(tmp_path: Path) -> None:
@@ -328,9 +328,12 @@ def test_an_audited_trial_runs_to_its_end_and_does_not_move_the_cut(tmp_path: Pa
     assert all(r.state is State.COMPLETE for r in searched)
     for record in audited:
         for step in PLAN.rungs:
-            assert (record.number in conductor._at_rung[step]) == (step <= (record.condemned_at or 0))
+            assert (record.number in conductor.agenda.ledger.rung(step).values) == (
+                step <= (record.condemned_at or 0)
+            )
     again = conductor_in(tmp_path, replace(PLAN, audit_share=1.0))
-    assert (again._condemned, again._audited) == (len(audited), len(audited))
+    ledger = again.agenda.ledger
+    assert (ledger.num_condemned, ledger.num_audited) == (len(audited), len(audited))
     assert {n: r.condemned_at for n, r in again.records.items()} == {
         n: r.condemned_at for n, r in conductor.records.items()
     }
@@ -442,7 +445,7 @@ def test_a_confirmation_that_is_asked_for_is_done_whatever_was_spent(tmp_path: P
     conductor, now = timed(tmp_path, "hours", 1400.0, max_concurrent=3)
     more = replace(conductor.plan, race=RaceRules(top=2, rounds=(3, 9)))
     assert conductor_in(tmp_path, more, clock=lambda: now[0]).finished
-    conductor.store.set_header(CONFIRM_ANYWAY, True)
+    conductor.trials.set_header(CONFIRM_ANYWAY, True)
     asked = conductor_in(tmp_path, more, clock=lambda: now[0])
     assert not asked.finished
     drive_in_time(asked, now)
@@ -476,7 +479,7 @@ def test_an_extended_search_tells_the_sampler_what_confirmation_came_to(tmp_path
         if finalist in (record.number, record.replicate_of) and record.objective is not None
     ]
     assert len(values) == 4
-    told = conductor_in(tmp_path, replace(PLAN, max_trials=24))._told.study.trials
+    told = conductor_in(tmp_path, replace(PLAN, max_trials=24)).proposals.told
     assert told[finalist].value == pytest.approx(math.prod(values) ** (1 / 4))
     assert told[finalist].intermediate_values[100] == told[finalist].value
     others = [

@@ -67,7 +67,7 @@ def test_the_first_time_it_is_the_next_to_be_run_with_half_as_many_images(tmp_pa
     # The worker says again what was known, then goes on to the end.
     assert not conductor.observe(record.number, 50, reports(50), None)
     assert conductor.observe(record.number, 100, reports(50, 75, 100), "complete")
-    told = conductor._told.study.trials[record.number]
+    told = conductor.proposals.told[record.number]
     assert (told.state, told.value) == (TrialState.COMPLETE, 10.0)
     assert conductor.records[record.number].state is State.COMPLETE
 
@@ -81,11 +81,10 @@ def test_the_second_time_it_has_failed_and_is_no_observation(tmp_path: Path) -> 
     failed = conductor.records[record.number]
     assert (failed.state, failed.reason) == (State.FAILED, REASON)
     assert failed.micro_batch == 64
-    told = conductor._told.study.trials[record.number]
+    told = conductor.proposals.told[record.number]
     assert (told.state, told.value) == (TrialState.FAIL, None)
-    assert (
-        set(conductor._at_rung[75]) == set(conductor._at_rung[100]) == {0}
-    )  # nothing made up for ASHA either
+    rung = conductor.agenda.ledger.rung
+    assert set(rung(75).values) == set(rung(100).values) == {0}  # nothing made up for ASHA either
     store = StudyStore.open(f"sqlite:///{tmp_path / 'study.db'}", "toy")
     assert store is not None
     assert store.load()[record.number].state is TrialState.FAIL
@@ -104,7 +103,7 @@ def test_a_driver_that_is_killed_leaves_the_decision_in_the_study(tmp_path: Path
     run_out(first, record, 64)
     store = StudyStore.open(f"sqlite:///{tmp_path / 'study.db'}", "toy")
     assert store is not None
-    assert store.load()[record.number].user_attrs["retry"] == {"micro_batch": 64, "reason": REASON}
+    assert store.load()[record.number].user_attrs["retry"]["micro_batch"] == 64
     second = conductor_in(tmp_path)
     again = started(second)
     assert (again.number, again.micro_batch) == (record.number, 64)

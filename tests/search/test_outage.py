@@ -10,7 +10,9 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from search.decision import Decision
 from search.errors import OperationFailed
+from search.policy.trials import NewTrial
 from search.record import Purpose, Report, State, TrialRecord
 from search.study import store as study
 from search.study.outage import Outlasting, is_outage
@@ -83,10 +85,15 @@ def flaky(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Fl
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[StudyStore]:
-    found = StudyStore.create(f"sqlite:///{tmp_path / 'study.db'}", "s", HEADER)
-    found._outlasting, _ = outlasting()
+    waiting, _ = outlasting()
+    found = StudyStore.create(f"sqlite:///{tmp_path / 'study.db'}", "s", HEADER, waiting)
     yield found
-    found._study._storage._backend.engine.dispose()
+    found.close()
+
+
+def new_trial(seed: int) -> NewTrial:
+    decision = Decision("started", "proposed", {"algorithm": "random"})
+    return NewTrial(purpose=Purpose.SEARCH, schedule=SCHEDULE, seed=seed, decision=decision)
 
 
 def record(number: int) -> TrialRecord:
@@ -104,16 +111,15 @@ def record(number: int) -> TrialRecord:
 def test_every_write_that_meets_an_outage_is_there_exactly_once(
     store: StudyStore, flaky: Flaky, tmp_path: Path
 ) -> None:
-    attributes = {"stage": "search", "schedule": SCHEDULE.to_dict(), "seed": 0}
     for expected in range(3):
         flaky.next_write()
-        number = store.add({**attributes, "seed": expected}, {}, {})
+        number = store.add(new_trial(expected))
         assert number == expected
         for step, value in ((1, 9.0), (2, 8.0)):
             flaky.next_write()
-            store.report(number, step, value)
+            store.report(number, Report(step, value, 0))
         flaky.next_write()
-        store.condemn(number, 1)
+        store.condemn(number, 1, Decision("condemned", "audit", {"rank": 2, "of": 2, "step": 1}))
         flaky.next_write()
         store.finish(record(number), {"hours": 1.0})
         flaky.next_write()

@@ -2,26 +2,30 @@
 
 import argparse
 import io
+import itertools
 import json
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import optuna
 import pytest
 
 import search.run.runner
 from search import cli
 from search.commands._running import carry_out
+from search.decision import Decision
 from search.file.spec import SearchSpec, load_spec
 from search.machine.interruption import Interruption
-from search.record import Purpose, Report, State, TrialRecord
+from search.policy.trials import NewTrial
+from search.policy.trials import Trials as Kept
+from search.record import Purpose, Report, State
 from search.run.result import Result
 from search.run.runner import Outcome, run_search
 from search.run.session import open_or_create
-from search.study.store import StudyStore
+from search.simulator.trials_in_memory import TrialsInMemory
 from spaces import PRESETS
 from trainable.task import WORST_OBJECTIVE
 
@@ -66,33 +70,31 @@ def spec_in(folder: Path, text: str) -> SearchSpec:
     return load_spec(folder / "toy.yaml")
 
 
-def fill(store: StudyStore, trials: Trials) -> StudyStore:
+def fill(store: Kept, trials: Trials) -> Kept:
     """The trials in the study; those of the confirmation repeat trial 1."""
-    seed = 0
+    fresh_seeds = itertools.count(1)
     for purpose, state, value in trials:
-        attributes: dict[str, Any] = {"stage": str(purpose), "schedule": SCHEDULE.to_dict(), "seed": 0}
-        if purpose is Purpose.BASELINE:
-            attributes["preset"] = "ict"
-        if purpose is Purpose.CONFIRM:
-            seed += 1
-            attributes |= {"replicate_of": 1, "seed": seed}
-        number = store.add(attributes, {}, {})
-        store.finish(
-            TrialRecord(
-                number=number,
-                purpose=purpose,
-                state=state,
-                schedule=SCHEDULE,
-                seed=attributes["seed"],
-                reports=() if value is None else (Report(2000, value, 0, {"fd_digits_cnn": value}),),
-                reason="OSError: no space left" if state is State.FAILED else None,
-            )
+        is_again = purpose is Purpose.CONFIRM
+        trial = NewTrial(
+            purpose=purpose,
+            schedule=SCHEDULE,
+            seed=next(fresh_seeds) if is_again else 0,
+            preset="ict" if purpose is Purpose.BASELINE else None,
+            replicate_of=1 if is_again else None,
+            decision=Decision("started", "proposed", {"algorithm": "random"}),
         )
+        ended = replace(
+            trial.record(store.add(trial), start_ms=0),
+            state=state,
+            reports=() if value is None else (Report(2000, value, 0, {"fd_digits_cnn": value}),),
+            reason="OSError: no space left" if state is State.FAILED else None,
+        )
+        store.finish(ended, {})
     return store
 
 
 def result_of(folder: Path, text: str, trials: Trials) -> Result:
-    return Result.read(spec_in(folder, text), fill(StudyStore(optuna.create_study()), trials))
+    return Result.read(spec_in(folder, text), fill(TrialsInMemory(), trials))
 
 
 @pytest.mark.parametrize(
@@ -245,7 +247,7 @@ def test_a_failed_search_fails_when_it_is_run_again(tmp_path: Path, monkeypatch:
 def test_the_leaderboard_names_the_cause(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = fill(StudyStore(optuna.create_study()), FAILED)
+    store = fill(TrialsInMemory(), FAILED)
     spec = spec_in(tmp_path, CONFIRMED)
     monkeypatch.setattr("search.run.session.open_store", lambda _: store)
     assert cli.main(["leaderboard", str(tmp_path / "toy.yaml")]) == 0

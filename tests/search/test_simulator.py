@@ -26,7 +26,7 @@ from search.simulator.quality import Repeat, findings, interval, iqm
 from search.simulator.replay import Curves, Replay
 from search.simulator.simulation import Simulated, simulate
 from search.simulator.table import check_recorded, read_table, table_path, write_table
-from search.study.store import StudyStore
+from search.simulator.trials_in_memory import TrialsInMemory
 from spaces import PRESETS, NoiseSchedule
 from trainable.task import WORST_OBJECTIVE
 
@@ -338,8 +338,7 @@ def test_a_small_search_takes_these_decisions(curves: Curves) -> None:
 def by_hand(plan: Plan, replay: Replay) -> Conductor:
     """The conductor driven by the plainest loop there is: the trial that answers first is looked for anew each time."""
     now = 0.0
-    study = optuna.create_study()
-    conductor = Conductor(plan, StudyStore(study), clock=lambda: now)
+    conductor = Conductor(plan, TrialsInMemory(), clock=lambda: now)
     started: dict[int, float] = {}
     while True:
         while (record := conductor.next()) is not None:

@@ -8,10 +8,9 @@ import pytest
 import sqlalchemy
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.errors import InputError
-from search.policy.proposals import running_trial
 from search.study import store as study
 from search.study.rows import finish_trial, insert_report, insert_study, insert_trial
 from search.study.store import StudyStore, open_storage
@@ -28,6 +27,16 @@ ATTRIBUTES = {"stage": "search", "seed": 0, "schedule": {"grid": {"rho": 7.0}, "
 def storage_with_study(folder: Path) -> tuple[RDBStorage, int]:
     storage = open_storage(f"sqlite:///{folder / 'study.db'}")
     return storage, storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], "toy")
+
+
+def running(
+    params: dict[str, object] | None = None,
+    distributions: dict[str, BaseDistribution] | None = None,
+    **attributes: object,
+) -> FrozenTrial:
+    return create_trial(
+        state=TrialState.RUNNING, params=params, distributions=distributions, user_attrs=attributes
+    )
 
 
 def facts(trial: FrozenTrial) -> dict[str, object]:
@@ -91,10 +100,10 @@ def test_a_driver_that_is_killed_while_it_makes_the_study_leaves_all_of_it_or_no
 
 def test_a_trial_reads_back_as_if_optuna_had_written_it(tmp_path: Path) -> None:
     storage, study_id = storage_with_study(tmp_path)
-    trial = running_trial(ATTRIBUTES, PARAMS, DISTRIBUTIONS)
+    trial = running(PARAMS, DISTRIBUTIONS, trial=ATTRIBUTES)
     optunas = storage.create_new_trial(study_id, trial)
     mine = insert_trial(storage, study_id, 1, trial)
-    bare = insert_trial(storage, study_id, 2, running_trial({}, {}, {}))
+    bare = insert_trial(storage, study_id, 2, running())
     storage.set_trial_intermediate_value(optunas, 50, 1.5)
     insert_report(storage, mine, 50, 1.5)
     assert facts(storage.get_trial(mine)) == facts(storage.get_trial(optunas))
@@ -107,7 +116,7 @@ def test_a_trial_reads_back_as_if_optuna_had_written_it(tmp_path: Path) -> None:
 
 def test_the_first_value_of_a_step_wins(tmp_path: Path) -> None:
     storage, study_id = storage_with_study(tmp_path)
-    trial_id = insert_trial(storage, study_id, 0, running_trial({}, {}, {}))
+    trial_id = insert_trial(storage, study_id, 0, running())
     insert_report(storage, trial_id, 50, 1.5)
     insert_report(storage, trial_id, 50, 2.5)
     insert_report(storage, trial_id, 100, 0.5)
@@ -119,7 +128,7 @@ def test_a_trial_ends_as_if_optuna_had_ended_it(
     tmp_path: Path, state: TrialState, value: float | None
 ) -> None:
     storage, study_id = storage_with_study(tmp_path)
-    trial = running_trial(ATTRIBUTES, PARAMS, DISTRIBUTIONS)
+    trial = running(PARAMS, DISTRIBUTIONS, trial=ATTRIBUTES)
     optunas, mine, other = (storage.create_new_trial(study_id, trial) for _ in range(3))
     storage.set_trial_user_attr(mine, "outcome", "of a driver that was killed before it could end the trial")
     storage.set_trial_user_attr(optunas, "outcome", {"reports": [1, 2]})

@@ -1,0 +1,110 @@
+"""The trials of a search as its policy looks them up."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+
+from search.evidence import audit, race
+from search.evidence.noise import SeedNoise, noise_at_rungs
+from search.policy.plan import Plan
+from search.record import Purpose, State, TrialRecord
+from search.stopping_rule import Rung
+
+
+class Ledger:
+    """All trials by number, with what is known of them together.
+
+    Its indexes are kept with every record, because looking through all of them at each result is quadratic in a search.
+    """
+
+    def __init__(self, plan: Plan):
+        self._plan = plan
+        self.records: dict[int, TrialRecord] = {}
+        self.running: set[int] = set()
+        self.num_condemned = 0
+        self.num_audited = 0
+        self._started: Counter[Purpose] = Counter()
+        self._presets: dict[str, int] = {}
+        self._at_rung: defaultdict[int, dict[int, float]] = defaultdict(dict)  # step -> number -> objective
+        self._noise: Mapping[int, SeedNoise] | None = None  # None: to be computed again
+        self._standing: race.Standing | None = None  # likewise
+
+    def keep(self, record: TrialRecord) -> None:
+        """The record as it is now."""
+        before = self.records.get(record.number)
+        if before is None:
+            self._started[record.purpose] += 1
+            if record.purpose is Purpose.BASELINE and record.preset is not None:
+                self._presets[record.preset] = record.number
+        self.records[record.number] = record
+        if record.state is State.RUNNING:
+            self.running.add(record.number)
+        else:
+            self.running.discard(record.number)
+        self._count_condemned(before, record)
+        self._standing = None
+        if record.replicate_of is None:
+            self._compare(record)
+        else:  # on another seed: it is not compared at rungs
+            self._noise = None
+
+    def _count_condemned(self, before: TrialRecord | None, record: TrialRecord) -> None:
+        if record.purpose is not Purpose.SEARCH:
+            return
+        self.num_audited += _is_audited(record) - (before is not None and _is_audited(before))
+        self.num_condemned += _is_condemned(record) - (before is not None and _is_condemned(before))
+
+    def _compare(self, record: TrialRecord) -> None:
+        for report in record.reports:
+            # What a condemned trial does later would make the rungs above look worse than they are.
+            if record.condemned_at is None or report.step <= record.condemned_at:
+                self._at_rung[report.step][record.number] = report.objective
+
+    def num_started(self, *purposes: Purpose) -> int:
+        """How many trials were started for these purposes."""
+        return sum(self._started[purpose] for purpose in purposes)
+
+    def is_running(self, *purposes: Purpose) -> bool:
+        """Whether a trial for one of these purposes is open."""
+        return any(self.records[number].purpose in purposes for number in self.running)
+
+    def baseline(self, preset: str) -> TrialRecord | None:
+        """The trial of a literature preset, None before it is started."""
+        number = self._presets.get(preset)
+        return None if number is None else self.records[number]
+
+    def replicate_seeds(self, number: int) -> set[int]:
+        """The seeds on which a trial's schedule was trained again."""
+        return {record.seed for record in self.records.values() if record.replicate_of == number}
+
+    def rung(self, step: int) -> Rung:
+        """What a stopping rule may know at a rung."""
+        noise = self.noise.get(step)
+        return Rung(
+            step=step,
+            values=self._at_rung[step],
+            earlier={rung: self._at_rung[rung] for rung in self._plan.rungs if rung < step},
+            noise=noise.sd if noise is not None else None,
+        )
+
+    @property
+    def noise(self) -> Mapping[int, SeedNoise]:
+        """Step -> the noise between seeds there, as far as it is measured."""
+        if self._noise is None:
+            self._noise = noise_at_rungs(self.records.values())
+        return self._noise
+
+    @property
+    def standing(self) -> race.Standing:
+        """How the confirmation stands."""
+        assert self._plan.race is not None
+        if self._standing is None:
+            self._standing = race.standing(self.records.values(), self._plan.race, self._plan.fresh_seeds)
+        return self._standing
+
+
+def _is_audited(record: TrialRecord) -> bool:
+    return record.condemned_at is not None
+
+
+def _is_condemned(record: TrialRecord) -> bool:
+    return _is_audited(record) or audit.was_condemned(record)

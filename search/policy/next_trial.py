@@ -1,0 +1,128 @@
+"""Which trial is started next: a baseline, the noise floor, a proposal or a finalist's next seed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.trial import FixedTrial
+
+from search.decision import Decision
+from search.policy.agenda import Agenda
+from search.policy.plan import Plan
+from search.policy.proposals import Proposals
+from search.policy.trials import NewTrial
+from search.record import Purpose, State, TrialRecord
+from spaces import NoiseSchedule
+from spaces.registry import name_of
+
+
+class NextTrial:
+    """Decides it. Where nothing more fits or is new, it closes the search: only the confirmation is left then."""
+
+    def __init__(self, plan: Plan, agenda: Agenda, proposals: Proposals):
+        self._plan, self._agenda, self._proposals = plan, agenda, proposals
+
+    def decide(self, open_steps: int) -> NewTrial | None:
+        """The next trial, None if there is none now. open_steps: steps that open trials may still use."""
+        return (
+            self._baseline(open_steps)
+            or self._floor(open_steps)
+            or self._proposal(open_steps)
+            or self._confirmation()
+        )
+
+    def _baseline(self, open_steps: int) -> NewTrial | None:
+        name = self._agenda.next_baseline()
+        if name is None or not self._is_within_budget(self._plan.total_steps, open_steps):
+            return None
+        schedule = self._plan.baselines[name]
+        params, distributions = self._params_of(schedule)
+        return NewTrial(
+            purpose=Purpose.BASELINE,
+            schedule=schedule,
+            seed=self._plan.seed,
+            params=params,
+            distributions=distributions,
+            preset=name,
+            decision=Decision("started", "preset", {"preset": name}),
+        )
+
+    def _params_of(self, schedule: NoiseSchedule) -> tuple[Mapping[str, Any], Mapping[str, BaseDistribution]]:
+        """The parameters that give this schedule, and their distributions; none where it lies outside."""
+        params = self._plan.space.params_of(schedule)
+        if not params:
+            return {}, {}
+        fixed = FixedTrial(dict(params))
+        self._plan.space.suggest(fixed)
+        return params, fixed.distributions
+
+    def _floor(self, open_steps: int) -> NewTrial | None:
+        found = self._agenda.next_floor()
+        if found is None or not self._is_within_budget(self._plan.total_steps, open_steps):
+            return None
+        first, seed = found
+        decision = Decision("started", "seed_noise", {"trial": first.number})
+        return _replicate(Purpose.NOISE, first, seed, decision)
+
+    def _proposal(self, open_steps: int) -> NewTrial | None:
+        if not self._agenda.may_propose() or not self._is_within_budget(self._plan.rungs[0], open_steps):
+            return None
+        for proposal in self._proposals.draws(len(self._agenda.records)):
+            if proposal.equal_to is None:
+                return NewTrial(
+                    purpose=Purpose.SEARCH,
+                    schedule=proposal.schedule,
+                    seed=self._plan.seed,
+                    params=proposal.params,
+                    distributions=proposal.distributions,
+                    decision=Decision("started", "proposed", {"algorithm": name_of(self._plan.algorithm)}),
+                )
+            replicate = self._replicate_instead(proposal.equal_to)
+            if replicate is not None:
+                return replicate
+        self._agenda.close(Decision("closed", "exhausted"))
+        return None
+
+    def _replicate_instead(self, number: int) -> NewTrial | None:
+        """A trial of the equal schedule on the next fresh seed, if the search file asks for it and there is one."""
+        original = self._agenda.records[number]
+        if self._plan.equal_schedules != "replicate" or original.state is not State.COMPLETE:
+            return None
+        used = self._agenda.ledger.replicate_seeds(number)
+        seed = next((seed for seed in self._plan.fresh_seeds if seed not in used), None)
+        if seed is None:
+            return None
+        decision = Decision("started", "equal", {"trial": number})
+        return _replicate(Purpose.REPLICATE, original, seed, decision)
+
+    def _confirmation(self) -> NewTrial | None:
+        found = self._agenda.next_confirmation()
+        if found is None:
+            return None
+        finalist, index = found
+        seeds = self._plan.fresh_seeds
+        facts = {"trial": finalist.number, "nth": index + 1, "of": len(seeds)}
+        return _replicate(Purpose.CONFIRM, finalist, seeds[index], Decision("started", "finalist", facts))
+
+    def _is_within_budget(self, steps: int, open_steps: int) -> bool:
+        """Whether another trial of so many steps may start before the confirmation.
+
+        If not even without what open trials may use, then none does any more.
+        """
+        if self._agenda.budget.affords(steps, open_steps=open_steps, reserve=True):
+            return True
+        if not self._agenda.budget.affords(steps, reserve=True):
+            self._agenda.close(Decision("closed", "spent"))
+        return False
+
+
+def _replicate(purpose: Purpose, original: TrialRecord, seed: int, decision: Decision) -> NewTrial:
+    """The schedule of a trial once more, on another seed."""
+    return NewTrial(
+        purpose=purpose,
+        schedule=original.schedule,
+        seed=seed,
+        preset=original.preset,
+        replicate_of=original.number,
+        decision=decision,
+    )

@@ -1,0 +1,63 @@
+"""The trials that are open: who runs, how far each is, who waits to be gone on with."""
+
+from collections.abc import Mapping
+
+from search.policy.plan import Plan
+from search.record import Purpose, TrialRecord
+
+
+class OpenTrials:
+    """running: trials that a former driver left, by number; each is gone on with before anything new is started."""
+
+    def __init__(self, plan: Plan, left: Mapping[int, TrialRecord]):
+        self._plan = plan
+        self._waiting = sorted(left)
+        self._undecided = set(left)  # the former driver may have died between a report and its decision
+        self._steps: dict[int, int] = {}  # as last heard
+        self._purpose: dict[int, Purpose] = {}  # of those that run
+
+    def __len__(self) -> int:
+        """How many run."""
+        return len(self._purpose)
+
+    def next_waiting(self) -> int | None:
+        """The next trial to be gone on with."""
+        return self._waiting.pop(0) if self._waiting else None
+
+    def begin(self, record: TrialRecord, *, is_new: bool) -> None:
+        """The trial runs. What one that is gone on with had done before was paid for by the former driver."""
+        self._purpose[record.number] = record.purpose
+        if is_new:
+            self._steps[record.number] = 0
+
+    def end(self, number: int) -> None:
+        """The trial does not run any more."""
+        self._purpose.pop(number, None)
+        self._steps.pop(number, None)
+
+    def wait(self, number: int) -> None:
+        """The trial is to be gone on with."""
+        self.end(number)
+        self._waiting.append(number)
+
+    def advance(self, number: int, step: int) -> int:
+        """The trial has done `step` steps; how many more than before."""
+        before = self._steps.get(number)
+        self._steps[number] = max(step, before or 0)
+        return max(0, step - before) if before is not None else 0
+
+    def take_undecided(self, number: int) -> bool:
+        """Whether what the trial reported last may be without a decision; asked once."""
+        was = number in self._undecided
+        self._undecided.discard(number)
+        return was
+
+    def steps_to_come(self, *, but: int | None = None) -> int:
+        """Steps that they are still allowed: up to the next rung; replicates and baselines to the end."""
+        return sum(self._to_come(number) for number in self._purpose if number != but)
+
+    def _to_come(self, number: int) -> int:
+        done = self._steps.get(number, 0)
+        if self._purpose[number] is not Purpose.SEARCH:
+            return self._plan.total_steps - done
+        return (self._plan.next_rung(done) or done) - done

@@ -1,0 +1,88 @@
+"""What the policy needs of the trials of a search, wherever they are kept: in a database, or in memory to simulate.
+
+They are read once, when a driver begins. Then each decision is written by one call, which returns when it is kept for
+good; it may wait for a database that is away, so nothing is decided inside one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from optuna.distributions import BaseDistribution
+
+from search.decision import Decision
+from search.record import Purpose, Report, State, TrialRecord
+from spaces import NoiseSchedule
+
+# Keys in the header: facts of a search that its policy keeps there.
+SEARCH_CLOSED = "budget_spent"  # nothing is started any more before the confirmation
+CLOSED_BECAUSE = "closed"  # the decision that closed it
+CONFIRM_ANYWAY = "confirm_anyway"  # the confirmation was asked for by itself: budgets of time do not end it
+SPENT = "spent"  # what the search has spent, as last kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewTrial:
+    """A trial that is decided on and has no number yet. distributions: of its params, where the space has them."""
+
+    purpose: Purpose
+    schedule: NoiseSchedule
+    seed: int
+    decision: Decision
+    params: Mapping[str, Any] = field(default_factory=dict)
+    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
+    preset: str | None = None
+    replicate_of: int | None = None
+
+    def record(self, number: int, start_ms: int) -> TrialRecord:
+        """As it is known once it has its number."""
+        return TrialRecord(
+            number=number,
+            purpose=self.purpose,
+            state=State.RUNNING,
+            schedule=self.schedule,
+            seed=self.seed,
+            params=dict(self.params),
+            preset=self.preset,
+            replicate_of=self.replicate_of,
+            decisions=(self.decision,),
+            start_ms=start_ms,
+        )
+
+
+@dataclass(frozen=True)
+class KeptTrial:
+    """A trial as it is read back. spent: by the whole search when it ended, None before."""
+
+    record: TrialRecord
+    distributions: Mapping[str, BaseDistribution]
+    spent: Mapping[str, Any] | None = None
+
+
+class Trials(Protocol):
+    """The trials of one search, addressed by number, and the facts of the search (header)."""
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """The facts of the search by their keys."""
+
+    def set_header(self, key: str, value: Any) -> None:
+        """Add or replace one fact."""
+
+    def read(self) -> Sequence[KeptTrial]:
+        """All trials by number."""
+
+    def add(self, trial: NewTrial) -> int:
+        """Keep a trial as RUNNING; returns its number."""
+
+    def report(self, number: int, report: Report) -> None:
+        """Keep the objective at a rung; the first value of a step wins."""
+
+    def condemn(self, number: int, step: int, decision: Decision) -> None:
+        """Keep that the stopping rule would have ended the trial at `step`."""
+
+    def retry(self, number: int, micro_batch: int, reason: str | None, decision: Decision) -> None:
+        """Keep that the trial is tried once more with so many images at once."""
+
+    def finish(self, record: TrialRecord, spent: Mapping[str, Any]) -> None:
+        """Make the record's final state the trial's. spent: by the whole search so far."""
