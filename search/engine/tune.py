@@ -18,6 +18,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
+from search.engine.tune_workers import TuneWorkers, forget_results
 from search.errors import OperationFailed
 from search.policy.conductor import Conductor
 from search.record import Report
@@ -88,29 +89,28 @@ def run_trials(
     mark: name of a file in it by which a worker knows that it is the same place there.
     on_step: called with (trial number, step) at every sign of life of a trial.
     """
-    link = Shared(conductor, trials, mark, slots.micro_batch, interrupted, on_step)
+    shared = Shared(conductor, trials, mark, slots.micro_batch, interrupted, on_step)
     # Start the workers side by side: by default one starts after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(conductor.plan.max_concurrent)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": slots.cpu, "gpu": slots.gpu}),
         tune_config=TuneConfig(
-            search_alg=_Searcher(link), scheduler=_Scheduler(link), num_samples=-1, reuse_actors=True
+            search_alg=_Searcher(shared), scheduler=_Scheduler(shared), num_samples=-1, reuse_actors=True
         ),
         run_config=RunConfig(
             name="tune",
             storage_path=str(ray_folder / "results"),
             verbose=0,
-            stop=StopWhenFinished(link),
+            stop=StopWhenFinished(shared),
             failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS),
         ),
     )
     with suppress(LeaveTune):
         tuner.fit()
-    if link.tune is not None:
-        # The slots are free for others at once. A trial in the middle of a step goes on from its last checkpoint.
-        link.tune._actor_manager.cleanup()
-    if link.error is not None:
-        raise link.error
+    if shared.workers is not None:
+        shared.workers.free()  # a trial in the middle of a step goes on from its last checkpoint
+    if shared.error is not None:
+        raise shared.error
 
 
 class Shared:
@@ -132,7 +132,7 @@ class Shared:
         self.interrupted = interrupted
         self.on_step = on_step
         self.number_of: dict[str, int] = {}  # Tune's trial id -> trial number
-        self.tune: Any = None  # Tune's controller, once it has a trial
+        self.workers: TuneWorkers | None = None  # Tune's, once it has a trial
         # An error of ours in a callback of Tune's would come out wrapped in a page of text.
         self.error: Exception | None = None
 
@@ -140,17 +140,9 @@ class Shared:
         return (_nothing, ())
 
     @property
-    def has_worker(self) -> bool:
-        """Whether one more trial finds a worker, or a slot without one.
-
-        The worker of a trial that has just ended is Tune's to give a moment later. A trial that is there before asks
-        for one more slot than the search may have, which on a shared cluster another search then lacks.
-        """
-        if self.tune is None or not (self.tune._pending_trials or self.tune._running_trials):
-            return True
-        busy = self.tune._actor_manager.num_total_actors - self.tune._actor_cache.num_cached_objects
-        waiting = sum(trial not in self.tune._trial_to_actor for trial in self.tune._pending_trials)
-        return bool(busy + waiting < self.conductor.plan.max_concurrent)
+    def has_room(self) -> bool:
+        """Whether one more trial finds a worker, or a slot without one."""
+        return self.workers is None or self.workers.counts().have_room(self.conductor.plan.max_concurrent)
 
     @property
     def over(self) -> bool:
@@ -162,33 +154,33 @@ def _nothing() -> None:
 
 
 class _Searcher(Searcher):
-    def __init__(self, link: Shared):
+    def __init__(self, shared: Shared):
         super().__init__(metric=None, mode=None)
-        self._link = link
+        self._shared = shared
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        link = self._link
+        shared = self._shared
         try:
-            if link.over:
+            if shared.over:
                 return Searcher.FINISHED
-            if not link.has_worker:
+            if not shared.has_room:
                 return None
-            record = link.conductor.next()
+            record = shared.conductor.next()
             if record is None:
-                return Searcher.FINISHED if link.conductor.finished else None
+                return Searcher.FINISHED if shared.conductor.finished else None
         except Exception as error:
-            link.error = error
+            shared.error = error
             return Searcher.FINISHED
-        link.number_of[trial_id] = record.number
+        shared.number_of[trial_id] = record.number
         task = TrialTask(
             number=record.number,
             schedule=record.schedule.to_dict(),
             seed=record.seed,
-            rungs=link.conductor.plan.rungs,
-            folder=trial_folder(link.trials, record.number),
-            micro_batch=record.micro_batch or link.micro_batch,
-            search_location=link.trials,
-            mark=link.mark,
+            rungs=shared.conductor.plan.rungs,
+            folder=trial_folder(shared.trials, record.number),
+            micro_batch=record.micro_batch or shared.micro_batch,
+            search_location=shared.trials,
+            mark=shared.mark,
         )
         return {"task": vars(task)}
 
@@ -198,13 +190,13 @@ class _Searcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        number = self._link.number_of.pop(trial_id, None)
-        if not error or number is None or self._link.over:
+        number = self._shared.number_of.pop(trial_id, None)
+        if not error or number is None or self._shared.over:
             return
         try:
-            self._link.conductor.lost(number, f"its worker was lost {MAX_LOST_WORKERS + 1} times")
+            self._shared.conductor.lost(number, f"its worker was lost {MAX_LOST_WORKERS + 1} times")
         except Exception as problem:
-            self._link.error = problem
+            self._shared.error = problem
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study is the state."""
@@ -216,15 +208,15 @@ class _Searcher(Searcher):
 class _Scheduler(TrialScheduler):
     _supports_buffered_results = False
 
-    def __init__(self, link: Shared):
+    def __init__(self, shared: Shared):
         super().__init__()
-        self._link = link
+        self._shared = shared
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        link = self._link
-        if link.over:
+        shared = self._shared
+        if shared.over:
             return TrialScheduler.STOP
-        number = link.number_of[trial.trial_id]
+        number = shared.number_of[trial.trial_id]
         reports = [Report(**report) for report in result["reports"]]
         try:
             if result["outcome"] == NO_STORAGE:
@@ -232,7 +224,7 @@ class _Scheduler(TrialScheduler):
                     f"trial {number} cannot keep its checkpoints, {result['reason']} Nothing that was reported is "
                     "lost: the same command goes on where this stopped"
                 )
-            over = link.conductor.observe(
+            over = shared.conductor.observe(
                 number,
                 result["step"],
                 reports,
@@ -240,9 +232,9 @@ class _Scheduler(TrialScheduler):
                 result["reason"],
                 result["smaller_micro_batch"],
             )
-            link.on_step(number, result["step"])
+            shared.on_step(number, result["step"])
         except Exception as error:
-            link.error = error
+            shared.error = error
             return TrialScheduler.STOP
         return TrialScheduler.STOP if over else TrialScheduler.CONTINUE
 
@@ -251,24 +243,16 @@ class _Scheduler(TrialScheduler):
         return None
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """With the first trial, have Tune keep the workers of all slots.
-
-        It keeps as many idle workers as trials wait for one, or one. Ours are asked for when a slot is free, so of
-        two that end together one lost its worker, and a new one takes seconds to start.
-        """
-        if self._link.tune is None:
-            self._link.tune = tune_controller._tune_controller
-            slots = self._link.conductor.plan.max_concurrent
-            self._link.tune._actor_cache.increase_max(trial.placement_group_factory, slots)
+        """With the first trial, have Tune keep the workers of all slots."""
+        if self._shared.workers is None:
+            self._shared.workers = TuneWorkers.seen_by_scheduler(tune_controller)
+            self._shared.workers.keep(trial, self._shared.conductor.plan.max_concurrent)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Nothing: a retry follows, or the searcher hears of the end."""
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Drop what Tune keeps of an ended trial and nobody reads: a third of what a trial costs the driver."""
-        trial.run_metadata.metric_analysis.clear()
-        trial.run_metadata.metric_n_steps.clear()
-        trial.last_result.pop("reports", None)
+        forget_results(trial)
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
         """Nothing: the conductor decided it."""
@@ -285,13 +269,13 @@ class LeaveTune(BaseException):
 
 
 class StopWhenFinished(Stopper):
-    def __init__(self, link: Shared):
-        self._link = link
+    def __init__(self, shared: Shared):
+        self._shared = shared
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        if self._link.over or self._link.conductor.finished:
+        if self._shared.over or self._shared.conductor.finished:
             raise LeaveTune
         return False

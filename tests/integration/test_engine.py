@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.speed.driver import NoopSearch
 from search.algorithms.random import Random
 from search.engine.ray_here import local_ray
-from search.run.session import plan_of
+from search.run.plan_of import plan_of
 from search.file.spec import load_spec
 
 spec = load_spec("searches/digits.yaml")
@@ -32,7 +32,7 @@ for rays in range(2):
         for number in range(2):
             search = NoopSearch(spec, plan, Path(sys.argv[1], f"{rays}-{number}"), tracking=True)
             search.with_ray(ray_folder / f"{number}", spec.resources.cpu)
-            assert search.policy.conductor.finished
+            assert search.conductor.finished
             deadline = time.monotonic() + 30
             while ray.available_resources().get("CPU") != 2:
                 assert time.monotonic() < deadline, "the search holds its slots"

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from search.policy.conductor import Conductor
 from search.engine.ray_here import local_ray
-from search.run.session import plan_of
+from search.run.plan_of import plan_of
 from search.engine.slice_check import check_slice
 from search.file.spec import spec_of
 from search.study.store import StudyStore
@@ -106,7 +106,7 @@ for number in (0, 1):
 print(json.dumps({
     "notes": notes, "changes": changes, "undisturbed": undisturbed,
     "records": {n: [r.state, r.objective, r.micro_batch, r.reason] for n, r in conductor.records.items()},
-    "told": [[t.state.name, t.value] for t in conductor._told.study.trials],
+    "told": [[t.state.name, t.value] for t in conductor.proposals.told],
     "study": [[t.state.name, t.user_attrs.get("retry")] for t in conductor.trials.load()],
     "workers": [json.loads(p.read_text()) for p in folder.glob("worker-*.json")],
 }))

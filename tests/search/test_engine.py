@@ -1,47 +1,65 @@
 """When one more trial is asked for: a worker of Tune's is free, or a slot without one. No Ray is started."""
 
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from search.engine import tune as engine
-
-
-def link(slots: int, tune: Any) -> engine.Shared:
-    conductor: Any = SimpleNamespace(plan=SimpleNamespace(max_concurrent=slots))
-    made = engine.Shared(conductor, "trials", None, None, None, lambda *args: None)  # type: ignore[arg-type]
-    made.tune = tune
-    return made
-
-
-def controller(workers: int, idle: int, running: int, waiting: int, started: int = 0) -> Any:
-    """waiting: trials without a worker. started: those whose worker is on its way."""
-    pending = {f"pending {number}" for number in range(waiting + started)}
-    return SimpleNamespace(
-        _pending_trials=pending,
-        _running_trials={f"running {number}" for number in range(running)},
-        _trial_to_actor=dict.fromkeys(sorted(pending)[waiting:]),
-        _actor_manager=SimpleNamespace(num_total_actors=workers),
-        _actor_cache=SimpleNamespace(num_cached_objects=idle),
-    )
+from search.engine.tune_workers import TuneWorkers, WorkerCounts, forget_results
 
 
 @pytest.mark.parametrize(
-    ("tune", "asked"),
+    ("workers", "idle", "trials", "waiting", "room"),
     [
-        (None, True),  # the first trial
-        (controller(workers=1, idle=0, running=1, waiting=0), True),
-        (controller(workers=2, idle=0, running=1, waiting=0), False),  # of one that has ended, not yet free
-        (controller(workers=2, idle=1, running=1, waiting=0), True),
-        (controller(workers=2, idle=1, running=1, waiting=1), False),
-        (controller(workers=2, idle=0, running=1, waiting=0, started=1), False),
-        (controller(workers=2, idle=2, running=0, waiting=1), True),
-        (
-            controller(workers=2, idle=0, running=0, waiting=0),
-            True,
-        ),  # Tune would wait, and see nothing become free
+        (0, 0, 0, 0, True),  # the first trial
+        (1, 0, 1, 0, True),
+        (2, 0, 1, 0, False),  # the worker of one that has ended, not yet free
+        (2, 1, 1, 0, True),
+        (2, 1, 2, 1, False),
+        (2, 0, 2, 0, False),  # one that waits has its worker on its way
+        (2, 2, 1, 1, True),
+        (2, 0, 0, 0, True),  # Tune would wait, and see nothing become free
     ],
 )
-def test_a_trial_is_asked_for_when_it_finds_a_worker(tune: Any, asked: bool) -> None:
-    assert link(2, tune).has_worker is asked
+def test_a_trial_is_asked_for_when_it_finds_a_worker(
+    workers: int, idle: int, trials: int, waiting: int, room: bool
+) -> None:
+    counts = WorkerCounts(workers=workers, idle=idle, trials=trials, waiting=waiting)
+    assert counts.have_room(2) is room
+
+
+@pytest.fixture
+def tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A controller of the installed Ray's, a trial for it, and no cluster."""
+    monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "2")
+    monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    from ray.train._internal.storage import StorageContext
+    from ray.tune.execution.tune_controller import TrialRunnerWrapper, TuneController
+    from ray.tune.experiment import Trial
+
+    storage = StorageContext(storage_path=str(tmp_path), experiment_dir_name="tune")
+    controller = TuneController(storage=storage, reuse_actors=True)
+    trial = Trial("any", stub=True, storage=storage)
+    return TrialRunnerWrapper(controller, trial_executor=None), controller, trial
+
+
+def test_the_installed_ray_tune_has_what_is_private_there(tune: Any) -> None:
+    wrapper, controller, trial = tune
+    workers = TuneWorkers.seen_by_scheduler(wrapper)
+    assert workers.counts() == WorkerCounts(workers=0, idle=0, trials=0, waiting=0)
+    controller.add_trial(trial)
+    assert workers.counts() == WorkerCounts(workers=0, idle=0, trials=1, waiting=1)
+    workers.keep(trial, 2)
+    assert controller._actor_cache._max_num_objects[trial.placement_group_factory] == 2
+    workers.free()
+    assert workers.counts().workers == 0
+
+
+def test_what_tune_keeps_of_an_ended_trial_is_dropped(tune: Any) -> None:
+    *_, trial = tune
+    trial.run_metadata.update_metric("fd", 3.0, step=1)
+    trial.run_metadata.last_result = {"reports": [1], "step": 1}
+    forget_results(trial)
+    assert not trial.run_metadata.metric_analysis
+    assert not trial.run_metadata.metric_n_steps
+    assert "reports" not in trial.last_result

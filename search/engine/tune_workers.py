@@ -1,0 +1,65 @@
+"""Ray Tune's workers, counted and kept through attributes that Ray 2.60 calls private: no other file touches these."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerCounts:
+    """workers: started or on their way. idle: of these, kept for the next trial. trials: that Tune has, not ended.
+    waiting: of these, without a worker."""
+
+    workers: int
+    idle: int
+    trials: int
+    waiting: int
+
+    def have_room(self, slots: int) -> bool:
+        """Whether one more trial finds a worker, or a slot without one.
+
+        The worker of a trial that has just ended is Tune's to give a moment later. A trial that is there before asks
+        for one more slot than the search may have, which on a shared cluster another search then lacks. Without any
+        trial Tune would wait, and see nothing become free.
+        """
+        return self.trials == 0 or self.workers - self.idle + self.waiting < slots
+
+
+class TuneWorkers:
+    """The workers of one run of Tune. controller: Tune's own."""
+
+    def __init__(self, controller: Any):
+        self._controller = controller
+
+    @classmethod
+    def seen_by_scheduler(cls, wrapper: Any) -> "TuneWorkers":
+        """wrapper: what Tune hands to a scheduler as its controller."""
+        return cls(wrapper._tune_controller)
+
+    def counts(self) -> WorkerCounts:
+        """As they are now."""
+        tune = self._controller
+        return WorkerCounts(
+            workers=tune._actor_manager.num_total_actors,
+            idle=tune._actor_cache.num_cached_objects,
+            trials=len(tune._pending_trials) + len(tune._running_trials),
+            waiting=sum(trial not in tune._trial_to_actor for trial in tune._pending_trials),
+        )
+
+    def keep(self, trial: Any, slots: int) -> None:
+        """Have Tune keep the workers of so many slots.
+
+        It keeps as many idle workers as trials wait for one, or one. Ours are asked for when a slot is free, so of
+        two that end together one lost its worker, and a new one takes seconds to start.
+        """
+        self._controller._actor_cache.increase_max(trial.placement_group_factory, slots)
+
+    def free(self) -> None:
+        """End all workers: their slots are free for others at once."""
+        self._controller._actor_manager.cleanup()
+
+
+def forget_results(trial: Any) -> None:
+    """Drop what Tune keeps of an ended trial and nobody reads: a third of what a trial costs the driver."""
+    trial.run_metadata.metric_analysis.clear()
+    trial.run_metadata.metric_n_steps.clear()
+    trial.last_result.pop("reports", None)
