@@ -34,7 +34,7 @@ def cluster_ray(address: str) -> Iterator[Path]:
     """
     # A job's code is on the nodes as it came; Ray refuses to be given another.
     here = None if is_shipped() else {"working_dir": str(ROOT), "excludes": list(_NOT_SHIPPED)}
-    with surroundings(QUIET, prefix="schedule-search-driver-") as folder:
+    with surroundings(QUIET) as folder:
         import ray
 
         try:

@@ -3,8 +3,12 @@
 import logging
 import os
 import re
+import resource
 import secrets
+import shlex
 import shutil
+import stat
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +22,12 @@ from search.machine.preflight import ROOT
 _log = logging.getLogger(__name__)
 
 _OBJECT_STORE_BYTES = 512 * 2**20
+# Of Ray's folder: _PREFIX, a process id, 8 characters at random. Short, since a Unix socket's address is.
+_PREFIX = "search-"
+_LONGEST_ADDRESS = 107
+_LONGEST_SOCKET = len(
+    "/search-4194304-12345678/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+)
 
 # Ray Tune reads these when it is imported or run. Its files hold nothing that we read again, its output
 # and its handler of Ctrl-C would get into the way of ours, and a report without an objective is no error.
@@ -44,6 +54,7 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
     Its processes accept only holders of a token that this process has made, so neither another user of
     this machine nor another Ray can join. Nothing is written to the home folder; there is no dashboard.
     """
+    ensure_limits(num_cpus)
     _remove_leftovers()
     environment: dict[str, str | None] = {
         **QUIET,
@@ -52,10 +63,17 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         **dict.fromkeys(("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_TMPDIR")),
     }
-    # Short: Unix sockets below it must stay under 107 characters.
-    with surroundings(environment, prefix=f"{_prefix()}{os.getpid()}-") as folder:
-        import ray
+    with surroundings(environment, root=root_for_sockets()) as folder:
+        _start(folder, num_cpus, num_gpus)
+        log_like_the_rest()
+        yield folder
 
+
+def _start(folder: Path, num_cpus: int, num_gpus: int) -> None:
+    """Start Ray in `folder`. Its own time limit is 30 s, which a busy machine exceeds: it is tried twice."""
+    import ray
+
+    for last_try in (False, True):
         try:
             ray.init(
                 address="local",
@@ -65,16 +83,61 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
                 include_dashboard=False,
                 log_to_driver=False,
                 configure_logging=False,
+                # Ray starts workers by a line for the shell, in which it does not quote its interpreter's path.
+                runtime_env={"py_executable": shlex.quote(sys.executable)},
                 _temp_dir=str(folder),
                 _node_ip_address="127.0.0.1",
             )
         except Exception as error:
             first = str(error).strip().partition("\n")[0]
+            ray.shutdown()
+            if not last_try:
+                _log.warning("Ray did not start (%s); it is started once more", first)
+                continue
+            load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
+            busy = f" (the load of this machine is {load:.0f}, and it has {cpus} CPUs)" if load > cpus else ""
             raise OperationFailed(
-                f"Ray did not start: {first}. Try: python -m search doctor --ray"
+                f"Ray did not start, twice: {first}{busy}. See: python -m search doctor --ray"
             ) from error
-        log_like_the_rest()
-        yield folder
+        else:
+            return
+
+
+def root_for_sockets() -> Path:
+    """Where Ray's folder is made: the temporary folder of this user, or /tmp where that has too long a path.
+
+    OperationFailed where neither will do.
+    """
+    roots = [Path(tempfile.gettempdir()), Path("/tmp")]
+    for root in roots:
+        if len(os.fsencode(root)) + _LONGEST_SOCKET <= _LONGEST_ADDRESS and os.access(
+            root, os.W_OK | os.X_OK
+        ):
+            return root
+    raise OperationFailed(
+        f"Ray needs a folder for its sockets whose path has at most {_LONGEST_ADDRESS - _LONGEST_SOCKET} characters, "
+        f"but {roots[0]} has {len(os.fsencode(roots[0]))} and /tmp cannot be written to. Set TMPDIR to a shorter one"
+    )
+
+
+def ensure_limits(num_workers: int) -> None:
+    """Raise what this user may open and start to what Ray needs for so many workers.
+
+    OperationFailed where the hard limit is lower.
+    """
+    for what, limit, option, least in (
+        ("open files", resource.RLIMIT_NOFILE, "n", 512 + 32 * num_workers),
+        ("processes and threads", resource.RLIMIT_NPROC, "u", 256 + 64 * num_workers),
+    ):
+        soft, hard = resource.getrlimit(limit)
+        if soft == resource.RLIM_INFINITY or soft >= least:
+            continue
+        if hard != resource.RLIM_INFINITY and hard < least:
+            raise OperationFailed(
+                f"Ray needs {least} {what} for {num_workers} trials at a time, but this user may have {hard}. "
+                f"Have the limit raised (ulimit -H{option} {least}), or lower resources.max_concurrent"
+            )
+        resource.setrlimit(limit, (least, hard))
 
 
 @cache
@@ -84,14 +147,15 @@ def _token() -> str:
 
 
 @contextmanager
-def surroundings(environment: Mapping[str, str | None], prefix: str) -> Iterator[Path]:
+def surroundings(environment: Mapping[str, str | None], root: Path | None = None) -> Iterator[Path]:
     """For a Ray that the block starts or joins: environment variables (None: not set) and a temporary folder.
 
-    At the end Ray is left, the folder goes, and the variables are as they were.
+    At the end Ray is left, the folder goes, and the variables are as they were. root: where the folder is made; None:
+    where this user's temporary files go.
     """
     before = {name: os.environ.get(name) for name in environment}
     _set(environment)
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
     try:
         yield folder
     finally:
@@ -127,13 +191,20 @@ def _log_lines(data: Mapping[str, Any], ignore_prefix: bool) -> None:
         _log.warning("Ray: %s", message.strip().partition("\n")[0])
 
 
-def _prefix() -> str:
-    return f"schedule-search-{os.getuid()}-"
-
-
 def _remove_leftovers() -> None:
-    """Remove the folders of drivers that were killed: named by process id, and that process is gone."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_prefix()}*"):
-        match = re.fullmatch(rf"{re.escape(_prefix())}(\d+)-.*", folder.name)
-        if match and not Path("/proc", match[1]).exists() and Path("/proc").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+    """Remove the folders of this user's drivers that were killed: named by process id, and that process is gone."""
+    for root in {Path(tempfile.gettempdir()), Path("/tmp")}:
+        for folder in root.glob(f"{_PREFIX}*"):
+            match = re.fullmatch(rf"{_PREFIX}(\d+)-\w+", folder.name)
+            if match and _is_our_folder(folder) and _is_gone(int(match[1])):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_our_folder(path: Path) -> bool:
+    """Whether it is a folder of this user's, and not a link to one."""
+    status = path.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+
+
+def _is_gone(process: int) -> bool:
+    return Path("/proc").exists() and not Path("/proc", str(process)).exists()
