@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -18,7 +19,7 @@ from search.run.plan_of import plan_of
 from search.run.session import find_spec, open_store
 from search.simulator.replay import Measured
 from search.simulator.simulation import simulate
-from spaces import NoiseSchedule
+from spaces import NoiseSchedule, load_schedule
 from tests.integration.running import VARIED, finish, start, toy, until
 from trainable.storage.checkpoint import packed, save_checkpoint
 from trainable.storage.open import open_folder
@@ -280,3 +281,17 @@ def test_if_every_trial_fails_the_cause_is_told_and_nothing_exported(tmp_path: P
     code, _, err = finish(start("export", "toy", "--storage", tmp_path / "runs", "--output", output))
     assert code == 1
     assert "nothing to export" in err
+
+
+def test_a_search_of_an_earlier_version_is_extended(tmp_path: Path) -> None:
+    kept = Path(__file__).parents[1] / "data" / "version_0.2.0" / "storage"
+    shutil.copytree(kept, tmp_path / "runs")
+    file = tmp_path / "runs" / "old" / "search.yaml"
+    moved = file.read_text().replace("path: runs", f"path: {tmp_path / 'runs'}")
+    file.write_text(moved.replace("nfe:\n  - 2", "nfe: []"))  # its models are not kept here
+    output = tmp_path / "best.json"
+    process = start("extend", "old", "--trials", "2", "--storage", tmp_path / "runs", "--output", output)
+    code, shown, errors = finish(process)
+    assert code == 0, errors
+    assert "trial 16" in shown
+    assert load_schedule(output).confirmed

@@ -1,0 +1,80 @@
+"""What version 0.2.0 left is read, gone on with and exported: a study, its search file, an exported JSON.
+
+tests/data/version_0.2.0 was written by that version; `storage` is its storage folder without checkpoints and MLflow.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.cli import main
+from search.file.spec import load_spec, overridden
+from search.policy.conductor import Conductor
+from search.record import Purpose, Report, State
+from search.run.plan_of import plan_of
+from search.study.store import StudyStore
+from spaces import load_schedule
+
+KEPT = Path(__file__).parents[1] / "data" / "version_0.2.0"
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Path:
+    """The storage folder of that version, where it can be written to."""
+    folder = tmp_path / "storage"
+    shutil.copytree(KEPT / "storage", folder)
+    file = folder / "old" / "search.yaml"
+    file.write_text(file.read_text().replace("path: runs", f"path: {folder}"))
+    return folder
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_its_leaderboard_is_the_same(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = json.loads((KEPT / "leaderboard.json").read_text())
+    found = printed(capsys, "leaderboard", "old", "--storage", str(storage))
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_it_is_exported_as_before(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = storage / "again.json"
+    assert main(["export", "old", "--storage", str(storage), "--output", str(output)]) == 0
+    found, expected = json.loads(output.read_text()), json.loads((KEPT / "export.json").read_text())
+    for document in (found, expected):
+        document.pop("sampling")  # of files that are not kept here
+    assert found == expected
+
+
+def test_its_export_is_loaded() -> None:
+    loaded = load_schedule(KEPT / "export.json")
+    assert loaded.confirmed
+    assert len(loaded.sampling.steps) == 2
+
+
+def test_its_search_is_extended(storage: Path) -> None:
+    spec = load_spec(storage / "old" / "search.yaml")
+    store = StudyStore.open(spec.study_url_resolved, spec.name)
+    assert store is not None
+    before = store.records()
+    assert all(record.decisions == () for record in before)
+    conductor = Conductor(plan_of(overridden(spec, {"budget.max_trials": 9}), 1), store)
+    assert not conductor.finished
+    while (record := conductor.next()) is not None:
+        for step in conductor.plan.rungs:
+            rungs = [s for s in conductor.plan.rungs if s <= step]
+            reports = [Report(s, 430.0 + record.number - s / 1000, 0) for s in rungs]
+            is_last = step == conductor.plan.total_steps
+            if conductor.observe(record.number, step, reports, "complete" if is_last else None):
+                break
+    after = store.records()
+    assert after[: len(before)] == before
+    added = after[len(before) :]
+    assert sum(record.purpose is Purpose.SEARCH for record in added) == 2
+    assert all(record.decisions and record.state is not State.RUNNING for record in added)
+    store.close()
