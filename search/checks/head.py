@@ -54,7 +54,7 @@ def check_storage_of(spec: "SearchSpec") -> str:
     """The storage of a submitted search, looked at from here and all nodes. InputError where it cannot be used."""
     from search.cluster.storage_defaults import with_service
     from search.engine.storage_check import check_shared
-    from search.machine.places import local_root, usable
+    from search.machine.search_folders import local_root, usable
 
     place = with_service(spec).storage.path
     if not is_bucket(place):

@@ -16,6 +16,7 @@ from search.checks.check import Check, guarded
 from search.checks.stores import GIB, check_server, check_sqlite, check_url, space_of
 from search.file.spec import SearchSpec
 from search.machine import preflight
+from search.machine.checkout import ROOT
 
 MIN_FILES, GOOD_FILES = 1024, 4096  # open files: Ray uses some hundreds on a small machine
 
@@ -49,10 +50,10 @@ def check_packages() -> Iterator[Check]:
     for problem in found:
         yield Check("packages", "fail", problem)
     if not found:
-        yield Check("packages", "ok", f"spaces, trainable and search come from {preflight.ROOT}")
+        yield Check("packages", "ok", f"spaces, trainable and search come from {ROOT}")
 
 
-def check_versions(root: Path = preflight.ROOT) -> Iterator[Check]:
+def check_versions(root: Path = ROOT) -> Iterator[Check]:
     """Installed versions against pyproject.toml (fail) and constraints.txt (warn)."""
     from packaging.requirements import Requirement
 

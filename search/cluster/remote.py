@@ -14,9 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from search.cluster.jobs import Job, JobsApi, TakenError
-from search.cluster.package import package, package_name
 from search.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK, InputError, OperationFailed
-from search.machine.checkout import ROOT, git_commit
+from search.machine.package import package_here, package_name
 
 _POLL_SECONDS = 0.3
 _MOST_SECONDS = 300.0
@@ -120,7 +119,7 @@ def _submit(
     module_arguments: Sequence[str],
     files: Mapping[str, bytes] | None,
 ) -> None:
-    content = package(ROOT, git_commit(), files)
+    content = package_here(files)
     name = package_name(content)
     api.ensure_package(name, content)
     api.submit(job_id, f"{_ON_HEAD} {shlex.join(module_arguments)}", name)

@@ -41,7 +41,7 @@ def carry_out(spec: "SearchSpec", args: argparse.Namespace) -> int:
 
     from search.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
     from search.machine.interruption import Interruption
-    from search.machine.places import make_root
+    from search.machine.search_folders import make_root
     from search.run.plan_of import objective_of
     from search.run.result import document_of
     from search.run.runner import run_search
@@ -168,7 +168,7 @@ def _log_to(path: Path) -> None:
     """All that libraries have to say goes into one file; the screen is the progress view's."""
     import optuna
 
-    from search.machine.places import usable
+    from search.machine.search_folders import usable
 
     with usable(path.parent):
         handler = logging.FileHandler(path)

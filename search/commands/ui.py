@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
     from search.machine.mlflow_options import HOST, free_port
-    from search.machine.places import local_root
+    from search.machine.search_folders import local_root
     from search.run.session import SPEC_FILE, find_spec, open_store
     from search.run.tracked import projection_of
     from search.tracking.client import artifact_root, is_http

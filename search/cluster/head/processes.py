@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from search.machine import preflight
+from search.machine.checkout import ROOT
 
 _MARK = "SCHEDULE_SEARCH_PART"
 _STOP_SECONDS = 8.0
@@ -35,7 +35,7 @@ def start(
             stdout=stream,
             stderr=stream,
             env={**os.environ, **environment, _MARK: mark},
-            cwd=preflight.ROOT,
+            cwd=ROOT,
             start_new_session=True,  # Ctrl-C in the terminal is the supervisor's
         )
 

@@ -31,7 +31,7 @@ from search.cluster.head.supervisor_lock import (
     supervisor,
 )
 from search.errors import InputError, OperationFailed
-from search.machine import preflight
+from search.machine.checkout import ROOT
 from search.machine.mlflow_options import free_port
 from search.machine.service import Service, service_here, write_service
 from search.machine.state_folder import home, make_home
@@ -140,7 +140,7 @@ def in_background(asked: Asked) -> Running:
         said_before = os.fstat(stream.fileno()).st_size
         process = subprocess.Popen(
             [sys.executable, "-m", "search", "serve", *asked.arguments()],
-            cwd=preflight.ROOT,
+            cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
