@@ -1,6 +1,6 @@
-"""Processes of the parts: marked in their environment when started, found and ended by that mark.
+"""Processes of the servers: marked in their environment when started, found and ended by that mark.
 
-Children inherit the mark. So nothing is left behind, neither when a part's first process is killed alone (MLflow's
+Children inherit the mark. So nothing is left behind, neither when a server's first process is killed alone (MLflow's
 web process survives it) nor when the supervisor is: the next one finds what was left.
 """
 
@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from search.machine.checkout import ROOT
 
-_MARK = "SCHEDULE_SEARCH_PART"
+_MARK = "SCHEDULE_SEARCH_PART"  # as in earlier versions: what their supervisors left is found too
 _STOP_SECONDS = 8.0
 _KILL_SECONDS = 5.0
 _MAX_LOG_BYTES = 2 * 2**20
