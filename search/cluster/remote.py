@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from search.cluster.jobs import Job, JobsApi, TakenError
+from search.cluster.jobs import Job, JobExistsError, JobsApi
 from search.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK, InputError, OperationFailed
 from search.machine.package import package_here, package_name
 
@@ -33,7 +33,7 @@ def start(api: JobsApi, name: str, arguments: Sequence[str], files: Mapping[str,
     job_id = f"search-{name}-run{next_run(api, name)}"
     try:
         _submit(api, job_id, ["search", *arguments], files)
-    except TakenError:
+    except JobExistsError:
         raise _taken(api, name) from None
     return job_id
 

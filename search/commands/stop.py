@@ -14,6 +14,7 @@ import signal
 from typing import Any
 
 from search.commands import _cluster
+from search.machine.search_folders import DEFAULT_STORAGE
 
 HELP = "stop a search cleanly; it can go on"
 
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     counted = f" {trials['ended']} trials have ended, {trials['open']} wait to go on." if trials else ""
     print(f"Search {name} is stopped.{counted} Go on with:")
     where = f" --address {args.address.rstrip('/')}" if args.address else ""
-    if args.address is None and args.storage != "runs":
+    if args.address is None and args.storage != DEFAULT_STORAGE:
         where = f" --storage {args.storage}"
     print(f"  python -m search resume {name}{where}")
     return 0

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     shipped = f"searches/{spec.name}.yaml"
     files = {shipped: Path(args.file).read_bytes()}
     next_run(api, spec.name)
-    # A job that fails later, for want of a place for its trials, fails where nobody looks.
+    # A job that fails later, for want of storage for its trials, fails where nobody looks.
     ask(api, ["doctor", shipped, "--head"], files)
     arguments = ["run", shipped, *_cluster.given(args, "trials")]
     return _cluster.submit(args, api, spec.name, arguments, files)

@@ -11,6 +11,8 @@ from search.machine.state_folder import home, make_home
 from trainable.storage.bucket_url import BucketUrl
 from trainable.storage.location import is_bucket
 
+DEFAULT_STORAGE = "runs"
+
 
 def local_root(storage: str) -> Path:
     """The folder of all searches kept in `storage`: that folder itself, absolute.
