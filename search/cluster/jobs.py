@@ -85,7 +85,7 @@ class JobsApi:
             self._ask("PUT", path, data=content)
 
     def submit(self, job_id: str, entrypoint: str, package_name: str) -> None:
-        """Start `entrypoint`, a shell line, on the head in a folder with the package. JobExistsError if the id was used."""
+        """Start `entrypoint`, a shell line, on the head in a folder with the package. JobExistsError for a used id."""
         request = {
             "submission_id": job_id,
             "entrypoint": entrypoint,
