@@ -1,4 +1,4 @@
-"""What the verbs with a cluster's `--address` share."""
+"""What the verbs with a cluster's `--address` do there."""
 
 import argparse
 import json
@@ -15,26 +15,6 @@ if TYPE_CHECKING:
     from search.cluster.jobs import JobsApi
 
 _STARTS = "Running entrypoint for job "
-
-
-def add_address(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """For every verb that looks at searches, or starts them elsewhere."""
-    parser.add_argument(
-        "--address",
-        metavar="URL",
-        required=required,
-        help="the cluster's dashboard, such as http://127.0.0.1:8265"
-        + ("" if required else "; default: here"),
-    )
-
-
-def add_wait(parser: argparse.ArgumentParser) -> None:
-    """For every verb that starts a search elsewhere."""
-    parser.add_argument(
-        "--wait",
-        action="store_true",
-        help="follow it to its end, with its exit code (Ctrl-C leaves it running)",
-    )
 
 
 def name_of_search(name_or_file: str) -> str:

@@ -10,29 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.commands import _cluster
-
 if TYPE_CHECKING:
     from search.file.spec import SearchSpec
     from search.run.runner import Outcome
-
-
-def add_address(parser: argparse.ArgumentParser) -> None:
-    """For every verb that runs trials."""
-    parser.add_argument(
-        "--address",
-        metavar="RAY",
-        help="on a cluster: run the trials of this process there (auto: the Ray of this machine, or HOST:PORT); "
-        "http://...: leave it all to a job there, where the verb can be submitted",
-    )
-
-
-def add_going_on(parser: argparse.ArgumentParser) -> None:
-    """For every verb that goes on with a search by its name, here or on a cluster."""
-    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
-    parser.add_argument("--output", metavar="FILE", help="also write the winner here, as `export` does")
-    add_address(parser)
-    _cluster.add_wait(parser)
 
 
 def carry_out(spec: "SearchSpec", args: argparse.Namespace) -> int:

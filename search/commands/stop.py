@@ -14,6 +14,7 @@ import signal
 from typing import Any
 
 from search.commands import _cluster
+from search.commands._options import add_cluster, add_name, add_storage
 from search.machine.search_folders import DEFAULT_STORAGE
 
 HELP = "stop a search cleanly; it can go on"
@@ -23,9 +24,9 @@ _MOST_SECONDS = 60.0  # it takes a few; MLflow that does not answer adds some
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="name of a search, or its search file")
-    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
-    _cluster.add_address(parser)
+    add_name(parser)
+    add_storage(parser)
+    add_cluster(parser)
 
 
 def run(args: argparse.Namespace) -> int:

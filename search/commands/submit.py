@@ -16,18 +16,17 @@ import argparse
 from pathlib import Path
 
 from search.commands import _cluster
+from search.commands._options import add_cluster, add_dry_run, add_trials, add_wait
 
 HELP = "run a search on a cluster, without this machine"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="search file")
-    _cluster.add_address(parser, required=True)
-    parser.add_argument("--trials", type=int, metavar="N", help="overrides budget.max_trials")
-    _cluster.add_wait(parser)
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print the resolved search and its cost, and exit"
-    )
+    add_cluster(parser, required=True)
+    add_trials(parser)
+    add_wait(parser)
+    add_dry_run(parser)
 
 
 def run(args: argparse.Namespace) -> int:
