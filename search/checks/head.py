@@ -40,7 +40,9 @@ def findings() -> Iterator[Check]:
         yield Check("services", "fail", str(error), "Then start them again: python -m search serve --detach")
         return
     if service is None:
-        yield Check("services", "fail", f"none were ever started ({home()} has no service.json)", _START)
+        yield Check(
+            "services", "fail", f"no service was ever started here ({home()} has no service.json)", _START
+        )
         return
     yield from guarded("services", check_servers())
     yield from guarded("mlflow", check_mlflow(service))
@@ -98,7 +100,7 @@ def check_servers() -> Iterator[Check]:
     """What the supervisor says of its servers."""
     found = status(home())
     if found is None:
-        yield Check("services", "fail", "they do not run", _START)
+        yield Check("services", "fail", "the services do not run", _START)
         return
     for name, server in found["parts"].items():
         again = f", restarted {server['restarts']} times" if server["restarts"] else ""

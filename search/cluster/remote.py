@@ -1,7 +1,7 @@
 """Commands for the searches of a cluster, from a machine that is not in it.
 
-What trains runs as a job that outlives this machine's interest in it: `start`. Everything else is run on the head
-as the command that it is, in a job of seconds, and its output comes back: `ask`.
+A search runs as a job that goes on when this machine is switched off: `start`. Everything else is run on the head as
+the command that it is, in a job of seconds, and its output comes back: `ask`.
 """
 
 import json
@@ -134,7 +134,7 @@ def _answer(log: str, nonce: str) -> dict[str, object] | None:
 
 
 def _forget_old(api: JobsApi) -> None:
-    """Take commands of the past out of the cluster's list, which they would fill.
+    """Take the jobs of earlier commands out of the cluster's list, which they would fill.
 
     Not before a minute has gone: Ray writes to the entry of a job for a second after its end, and another machine may
     not have read its answer yet.

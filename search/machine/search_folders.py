@@ -36,9 +36,9 @@ def local_root(storage: str) -> Path:
 
 @contextmanager
 def usable(folder: Path) -> Iterator[None]:
-    """The folder of this machine that `storage.path` names, made if missing; what is done in it here.
+    """In this block the folder that `storage.path` names on this machine is there, and used.
 
-    InputError where it cannot be made or used.
+    InputError where it cannot be made, or where what the block does in it fails.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

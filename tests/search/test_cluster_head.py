@@ -3,6 +3,7 @@
 import base64
 import http.server
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -412,11 +413,13 @@ def test_only_the_tracking_process_knows_the_password_of_mlflow(
     info = parent_info(spec, store, "RUNNING")
     assert PASSWORD not in repr(info) + json.dumps(store.header)
     settings = {"uri": uri, "search_name": "toy", "objective": "fd_toy", "total_steps": 1, "folder": head}
+    before = set(multiprocessing.active_children())
     process = ProjectionProcess(settings, head / "log", tracking_environment(spec))
     try:
         with pytest.raises(TrackingError) as told:
             process.sync_parent(ParentInfo())
-        child = Path(f"/proc/{process._process.pid}")
+        (started,) = set(multiprocessing.active_children()) - before
+        child = Path(f"/proc/{started.pid}")
         shown = (child / "cmdline").read_bytes() + (child / "environ").read_bytes()
     finally:
         process.close()
