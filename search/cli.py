@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from search.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, OperationFailed, UsageError
 from search.machine import preflight
+from search.machine.checkout import PACKAGES, ROOT
 
 _COMMANDS = Path(__file__).parent / "commands"
 
@@ -164,7 +165,7 @@ def _is_ours(error: ValueError) -> bool:
     if at is None:
         return False
     path = Path(at.tb_frame.f_code.co_filename).resolve()
-    return any(path.is_relative_to(preflight.ROOT / package) for package in preflight.PACKAGES)
+    return any(path.is_relative_to(ROOT / package) for package in PACKAGES)
 
 
 def _fail(message: str, code: int, as_json: bool) -> int:

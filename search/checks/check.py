@@ -23,7 +23,7 @@ def text_of(check: Check) -> str:
 
 
 def guarded(name: str, checks: Iterator[Check]) -> Iterator[Check]:
-    """The checks; where making them raises, a finding called `name` in their place."""
+    """The checks; where making them raises, a finding called `name` takes their place."""
     try:
         yield from checks
     except (OperationFailed, InputError) as error:

@@ -4,15 +4,14 @@ import json
 from collections.abc import Iterator
 
 from search.checks.check import Check
+from search.checks.head import versions
+from search.cluster.jobs import JobsApi
+from search.cluster.remote import ask
 from search.errors import OperationFailed
 
 
 def findings(address: str) -> Iterator[Check]:
     """All checks in order; those after the first ones are made on the head and come back from there."""
-    from search.checks.head import versions
-    from search.cluster.jobs import JobsApi
-    from search.cluster.remote import ask
-
     api = JobsApi(address)
     try:
         api.jobs()
@@ -23,9 +22,8 @@ def findings(address: str) -> Iterator[Check]:
     try:
         found = json.loads(ask(api, ["doctor", "--head", "--json"]))
     except OperationFailed as error:
-        yield Check(
-            "jobs", "fail", str(error), "Does the head have this project's packages? See setup_commands"
-        )
+        remedy = "Does the head have this project's packages? See setup_commands"
+        yield Check("jobs", "fail", str(error), remedy)
         return
     yield from compared(versions(), found["versions"])
     for check in found["checks"]:

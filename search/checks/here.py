@@ -1,4 +1,7 @@
-"""Whether this machine can run a search."""
+"""Whether this machine can run a search.
+
+Libraries are imported inside the checks: one that is missing or broken is a finding, and the other checks go on.
+"""
 
 import importlib.metadata
 import os
@@ -9,24 +12,35 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search.checks.check import Check, guarded
 from search.checks.stores import GIB, check_server, check_sqlite, check_url, space_of
-from search.file.spec import SearchSpec
 from search.machine import preflight
+from search.machine.checkout import ROOT
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+    from search.file.spec import SearchSpec
 
 MIN_FILES, GOOD_FILES = 1024, 4096  # open files: Ray uses some hundreds on a small machine
+_TRIAL_GIB = 0.6  # a worker with torch imported and a small network
+_MIN_SHARED_GIB = 0.6
+_SETUP = "Run: make setup"
+_RAY_TASK_SECONDS = 60.0
 
 
-def findings(spec: SearchSpec | None, *, with_ray: bool) -> Iterator[Check]:
+def findings(spec: "SearchSpec | None", *, with_ray: bool) -> Iterator[Check]:
     """All checks in order. One that breaks is itself a finding, never a traceback."""
     folder = spec.folder if spec else Path("runs").absolute()
     yield from guarded("python", check_python())
     yield from guarded("packages", check_packages())
     yield from guarded("versions", check_versions())
     yield from guarded("cpu", check_cpu())
+    yield from guarded("memory", check_memory())
     yield from guarded("gpu", check_gpu(spec))
     yield from guarded("slice", slice_found_before(spec))
     yield from guarded("disk", check_disk(folder))
@@ -37,84 +51,69 @@ def findings(spec: SearchSpec | None, *, with_ray: bool) -> Iterator[Check]:
 
 
 def check_python() -> Iterator[Check]:
+    """Whether this Python is new enough."""
     version = platform.python_version()
     if sys.version_info >= preflight.MINIMUM_PYTHON:
         yield Check("python", "ok", f"{version} in {sys.prefix}")
     else:
-        yield Check("python", "fail", f"{version}, but 3.11 or later is needed", "Run: make setup")
+        yield Check("python", "fail", f"{version}, but 3.11 or later is needed", _SETUP)
 
 
 def check_packages() -> Iterator[Check]:
+    """Whether our packages are those of this checkout, and what they need is installed."""
     found = preflight.problems()
     for problem in found:
         yield Check("packages", "fail", problem)
     if not found:
-        yield Check("packages", "ok", f"spaces, trainable and search come from {preflight.ROOT}")
+        yield Check("packages", "ok", f"spaces, trainable and search come from {ROOT}")
 
 
-def check_versions(root: Path = preflight.ROOT) -> Iterator[Check]:
+def check_versions(root: Path = ROOT) -> Iterator[Check]:
     """Installed versions against pyproject.toml (fail) and constraints.txt (warn)."""
-    from packaging.requirements import Requirement
-
-    with (root / "pyproject.toml").open("rb") as stream:
-        wanted = [Requirement(text) for text in tomllib.load(stream)["project"]["dependencies"]]
-    exact = {}
-    constraints = root / "constraints.txt"
-    if constraints.exists():
-        for line in constraints.read_text(encoding="utf-8").splitlines():
-            text = line.partition("#")[0].strip()
-            if text and not text.startswith("-"):
-                pinned = Requirement(text)
-                exact[_plain_name(pinned.name)] = pinned
+    pinned = _pinned(root / "constraints.txt")
     good, differing = [], []
-    for requirement in wanted:
+    for requirement in _required(root / "pyproject.toml"):
         try:
             version = importlib.metadata.version(requirement.name)
         except importlib.metadata.PackageNotFoundError:
-            yield Check("versions", "fail", f"{requirement.name} is not installed", "Run: make setup")
+            yield Check("versions", "fail", f"{requirement.name} is not installed", _SETUP)
             continue
-        public = version.partition("+")[0]  # "2.13.0+cpu" is 2.13.0
-        if not requirement.specifier.contains(public, prereleases=True):
+        if not _allows(requirement, version):
             message = f"{requirement.name} {version} is installed, but {requirement.specifier} is needed"
-            yield Check("versions", "fail", message, "Run: make setup")
+            yield Check("versions", "fail", message, _SETUP)
             continue
         good.append(f"{requirement.name} {version}")
-        pin = exact.get(_plain_name(requirement.name))
-        if pin is not None and not pin.specifier.contains(public, prereleases=True):
+        pin = pinned.get(_plain_name(requirement.name))
+        if pin is not None and not _allows(pin, version):
             differing.append(f"{requirement.name} {version} ({pin.specifier})")
     if good:
         yield Check("versions", "ok", ", ".join(good))
     if differing:
-        message = f"not as tested in constraints.txt: {', '.join(differing)}"
-        yield Check("versions", "warn", message, "Run: make setup")
-
-
-def _plain_name(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")
+        yield Check("versions", "warn", f"not as tested in constraints.txt: {', '.join(differing)}", _SETUP)
 
 
 def check_cpu() -> Iterator[Check]:
-    cpus = len(os.sched_getaffinity(0))
-    load = os.getloadavg()[0]
+    """How many CPUs this process may use, and whether others use them too."""
+    cpus, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
     message = f"{cpus} for this process, load {load:.1f}"
     if load > cpus + 1:
         yield Check("cpu", "warn", message, "Others use this machine: the search takes longer than it says")
     else:
         yield Check("cpu", "ok", message)
-    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    # Free pages leave out the cache, which the kernel gives back: /proc/meminfo knows better.
-    for line in Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else []:
-        if line.startswith("MemAvailable:"):
-            pages = int(line.split()[1]) * 1024
-    per_trial = 0.6  # GiB: a worker with torch imported and a small network
-    message = f"{pages / GIB:.1f} GiB free, about {per_trial:g} GiB for each trial on the CPU"
-    if pages / GIB < per_trial * (cpus + 1):
+
+
+def check_memory() -> Iterator[Check]:
+    """Whether a trial on each CPU fits into what is free."""
+    free = _free_memory() / GIB
+    message = f"{free:.1f} GiB free, about {_TRIAL_GIB:g} GiB for each trial on the CPU"
+    if free < _TRIAL_GIB * (len(os.sched_getaffinity(0)) + 1):
         yield Check("memory", "warn", message, "Set resources.max_concurrent if workers are killed")
     else:
         yield Check("memory", "ok", message)
 
 
-def check_gpu(spec: SearchSpec | None) -> Iterator[Check]:
+def check_gpu(spec: "SearchSpec | None") -> Iterator[Check]:
+    """The GPUs that torch sees, and whether they are those that the search wants."""
     import torch
 
     count = torch.cuda.device_count()
@@ -143,14 +142,13 @@ def check_share(share: float, total_bytes: int) -> Check:
     from trainable.gpu.gpu_slice import gib, usable_bytes
 
     try:
-        return Check(
-            "slice", "ok", f"{share:g} of it has {gib(usable_bytes(total_bytes, share))} for tensors"
-        )
+        usable = gib(usable_bytes(total_bytes, share))
     except ValueError as error:
         return Check("slice", "fail", str(error))
+    return Check("slice", "ok", f"{share:g} of it has {usable} for tensors")
 
 
-def slice_found_before(spec: SearchSpec | None) -> Iterator[Check]:
+def slice_found_before(spec: "SearchSpec | None") -> Iterator[Check]:
     """What the search has found of its slice when it was started, wherever its GPUs are."""
     if spec is None or spec.resources.gpu == 0:
         return
@@ -166,17 +164,19 @@ def slice_found_before(spec: SearchSpec | None) -> Iterator[Check]:
 
 
 def check_disk(folder: Path) -> Iterator[Check]:
-    for what, place in (("results", folder), ("Ray's temporary files", Path(tempfile.gettempdir()))):
-        yield from space_of(what, place)
+    """Whether results, Ray's temporary files and shared memory have room."""
+    yield from space_of("results", folder)
+    yield from space_of("Ray's temporary files", Path(tempfile.gettempdir()))
     shared = Path("/dev/shm")
     if shared.exists():
         free = shutil.disk_usage(shared).free / GIB
-        if free < 0.6:
+        if free < _MIN_SHARED_GIB:
             remedy = "Give the container more (docker run --shm-size=2g): Ray keeps shared data there"
             yield Check("disk", "warn", f"/dev/shm: {free:.2f} GiB free", remedy)
 
 
 def check_files() -> Iterator[Check]:
+    """How many files a process may have open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = "no limit" if hard == resource.RLIM_INFINITY else str(hard)
     message = f"{soft} open files at most (can be raised to: {most})"
@@ -188,8 +188,8 @@ def check_files() -> Iterator[Check]:
         yield Check("limits", "ok", message)
 
 
-def check_stores(spec: SearchSpec | None, folder: Path) -> Iterator[Check]:
-    """The study's database and the MLflow backend: the search's, or the default places."""
+def check_stores(spec: "SearchSpec | None", folder: Path) -> Iterator[Check]:
+    """The study's database and the MLflow backend: those of the search, or where they are by default."""
     if spec is None:
         yield from check_sqlite("study", folder / "NAME" / "study.db")
         yield from check_sqlite("mlflow", folder / "mlflow.db")
@@ -210,11 +210,46 @@ def check_ray() -> Iterator[Check]:
     with local_ray(num_cpus=1, num_gpus=0):
         import ray
 
-        ray.get(ray.remote(_task).remote(), timeout=60)
-    yield Check(
-        "ray", "ok", f"a local Ray started, ran a task and stopped in {time.monotonic() - start:.0f} s"
-    )
+        ray.get(ray.remote(_task).remote(), timeout=_RAY_TASK_SECONDS)
+    seconds = time.monotonic() - start
+    yield Check("ray", "ok", f"a local Ray started, ran a task and stopped in {seconds:.0f} s")
 
 
 def _task() -> int:
     return os.getpid()
+
+
+def _required(pyproject: Path) -> "list[Requirement]":
+    from packaging.requirements import Requirement
+
+    with pyproject.open("rb") as stream:
+        return [Requirement(text) for text in tomllib.load(stream)["project"]["dependencies"]]
+
+
+def _pinned(constraints: Path) -> "Mapping[str, Requirement]":
+    """Plain name of a package -> its line in the file; {} if there is no file."""
+    from packaging.requirements import Requirement
+
+    if not constraints.exists():
+        return {}
+    texts = (line.partition("#")[0].strip() for line in constraints.read_text(encoding="utf-8").splitlines())
+    pins = [Requirement(text) for text in texts if text and not text.startswith("-")]
+    return {_plain_name(pin.name): pin for pin in pins}
+
+
+def _allows(requirement: "Requirement", version: str) -> bool:
+    public = version.partition("+")[0]  # "2.13.0+cpu" is 2.13.0
+    return requirement.specifier.contains(public, prereleases=True)
+
+
+def _plain_name(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def _free_memory() -> int:
+    """Bytes. Free pages leave out the cache, which the kernel gives back: /proc/meminfo knows better."""
+    meminfo = Path("/proc/meminfo")
+    for line in meminfo.read_text().splitlines() if meminfo.exists() else []:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

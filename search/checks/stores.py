@@ -1,30 +1,35 @@
-"""Whether databases, MLflow and disks can be used."""
+"""Whether databases, MLflow and disks can be used.
+
+SQLAlchemy is imported inside its check: where it is missing or broken that is a finding, and the other checks go on.
+"""
 
 import os
 import shutil
 import sqlite3
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from search.checks.check import Check
+from search.machine.urls import shown_url
 
 GIB = 2**30
 MIN_FREE_GIB, GOOD_FREE_GIB = 0.5, 5.0
 _SHARED_FILESYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "lustre", "gpfs", "beegfs", "ceph")
+_SECONDS = 5.0
 
 
-def space_of(what: str, place: Path) -> Iterator[Check]:
-    """Whether `place` can be written to and has room. what: what lies there."""
-    exists = _nearest_existing(place)
-    if not os.access(exists, os.W_OK | os.X_OK):
-        message = f"{what}: {exists} cannot be written to"
+def space_of(what: str, folder: Path) -> Iterator[Check]:
+    """Whether `folder`, made or not, can be written to and has room. what: what lies there."""
+    existing = _nearest_existing(folder)
+    if not _is_writable(existing):
+        message = f"{what}: {existing} cannot be written to"
         yield Check("disk", "fail", message, "Change its owner, or set storage.path")
         return
-    free = shutil.disk_usage(exists).free / GIB
-    message = f"{what} in {place}: {free:.1f} GiB free"
+    free = shutil.disk_usage(existing).free / GIB
+    message = f"{what} in {folder}: {free:.1f} GiB free"
     if free < MIN_FREE_GIB:
         yield Check("disk", "fail", message, f"Free at least {MIN_FREE_GIB:g} GiB")
     elif free < GOOD_FREE_GIB:
@@ -33,19 +38,11 @@ def space_of(what: str, place: Path) -> Iterator[Check]:
         yield Check("disk", "ok", message)
 
 
-def _nearest_existing(path: Path) -> Path:
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path
-
-
 def check_url(name: str, url: str) -> Iterator[Check]:
     """Whether the database answers. SQLite is looked at as a file, so that nothing is created."""
     from sqlalchemy import create_engine, text
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import SQLAlchemyError
-
-    from search.machine.urls import shown_url
 
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -69,39 +66,35 @@ def check_url(name: str, url: str) -> Iterator[Check]:
 
 
 def check_sqlite(name: str, path: Path) -> Iterator[Check]:
-    place = _nearest_existing(path.absolute())
-    kind = filesystem_of(place)
+    """Whether the file, or the one that will be made, can be used and is whole."""
+    existing = _nearest_existing(path.absolute())
+    kind = filesystem_of(existing)
     if kind in _SHARED_FILESYSTEMS:
         remedy = (
             "SQLite loses data on shared folders. Set storage.path to a local one, or give a server's URL"
         )
         yield Check(name, "fail", f"{path} lies on {kind}", remedy)
-        return
-    if not path.exists():
-        if os.access(place, os.W_OK | os.X_OK):
-            yield Check(name, "ok", f"{path} will be made")
-        else:
-            yield Check(name, "fail", f"{path} cannot be made in {place}", "Set storage.path")
-        return
-    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
-        yield Check(name, "fail", f"{path} cannot be written to", "Change the owner of it and its folder")
-        return
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=5)
-        try:
-            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("ROLLBACK")
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        remedy = "Is a search running? Otherwise restore it from a copy"
-        yield Check(name, "warn" if "locked" in str(error) else "fail", f"{path}: {error}", remedy)
-        return
-    if verdict == "ok":
-        yield Check(name, "ok", f"{path} can be read and written")
+    elif path.exists():
+        yield _existing_sqlite(name, path)
+    elif _is_writable(existing):
+        yield Check(name, "ok", f"{path} will be made")
     else:
-        yield Check(name, "fail", f"{path} is damaged: {verdict}", "Restore it from a copy")
+        yield Check(name, "fail", f"{path} cannot be made in {existing}", "Set storage.path")
+
+
+def check_server(uri: str) -> Check:
+    """Whether an MLflow server answers at `uri`."""
+    shown = shown_url(uri)
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_SECONDS) as answer:
+            body = answer.read(64).decode("utf-8", "replace").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        remedy = "Start it, or leave storage.mlflow_uri out. A search survives its absence"
+        return Check("mlflow", "fail", f"{shown} does not answer: {reason}", remedy)
+    if body != "OK":
+        return Check("mlflow", "warn", f"{shown} answers {body!r}", "Is it an MLflow server?")
+    return Check("mlflow", "ok", f"{shown} answers")
 
 
 def filesystem_of(path: Path) -> str:
@@ -119,19 +112,28 @@ def filesystem_of(path: Path) -> str:
     return kind
 
 
-def check_server(uri: str) -> Check:
-    """Whether an MLflow server answers at `uri`."""
-    from search.machine.urls import shown_url
-
-    address = f"{uri.rstrip('/')}/health"
-    shown = shown_url(uri)
+def _existing_sqlite(name: str, path: Path) -> Check:
+    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        return Check(name, "fail", f"{path} cannot be written to", "Change the owner of it and its folder")
     try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            body = answer.read(64).decode("utf-8", "replace").strip()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        remedy = "Start it, or leave storage.mlflow_uri out. A search survives its absence"
-        return Check("mlflow", "fail", f"{shown} does not answer: {reason}", remedy)
-    if body != "OK":
-        return Check("mlflow", "warn", f"{shown} answers {body!r}", "Is it an MLflow server?")
-    return Check("mlflow", "ok", f"{shown} answers")
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True, timeout=_SECONDS)) as connection:
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        level = "warn" if "locked" in str(error) else "fail"
+        return Check(name, level, f"{path}: {error}", "Is a search running? Otherwise restore it from a copy")
+    if verdict != "ok":
+        return Check(name, "fail", f"{path} is damaged: {verdict}", "Restore it from a copy")
+    return Check(name, "ok", f"{path} can be read and written")
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def _nearest_existing(path: Path) -> Path:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path

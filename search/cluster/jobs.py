@@ -11,13 +11,12 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import requests
 
 from search.errors import InputError, OperationFailed
 from search.machine.urls import shown_url
-
-if TYPE_CHECKING:
-    import requests
 
 _SECONDS = 60.0  # a head that is busy answers slowly
 _NOT_YET, _PAUSE_SECONDS = "No available agent", 1.0  # of a head whose dashboard is up before the rest of it
@@ -26,7 +25,7 @@ _IS_OVER = ("SUCCEEDED", "FAILED", "STOPPED")
 _ENVIRONMENT = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": "60"}
 
 
-class TakenError(OperationFailed):
+class JobExistsError(OperationFailed):
     """A job of this id was submitted before."""
 
 
@@ -86,7 +85,7 @@ class JobsApi:
             self._ask("PUT", path, data=content)
 
     def submit(self, job_id: str, entrypoint: str, package_name: str) -> None:
-        """Start `entrypoint`, a shell line, on the head in a folder with the package. TakenError if the id is."""
+        """Start `entrypoint`, a shell line, on the head in a folder with the package. JobExistsError for a used id."""
         request = {
             "submission_id": job_id,
             "entrypoint": entrypoint,
@@ -95,7 +94,7 @@ class JobsApi:
         deadline = time.monotonic() + _SECONDS
         while (answer := self._ask("POST", "/api/jobs/", known=(500,), json=request)).status_code == 500:
             if "already exists" in answer.text:
-                raise TakenError(f"a job {job_id!r} exists already on {self.address}")
+                raise JobExistsError(f"a job {job_id!r} exists already on {self.address}")
             if _NOT_YET not in answer.text or time.monotonic() > deadline:
                 raise self._unexpected(answer)
             time.sleep(_PAUSE_SECONDS)
@@ -134,7 +133,7 @@ class JobsApi:
         asyncio.run(following())
 
     async def _pieces(self, job_id: str) -> AsyncGenerator[str, None]:
-        import aiohttp
+        import aiohttp  # late: it takes longer to import than a verb takes to ask
 
         lost = OperationFailed(
             f"the connection to {self.address} was lost. What runs there goes on; the same command again shows it"
@@ -162,10 +161,8 @@ class JobsApi:
 
     def _ask(
         self, method: str, path: str, *, known: tuple[int, ...] = (), **content: Any
-    ) -> "requests.Response":
+    ) -> requests.Response:
         """The answer, with status 200 or one of `known`."""
-        import requests
-
         with requests.Session() as session:
             session.trust_env = not self._direct
             try:
@@ -196,7 +193,7 @@ class JobsApi:
             raise self._unexpected(answer)
         return answer
 
-    def _unexpected(self, answer: "requests.Response") -> OperationFailed:
+    def _unexpected(self, answer: requests.Response) -> OperationFailed:
         lines = [line.strip() for line in answer.text.splitlines() if line.strip(" .\n")]
         said = lines[-1][:200] if lines else "nothing"
         return OperationFailed(

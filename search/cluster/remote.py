@@ -1,7 +1,7 @@
 """Commands for the searches of a cluster, from a machine that is not in it.
 
-What trains runs as a job that outlives this machine's interest in it: `start`. Everything else is run on the head
-as the command that it is, in a job of seconds, and its output comes back: `ask`.
+A search runs as a job that goes on when this machine is switched off: `start`. Everything else is run on the head as
+the command that it is, in a job of seconds, and its output comes back: `ask`.
 """
 
 import json
@@ -13,10 +13,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from search.cluster.jobs import Job, JobsApi, TakenError
-from search.cluster.package import package, package_name
+from search.cluster.jobs import Job, JobExistsError, JobsApi
 from search.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK, InputError, OperationFailed
-from search.machine.checkout import ROOT, git_commit
+from search.machine.package import package_here, package_name
 
 _POLL_SECONDS = 0.3
 _MOST_SECONDS = 300.0
@@ -34,7 +33,7 @@ def start(api: JobsApi, name: str, arguments: Sequence[str], files: Mapping[str,
     job_id = f"search-{name}-run{next_run(api, name)}"
     try:
         _submit(api, job_id, ["search", *arguments], files)
-    except TakenError:
+    except JobExistsError:
         raise _taken(api, name) from None
     return job_id
 
@@ -120,7 +119,7 @@ def _submit(
     module_arguments: Sequence[str],
     files: Mapping[str, bytes] | None,
 ) -> None:
-    content = package(ROOT, git_commit(), files)
+    content = package_here(files)
     name = package_name(content)
     api.ensure_package(name, content)
     api.submit(job_id, f"{_ON_HEAD} {shlex.join(module_arguments)}", name)
@@ -135,7 +134,7 @@ def _answer(log: str, nonce: str) -> dict[str, object] | None:
 
 
 def _forget_old(api: JobsApi) -> None:
-    """Take commands of the past out of the cluster's list, which they would fill.
+    """Take the jobs of earlier commands out of the cluster's list, which they would fill.
 
     Not before a minute has gone: Ray writes to the entry of a job for a second after its end, and another machine may
     not have read its answer yet.

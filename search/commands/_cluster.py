@@ -1,4 +1,4 @@
-"""What the verbs with a cluster's `--address` share."""
+"""What the verbs with a cluster's `--address` do there."""
 
 import argparse
 import json
@@ -9,31 +9,12 @@ from typing import TYPE_CHECKING
 
 from search.errors import EXIT_OK, InputError, OperationFailed, UsageError
 from search.file.messages import NAME
+from search.machine.search_folders import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from search.cluster.jobs import JobsApi
 
 _STARTS = "Running entrypoint for job "
-
-
-def add_address(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """For every verb that looks at searches, or starts them elsewhere."""
-    parser.add_argument(
-        "--address",
-        metavar="URL",
-        required=required,
-        help="the cluster's dashboard, such as http://127.0.0.1:8265"
-        + ("" if required else "; default: here"),
-    )
-
-
-def add_wait(parser: argparse.ArgumentParser) -> None:
-    """For every verb that starts a search elsewhere."""
-    parser.add_argument(
-        "--wait",
-        action="store_true",
-        help="follow it to its end, with its exit code (Ctrl-C leaves it running)",
-    )
 
 
 def name_of_search(name_or_file: str) -> str:
@@ -49,7 +30,7 @@ def name_of_search(name_or_file: str) -> str:
 
 def storage_option(args: argparse.Namespace) -> list[str]:
     """`--storage` as the head shall have it; its default differs there."""
-    return [] if args.storage == "runs" else ["--storage", args.storage]
+    return [] if args.storage == DEFAULT_STORAGE else ["--storage", args.storage]
 
 
 def given(args: argparse.Namespace, *options: str) -> list[str]:
@@ -65,7 +46,10 @@ def submit(
     arguments: Sequence[str],
     files: Mapping[str, bytes] | None = None,
 ) -> int:
-    """Start `python -m search ARGUMENTS` for the search on the head, say how to watch it. args: `wait`, `json`."""
+    """Start `python -m search ARGUMENTS` for the search on the head and say how to watch it; returns the exit code.
+
+    args: `wait` and `json` are used.
+    """
     from search.cluster.remote import start
 
     job_id = start(api, name, [*arguments, "--address", "auto"], files)
@@ -80,13 +64,16 @@ def submit(
 
 
 def resubmit(args: argparse.Namespace, verb: str, options: Sequence[str] = ()) -> int:
-    """Submit `VERB NAME OPTIONS` for a search that the head knows. args: `name`, `storage`, `output` too."""
+    """Submit `VERB NAME OPTIONS` for a search that the head knows; returns the exit code.
+
+    args: `name`, `address`, `storage`, `output`, `wait` and `json` are used. OperationFailed while it is running.
+    """
     from search.cluster.jobs import JobsApi
     from search.cluster.remote import ask
 
     if args.output is not None:  # a file on the head is of no use here
         raise UsageError(
-            "--output has no effect with a cluster's address. When it is over run `export --address`"
+            "--output has no effect with a cluster's address. When the search is over run `export --address`"
         )
     api = JobsApi(args.address)
     name, storage = name_of_search(args.name), storage_option(args)
@@ -99,7 +86,7 @@ def resubmit(args: argparse.Namespace, verb: str, options: Sequence[str] = ()) -
 
 
 def refuse_wait(args: argparse.Namespace) -> None:
-    """Here every verb waits."""
+    """UsageError for `--wait` where every verb waits: on this machine."""
     if args.wait:
         raise UsageError("--wait has no effect without a cluster's address: leave it out")
 

@@ -10,29 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.commands import _cluster
-
 if TYPE_CHECKING:
     from search.file.spec import SearchSpec
     from search.run.runner import Outcome
-
-
-def add_address(parser: argparse.ArgumentParser) -> None:
-    """For every verb that runs trials."""
-    parser.add_argument(
-        "--address",
-        metavar="RAY",
-        help="on a cluster: run the trials of this process there (auto: the Ray of this machine, or HOST:PORT); "
-        "http://...: leave it all to a job there, where the verb can be submitted",
-    )
-
-
-def add_going_on(parser: argparse.ArgumentParser) -> None:
-    """For every verb that goes on with a search by its name, here or on a cluster."""
-    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
-    parser.add_argument("--output", metavar="FILE", help="also write the winner here, as `export` does")
-    add_address(parser)
-    _cluster.add_wait(parser)
 
 
 def carry_out(spec: "SearchSpec", args: argparse.Namespace) -> int:
@@ -41,7 +21,7 @@ def carry_out(spec: "SearchSpec", args: argparse.Namespace) -> int:
 
     from search.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
     from search.machine.interruption import Interruption
-    from search.machine.places import make_root
+    from search.machine.search_folders import make_root
     from search.run.plan_of import objective_of
     from search.run.result import document_of
     from search.run.runner import run_search
@@ -168,7 +148,7 @@ def _log_to(path: Path) -> None:
     """All that libraries have to say goes into one file; the screen is the progress view's."""
     import optuna
 
-    from search.machine.places import usable
+    from search.machine.search_folders import usable
 
     with usable(path.parent):
         handler = logging.FileHandler(path)

@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.commands._running import add_address
+from search.commands._options import add_dry_run, add_output, add_ray_address, add_storage_path
 
 if TYPE_CHECKING:
     from search.file.spec import SearchSpec
@@ -29,15 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds", type=int, metavar="N", default=3, help="training seeds for each (%(default)s)"
     )
     parser.add_argument("--name", help="of the comparison; default: the search's with -compare")
-    parser.add_argument("--storage", metavar="DIR", help="overrides storage.path")
+    add_storage_path(parser)
     parser.add_argument(
         "--table", metavar="FILE", help="also write the table here, as Markdown with the sources"
     )
-    parser.add_argument("--output", metavar="FILE", help="also write the best preset here, as `export` does")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print the resolved search and its cost, and exit"
-    )
-    add_address(parser)
+    add_output(parser)
+    add_dry_run(parser)
+    add_ray_address(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,13 +12,14 @@ budget of time that the search had.
 import argparse
 
 from search.commands import _cluster
-from search.commands._running import add_going_on, carry_out_amended
+from search.commands._options import add_going_on, add_name
+from search.commands._running import carry_out_amended
 
 HELP = "confirm more schedules of a search, or on more seeds"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="name of a search, or its search file")
+    add_name(parser)
     parser.add_argument("--top", type=int, metavar="K", help="how many of the best trials")
     parser.add_argument("--seeds", type=int, metavar="N", help="fresh seeds for those that stay in the race")
     add_going_on(parser)

@@ -12,23 +12,21 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import Any
 
 from search.checks.check import Check, text_of
-from search.checks.here import findings
 from search.errors import UsageError
 
-if TYPE_CHECKING:
-    pass
-
 HELP = "is this machine ready? versions, CPU and GPU slices, Ray, databases, MLflow, disk"
+
+_ADDRESS = "http://127.0.0.1:8265"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="FILE", help="search file whose storage is checked too")
     parser.add_argument("--ray", action="store_true", help="start a local Ray and run one task in it")
     parser.add_argument("--cluster", action="store_true", help="look at a cluster instead, from here")
-    parser.add_argument("--address", metavar="URL", help="of its dashboard (http://127.0.0.1:8265)")
+    parser.add_argument("--address", metavar="URL", help=f"of its dashboard ({_ADDRESS})")
     parser.add_argument(
         "--head",
         action="store_true",
@@ -39,30 +37,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.head:
-        from search.checks import head as _head_checks
-
-        if args.file is not None:
-            from search.file.spec import load_spec
-
-            print(json.dumps({"storage": _head_checks.check_storage_of(load_spec(args.file))}))
-            return 0
-        answer = {"versions": _head_checks.versions(), "checks": list(map(asdict, _head_checks.findings()))}
-        print(json.dumps(answer))
+        print(json.dumps(_answer_of_head(args.file)))
         return 0
     if args.address is not None and not args.cluster:
         raise UsageError("--address would have no effect without --cluster. Give both, or neither")
-    if args.cluster:
-        if args.file is not None or args.ray:
-            raise UsageError("--cluster looks at a cluster, not at this machine: leave out FILE and --ray")
-        from search.checks import cluster as _cluster_checks
+    if args.cluster and (args.file is not None or args.ray):
+        raise UsageError("--cluster looks at a cluster, not at this machine: leave out FILE and --ray")
+    return _report(_findings(args), args.json)
 
-        return _report(_cluster_checks.findings(args.address or "http://127.0.0.1:8265"), args.json)
+
+def _findings(args: argparse.Namespace) -> Iterator[Check]:
+    if args.cluster:
+        from search.checks import cluster
+
+        return cluster.findings(args.address or _ADDRESS)
+    from search.checks import here
+
     spec = None
     if args.file is not None:
         from search.file.spec import load_spec
 
         spec = load_spec(args.file)
-    return _report(findings(spec, with_ray=args.ray), args.json)
+    return here.findings(spec, with_ray=args.ray)
+
+
+def _answer_of_head(file: str | None) -> dict[str, Any]:
+    from search.checks import head
+
+    if file is None:
+        return {"versions": head.versions(), "checks": [asdict(check) for check in head.findings()]}
+    from search.file.spec import load_spec
+
+    return {"storage": head.check_storage_of(load_spec(file))}
 
 
 def _report(found: Iterator[Check], as_json: bool) -> int:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from search.commands import _cluster
+from search.commands._options import add_cluster, add_storage
 
 HELP = "write the winner as JSON, or as diffusers, k-diffusion, ... take it"
 
@@ -32,7 +33,7 @@ _JSON_FILE = "best_schedule.json"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of a search, its search file, or an exported .json to convert")
-    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
+    add_storage(parser)
     parser.add_argument(
         "--output", metavar="PATH", help=f"default: {_JSON_FILE}, or the folder best_schedule_FORMAT"
     )
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-error", action="store_true", help="write levels that are more than 1 %% off as well"
     )
-    _cluster.add_address(parser)
+    add_cluster(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,13 +11,14 @@ replicates that are there already.
 import argparse
 
 from search.commands import _cluster
-from search.commands._running import add_going_on, carry_out_amended
+from search.commands._options import add_going_on, add_name
+from search.commands._running import carry_out_amended
 
 HELP = "go on with a search: more trials or more time"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="name of a search, or its search file")
+    add_name(parser)
     parser.add_argument("--trials", type=int, metavar="N", help="so many more than budget.max_trials")
     parser.add_argument("--hours", type=float, metavar="H", help="so many more than budget.max_hours")
     add_going_on(parser)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.commands import _cluster
+from search.commands._options import add_cluster, add_name, add_storage
 from search.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ HELP = "who leads, by how much, and how sure that is"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="name of a search, or its search file")
-    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
+    add_name(parser)
+    add_storage(parser)
     parser.add_argument("--all", action="store_true", help="every trial, not only the first 12")
-    _cluster.add_address(parser)
+    add_cluster(parser)
     parser.add_argument("--plot", metavar="FILE", help="a PNG of the schedules' densities over ln sigma")
 
 

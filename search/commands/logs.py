@@ -12,14 +12,15 @@ import json
 import sys
 
 from search.commands import _cluster
+from search.commands._options import add_cluster, add_name
 
 HELP = "what a search on a cluster prints"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="name of a search, or its search file")
+    add_name(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the search ends")
-    _cluster.add_address(parser, required=True)
+    add_cluster(parser, required=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,12 +12,14 @@ import json
 import sys
 from dataclasses import asdict, replace
 
+from search.commands._options import add_name, add_storage
+
 HELP = "fill in what MLflow lacks of a search"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="name of a search, or its search file")
-    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
+    add_name(parser)
+    add_storage(parser)
 
 
 def run(args: argparse.Namespace) -> int:

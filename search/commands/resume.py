@@ -10,13 +10,13 @@ Here it is `run` of a search by its name; on a cluster it is submitted again, an
 import argparse
 
 from search.commands import _cluster
-from search.commands._running import add_going_on
+from search.commands._options import add_going_on, add_name
 
 HELP = "go on with a search that was stopped"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="name of a search, or its search file")
+    add_name(parser)
     add_going_on(parser)
 
 

@@ -15,7 +15,15 @@ Ctrl-C stops it in seconds; what is lost are the steps since the last checkpoint
 import argparse
 from typing import TYPE_CHECKING
 
-from search.commands._running import add_address, carry_out, dry_run
+from search.commands._options import (
+    add_dry_run,
+    add_file_or_name,
+    add_output,
+    add_ray_address,
+    add_storage_path,
+    add_trials,
+)
+from search.commands._running import carry_out, dry_run
 
 if TYPE_CHECKING:
     pass
@@ -24,14 +32,12 @@ HELP = "run a search, or go on with it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="search file, or the name of a search that was started before")
-    parser.add_argument("--trials", type=int, metavar="N", help="overrides budget.max_trials")
-    parser.add_argument("--storage", metavar="DIR", help="overrides storage.path")
-    parser.add_argument("--output", metavar="FILE", help="also write the winner here, as `export` does")
-    add_address(parser)
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print the resolved search and its cost, and exit"
-    )
+    add_file_or_name(parser)
+    add_trials(parser)
+    add_storage_path(parser)
+    add_output(parser)
+    add_ray_address(parser)
+    add_dry_run(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -16,14 +16,16 @@ import argparse
 import json
 import sys
 
+from search.commands._options import add_name, add_storage
+
 HELP = "find the noise levels to sample at in a few steps"
 
 _MAX_NFE = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="name of a search, or its search file")
-    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
+    add_name(parser)
+    add_storage(parser)
     parser.add_argument("--trial", type=int, metavar="N", help="sample from this trial's model")
     parser.add_argument(
         "--nfe", metavar="LIST", default="2,3,4", help="numbers of network evaluations (default: %(default)s)"

@@ -16,6 +16,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.commands._options import add_file_or_name, add_storage
+
 if TYPE_CHECKING:
     from search.simulator.quality import Repeat
 
@@ -26,7 +28,7 @@ _CONCURRENT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="search file, or the name of a search that was started before")
+    add_file_or_name(parser)
     parser.add_argument("--algorithm", metavar="NAME", help="another algorithm, at its default options")
     parser.add_argument("--stopping", metavar="NAME", help="another stopping rule, at its default options")
     parser.add_argument("--repeats", type=int, default=50, metavar="N", help="searches played (50)")
@@ -40,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"trials at a time (resources.max_concurrent, or {_CONCURRENT})",
     )
     parser.add_argument("--curves", metavar="FILE", help="a table of curves (the one shipped for the data)")
-    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
+    add_storage(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ import json
 from typing import Any
 
 from search.commands import _cluster
+from search.commands._options import add_cluster, add_storage
 
 HELP = "how searches stand, here or on a cluster"
 
@@ -23,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name", nargs="?", help="name of a search, or its search file (default: all, in a table)"
     )
-    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
-    _cluster.add_address(parser)
+    add_storage(parser)
+    add_cluster(parser)
 
 
 def run(args: argparse.Namespace) -> int:

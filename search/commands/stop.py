@@ -14,6 +14,8 @@ import signal
 from typing import Any
 
 from search.commands import _cluster
+from search.commands._options import add_cluster, add_name, add_storage
+from search.machine.search_folders import DEFAULT_STORAGE
 
 HELP = "stop a search cleanly; it can go on"
 
@@ -22,9 +24,9 @@ _MOST_SECONDS = 60.0  # it takes a few; MLflow that does not answer adds some
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="name of a search, or its search file")
-    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
-    _cluster.add_address(parser)
+    add_name(parser)
+    add_storage(parser)
+    add_cluster(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     counted = f" {trials['ended']} trials have ended, {trials['open']} wait to go on." if trials else ""
     print(f"Search {name} is stopped.{counted} Go on with:")
     where = f" --address {args.address.rstrip('/')}" if args.address else ""
-    if args.address is None and args.storage != "runs":
+    if args.address is None and args.storage != DEFAULT_STORAGE:
         where = f" --storage {args.storage}"
     print(f"  python -m search resume {name}{where}")
     return 0

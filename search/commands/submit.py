@@ -16,18 +16,17 @@ import argparse
 from pathlib import Path
 
 from search.commands import _cluster
+from search.commands._options import add_cluster, add_dry_run, add_trials, add_wait
 
 HELP = "run a search on a cluster, without this machine"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="search file")
-    _cluster.add_address(parser, required=True)
-    parser.add_argument("--trials", type=int, metavar="N", help="overrides budget.max_trials")
-    _cluster.add_wait(parser)
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print the resolved search and its cost, and exit"
-    )
+    add_cluster(parser, required=True)
+    add_trials(parser)
+    add_wait(parser)
+    add_dry_run(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     shipped = f"searches/{spec.name}.yaml"
     files = {shipped: Path(args.file).read_bytes()}
     next_run(api, spec.name)
-    # A job that fails later, for want of a place for its trials, fails where nobody looks.
+    # A job that fails later, for want of storage for its trials, fails where nobody looks.
     ask(api, ["doctor", shipped, "--head"], files)
     arguments = ["run", shipped, *_cluster.given(args, "trials")]
     return _cluster.submit(args, api, spec.name, arguments, files)

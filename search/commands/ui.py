@@ -17,6 +17,8 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from search.commands._options import add_storage
+
 if TYPE_CHECKING:
     from search.file.spec import SearchSpec
     from search.study.store import StudyStore
@@ -28,14 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name", nargs="?", help="name of a search, or its search file (all searches kept with the newest one)"
     )
-    parser.add_argument("--storage", metavar="DIR", default="runs", help="where searches are kept (runs)")
+    add_storage(parser)
     parser.add_argument("--port", type=int, help="port on 127.0.0.1 (5000, else a free one)")
 
 
 def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
     from search.machine.mlflow_options import HOST, free_port
-    from search.machine.places import local_root
+    from search.machine.search_folders import local_root
     from search.run.session import SPEC_FILE, find_spec, open_store
     from search.run.tracked import projection_of
     from search.tracking.client import artifact_root, is_http

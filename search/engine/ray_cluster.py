@@ -8,21 +8,7 @@ from search.engine.ray_here import QUIET, log_like_the_rest, surroundings
 from search.errors import InputError, OperationFailed
 from search.file.spec import Resources
 from search.machine.checkout import is_shipped
-from search.machine.preflight import ROOT
-
-# What the nodes get of the checkout: the code. Data comes with the trials, results go to the storage path.
-_NOT_SHIPPED = (
-    ".git",
-    ".venv",
-    "venv",
-    "__pycache__",
-    ".cache",
-    "runs",
-    "docs",
-    "tests",
-    "*.db",
-    "*.egg-info",
-)
+from search.machine.package import package_here
 
 
 @contextmanager
@@ -32,18 +18,13 @@ def cluster_ray(address: str) -> Iterator[Path]:
     The token is Ray's own business: RAY_AUTH_MODE=token with RAY_AUTH_TOKEN or ~/.ray/auth_token, as the cluster has
     it. The code of this checkout is shipped to the nodes.
     """
-    # A job's code is on the nodes as it came; Ray refuses to be given another.
-    here = None if is_shipped() else {"working_dir": str(ROOT), "excludes": list(_NOT_SHIPPED)}
     with surroundings(QUIET) as folder:
         import ray
 
+        # A job's code is on the nodes as it came; Ray refuses to be given another.
+        code = None if is_shipped() else {"working_dir": _packed(folder)}
         try:
-            ray.init(
-                address=address,
-                log_to_driver=False,
-                configure_logging=False,
-                runtime_env=here,
-            )
+            ray.init(address=address, log_to_driver=False, configure_logging=False, runtime_env=code)
         except Exception as error:
             first = " ".join(str(error).split())[:300]
             raise OperationFailed(
@@ -52,6 +33,13 @@ def cluster_ray(address: str) -> Iterator[Path]:
             ) from error
         log_like_the_rest()
         yield folder
+
+
+def _packed(folder: Path) -> str:
+    """The file in `folder` with the code of this checkout, as Ray unpacks it on the nodes."""
+    file = folder / "code.zip"
+    file.write_bytes(package_here())
+    return str(file)
 
 
 def cluster_slots(resources: Resources) -> int:

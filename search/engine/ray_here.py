@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import OperationFailed
-from search.machine.preflight import ROOT
+from search.machine.checkout import ROOT
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,6 @@ QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_DEDUP_LOGS": "0",
-    "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES": "",  # it tells the screen of each; ours are given
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",

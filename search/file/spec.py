@@ -54,7 +54,7 @@ from search.file.values import (
     same_database,
 )
 from search.file.yaml12 import Document, Place, Problem, SpecError, read_document, resolve_scalar
-from search.machine.places import local_root
+from search.machine.search_folders import local_root
 from search.machine.service import needed_service
 from spaces import PRESETS
 from spaces.registry import name_of

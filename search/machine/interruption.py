@@ -21,8 +21,10 @@ class Interruption(threading.Event):
         self._raises = False
 
     def install(self) -> None:
-        """Handle the signals from now on; in the main thread only. At the second one the trials' checkpoints are whole
-        anyway."""
+        """Handle the signals from now on; in the main thread only.
+
+        The second one ends the process at once: the trials' checkpoints are whole at any moment.
+        """
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
         signal.signal(_AGAIN, self._raise)

@@ -4,7 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-from search.machine.places import local_root
+from search.machine.search_folders import local_root
 from search.machine.service import service_here
 from search.machine.state_folder import home, make_home
 

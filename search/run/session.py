@@ -14,7 +14,7 @@ from search.file.identity import AMOUNT, changed_fields
 from search.file.spec import SearchSpec, load_spec
 from search.machine.checkout import git_commit, is_shipped
 from search.machine.driver import LOCK_FILE
-from search.machine.places import local_root
+from search.machine.search_folders import local_root
 from search.policy.trials import CONFIRM_ANYWAY, SEARCH_CLOSED
 from search.run.known import SPEC_FILE, places, searches_in
 from search.study.store import StudyStore

@@ -16,7 +16,7 @@ from deploy.aws.account import ssh_source
 from deploy.aws.command import main
 from deploy.lint import lint
 from deploy.reading.start_command import RayStart, ray_starts_in
-from search.machine.preflight import PACKAGES
+from search.machine.checkout import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER = ("cluster.yaml", "deploy/gcp.yaml", "deploy/local.yaml")

@@ -193,9 +193,9 @@ def seconds_to_answers(head: Head, part: str) -> list[float]:
 
 
 def test_killed_parts_and_a_killed_supervisor_come_back(head: Head) -> None:
-    server = head.first_process_of("search.cluster.head.parts.mlflow_server")
+    server = head.first_process_of("search.cluster.head.servers.mlflow_server")
     os.kill(server, signal.SIGKILL)
-    os.kill(head.first_process_of("search.cluster.head.parts.optuna_dashboard"), signal.SIGSTOP)  # it hangs
+    os.kill(head.first_process_of("search.cluster.head.servers.optuna_dashboard"), signal.SIGSTOP)  # it hangs
     until(lambda: [part["restarts"] for part in head.parts().values()] == [1, 1], 60, "a restart")
     until(head.healthy, 120, "health")
     assert server not in head.processes()
@@ -283,7 +283,7 @@ def test_a_search_outlasts_six_seconds_without_database_and_a_killed_mlflow(
     )
     try:
         until(lambda: len(committed(postgres)) >= 3, 150, "a value in the study")
-        os.kill(head.first_process_of("search.cluster.head.parts.mlflow_server"), signal.SIGKILL)
+        os.kill(head.first_process_of("search.cluster.head.servers.mlflow_server"), signal.SIGKILL)
         before, acknowledged = committed(postgres), list(hammer.acknowledged)
         postgres.kill()
         time.sleep(6)

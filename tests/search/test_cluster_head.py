@@ -3,6 +3,7 @@
 import base64
 import http.server
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -19,11 +20,13 @@ from typing import Any
 import pytest
 
 from search import cli
-from search.cluster import package as shipped
 from search.cluster.storage_defaults import tracking_environment, with_service
-from search.errors import InputError
+from search.engine.ray_cluster import cluster_ray
+from search.errors import InputError, OperationFailed
 from search.file.spec import SearchSpec, load_spec
+from search.machine.checkout import is_shipped, shipped_commit
 from search.machine.driver import driver_of, is_driven
+from search.machine.package import package, package_name
 from search.machine.service import Service, write_service
 from search.policy.conductor import Conductor
 from search.record import Report
@@ -118,21 +121,37 @@ def test_the_package_has_the_code_and_nothing_else(tmp_path: Path) -> None:
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("not yours")
-    content = shipped.package(tmp_path, "abc", {"searches/x.yaml": b"name: x"})
+    content = package(tmp_path, "abc", {"searches/x.yaml": b"name: x"})
     with zipfile.ZipFile(BytesIO(content)) as archive:
         assert set(archive.namelist()) == {*wanted, "shipped.json", "searches/x.yaml"}
         archive.extractall(tmp_path / "job")
-    assert not shipped.is_shipped(tmp_path)
-    assert shipped.is_shipped(tmp_path / "job")
-    assert shipped.shipped_commit(tmp_path / "job") == "abc"
+    assert not is_shipped(tmp_path)
+    assert is_shipped(tmp_path / "job")
+    assert shipped_commit(tmp_path / "job") == "abc"
     (tmp_path / "pyproject.toml").touch()
-    again = shipped.package(tmp_path, "abc", {"searches/x.yaml": b"name: x"})
-    assert shipped.package_name(again) == shipped.package_name(content)
-    assert shipped.package_name(content) != shipped.package_name(shipped.package(tmp_path, "abd"))
+    again = package(tmp_path, "abc", {"searches/x.yaml": b"name: x"})
+    assert package_name(again) == package_name(content)
+    assert package_name(content) != package_name(package(tmp_path, "abd"))
+
+
+def test_a_driver_gives_its_nodes_the_files_that_submit_gives_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+
+    def init(runtime_env: dict[str, str], **options: object) -> None:
+        with zipfile.ZipFile(runtime_env["working_dir"]) as archive:
+            given.extend(archive.namelist())
+        raise ConnectionError("nobody is there")
+
+    monkeypatch.setattr("ray.init", init)
+    with pytest.raises(OperationFailed, match="nobody is there"), cluster_ray("127.0.0.1:1"):
+        pass
+    with zipfile.ZipFile(BytesIO(package(ROOT, None))) as archive:
+        assert given == archive.namelist()
+    assert {"search/cli.py", "shipped.json"} <= set(given)
 
 
 def test_a_package_runs_verbs_and_knows_its_commit(tmp_path: Path) -> None:
-    with zipfile.ZipFile(BytesIO(shipped.package(ROOT, "1234+changes"))) as archive:
+    with zipfile.ZipFile(BytesIO(package(ROOT, "1234+changes"))) as archive:
         archive.extractall(tmp_path)
     # As on a head: Ray's interpreter is not this shell's parent here, so the one below the home folder is taken.
     (tmp_path / "schedule-search").mkdir()
@@ -394,11 +413,13 @@ def test_only_the_tracking_process_knows_the_password_of_mlflow(
     info = parent_info(spec, store, "RUNNING")
     assert PASSWORD not in repr(info) + json.dumps(store.header)
     settings = {"uri": uri, "search_name": "toy", "objective": "fd_toy", "total_steps": 1, "folder": head}
+    before = set(multiprocessing.active_children())
     process = ProjectionProcess(settings, head / "log", tracking_environment(spec))
     try:
         with pytest.raises(TrackingError) as told:
             process.sync_parent(ParentInfo())
-        child = Path(f"/proc/{process._process.pid}")
+        (started,) = set(multiprocessing.active_children()) - before
+        child = Path(f"/proc/{started.pid}")
         shown = (child / "cmdline").read_bytes() + (child / "environ").read_bytes()
     finally:
         process.close()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from search.checks import cluster as _cluster_checks
-from search.checks import head as _head_checks
+from search.checks import cluster as cluster_checks
+from search.checks import head as head_checks
 from search.cli import main
 from search.cluster.head.supervisor_lock import only_supervisor, write_status
 from search.engine import storage_check
@@ -49,7 +49,7 @@ def address() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(_head_checks, "_nodes", lambda: iter(()))
+    monkeypatch.setattr(head_checks, "check_nodes", lambda: iter(()))
     return tmp_path
 
 
@@ -66,39 +66,39 @@ def service(uri: str, password: str, state: Path) -> Service:
 def test_mlflow_must_ask_for_the_password_and_take_ours(
     address: str, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (check,) = _head_checks.mlflow(service(address, "good", state))
+    (check,) = head_checks.check_mlflow(service(address, "good", state))
     assert (check.level, "asks for the password (401 without)" in check.message) == ("ok", True)
-    (check,) = _head_checks.mlflow(service(address, "other", state))
+    (check,) = head_checks.check_mlflow(service(address, "other", state))
     assert (check.level, "refuses the password" in check.message) == ("fail", True)
     monkeypatch.setattr(_Server, "open_to_all", True)
-    (check,) = _head_checks.mlflow(service(address, "good", state))
+    (check,) = head_checks.check_mlflow(service(address, "good", state))
     assert (check.level, "without a password" in check.message) == ("fail", True)
     monkeypatch.setattr(_Server, "trouble", 500)  # its database is away
-    (check,) = _head_checks.mlflow(service(address, "good", state))
+    (check,) = head_checks.check_mlflow(service(address, "good", state))
     assert (check.level, "has trouble (500)" in check.message) == ("fail", True)
     assert "password" not in check.message
     assert "mlflow.log" in check.remedy
-    (check,) = _head_checks.mlflow(service("http://127.0.0.1:1", "good", state))
+    (check,) = head_checks.check_mlflow(service("http://127.0.0.1:1", "good", state))
     assert (check.level, "does not answer" in check.message) == ("fail", True)
     assert "serve" in check.remedy
 
 
 def test_a_head_without_services_says_how_to_start_them() -> None:
-    (check,) = _head_checks.findings()
+    (check,) = head_checks.findings()
     assert (check.name, check.level) == ("services", "fail")
     assert "search serve --detach" in check.remedy
 
 
-def test_a_part_that_is_down_is_named_with_its_log(address: str, state: Path) -> None:
+def test_a_server_that_is_down_is_named_with_its_log(address: str, state: Path) -> None:
     write_service(service(address, "good", state))
     with only_supervisor(state):
-        parts = {
+        servers = {
             "mlflow": {"url": address, "state": "healthy", "restarts": 2},
             "optuna-dashboard": {"url": "http://x", "state": "down", "restarts": 7},
         }
-        write_status(state, parts)
-        checks = {check.message: check for check in _head_checks.findings()}
-    well, down = (next(check for text, check in checks.items() if name in text) for name in parts)
+        write_status(state, servers)
+        checks = {check.message: check for check in head_checks.findings()}
+    well, down = (next(check for text, check in checks.items() if name in text) for name in servers)
     assert (well.level, down.level) == ("ok", "fail")
     assert "restarted 2 times" in well.message
     assert "optuna-dashboard.log" in down.remedy
@@ -106,7 +106,7 @@ def test_a_part_that_is_down_is_named_with_its_log(address: str, state: Path) ->
 
 def test_a_file_of_passwords_that_others_may_read_is_found(address: str, state: Path) -> None:
     write_service(service(address, "good", state)).chmod(0o644)
-    (check,) = _head_checks.findings()
+    (check,) = head_checks.findings()
     assert (check.level, "chmod 600" in check.message) == ("fail", True)
 
 
@@ -117,8 +117,8 @@ def test_a_folder_that_only_the_head_could_be_asked_about_is_a_warning(
     storage: str, num_nodes: int, level: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage_check, "check_shared", lambda location: num_nodes)
-    place = storage if storage != "/" else str(tmp_path)
-    check = next(_head_checks.storage(place))
+    location = storage if storage != "/" else str(tmp_path)
+    check = next(head_checks.check_storage(location))
     assert (check.name, check.level) == ("storage", level)
     assert ("no other node is up" in check.message) == (level == "warn")
 
@@ -127,7 +127,7 @@ def test_the_head_says_before_a_search_is_submitted_whether_its_storage_can_be_u
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(_head_checks, "_connect", lambda: None)
+    monkeypatch.setattr(head_checks, "connect", lambda: None)
     monkeypatch.setattr(storage_check, "check_shared", lambda location: asked.append(location))
     file = tmp_path / "toy.yaml"
     for path, code in ((tmp_path / "new", 0), ("s3://bucket/runs", 0), (file / "runs", 2)):
@@ -149,8 +149,8 @@ def test_the_answer_of_the_head_is_json_with_exit_code_0_whatever_is_wrong(
 
 
 def test_other_versions_there_are_named() -> None:
-    (same,) = _cluster_checks.compared({"Ray": "2", "Python": "3"}, {"Ray": "2", "Python": "3"})
-    (other,) = _cluster_checks.compared({"Ray": "2", "Python": "3"}, {"Ray": "2", "Python": "4"})
+    (same,) = cluster_checks.compared({"Ray": "2", "Python": "3"}, {"Ray": "2", "Python": "3"})
+    (other,) = cluster_checks.compared({"Ray": "2", "Python": "3"}, {"Ray": "2", "Python": "4"})
     assert same.level == "ok"
     assert (other.level, other.message) == ("warn", "not the same: Python 4 there, 3 here")
 

@@ -1,4 +1,4 @@
-"""A part and all that it started are found by their mark and ended, whoever of them was killed before."""
+"""A server and all that it started are found by their mark and ended, whoever of them was killed before."""
 
 import os
 import signal
@@ -21,25 +21,25 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_children_that_outlive_their_part_are_ended_and_those_of_others_are_not(tmp_path: Path) -> None:
+def test_children_that_outlive_their_server_are_ended_and_those_of_others_are_not(tmp_path: Path) -> None:
     mark, log = f"{tmp_path}:", tmp_path / "log"
     script = "echo started; sleep 60 & sleep 60 & wait"
-    parts = [processes.start(["sh", "-c", script], {}, f"{mark}{name}:", log) for name in ("a", "ab")]
+    servers = [processes.start(["sh", "-c", script], {}, f"{mark}{name}:", log) for name in ("a", "ab")]
     deadline = time.monotonic() + 30
-    while not all(len(children(part.pid)) == 2 for part in parts):
+    while not all(len(children(server.pid)) == 2 for server in servers):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    first, other = (children(part.pid) for part in parts)
+    first, other = (children(server.pid) for server in servers)
     assert log.read_text().count("started") == 2
     assert log.stat().st_mode & 0o777 == 0o600
-    os.kill(parts[0].pid, signal.SIGKILL)
+    os.kill(servers[0].pid, signal.SIGKILL)
     os.kill(first[0], signal.SIGSTOP)
-    assert parts[0].wait(10) == -signal.SIGKILL
+    assert servers[0].wait(10) == -signal.SIGKILL
     assert processes.end(f"{mark}a:")
     assert not [pid for pid in first if is_running(pid)]
     assert all(is_running(pid) for pid in other)
     assert processes.end(mark)
-    assert parts[1].wait(10) == -signal.SIGTERM
+    assert servers[1].wait(10) == -signal.SIGTERM
     assert not [pid for pid in other if is_running(pid)]
     assert not processes.end(mark)
 
@@ -47,12 +47,12 @@ def test_children_that_outlive_their_part_are_ended_and_those_of_others_are_not(
 def test_one_that_ends_just_before_it_is_told_to_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    part = processes.start(["sleep", "60"], {}, f"{tmp_path}:a:", tmp_path / "log")
+    server = processes.start(["sleep", "60"], {}, f"{tmp_path}:a:", tmp_path / "log")
     send = signal.pidfd_send_signal
 
     def too_late(process: int, sent: signal.Signals) -> None:
-        part.kill()
-        part.wait(10)
+        server.kill()
+        server.wait(10)
         send(process, sent)
 
     monkeypatch.setattr(signal, "pidfd_send_signal", too_late)
@@ -62,10 +62,10 @@ def test_one_that_ends_just_before_it_is_told_to_is_no_error(
 def test_what_does_not_go_is_killed(tmp_path: Path) -> None:
     log = tmp_path / "log"
     script = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
-    part = processes.start(["sh", "-c", script], {}, f"{tmp_path}:a:", log)
+    server = processes.start(["sh", "-c", script], {}, f"{tmp_path}:a:", log)
     deadline = time.monotonic() + 30
     while "ready" not in log.read_text():
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert processes.end(f"{tmp_path}:", patience=0.3)
-    assert part.wait(10) == -signal.SIGKILL
+    assert server.wait(10) == -signal.SIGKILL

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import make_url
 
 from search.cli import main
-from search.cluster.head import databases, start
-from search.cluster.head.parts.mlflow_server import part as mlflow_part
-from search.cluster.head.parts.optuna_dashboard import guarded
+from search.cluster.head import databases, preparation
+from search.cluster.head.preparation import ServeOptions, prepared, storage_of
 from search.cluster.head.server import HeadSettings
+from search.cluster.head.servers import mlflow_server
+from search.cluster.head.servers.optuna_dashboard import guarded
+from search.cluster.head.start import servers_of
 from search.cluster.head.supervisor_lock import (
     AlreadyRunning,
     only_supervisor,
@@ -50,8 +53,8 @@ def service(study_url: str) -> Service:
     )
 
 
-def asked(**changes: Any) -> start.Asked:
-    return start.Asked(
+def options(**changes: Any) -> ServeOptions:
+    return ServeOptions(
         **{"storage": None, "mlflow_port": 0, "dashboard_port": 0, "allow_root": True, **changes}
     )
 
@@ -59,10 +62,10 @@ def asked(**changes: Any) -> start.Asked:
 def test_without_a_url_there_are_three_sqlite_files_and_the_study_is_ready_for_two_searches(
     state: Path,
 ) -> None:
-    stores = databases.prepare(None, state)
-    assert len({stores.study, stores.mlflow, stores.auth}) == 3
-    assert databases.VARIABLE in databases.shown(stores.study)
-    engine = create_engine(stores.study)
+    urls = databases.prepare(None, state)
+    assert len({urls.study, urls.mlflow, urls.auth}) == 3
+    assert databases.VARIABLE in databases.shown(urls.study)
+    engine = create_engine(urls.study)
     assert "trials" in inspect(engine).get_table_names()
     engine.dispose()
 
@@ -71,7 +74,7 @@ def test_without_a_url_there_are_three_sqlite_files_and_the_study_is_ready_for_t
 def test_study_and_mlflow_never_share_a_schema(scheme: str) -> None:
     base = databases.parsed(URL.replace("postgresql+psycopg", scheme))
     assert base.drivername == "postgresql+psycopg"
-    study, mlflow = (databases._in_schema(base, schema) for schema in ("one", "two"))
+    study, mlflow = (databases.in_schema(base, schema) for schema in ("one", "two"))
     assert not same_database(study, mlflow)
     assert make_url(study).query["options"] == "-csearch_path=one"
     assert make_url(study).password == "pass-word"
@@ -79,7 +82,7 @@ def test_study_and_mlflow_never_share_a_schema(scheme: str) -> None:
 
 def test_options_of_the_users_own_are_kept() -> None:
     base = databases.parsed(f"{URL}?sslmode=require&options=-cstatement_timeout%3D5s")
-    found = make_url(databases._in_schema(base, "one")).query
+    found = make_url(databases.in_schema(base, "one")).query
     assert found["sslmode"] == "require"
     assert found["options"] == "-cstatement_timeout=5s -csearch_path=one"
 
@@ -110,7 +113,7 @@ def test_a_driver_that_is_not_installed_is_named() -> None:
 
 
 def test_a_database_that_is_shown_has_no_password() -> None:
-    shown = databases.shown(databases._in_schema(databases.parsed(URL), "one"))
+    shown = databases.shown(f"{URL}?options=-csearch_path%3Done&connect_timeout=10")
     assert shown == "PostgreSQL postgresql+psycopg://me:***@db.example/searches"
     assert (
         databases.shown("postgresql+psycopg://u@h/d?password=pass-word")
@@ -136,7 +139,7 @@ def test_the_url_comes_from_the_environment_else_from_a_private_file(
 def test_a_head_with_a_database_does_not_fall_back_to_files_by_itself(state: Path) -> None:
     write_service(service(URL))
     with pytest.raises(InputError, match=r"me:\*\*\*@db\.example/searches, but none is named now"):
-        start._prepared(asked(), state)
+        prepared(options(), state)
 
 
 @pytest.mark.parametrize("option", ["--port", "--dashboard-port"])
@@ -149,22 +152,22 @@ def test_a_port_that_is_taken_is_named_with_its_option(option: str, state: Path)
         with pytest.raises(
             InputError, match=rf"port {port} of 127\.0\.0\.1 .* Choose another with {option}$"
         ):
-            start._prepared(asked(**{field: port}), state)
+            prepared(options(**{field: port}), state)
 
 
 def test_the_storage_stays_where_it_was_unless_another_is_named(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        start, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1)
+        preparation, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1)
     )  # a process takes seconds
     write_service(service(f"sqlite:///{state / 'study.db'}"))
-    head, found = start._prepared(asked(storage=str(state / "mine")), state)
+    settings, found = prepared(options(storage=str(state / "mine")), state)
     assert (found.storage, found.mlflow_password) == (str(state / "mine"), "p")
     write_service(found)
-    _, again = start._prepared(asked(), state)
+    _, again = prepared(options(), state)
     assert again == found
-    assert head.artifacts == (state / "mine" / "mlflow-artifacts").as_uri()
+    assert settings.artifacts == (state / "mine" / "mlflow-artifacts").as_uri()
     assert (state / "mine" / "mlflow-artifacts").is_dir()
 
 
@@ -173,13 +176,13 @@ def test_the_storage_stays_where_it_was_unless_another_is_named(
     [("/mnt/runs", "/mnt/runs"), ("s3://bucket/runs/", "s3://bucket/runs"), (None, "{state}/runs")],
 )
 def test_the_storage_is_a_folder_or_a_bucket(given: str | None, kept: str, state: Path) -> None:
-    assert start.storage_of(given, state) == kept.format(state=state)
+    assert storage_of(given, state) == kept.format(state=state)
 
 
 @pytest.mark.parametrize("given", ["http://host/x", "file:///x", "a?b", "a\nb"])
 def test_any_other_storage_is_refused(given: str, state: Path) -> None:
     with pytest.raises(InputError, match="--storage must be"):
-        start.storage_of(given, state)
+        storage_of(given, state)
 
 
 def test_root_must_say_that_it_means_it(
@@ -193,10 +196,10 @@ def test_root_must_say_that_it_means_it(
 
 def test_nothing_that_runs_is_nothing_to_stop(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--stop"]) == 0
-    assert capsys.readouterr().out == "Nothing runs here.\n"
+    assert capsys.readouterr().out == "No service runs here.\n"
 
 
-def test_one_supervisor_holds_the_state_folder_and_says_how_its_parts_are(state: Path) -> None:
+def test_one_supervisor_holds_the_state_folder_and_says_how_its_servers_are(state: Path) -> None:
     assert supervisor(state) is None
     with only_supervisor(state):
         assert supervisor(state) == os.getpid()
@@ -239,8 +242,8 @@ def test_what_a_killed_supervisor_said_is_not_believed(state: Path) -> None:
         assert status(state) is None
 
 
-def test_the_parts_are_told_no_secret_by_arguments_and_show_none(state: Path) -> None:
-    head = HeadSettings(
+def test_the_servers_are_told_no_secret_by_arguments_and_show_none(state: Path) -> None:
+    settings = HeadSettings(
         folder=state,
         study_url=URL,
         mlflow_url=f"{URL}?options=-csearch_path%3Dm",
@@ -251,23 +254,21 @@ def test_the_parts_are_told_no_secret_by_arguments_and_show_none(state: Path) ->
         mlflow_port=5000,
         dashboard_port=8080,
     )
-    parts = start.parts_of(head)
-    assert {part.name for part in parts} == {"mlflow", "optuna-dashboard"}
-    for part in parts:
-        assert "pass-word" not in " ".join(part.command)
-        assert "pass-word" not in repr(part)
-        assert part.url.startswith("http://127.0.0.1:")
-    assert "pass-word" not in repr(head)
-    environment = mlflow_part(head).environment
+    servers = servers_of(settings)
+    assert {server.name for server in servers} == {"mlflow", "optuna-dashboard"}
+    for server in servers:
+        assert "pass-word" not in " ".join(server.command)
+        assert "pass-word" not in repr(server)
+        assert server.url.startswith("http://127.0.0.1:")
+    assert "pass-word" not in repr(settings)
+    environment = mlflow_server.server(settings).environment
     assert environment["MLFLOW_HOST"] == "127.0.0.1"
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
     config = Path(environment["MLFLOW_AUTH_CONFIG_PATH"])
     assert config.stat().st_mode & 0o777 == 0o600
-    from configparser import ConfigParser
-
     parser = ConfigParser()
     parser.read(config)
-    assert parser["mlflow"]["database_uri"] == head.auth_url
+    assert parser["mlflow"]["database_uri"] == settings.auth_url
     assert parser["mlflow"]["default_permission"] == "NO_PERMISSIONS"
 
 

@@ -12,7 +12,7 @@ from ray import exceptions
 from search import cli
 from search.engine.storage_check import check_here, check_shared, problem_on_node
 from search.errors import InputError, OperationFailed
-from search.machine.places import local_root, usable
+from search.machine.search_folders import local_root, usable
 
 
 def test_a_node_that_sees_the_file_of_the_driver_has_no_problem(tmp_path: Path) -> None:

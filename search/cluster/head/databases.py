@@ -29,7 +29,7 @@ _STUDY, _MLFLOW, _AUTH = (f"schedule_search_{name}" for name in ("study", "mlflo
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stores:
+class DatabaseUrls:
     """SQLAlchemy URLs, passwords included."""
 
     study: str = field(repr=False)
@@ -56,30 +56,30 @@ def given_url(folder: Path) -> str | None:
     return content.decode(errors="replace").strip() or None
 
 
-def prepare(url: str | None, folder: Path) -> Stores:
+def prepare(url: str | None, folder: Path) -> DatabaseUrls:
     """Make what is missing, down to the study's tables, so that two searches that start at once find them.
 
     Takes seconds and much memory (Optuna and torch): for a process of its own. InputError for a URL that is none,
     OperationFailed for a database that does not let us in.
     """
-    stores = _sqlite(folder) if url is None else _postgresql(url)
     from search.study.store import open_storage
 
-    open_storage(stores.study).engine.dispose()
-    return stores
+    urls = _sqlite(folder) if url is None else _postgresql(url)
+    open_storage(urls.study).engine.dispose()
+    return urls
 
 
-def _sqlite(folder: Path) -> Stores:
+def _sqlite(folder: Path) -> DatabaseUrls:
     paths = [folder / f"{name}.db" for name in ("study", "mlflow", "mlflow-auth")]
     for path in paths:
         with contextlib.closing(sqlite3.connect(path, timeout=20)) as connection:
             # Readers do not wait for writers; it stays in the file.
             connection.execute("pragma journal_mode=wal")
     study, mlflow, auth = (f"sqlite:///{path}" for path in paths)
-    return Stores(study=study, mlflow=mlflow, auth=auth)
+    return DatabaseUrls(study=study, mlflow=mlflow, auth=auth)
 
 
-def _postgresql(url: str) -> Stores:
+def _postgresql(url: str) -> DatabaseUrls:
     base = parsed(url)
     try:
         engine = create_engine(_noticing(base))
@@ -96,8 +96,8 @@ def _postgresql(url: str) -> Stores:
         raise OperationFailed(f"{shown(url)} does not let us in: {reason}") from error
     finally:
         engine.dispose()
-    study, mlflow, auth = (_in_schema(base, schema) for schema in (_STUDY, _MLFLOW, _AUTH))
-    return Stores(study=study, mlflow=mlflow, auth=auth)
+    study, mlflow, auth = (in_schema(base, schema) for schema in (_STUDY, _MLFLOW, _AUTH))
+    return DatabaseUrls(study=study, mlflow=mlflow, auth=auth)
 
 
 def parsed(url: str) -> URL:
@@ -123,7 +123,8 @@ def _make_schema(engine: Engine, schema: str) -> None:
             connection.commit()
 
 
-def _in_schema(base: URL, schema: str) -> str:
+def in_schema(base: URL, schema: str) -> str:
+    """`base`, password included, for connections whose tables are in `schema` and that notice a vanished server."""
     options = base.query.get("options", "")
     assert isinstance(options, str)
     found = base.update_query_dict({"options": f"{options} -csearch_path={schema}".strip()})

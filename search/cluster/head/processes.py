@@ -1,6 +1,6 @@
-"""Processes of the parts: marked in their environment when started, found and ended by that mark.
+"""Processes of the servers: marked in their environment when started, found and ended by that mark.
 
-Children inherit the mark. So nothing is left behind, neither when a part's first process is killed alone (MLflow's
+Children inherit the mark. So nothing is left behind, neither when a server's first process is killed alone (MLflow's
 web process survives it) nor when the supervisor is: the next one finds what was left.
 """
 
@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from search.machine import preflight
+from search.machine.checkout import ROOT
 
-_MARK = "SCHEDULE_SEARCH_PART"
+_MARK = "SCHEDULE_SEARCH_PART"  # as in earlier versions: what their supervisors left is found too
 _STOP_SECONDS = 8.0
 _KILL_SECONDS = 5.0
 _MAX_LOG_BYTES = 2 * 2**20
@@ -35,7 +35,7 @@ def start(
             stdout=stream,
             stderr=stream,
             env={**os.environ, **environment, _MARK: mark},
-            cwd=preflight.ROOT,
+            cwd=ROOT,
             start_new_session=True,  # Ctrl-C in the terminal is the supervisor's
         )
 

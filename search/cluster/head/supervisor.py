@@ -1,4 +1,4 @@
-"""Keeps the parts of the service running until it is told to stop."""
+"""Keeps the servers of the head running until it is told to stop."""
 
 import contextlib
 import http.client
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from search.cluster.head import processes
@@ -21,101 +22,114 @@ _log = logging.getLogger("serve")
 
 
 @dataclass
-class _Kept:
-    """A part with its process and the judgement of it."""
+class _ServerProcess:
+    """A server with its process, if it has one now, and the judgement of it."""
 
-    part: Server
+    server: Server
     mark: str
     log: Path
-    watch: Health = field(default_factory=Health)
+    health: Health = field(default_factory=Health)
     process: subprocess.Popen[bytes] | None = None
     probe_at: float = 0.0
 
     @property
-    def state(self) -> str:
-        if self.process is None:
-            return "down"
-        return "healthy" if self.watch.healthy else "starting"
+    def status(self) -> dict[str, Any]:
+        up = "healthy" if self.health.healthy else "starting"
+        state = "down" if self.process is None else up
+        return {"url": self.server.url, "state": state, "restarts": self.health.restarts}
 
 
-def supervise(parts: Sequence[Server], folder: Path, stopped: Callable[[], bool]) -> None:
-    """Run the parts until `stopped()`, then end them.
+def supervise(servers: Sequence[Server], folder: Path, stopped: Callable[[], bool]) -> None:
+    """Run the servers until `stopped()`, then end them.
 
-    folder: the state folder; each part prints into `<part>.log` there. Blocks; one thread.
+    folder: the state folder; each server prints into `<server>.log` there. Blocks; one thread.
     """
     everything = f"{folder}:"
-    kept = [_Kept(part, f"{everything}{part.name}:", folder / f"{part.name}.log") for part in parts]
-    told: object = None
+    supervised = [
+        _ServerProcess(server, f"{everything}{server.name}:", folder / f"{server.name}.log")
+        for server in servers
+    ]
+    written: object = None
     try:
         while not stopped():
-            for each in kept:
+            for each in supervised:
                 _attend(each)
-            states = {
-                each.part.name: {
-                    "url": each.part.url,
-                    "state": each.state,
-                    "restarts": each.watch.restarts,
-                }
-                for each in kept
-            }
-            if states != told:
-                with contextlib.suppress(OSError):  # a full disk: said again in the next round
-                    write_status(folder, states)
-                    told = states
+            status = {each.server.name: each.status for each in supervised}
+            if status != written:
+                with contextlib.suppress(OSError):  # a full disk: written again in the next round
+                    write_status(folder, status)
+                    written = status
             time.sleep(_ROUND_SECONDS)
     finally:
         processes.end(everything)
-        for each in kept:
+        for each in supervised:
             _reap(each)
         _log.info("stopped")
 
 
-def _attend(kept: _Kept) -> None:
-    name, watch, now = kept.part.name, kept.watch, time.monotonic()
-    if kept.process is not None:
-        code = kept.process.poll()
+def _attend(supervised: _ServerProcess) -> None:
+    """Look at the server, then do what its health asks for."""
+    if supervised.process is not None:
+        code = supervised.process.poll()
         if code is not None:
-            _lost(kept, f"ended ({f'signal {-code}' if code < 0 else f'exit code {code}'})")
-        elif now >= kept.probe_at:
-            was = watch.healthy
-            watch.probed(time.monotonic(), _answers(kept.part.health))
-            kept.probe_at = now + PROBE_SECONDS  # at once, where the answer was waited for in vain
-            if watch.healthy and not was:
-                _log.info("%s answers at %s", name, kept.part.url)
-    match watch.next(time.monotonic()):
+            _lost(supervised, f"ended ({f'signal {-code}' if code < 0 else f'exit code {code}'})")
+        else:
+            _probe(supervised)
+    match supervised.health.next(time.monotonic()):
         case Action.START:
-            watch.started(time.monotonic())
-            try:
-                kept.process = processes.start(kept.part.command, kept.part.environment, kept.mark, kept.log)
-            except OSError as error:
-                _lost(kept, f"could not be started ({error})")
-                return
-            kept.probe_at = 0.0
-            _log.info("%s started (process %d)", name, kept.process.pid)
+            _start(supervised)
         case Action.END:
-            _lost(kept, "does not answer")
+            _lost(supervised, "does not answer")
 
 
-def _lost(kept: _Kept, reason: str) -> None:
-    """End what is left of the part; its watch says when it is started again."""
-    processes.end(kept.mark, patience=_HUNG_SECONDS)
-    _reap(kept)
-    kept.watch.ended(time.monotonic())
-    when = f"in {kept.watch.wait:.0f} s" if kept.watch.wait else "at once"
-    _log.warning("%s %s; started again %s. See %s", kept.part.name, reason, when, kept.log)
+def _probe(supervised: _ServerProcess) -> None:
+    """Ask the server whether it is well, if it is time to."""
+    now = time.monotonic()
+    if now < supervised.probe_at:
+        return
+    was_healthy = supervised.health.healthy
+    answered = _answers(supervised.server.health_url)
+    supervised.health.probed(time.monotonic(), answered)
+    supervised.probe_at = now + PROBE_SECONDS  # at once, where the answer was waited for in vain
+    if supervised.health.healthy and not was_healthy:
+        _log.info("%s answers at %s", supervised.server.name, supervised.server.url)
 
 
-def _reap(kept: _Kept) -> None:
+def _start(supervised: _ServerProcess) -> None:
+    server = supervised.server
+    supervised.health.started(time.monotonic())
+    try:
+        process = processes.start(server.command, server.environment, supervised.mark, supervised.log)
+    except OSError as error:
+        _lost(supervised, f"could not be started ({error})")
+        return
+    supervised.process, supervised.probe_at = process, 0.0
+    _log.info("%s started (process %d)", server.name, process.pid)
+
+
+def _lost(supervised: _ServerProcess, reason: str) -> None:
+    """End what is left of the server; its health says when it is started again."""
+    processes.end(supervised.mark, patience=_HUNG_SECONDS)
+    _reap(supervised)
+    supervised.health.ended(time.monotonic())
+    wait = supervised.health.wait
+    when = f"in {wait:.0f} s" if wait else "at once"
+    _log.warning(
+        "%s %s; it is started again %s. See %s", supervised.server.name, reason, when, supervised.log
+    )
+
+
+def _reap(supervised: _ServerProcess) -> None:
     """Forget the ended process. One that even SIGKILL does not end (a dead network disk) must not hold us up."""
-    if kept.process is not None:
+    if supervised.process is not None:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            kept.process.wait(timeout=1)
-        kept.process = None
+            supervised.process.wait(timeout=1)
+        supervised.process = None
 
 
-def _answers(health: str) -> bool:
+def _answers(url: str) -> bool:
     """Whether the address answers 200. Asked directly: a proxy in the environment is not for loopback."""
-    address = urlsplit(health)
+    address = urlsplit(url)
     connection = http.client.HTTPConnection(address.netloc, timeout=PROBE_TIMEOUT_SECONDS)
     try:
         connection.request("GET", address.path)

@@ -1,4 +1,4 @@
-"""Which supervisor runs on this machine, and how its parts are: a lock that dies with it, and a file for readers."""
+"""Which supervisor runs on this machine, and how its servers are: a lock that dies with it, and a file for readers."""
 
 import fcntl
 import json
@@ -52,13 +52,16 @@ def supervisor(folder: Path) -> int | None:
         return found.pid if found is not None else None
 
 
-def write_status(folder: Path, parts: Mapping[str, Mapping[str, Any]]) -> None:
-    """parts: name -> url, state (starting, healthy, down) and number of restarts, for `status`."""
-    write_private(folder / _STATUS, json.dumps({"pid": os.getpid(), "parts": parts}, indent=2) + "\n")
+def write_status(folder: Path, servers: Mapping[str, Mapping[str, Any]]) -> None:
+    """servers: name -> url, state (starting, healthy, down) and number of restarts, for `status`."""
+    write_private(folder / _STATUS, json.dumps({"pid": os.getpid(), "parts": servers}, indent=2) + "\n")
 
 
 def status(folder: Path) -> dict[str, Any] | None:
-    """What the supervisor that runs says of its parts; None if none runs or it has said nothing yet."""
+    """What the supervisor that runs says: its pid and, under "parts", its servers by name.
+
+    None if no supervisor runs, or it has said nothing yet.
+    """
     pid = supervisor(folder)
     try:
         found: dict[str, Any] = json.loads((folder / _STATUS).read_text(encoding="utf-8"))
@@ -68,7 +71,7 @@ def status(folder: Path) -> dict[str, Any] | None:
 
 
 def stop(folder: Path) -> bool:
-    """End the supervisor and all its parts; False if there was none. OperationFailed if it does not end."""
+    """End the supervisor and all its servers; False if there was none. OperationFailed if it does not end."""
     with holder_of(folder / _LOCK) as found:
         if found is None:
             return False

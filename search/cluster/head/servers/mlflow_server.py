@@ -26,24 +26,28 @@ auth_cache_ttl_seconds = 60
 """
 
 
-def part(head: HeadSettings) -> Server:
+def server(settings: HeadSettings) -> Server:
     """MLflow with basic authentication. OperationFailed where the extra `cluster` is not installed."""
     if importlib.util.find_spec("flask_wtf") is None:
         raise OperationFailed(
             "MLflow needs Flask-WTF for passwords. Run: pip install -c constraints.txt '.[cluster]'"
         )
-    config = head.folder / "mlflow-auth.ini"
-    write_private(config, _AUTH.format(database=head.auth_url.replace("%", "%%"), username=head.username))
-    url = f"http://{HOST}:{head.mlflow_port}"
-    environment = server_environment(head.mlflow_url, head.artifacts, head.mlflow_port) | {
+    config = settings.folder / "mlflow-auth.ini"
+    write_private(
+        config, _AUTH.format(database=settings.auth_url.replace("%", "%%"), username=settings.username)
+    )
+    url = f"http://{HOST}:{settings.mlflow_port}"
+    environment = server_environment(settings.mlflow_url, settings.artifacts, settings.mlflow_port) | {
         "MLFLOW_UVICORN_OPTS": "--no-access-log",  # the supervisor alone asks 40,000 times a day
         "MLFLOW_AUTH_CONFIG_PATH": str(config),
-        "MLFLOW_AUTH_ADMIN_USERNAME": head.username,
-        "MLFLOW_AUTH_ADMIN_PASSWORD": head.password,
+        "MLFLOW_AUTH_ADMIN_USERNAME": settings.username,
+        "MLFLOW_AUTH_ADMIN_PASSWORD": settings.password,
         "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
     }
-    command = (sys.executable, "-m", "search.cluster.head.parts.mlflow_server")
-    return Server(name="mlflow", command=command, environment=environment, url=url, health=f"{url}/health")
+    command = (sys.executable, "-m", "search.cluster.head.servers.mlflow_server")
+    return Server(
+        name="mlflow", command=command, environment=environment, url=url, health_url=f"{url}/health"
+    )
 
 
 def main() -> None:

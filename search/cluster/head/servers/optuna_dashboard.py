@@ -21,20 +21,20 @@ _URL, _PORT, _CREDENTIALS = (f"SCHEDULE_SEARCH_DASHBOARD_{name}" for name in ("U
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-def part(head: HeadSettings) -> Server | None:
+def server(settings: HeadSettings) -> Server | None:
     """The dashboard; None where it is not installed."""
     if importlib.util.find_spec("optuna_dashboard") is None:
         return None
-    credentials = base64.b64encode(f"{head.username}:{head.password}".encode()).decode()
+    credentials = base64.b64encode(f"{settings.username}:{settings.password}".encode()).decode()
     environment = {
-        _URL: head.study_url,
-        _PORT: str(head.dashboard_port),
+        _URL: settings.study_url,
+        _PORT: str(settings.dashboard_port),
         _CREDENTIALS: credentials,
     }
-    url = f"http://{HOST}:{head.dashboard_port}"
-    command = (sys.executable, "-m", "search.cluster.head.parts.optuna_dashboard")
+    url = f"http://{HOST}:{settings.dashboard_port}"
+    command = (sys.executable, "-m", "search.cluster.head.servers.optuna_dashboard")
     return Server(
-        name="optuna-dashboard", command=command, environment=environment, url=url, health=f"{url}/health"
+        name="optuna-dashboard", command=command, environment=environment, url=url, health_url=f"{url}/health"
     )
 
 
@@ -60,11 +60,11 @@ def guarded(application: Application, port: int, credentials: str) -> Applicatio
     return answer
 
 
-class _Server(socketserver.ThreadingMixIn, WSGIServer):
+class _ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
-class _Quiet(WSGIRequestHandler):
+class _QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: a line for each request fills disks."""
 
@@ -77,7 +77,9 @@ def main() -> None:
     port = int(os.environ[_PORT])
     storage = RDBStorage(os.environ[_URL], engine_kwargs={"pool_pre_ping": True})
     application = guarded(wsgi(storage), port, os.environ[_CREDENTIALS])
-    make_server(HOST, port, application, server_class=_Server, handler_class=_Quiet).serve_forever()
+    make_server(
+        HOST, port, application, server_class=_ThreadingServer, handler_class=_QuietHandler
+    ).serve_forever()
 
 
 if __name__ == "__main__":

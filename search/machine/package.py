@@ -1,4 +1,4 @@
-"""What a job on a cluster gets of this checkout: a small zip, and in it the commit that the checkout has."""
+"""What a cluster gets of this checkout, by `submit` and by `run --address` alike: a small zip, its commit in it."""
 
 import hashlib
 import io
@@ -8,39 +8,38 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from search.errors import OperationFailed
-from search.machine.checkout import MARKER
+from search.machine.checkout import MARKER, PACKAGES, ROOT, git_commit
 
-# What runs a search. Results, data, caches and .git, whose remote may hold a password, are not named here.
+# With the packages, what runs a search. Results, data, caches and .git, whose remote may hold a password, are not.
 _FILES = ("pyproject.toml", "constraints.txt")
-_FOLDERS = ("spaces", "trainable", "search")
 _MOST_BYTES = 50 * 2**20
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold
 
 
-def package(root: Path, git_commit: str | None, extra: Mapping[str, bytes] | None = None) -> bytes:
+def package_here(extra: Mapping[str, bytes] | None = None) -> bytes:
+    """The package of this checkout as it is now."""
+    return package(ROOT, git_commit(), extra)
+
+
+def package(root: Path, commit: str | None, extra: Mapping[str, bytes] | None = None) -> bytes:
     """A zip of the checkout at `root`. Equal content gives equal bytes.
 
     extra: further files by their path in it. Hidden files are left out. OperationFailed if it is no checkout, or
     one far larger than its code can be.
     """
     files = {name: (root / name).read_bytes() for name in _FILES if (root / name).is_file()}
+    num_bytes = 0
     for path in _code(root):
-        files[path.relative_to(root).as_posix()] = path.read_bytes()
-        if sum(map(len, files.values())) > _MOST_BYTES:
+        content = path.read_bytes()
+        num_bytes += len(content)
+        if num_bytes > _MOST_BYTES:
             raise OperationFailed(
                 f"the code to ship has more than {_MOST_BYTES // 2**20} MiB, the last file is {path}. "
-                f"Keep data out of {', '.join(_FOLDERS)}"
+                f"Keep data out of {', '.join(PACKAGES)}"
             )
-    files[MARKER] = json.dumps({"git_commit": git_commit}).encode()
-    files.update(extra or {})
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o600 << 16
-            archive.writestr(entry, files[name])
-    return buffer.getvalue()
+        files[path.relative_to(root).as_posix()] = content
+    files[MARKER] = json.dumps({"git_commit": commit}).encode()
+    return _zipped({**files, **(extra or {})})
 
 
 def package_name(content: bytes) -> str:
@@ -49,7 +48,7 @@ def package_name(content: bytes) -> str:
 
 
 def _code(root: Path) -> Iterator[Path]:
-    for folder in _FOLDERS:
+    for folder in PACKAGES:
         if not (root / folder).is_dir():
             raise OperationFailed(f"{root / folder} is missing. Run from a complete checkout")
         for path in sorted((root / folder).rglob("*")):
@@ -57,3 +56,14 @@ def _code(root: Path) -> Iterator[Path]:
             hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
             if path.is_file() and not hidden:
                 yield path
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o600 << 16
+            archive.writestr(entry, files[name])
+    return buffer.getvalue()

@@ -11,6 +11,8 @@ from search.machine.state_folder import home, make_home
 from trainable.storage.bucket_url import BucketUrl
 from trainable.storage.location import is_bucket
 
+DEFAULT_STORAGE = "runs"
+
 
 def local_root(storage: str) -> Path:
     """The folder of all searches kept in `storage`: that folder itself, absolute.
@@ -34,9 +36,9 @@ def local_root(storage: str) -> Path:
 
 @contextmanager
 def usable(folder: Path) -> Iterator[None]:
-    """The folder of this machine that `storage.path` names, made if missing; what is done in it here.
+    """In this block the folder that `storage.path` names on this machine is there, and used.
 
-    InputError where it cannot be made or used.
+    InputError where it cannot be made, or where what the block does in it fails.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

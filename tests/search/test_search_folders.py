@@ -7,7 +7,7 @@ import pytest
 from search import cli
 from search.errors import InputError
 from search.file.spec import load_spec
-from search.machine.places import local_root
+from search.machine.search_folders import local_root
 
 BUCKET = "s3://bucket/runs?region=eu-west-1"
 

@@ -1,0 +1,85 @@
+"""Options that several verbs have, each with one meaning."""
+
+import argparse
+
+from search.machine.search_folders import DEFAULT_STORAGE
+
+
+def add_name(parser: argparse.ArgumentParser) -> None:
+    """For every verb about one search that was started."""
+    parser.add_argument("name", help="name of a search, or its search file")
+
+
+def add_file_or_name(parser: argparse.ArgumentParser) -> None:
+    """For every verb that takes a search file, new or kept with its search."""
+    parser.add_argument("file", help="search file, or the name of a search that was started before")
+
+
+def add_storage(parser: argparse.ArgumentParser) -> None:
+    """For every verb that finds searches by their names."""
+    parser.add_argument(
+        "--storage",
+        metavar="DIR",
+        default=DEFAULT_STORAGE,
+        help=f"where searches are kept ({DEFAULT_STORAGE})",
+    )
+
+
+def add_storage_path(parser: argparse.ArgumentParser) -> None:
+    """For every verb that starts a search from its file."""
+    parser.add_argument("--storage", metavar="DIR", help="overrides storage.path")
+
+
+def add_trials(parser: argparse.ArgumentParser) -> None:
+    """For every verb that starts a search from its file and may do more or less of it."""
+    parser.add_argument("--trials", type=int, metavar="N", help="overrides budget.max_trials")
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """For every verb that runs a search to its end."""
+    parser.add_argument("--output", metavar="FILE", help="also write the winner here, as `export` does")
+
+
+def add_dry_run(parser: argparse.ArgumentParser) -> None:
+    """For every verb that starts a search from its file."""
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the resolved search and its cost, and exit"
+    )
+
+
+def add_ray_address(parser: argparse.ArgumentParser) -> None:
+    """For every verb that runs trials."""
+    parser.add_argument(
+        "--address",
+        metavar="RAY",
+        help="on a cluster: run the trials of this process there (auto: the Ray of this machine, or HOST:PORT); "
+        "http://...: leave it all to a job there, where the verb can be submitted",
+    )
+
+
+def add_cluster(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """For every verb that looks at searches, or starts them elsewhere."""
+    parser.add_argument(
+        "--address",
+        metavar="URL",
+        required=required,
+        help="the cluster's dashboard, such as http://127.0.0.1:8265"
+        + ("" if required else "; default: this machine alone"),
+    )
+
+
+def add_wait(parser: argparse.ArgumentParser) -> None:
+    """For every verb that starts a search elsewhere."""
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="follow the search to its end, with its exit code (Ctrl-C leaves it running)",
+    )
+
+
+def add_going_on(parser: argparse.ArgumentParser) -> None:
+    """For every verb that goes on with a search by its name, here or on a cluster."""
+    add_storage(parser)
+    add_output(parser)
+    add_ray_address(parser)
+    add_wait(parser)
