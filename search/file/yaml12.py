@@ -24,6 +24,7 @@ MAX_VALUES = 10_000  # keys not counted; a large search file has 200
 MAX_SHOWN = 50  # problems written out; the rest is counted
 MAX_NUMBER_CHARS = 64  # Python refuses to read an integer of more than 4300 digits, with a traceback
 
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with a file. line: counted from 1, None if unknown; field: "" for the whole file."""

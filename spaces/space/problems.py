@@ -20,6 +20,11 @@ class SpaceProblem(NamedTuple):
     rule: str
     key: str | None = None
 
+    @property
+    def full_place(self) -> Place:
+        """That of the unknown key, where it is one."""
+        return self.place if self.key is None else (*self.place, self.key)
+
     def __str__(self) -> str:
         return f"{text_of(self.place)}: {self.rule}"
 
