@@ -48,7 +48,7 @@ def _built(cls: type, options: Mapping[str, Any], cleared: Collection[str] = ())
     items: list[tuple[Place, str]] = []
     while True:
         try:
-            built = validated(cls, options)
+            built: Any = validated(cls, options)
         except ValidationError as error:
             faulty: set[str | int] = set()
             for place, message, kind in flatten(error):
