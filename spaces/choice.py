@@ -27,6 +27,14 @@ def _scalar_options(cls: type) -> tuple[tuple[str, tuple[type, ...], str], ...]:
     return tuple((name, *_SCALARS[hint]) for name, hint in hints.items() if hint in _SCALARS)
 
 
+@dataclass(frozen=True)
+class Remark:
+    """What `list` adds to a choice: `figures` to its JSON, `text` to its lines for people."""
+
+    figures: Mapping[str, Any]
+    text: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """Options with their limits. Equal options are equal choices; they hash and pickle.
@@ -53,6 +61,11 @@ class Choice:
             value = getattr(self, option)
             if value is not None and not low <= value <= high:  # NaN fails too
                 raise ValueError(f"`{low:g} <= {option} <= {high:g}` must hold, but got {option}={value!r}")
+
+    @classmethod
+    def remark(cls) -> Remark | None:
+        """What holds at the defaults and the options do not say; None: nothing to add."""
+        return None
 
     def describe(self) -> str:
         """One short word for tables: the name with what is searched or differs from its default."""

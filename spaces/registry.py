@@ -56,17 +56,22 @@ def validated(cls: type[T], fields: Mapping[str, Any]) -> T:
     return adapter(hashable).validate_json(text)
 
 
-def one_line(error: ValidationError, path: str) -> str:
-    """The first complaint as `path.option: rule, but got value`, and how many more there are."""
+def complaint(error: ValidationError) -> tuple[tuple[str | int, ...], str]:
+    """Where the first complaint is, `rule, but got value`, and how many more there are."""
     first, *others = error.errors(include_url=False)
-    where = ".".join([path, *map(str, first["loc"])])
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "unexpected_keyword_argument":
         message = "unknown option"
     elif first["type"] != "value_error":  # a rule of the class names its values itself
         message = f"{message[:1].lower()}{message[1:]}, but got {first['input']!r:.60}"
     more = f" (and {len(others)} more)" if others else ""
-    return f"{where}: {message}{more}"
+    return first["loc"], f"{message}{more}"
+
+
+def one_line(error: ValidationError, path: str) -> str:
+    """`complaint` as `path.option: rule, but got value`."""
+    place, message = complaint(error)
+    return f"{'.'.join([path, *map(str, place)])}: {message}"
 
 
 def modules_in(package: str) -> Iterator[tuple[str, ModuleType]]:

@@ -91,7 +91,9 @@ class Dataset(ABC):
 
     __pydantic_config__ = STRICT
 
-    EXTRACTOR: ClassVar[str] = "pixels"  # feature network that a search uses when it names none
+    # What a search uses when it names none: its network and its feature network.
+    NETWORK: ClassVar[str] = "unet"
+    EXTRACTOR: ClassVar[str] = "pixels"
 
     @abstractmethod
     def load(self, cache_dir: Path) -> Images:

@@ -9,10 +9,9 @@ from typing import Any
 import yaml
 
 from search.errors import InputError
-from search.file.yaml12 import Document, Place
+from search.file.yaml12 import MAX_BYTES, MAX_VALUES, Document
+from search.file.yaml_walk import Place, located
 
-_MAX_BYTES = 2**20
-_MAX_VALUES = 10_000  # aliases counted as often as they are used: a few hundred bytes can stand for gigabytes
 _MAX_DEPTH = 64
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -31,8 +30,8 @@ def read_documents(path: str | Path) -> list[ClusterFile]:
         content = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from None
-    if len(content) > _MAX_BYTES:
-        raise InputError(f"{file}: must have at most {_MAX_BYTES} bytes, but has {len(content)}")
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{file}: must have at most {MAX_BYTES} bytes, but has {len(content)}")
     try:
         nodes = list(yaml.compose_all(content, Loader=yaml.SafeLoader))
         return [_document(file, node, content.decode()) for node in nodes if node is not None]
@@ -45,8 +44,7 @@ def read_documents(path: str | Path) -> list[ClusterFile]:
 
 
 def _document(file: str, root: yaml.Node, text: str) -> ClusterFile:
-    lines: dict[Place, int] = {}
-    _note_lines(root, (), lines, file)
+    lines = _lines_of(root, file)
     loader = yaml.SafeLoader("")
     try:
         return ClusterFile(file, loader.construct_document(root), lines, text)
@@ -54,33 +52,53 @@ def _document(file: str, root: yaml.Node, text: str) -> ClusterFile:
         loader.dispose()
 
 
-def _note_lines(node: yaml.Node, place: Place, lines: dict[Place, int], file: str) -> None:
-    if len(lines) >= _MAX_VALUES or len(place) > _MAX_DEPTH:
-        raise InputError(
-            f"{file}: must hold at most {_MAX_VALUES} values, {_MAX_DEPTH} deep, aliases written out, but holds more"
-        )
-    lines.setdefault(place, node.start_mark.line + 1)
+def _lines_of(root: yaml.Node, file: str) -> dict[Place, int]:
+    """The line of every value; a mapping's value has that of its key."""
+    lines: dict[Place, int] = {}
+    for node in located(_written_out(root)):
+        # Aliases count as often as they are used: a few hundred bytes can stand for gigabytes.
+        if len(lines) >= MAX_VALUES or len(node.place) > _MAX_DEPTH:
+            raise InputError(
+                f"{file}: must hold at most {MAX_VALUES} values, {_MAX_DEPTH} deep, aliases written out, but holds more"
+            )
+        if node.is_key and node.place in lines:
+            raise InputError(
+                f"{file}:{node.line}: duplicate key {node.place[-1]!r}: also on line {lines[node.place]}, "
+                "and YAML would silently use the last"
+            )
+        lines.setdefault(node.place, node.line)
+    return lines
+
+
+def _written_out(node: yaml.Node) -> Iterator[yaml.Event]:
+    """The events of a document with aliases and merges written out: each with the line where it stands in full."""
+    start, end = node.start_mark, node.end_mark
     if isinstance(node, yaml.SequenceNode):
-        for i, item in enumerate(node.value):
-            _note_lines(item, (*place, i), lines, file)
+        yield yaml.SequenceStartEvent(None, node.tag, True, start, end)
+        for item in node.value:
+            yield from _written_out(item)
+        yield yaml.SequenceEndEvent(start, end)
     elif isinstance(node, yaml.MappingNode):
-        merged = [value for key, value in node.value if key.tag == _MERGE]
-        for key, value in node.value:
-            if key.tag == _MERGE:
-                continue
-            inner = (*place, str(key.value))
-            if inner in lines:
-                raise InputError(
-                    f"{file}:{key.start_mark.line + 1}: duplicate key {key.value!r}: also on line {lines[inner]}, "
-                    "and YAML would silently use the last"
-                )
-            lines[inner] = key.start_mark.line + 1
-            _note_lines(value, inner, lines, file)
-        for source in merged:  # `<<: *anchor` or `<<: [*a, *b]`: what is not written here has its line there
-            for each in source.value if isinstance(source, yaml.SequenceNode) else [source]:
-                there: dict[Place, int] = {}
-                _note_lines(each, place, there, file)
-                lines.update({inner: line for inner, line in there.items() if inner not in lines})
+        yield yaml.MappingStartEvent(None, node.tag, True, start, end)
+        for key, value in _pairs(node):
+            yield yaml.ScalarEvent(None, key.tag, (True, True), str(key.value), key.start_mark, key.end_mark)
+            yield from _written_out(value)
+        yield yaml.MappingEndEvent(start, end)
+    else:
+        yield yaml.ScalarEvent(None, node.tag, (True, True), node.value, start, end)
+
+
+def _pairs(mapping: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    """Its own keys with their values, then those of `<<: *anchor` or `<<: [*a, *b]` that are not among them."""
+    own = [(key, value) for key, value in mapping.value if key.tag != _MERGE]
+    yield from own
+    given = {str(key.value) for key, _ in own}
+    for merged in (value for key, value in mapping.value if key.tag == _MERGE):
+        for source in merged.value if isinstance(merged, yaml.SequenceNode) else [merged]:
+            for key, value in _pairs(source) if isinstance(source, yaml.MappingNode) else ():
+                if str(key.value) not in given:
+                    given.add(str(key.value))
+                    yield key, value
 
 
 def walk(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:

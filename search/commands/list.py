@@ -15,21 +15,30 @@ distributions at their defaults on 251 levels, curricula with iCT's distribution
 import argparse
 import dataclasses
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.commands._picture import write_picture
 from search.errors import UsageError
+from search.file.kinds import KINDS
 
 if TYPE_CHECKING:
-    from spaces import NoiseSchedule
+    from spaces import NoiseSchedule, Preset
 
 HELP = "what may stand in a search file: noise, curricula, grids, presets, data, ..."
 
 DRAWN = ("noise", "curricula", "grids", "presets")
-KINDS = (*DRAWN, "data", "networks", "extractors", "algorithms", "stopping", "optimizer_strategies")
 
 _PLOT_STEPS = 2000  # the budget whose stages are drawn
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """One choice. data: as JSON; lines: what stands below its name, for people."""
+
+    data: dict[str, Any]
+    lines: list[str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,14 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.plot is not None:
         _plot(args.kind, Path(args.plot))
-    folder, choices = _presets() if args.kind == "presets" else _choices(args.kind)
+    choices = KINDS[args.kind].choices()
+    folder = choices.package.replace(".", "/") + "/"
+    listed = [_listed(name, choice) for name, choice in choices.items()]
     if args.json:
-        print(json.dumps({"kind": args.kind, "folder": folder, "choices": choices}, indent=2))
+        found = {"kind": args.kind, "folder": folder, "choices": [each.data for each in listed]}
+        print(json.dumps(found, indent=2))
     else:
-        print(text_of(args.kind, folder, choices))
-        note = _note(args.kind)
-        if note is not None:
-            print(f"\n{note}")
+        print(_text(f"{len(listed)} {args.kind} in {folder}", listed, _note(args.kind)))
     return 0
 
 
@@ -65,75 +74,53 @@ def _note(kind: str) -> str | None:
     return None
 
 
-def _registry(kind: str) -> Any:
-    """Imported here: torch takes a second that `--help` should not."""
-    if kind in DRAWN:
-        import spaces
-
-        return {"noise": spaces.NOISE, "curricula": spaces.CURRICULA, "grids": spaces.GRIDS}[kind]
-    from search.file.choices import registry_of
-
-    return registry_of("optimizer_strategy" if kind == "optimizer_strategies" else kind.removesuffix("s"))
+def _listed(name: str, choice: Any) -> _Listed:
+    return _class_listed(name, choice) if isinstance(choice, type) else _preset_listed(name, choice)
 
 
-def _choices(kind: str) -> tuple[str, list[dict[str, Any]]]:
+def _class_listed(name: str, cls: type) -> _Listed:
+    from spaces.choice import Choice
     from spaces.registry import summary_of
 
-    registry = _registry(kind)
-    folder = registry.package.replace(".", "/") + "/"
-    return folder, [
-        {"name": name, "summary": summary_of(cls), **_peak_of(cls), "options": options_of(cls)}
-        for name, cls in registry.items()
-    ]
+    remark = cls.remark() if issubclass(cls, Choice) else None
+    summary, options = summary_of(cls), options_of(cls)
+    figures, texts = (remark.figures, [remark.text]) if remark else ({}, [])
+    return _Listed(
+        {"name": name, "summary": summary, **figures, "options": options},
+        [summary, *texts, *(f"  {_option_text(option)}" for option in options)],
+    )
 
 
-def _peak_of(cls: type) -> dict[str, Any]:
-    """Where a law over logSNR is densest at its defaults; nothing for what is no such law."""
-    from spaces.noise._logsnr import LogSNRLaw
-
-    if not issubclass(cls, LogSNRLaw):
-        return {}
-    law = cls()
-    return {"peak": {"logsnr": law.peak, "sigma": law.peak_sigma}}
-
-
-def _presets() -> tuple[str, list[dict[str, Any]]]:
-    from spaces import PRESETS
+def _preset_listed(name: str, preset: "Preset") -> _Listed:
     from spaces.sparkline import sparkline
 
-    return "spaces/presets/", [
-        {
-            "name": name,
-            "summary": preset.summary,
-            "published": preset.published,
-            "schedule": preset.schedule.to_dict(),
-            "described": preset.schedule.describe(),
-            "density": sparkline(preset.schedule),
-        }
-        for name, preset in PRESETS.items()
-    ]
+    described, density = preset.schedule.describe(), sparkline(preset.schedule)
+    data = {
+        "name": name,
+        "summary": preset.summary,
+        "published": preset.published,
+        "schedule": preset.schedule.to_dict(),
+        "described": described,
+        "density": density,
+    }
+    return _Listed(data, [preset.summary, f"|{density}| {described}"])
 
 
 def _schedules(kind: str) -> "dict[str, NoiseSchedule]":
     """The schedule by which each choice is drawn."""
     from spaces import CURRICULA, GRIDS, NOISE, PRESETS, KarrasGrid, NoiseSchedule
 
-    grid, constant = KarrasGrid(), CURRICULA.build({"name": "constant", "levels": 251})
-    lognormal, uniform = NOISE.build("lognormal"), NOISE.build("uniform")
-    if kind == "noise":
-        return {
-            name: NoiseSchedule(grid=grid, noise=cls(), curriculum=constant) for name, cls in NOISE.items()
-        }
-    if kind == "curricula":
-        return {
-            name: NoiseSchedule(grid=grid, noise=lognormal, curriculum=cls())
-            for name, cls in CURRICULA.items()
-        }
-    if kind == "grids":
-        return {
-            name: NoiseSchedule(grid=cls(), noise=uniform, curriculum=constant) for name, cls in GRIDS.items()
-        }
-    return {name: preset.schedule for name, preset in PRESETS.items()}
+    constant = CURRICULA.build({"name": "constant", "levels": 251})
+    ict: dict[str, Any] = {"grid": KarrasGrid(), "noise": NOISE.build("lognormal"), "curriculum": constant}
+    match kind:
+        case "presets":
+            return {name: preset.schedule for name, preset in PRESETS.items()}
+        case "noise":
+            return {name: NoiseSchedule(**ict | {"noise": cls()}) for name, cls in NOISE.items()}
+        case "curricula":
+            return {name: NoiseSchedule(**ict | {"curriculum": cls()}) for name, cls in CURRICULA.items()}
+    uniform = ict | {"noise": NOISE.build("uniform")}
+    return {name: NoiseSchedule(**uniform | {"grid": cls()}) for name, cls in GRIDS.items()}
 
 
 def _plot(kind: str, path: Path) -> None:
@@ -190,18 +177,12 @@ def _range(distribution: Any) -> dict[str, Any]:
     return found
 
 
-def text_of(kind: str, folder: str, choices: list[dict[str, Any]]) -> str:
+def _text(title: str, listed: list[_Listed], note: str | None) -> str:
     """The listing for people: a line for each choice, a line for each of its options."""
-    lines = [f"{len(choices)} {kind} in {folder}"]
-    for choice in choices:
-        lines += ["", f"{choice['name']}", f"    {choice['summary']}"]
-        if "peak" in choice:
-            peak = choice["peak"]
-            lines.append(f"    peak at logSNR {peak['logsnr']:g}, sigma {peak['sigma']:.3g}, at the defaults")
-        if "described" in choice:
-            lines.append(f"    |{choice['density']}| {choice['described']}")
-        lines += [f"      {_option_text(option)}" for option in choice.get("options", [])]
-    return "\n".join(lines)
+    lines = [title]
+    for each in listed:
+        lines += ["", each.data["name"], *(f"    {line}" for line in each.lines)]
+    return "\n".join([*lines, *(["", note] if note else [])])
 
 
 def _option_text(option: dict[str, Any]) -> str:

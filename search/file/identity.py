@@ -3,27 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from search.file.yaml12 import Place, field_name
+from search.file.yaml12 import field_name
+from search.file.yaml_walk import Place
 
-# Which fields make it another search when they change. What is left out may change between two runs: on what it
-# is done (resources) and where it is kept (storage). How much is done (AMOUNT) `extend` and `confirm` change.
+# What may change between two runs of a search: on what it is done and where it is kept. Anything else makes it another
+# search; of that, `extend` and `confirm` change how much is done.
+FREE = ("sampling", "resources", "storage")
 AMOUNT = ("budget", "confirm")
-IDENTITY = (
-    "name",
-    "seed",
-    "data",
-    "network",
-    "training",
-    "objective",
-    "space",
-    "presets",
-    "algorithm",
-    "stopping",
-    "noise_floor",
-    "audit",
-    "equal_schedules",
-    *AMOUNT,
-)
 
 
 def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

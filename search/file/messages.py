@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from search.file.yaml12 import Place, resolve_scalar
+from search.file.yaml12 import resolve_scalar
+from search.file.yaml_walk import Place
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 

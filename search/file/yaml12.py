@@ -16,15 +16,13 @@ from typing import Any
 import yaml
 
 from search.errors import InputError
+from search.file.yaml_walk import Located, Place, located
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 32  # the deepest sensible search file has 5 levels
 MAX_VALUES = 10_000  # keys not counted; a large search file has 200
 MAX_SHOWN = 50  # problems written out; the rest is counted
 MAX_NUMBER_CHARS = 64  # Python refuses to read an integer of more than 4300 digits, with a traceback
-
-# Where a value stands: keys and list positions from the top of the file.
-Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -158,124 +156,93 @@ def resolve_scalar(text: str) -> str | int | float | bool | None:
     return text
 
 
-@dataclass
-class _Open:
-    """A list or mapping that is being read."""
-
-    value: dict[str, Any] | list[Any]
-    place: Place
-    key: str | None = None  # of a mapping: the key whose value comes next
-    skip: bool = False  # of a mapping: the key was seen before, drop its value
-
-
 class _Builder:
-    """Events in, plain data out; without recursion, so that depth costs no stack."""
+    """Events in, plain data out."""
 
     def __init__(self, file: str):
         self.file = file
         self.problems: list[Problem] = []
         self.lines: dict[Place, int] = {}
+        self.open: dict[Place, dict[str, Any] | list[Any]] = {}  # lists and mappings by their place
 
     def build(self, events: Iterator[yaml.Event]) -> Document:
         root: Any = None
         num_documents = 0
-        stack: list[_Open] = []
-        for event in events:
-            assert event.start_mark is not None
-            line = event.start_mark.line + 1
-            if isinstance(event, yaml.DocumentStartEvent):
+        for node in located(events):
+            if isinstance(node.event, yaml.DocumentStartEvent):
                 num_documents += 1
                 if num_documents > 1:
-                    raise SpecError([*self.problems, Problem(self.file, line, "", "must hold one document")])
-            elif isinstance(event, yaml.CollectionEndEvent):
-                stack.pop()
-            elif isinstance(event, yaml.NodeEvent):
-                value = self._value(event, stack, line)
-                if value is _KEY:
-                    continue
-                if len(self.lines) >= MAX_VALUES:
-                    message = f"must hold at most {MAX_VALUES} values, but holds more"
-                    raise SpecError([*self.problems, Problem(self.file, line, "", message)])
-                place = self._put(value, stack, line)
-                if not stack:
-                    root = value
-                if isinstance(event, yaml.CollectionStartEvent):
-                    if len(stack) >= MAX_DEPTH:
-                        message = f"must be nested at most {MAX_DEPTH} deep, but goes deeper"
-                        raise SpecError([*self.problems, Problem(self.file, line, "", message)])
-                    stack.append(_Open(value, place))
+                    raise self._end(node.line, "must hold one document")
+                continue
+            self._refuse_references(node)
+            if node.is_key:
+                self._take_key(node)
+            else:
+                value = self._taken_value(node)
+                root = root if node.place else value
         if self.problems:
             raise SpecError(self.problems)
         return Document(self.file, root, self.lines)
 
-    def _value(self, event: yaml.NodeEvent, stack: list[_Open], line: int) -> Any:
-        """The value that `event` begins, or _KEY when it was a mapping's key."""
-        if isinstance(event, yaml.AliasEvent):
-            self._refuse(stack, line, f"aliases are not allowed, but got *{event.anchor}: write values out")
-        elif event.anchor is not None:
-            self._refuse(stack, line, f"anchors are not allowed, but got &{event.anchor}: write values out")
-        tag = getattr(event, "tag", None)
+    def _refuse_references(self, node: Located) -> None:
+        anchor, tag = getattr(node.event, "anchor", None), getattr(node.event, "tag", None)
+        if isinstance(node.event, yaml.AliasEvent):
+            self._refuse(node, f"aliases are not allowed, but got *{anchor}: write values out")
+        elif anchor is not None:
+            self._refuse(node, f"anchors are not allowed, but got &{anchor}: write values out")
         if tag is not None:
-            self._refuse(stack, line, f"tags are not allowed, but got {tag[:64]!a}")
-        if stack and isinstance(stack[-1].value, dict) and stack[-1].key is None:
-            if not isinstance(event, yaml.ScalarEvent):
-                # Without its key the rest of this mapping cannot be read in step.
-                message = "a key must be plain text, but got a list, a mapping or an alias"
-                problem = Problem(self.file, line, field_name(stack[-1].place), message)
-                raise SpecError([*self.problems, problem])
-            self._open_key(event.value, stack[-1], line)
-            return _KEY
+            self._refuse(node, f"tags are not allowed, but got {tag[:64]!a}")
+
+    def _take_key(self, node: Located) -> None:
+        if not isinstance(node.event, yaml.ScalarEvent):
+            message = "a key must be plain text, but got a list, a mapping or an alias"
+            raise self._end(node.line, message, node.place)
+        *around, key = node.place
+        if key in self.open[tuple(around)]:
+            self._refuse(node, f"duplicate key: also on line {self.lines[node.place]}")
+            return
+        self.lines[node.place] = node.line
+        if key == "<<":
+            self._refuse(node._replace(place=tuple(around)), "merges are not allowed: write the keys out")
+
+    def _taken_value(self, node: Located) -> Any:
+        value = self._value(node)
+        if len(self.lines) >= MAX_VALUES:
+            raise self._end(node.line, f"must hold at most {MAX_VALUES} values, but holds more")
+        self.lines.setdefault(node.place, node.line)  # a mapping's value has the line of its key
+        self._put(node.place, value)
+        if isinstance(value, dict | list):
+            if len(node.place) >= MAX_DEPTH:
+                raise self._end(node.line, f"must be nested at most {MAX_DEPTH} deep, but goes deeper")
+            self.open[node.place] = value
+        return value
+
+    def _value(self, node: Located) -> Any:
+        event = node.event
         if isinstance(event, yaml.MappingStartEvent):
             return {}
         if isinstance(event, yaml.SequenceStartEvent):
             return []
-        if isinstance(event, yaml.ScalarEvent):
-            if not event.implicit[0]:  # quoted, or a block of text
-                return event.value
-            try:
-                return resolve_scalar(event.value)
-            except ValueError as error:
-                self._refuse(stack, line, str(error))
-        return None
+        if not isinstance(event, yaml.ScalarEvent):
+            return None
+        if not event.implicit[0]:  # quoted, or a block of text
+            return event.value
+        try:
+            return resolve_scalar(event.value)
+        except ValueError as error:
+            self._refuse(node, str(error))
+            return None
 
-    def _open_key(self, key: str, parent: _Open, line: int) -> None:
-        assert isinstance(parent.value, dict)
-        parent.key = key
-        place = (*parent.place, key)
-        parent.skip = key in parent.value
-        if parent.skip:
-            message = f"duplicate key: also on line {self.lines[place]}"
-            self.problems.append(Problem(self.file, line, field_name(place), message))
-        else:
-            self.lines[place] = line
-            if key == "<<":
-                message = "merges are not allowed: write the keys out"
-                self.problems.append(Problem(self.file, line, field_name(parent.place), message))
+    def _put(self, place: Place, value: Any) -> None:
+        parent = self.open[place[:-1]] if place else None
+        if isinstance(parent, list):
+            parent.append(value)
+        elif parent is not None:
+            parent[str(place[-1])] = value
 
-    def _put(self, value: Any, stack: list[_Open], line: int) -> Place:
-        if not stack:
-            self.lines[()] = line
-            return ()
-        parent = stack[-1]
-        if isinstance(parent.value, list):
-            parent.value.append(value)
-            place: Place = (*parent.place, len(parent.value) - 1)
-            self.lines[place] = line
-            return place
-        assert parent.key is not None
-        place = (*parent.place, parent.key)
-        if not parent.skip:
-            parent.value[parent.key] = value
-        parent.key = None
-        return place
+    def _refuse(self, node: Located, message: str) -> None:
+        self.problems.append(Problem(self.file, node.line, field_name(node.place), message))
 
-    def _refuse(self, stack: list[_Open], line: int, message: str) -> None:
-        place: Place = ()
-        if stack:
-            parent = stack[-1]
-            last = len(parent.value) if isinstance(parent.value, list) else parent.key
-            place = parent.place if last is None else (*parent.place, last)
-        self.problems.append(Problem(self.file, line, field_name(place), message))
-
-
-_KEY = object()
+    def _end(self, line: int, message: str, place: Place = ()) -> SpecError:
+        """What is raised where the rest cannot be read."""
+        return SpecError([*self.problems, Problem(self.file, line, field_name(place), message)])

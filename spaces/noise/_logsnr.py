@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from spaces.choice import Remark
 from spaces.later import Tensor, torch
 from spaces.noise_distribution import SigmaLaw
 
@@ -32,6 +33,12 @@ class LogSNRLaw(SigmaLaw):
     def peak_sigma(self) -> float:
         """The noise level at the peak."""
         return self.sigma_data * math.exp(-self.peak / 2)
+
+    @classmethod
+    def remark(cls) -> Remark:
+        law = cls()
+        text = f"peak at logSNR {law.peak:g}, sigma {law.peak_sigma:.3g}, at the defaults"
+        return Remark({"peak": {"logsnr": law.peak, "sigma": law.peak_sigma}}, text)
 
     @property
     @abstractmethod

@@ -6,18 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from optuna.distributions import (
-    BaseDistribution,
-)
+from optuna.distributions import BaseDistribution
 
 from spaces.choice import Choice
-from spaces.space.distributions import (
-    Trial,
-    contains,
-    corners,
-    describe,
-    suggest,
-)
+from spaces.space.distributions import Trial, contains, corners, describe, suggest
 
 C = TypeVar("C", bound=Choice)
 

@@ -5,9 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.distributions import (
-    BaseDistribution,
-)
+from optuna.distributions import BaseDistribution
 
 from spaces.choice import Choice
 from spaces.curriculum import CURRICULA, Curriculum
@@ -16,14 +14,17 @@ from spaces.noise_distribution import NOISE, NoiseDistribution
 from spaces.schedule import NoiseSchedule, check_values
 from spaces.space.distributions import Trial, at_end, contains, corners, describe, suggest
 from spaces.space.family import Family, one_of
+from spaces.space.problems import all_refusals, refusal
 from spaces.space.reading import (
-    check_grid,
     check_known,
+    check_together,
     checked_mapping,
     read_families,
     read_floor,
     read_grids,
 )
+
+_SECTIONS = ("grid", "noise", "curriculum", "uniform_floor")
 
 
 @dataclass(frozen=True)
@@ -54,22 +55,24 @@ class SearchSpace:
 
         A grid is `karras` unless families are named: `grid: {karras: , karras_master: {levels: 251}}`.
         A range takes `low`, `high` and, if wanted, `log` and `step`; `log` defaults to that of the
-        class. Raises ValueError, one line that starts with the key: `space.noise.lognormal.p_std: ...`.
+        class. Raises SpaceError, a ValueError, with all problems on one line, each with its key:
+        `space.noise.lognormal.p_std: ...`.
         """
-        sections = checked_mapping({} if mapping is None else mapping, "space")
-        sections_known = ("grid", "noise", "curriculum", "uniform_floor")
-        check_known(sections, sections_known, "space", "section")
-        grid = read_grids(sections.get("grid"))
-        noise = read_families(NOISE, sections.get("noise"), "space.noise")
-        curriculum = read_families(CURRICULA, sections.get("curriculum"), "space.curriculum")
-        families: tuple[Family[Any], ...] = (*grid, *noise, *curriculum)
-        prefixes = [*sections_known, *(family.prefix for family in families if family.prefix != "grid")]
-        twice = sorted({prefix for prefix in prefixes if prefixes.count(prefix) > 1})
-        if twice:
-            raise ValueError(f"space: the name {twice[0]!r} is taken twice; rename one of the files")
-        for family in grid:
-            check_grid(family, noise, curriculum)
-        return cls(grid, noise, curriculum, read_floor(sections.get("uniform_floor", 0.0)))
+        sections = checked_mapping({} if mapping is None else mapping, ())
+        with all_refusals() as refusals:
+            with refusals.of():
+                check_known(sections, _SECTIONS, (), "section")
+            with refusals.of():
+                grid = read_grids(sections.get("grid"))
+            with refusals.of():
+                noise = read_families(NOISE, sections.get("noise"), ("noise",))
+            with refusals.of():
+                curriculum = read_families(CURRICULA, sections.get("curriculum"), ("curriculum",))
+            with refusals.of():
+                floor = read_floor(sections.get("uniform_floor", 0.0))
+        _check_prefixes((*grid, *noise, *curriculum))
+        check_together(grid, noise, curriculum)
+        return cls(grid, noise, curriculum, floor)
 
     def too_large(self, total_steps: int) -> Iterator[tuple[str, str]]:
         """(curriculum, why) of each that may, at a corner, come to more than an export can hold."""
@@ -140,7 +143,9 @@ class SearchSpace:
         }
 
 
-# Optuna's distributions
-
-
-# Reading the search file. `path` is the key that a message names.
+def _check_prefixes(families: tuple[Family[Any], ...]) -> None:
+    """Refuse two files of one name, whose Optuna parameters would be the same."""
+    taken = [*_SECTIONS, *(family.prefix for family in families if family.prefix != "grid")]
+    twice = sorted({prefix for prefix in taken if taken.count(prefix) > 1})
+    if twice:
+        raise refusal((), f"the name {twice[0]!r} is taken twice; rename one of the files")

@@ -11,6 +11,7 @@ from spaces.curricula.constant import Constant
 from spaces.curricula.exponential import Exponential
 from spaces.noise.lognormal import LogNormal
 from spaces.noise.uniform import Uniform
+from spaces.space.problems import SpaceError
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -294,6 +295,30 @@ def test_bad_input_is_refused_in_one_line_that_starts_with_its_key(mapping: Any,
         SearchSpace.from_mapping(mapping)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_everything_wrong_with_a_space_is_found_at_once_with_its_place() -> None:
+    with pytest.raises(SpaceError) as caught:
+        SearchSpace.from_mapping(
+            {
+                "grid": {"rho": {"low": 2}, "sigma_min": 90},
+                "nois": {},
+                "noise": {"lognormal": {"p_std": "2", "std": 1}, "lognorml": {}},
+                "curriculum": [],
+                "uniform_floor": 2,
+            }
+        )
+    assert [problem.full_place for problem in caught.value.problems] == [
+        ("nois",),
+        ("grid", "rho"),
+        ("grid", "sigma_min"),
+        ("noise", "lognorml"),
+        ("noise", "lognormal", "std"),
+        ("noise", "lognormal", "p_std"),
+        ("curriculum",),
+        ("uniform_floor",),
+    ]
+    assert str(caught.value) == "; ".join(map(str, caught.value.problems))
 
 
 def test_curricula_that_may_come_to_more_than_an_export_holds_are_known_before_they_run() -> None:

@@ -19,6 +19,7 @@ class Digits(Dataset):
     0..16 become -1..1. No held-out split: there are few images, and all are learnt from.
     """
 
+    NETWORK: ClassVar[str] = "film_mlp"
     EXTRACTOR: ClassVar[str] = "digits_cnn"
 
     def load(self, cache_dir: Path) -> Images:

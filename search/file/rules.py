@@ -1,0 +1,137 @@
+"""What the sections of a search file must be to one another: place and message of each rule that is broken."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from search.evidence.race import RaceRules
+from search.file.sections import Budget, Confirm, NoiseFloor, Objective, Resources, Storage
+from search.file.values import same_database
+from search.file.yaml_walk import Place
+from search.stopping_rule import StoppingRule
+from spaces import PRESETS, SearchSpace
+from spaces.registry import name_of
+from spaces.schedule import check_values
+from trainable.dataset import Dataset
+from trainable.training.config import TrainingConfig
+
+Broken = Iterator[tuple[Place, str]]
+
+
+def rungs_are_apart(stopping: StoppingRule, training: TrainingConfig) -> Broken:
+    total_steps = training.total_steps
+    steps = stopping.steps(total_steps)
+    if any(before >= after for before, after in itertools.pairwise((0, *steps))):
+        yield (
+            ("stopping", "rungs"),
+            f"must be apart, but of training.total_steps={total_steps} they are the steps "
+            f"{', '.join(map(str, steps))} (the last is the full budget). Leave out rungs or train longer",
+        )
+
+
+def extractor_suits_the_data(objective: Objective, data: Dataset) -> Broken:
+    extractor, name = objective.extractor, name_of(data)
+    if extractor is not None and extractor.DATA not in (None, name):
+        yield (
+            ("objective", "extractor"),
+            f"must suit the data set {name}, but {name_of(extractor)} is for {extractor.DATA} alone. Leave it out, "
+            "or take small_cnn (any labelled data set) or pixels (any)",
+        )
+
+
+def exports_hold_every_schedule(
+    space: SearchSpace, presets: Sequence[str], training: TrainingConfig
+) -> Broken:
+    """What a search finds must fit into an export; that is told before it is trained, not after."""
+    for curriculum, message in space.too_large(training.total_steps):
+        yield ("space", "curriculum", curriculum), message
+    for index, name in enumerate(presets):
+        try:
+            check_values(PRESETS[name].schedule.curriculum, training.total_steps)
+        except ValueError as error:
+            yield ("presets", index), str(error)
+
+
+def budget_ends_the_search(budget: Budget, resources: Resources) -> Broken:
+    if budget.max_trials is None and not budget.is_timed:
+        yield (
+            ("budget", "max_trials"),
+            "must be a number unless max_hours, max_cpu_hours or max_gpu_hours ends the search, but got null",
+        )
+    if budget.max_cpu_hours is not None and resources.cpu == 0:
+        yield ("budget", "max_cpu_hours"), "would have no effect with resources.cpu=0. Leave it out"
+    if budget.max_gpu_hours is not None and resources.gpu == 0:
+        yield ("budget", "max_gpu_hours"), "would have no effect with resources.gpu=0. Leave it out"
+
+
+def budget_holds_presets_and_finalists(budget: Budget, presets: Sequence[str], confirm: Confirm) -> Broken:
+    if budget.max_trials is None:
+        return
+    if len(presets) > budget.max_trials:
+        yield (
+            ("presets",),
+            f"must fit into budget.max_trials={budget.max_trials}, but are {len(presets)}. "
+            "Raise the one or shorten the other",
+        )
+    if confirm.top > budget.max_trials:
+        yield (
+            ("confirm", "top"),
+            f"must be <= budget.max_trials={budget.max_trials}, but got {confirm.top}. "
+            "There are no more trials to confirm",
+        )
+
+
+def race_has_runners_and_a_first_round(confirm: Confirm) -> Broken:
+    rules = confirm.rules
+    if rules is None:
+        yield from _options_without_a_race(confirm)
+    elif rules.max_trials is not None and rules.max_trials < rules.first_trials:
+        yield ("confirm", "max_trials"), _too_few_for_the_first_round(rules)
+
+
+def _options_without_a_race(confirm: Confirm) -> Broken:
+    for option in ("rounds", "max_trials"):
+        if option in confirm.model_fields_set:
+            message = "would have no effect with confirm.top=0 and confirm.baselines=0. Leave it out"
+            yield ("confirm", option), message
+
+
+def _too_few_for_the_first_round(rules: RaceRules) -> str:
+    return (
+        f"must be >= {rules.first_trials}, (top + baselines) times the seeds of the first round, but got "
+        f"{rules.max_trials}: nothing would be confirmed. Raise it or lower the others"
+    )
+
+
+def noise_is_measured_where_it_is_used(
+    noise_floor: NoiseFloor, stopping: StoppingRule, presets: Sequence[str]
+) -> Broken:
+    if stopping.USES_NOISE and not (presets and noise_floor.seeds):
+        yield (
+            ("stopping", "name"),
+            f"{name_of(stopping)!r} needs the noise between seeds, which is measured on a preset: name one in "
+            "`presets` and let noise_floor.seeds be > 0",
+        )
+    # The default says nothing about presets: a file that writes it out is the same search.
+    if not presets and noise_floor.seeds not in (0, NoiseFloor().seeds):
+        yield ("noise_floor", "seeds"), "would have no effect without presets. Name one or leave it out"
+
+
+def trials_run_on_something(resources: Resources, training: TrainingConfig) -> Broken:
+    if resources.cpu == 0 and resources.gpu == 0:
+        yield ("resources", "cpu"), "must be > 0 when gpu is 0, but got 0: a trial runs on something"
+    micro_batch, batch_size = resources.micro_batch, training.batch_size
+    if micro_batch is not None and micro_batch > batch_size:
+        yield (
+            ("resources", "micro_batch"),
+            f"must be <= training.batch_size={batch_size}, but got {micro_batch}. Leave it out",
+        )
+
+
+def databases_are_two(storage: Storage, study_url: str, mlflow_uri: str) -> Broken:
+    """study_url, mlflow_uri: what `storage` comes to on this machine."""
+    if same_database(study_url, mlflow_uri):
+        yield (
+            ("storage", "mlflow_uri" if storage.mlflow_uri else "study_url"),
+            "study_url and mlflow_uri must be two databases, but are one: Optuna and MLflow break each other's "
+            "tables there. Leave one out or name another database",
+        )
