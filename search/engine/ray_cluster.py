@@ -7,8 +7,7 @@ from pathlib import Path
 from search.engine.ray_here import QUIET, log_like_the_rest, surroundings
 from search.errors import InputError, OperationFailed
 from search.file.spec import Resources
-from search.machine.checkout import is_shipped
-from search.machine.preflight import ROOT
+from search.machine.checkout import ROOT, is_shipped
 
 # What the nodes get of the checkout: the code. Data comes with the trials, results go to the storage path.
 _NOT_SHIPPED = (

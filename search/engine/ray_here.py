@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import OperationFailed
-from search.machine.preflight import ROOT
+from search.machine.checkout import ROOT
 
 _log = logging.getLogger(__name__)
 

@@ -4,6 +4,9 @@ import json
 import subprocess
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
+MARKER = "shipped.json"  # only in a package made for a cluster
+
 
 def git_commit() -> str | None:
     """Commit of this checkout, with "+changes" if files differ from it; None outside git.
@@ -22,12 +25,6 @@ def git_commit() -> str | None:
         return f"{commit}+changes" if git("status", "--porcelain", "--untracked-files=no") else commit
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-MARKER = "shipped.json"
 
 
 def is_shipped(root: Path = ROOT) -> bool:

@@ -1,7 +1,7 @@
 """Start-up check: do our package names mean this checkout, and is what it needs installed?
 
 Our packages have generic names; a package called `spaces` exists elsewhere, and whichever stands first
-on `sys.path` wins. Standard library only: this runs before anything else is imported.
+on `sys.path` wins. Needs the standard library only: this runs before anything else is imported.
 """
 
 import importlib.util
@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from search.machine.checkout import ROOT
+
 PACKAGES = ("spaces", "trainable", "search")
 MINIMUM_PYTHON = (3, 11)
 # One module of each group of dependencies, all cheap to find.

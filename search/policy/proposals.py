@@ -17,8 +17,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from search.algorithm import DROPPED
-from search.evidence.noise import ln
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Purpose, Report, State, TrialRecord, ln
 
 
 class SamplerStudy:

@@ -21,7 +21,7 @@ from search.simulator.simulation import simulate
 from spaces import NoiseSchedule
 from tests.integration.running import VARIED, finish, start, toy, until
 from trainable.storage.checkpoint import packed, save_checkpoint
-from trainable.storage.open import open_folder
+from trainable.storage.location import open_folder
 
 pytestmark = pytest.mark.integration
 
