@@ -165,7 +165,7 @@ def in_background(asked: Asked) -> Running:
 
 
 def parts_of(head: HeadSettings) -> list[Server]:
-    """All that can run here, one for each file in `search/service/parts/`."""
+    """All that can run here, one for each file in `search/cluster/head/parts/`."""
     names = sorted(module.name for module in pkgutil.iter_modules(parts_folder.__path__))
     made = [importlib.import_module(f"{parts_folder.__name__}.{name}").part(head) for name in names]
     return [part for part in made if part is not None]
