@@ -1,4 +1,4 @@
-"""Reports of trials that train nothing; apart from the Trainable, since Ray must not be imported before its settings."""
+"""Reports of trials that train nothing. They know no Ray, which must not be imported before its settings are there."""
 
 import random
 from typing import Any
