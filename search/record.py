@@ -4,6 +4,7 @@ The Optuna study is the truth; a `TrialRecord` is read from it (`search.study.st
 leaderboard, the tracker, the progress view and the export. It holds plain values only.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -37,6 +38,11 @@ class State(StrEnum):
 def has_diverged(objective: float) -> bool:
     """Whether a trial reported that it diverged: not a finite value below WORST_OBJECTIVE."""
     return not objective < WORST_OBJECTIVE
+
+
+def ln(objective: float) -> float:
+    """ln(objective), also where rounding left no distance at all."""
+    return math.log(max(objective, 1e-12))
 
 
 @dataclass(frozen=True)

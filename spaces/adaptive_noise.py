@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from spaces.later import Tensor, torch
+from spaces.lazy_torch import Tensor, torch
 from spaces.noise.tabulated import Tabulated, importance, index_edges, rebinned
 from spaces.noise_distribution import NoiseDistribution
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spaces.choice import Choice
-from spaces.later import Tensor
+from spaces.lazy_torch import Tensor
 from spaces.registry import Registry
 
 Steps: TypeAlias = NDArray[np.int64]

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from spaces.choice import Choice
 from spaces.curriculum import MAX_INTERVALS
-from spaces.later import Tensor
+from spaces.lazy_torch import Tensor
 from spaces.registry import Registry, name_of
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.choice import Choice
-from spaces.later import Tensor, torch
+from spaces.lazy_torch import Tensor, torch
 from spaces.registry import Registry, name_of
 
 

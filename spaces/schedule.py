@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from spaces.curriculum import CURRICULA, MAX_STAGE_VALUES, Curriculum
 from spaces.grid import GRIDS, Grid
-from spaces.later import Tensor
+from spaces.lazy_torch import Tensor
 from spaces.noise_distribution import NOISE, NoiseDistribution
 from spaces.registry import STRICT, name_of, one_line
 

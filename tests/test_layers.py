@@ -209,7 +209,7 @@ def test_nothing_is_defined_in_main() -> None:
 def test_importing_spaces_brings_no_engine() -> None:
     code = (
         "import sys, spaces; "
-        "print([name for name in ('ray', 'mlflow', 'sqlalchemy', 'yaml', 'sklearn') if name in sys.modules])"
+        "print([name for name in ('ray', 'mlflow', 'sqlalchemy', 'yaml', 'sklearn', 'torch') if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60

@@ -85,28 +85,31 @@ def _fetch(
             _transfer(url, file, num_bytes)
         except _Refused as refusal:
             return str(refusal)
-        except urllib.error.HTTPError as error:
-            fault = f"HTTP {error.code} {error.reason}"
-            error.close()
-            if error.code not in _PASSING:
+        except (ConnectionError, TimeoutError, HTTPException, urllib.error.URLError) as error:
+            fault, is_passing = _fault_of(error)
+            if not is_passing:
                 return fault
-        except urllib.error.URLError as error:
-            fault = f"no connection: {error.reason}"
-            if not isinstance(error.reason, TimeoutError | ConnectionResetError):
-                return fault  # no network, no such host, nobody listening: waiting would only annoy
-        except HTTPException as error:
-            fault = f"broken answer: {type(error).__name__}"
-        except (ConnectionError, TimeoutError) as error:
-            fault = f"connection lost: {error}"
         else:
             if file.tell() == num_bytes:
                 file.seek(0)
                 got = hashlib.file_digest(file, "sha256").hexdigest()
-                if got == sha256:
-                    return None
-                return f"wrong content, SHA-256 {got}"
+                return None if got == sha256 else f"wrong content, SHA-256 {got}"
             fault = f"{file.tell()} of {num_bytes} bytes arrived"
     return f"{fault}, {ATTEMPTS} times"
+
+
+def _fault_of(error: Exception) -> tuple[str, bool]:
+    """What went wrong, and whether another try may help."""
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()
+        return f"HTTP {error.code} {error.reason}", error.code in _PASSING
+    if isinstance(error, urllib.error.URLError):
+        # No network, no such host, nobody listening: waiting would only annoy.
+        is_passing = isinstance(error.reason, TimeoutError | ConnectionResetError)
+        return f"no connection: {error.reason}", is_passing
+    if isinstance(error, HTTPException):
+        return f"broken answer: {type(error).__name__}", True
+    return f"connection lost: {error}", True
 
 
 def _transfer(url: str, file: BufferedRandom, num_bytes: int) -> None:

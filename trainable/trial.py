@@ -22,7 +22,7 @@ from trainable.metric.images import sample_grid_png
 from trainable.network import Network
 from trainable.storage.checkpoint import load_checkpoint, packed, save_checkpoint
 from trainable.storage.folder import StorageError
-from trainable.storage.open import open_folder
+from trainable.storage.location import open_folder
 from trainable.task import (
     FOUND_FILE,
     NO_STORAGE,
@@ -67,20 +67,19 @@ class TrialWorker:
         self._trainer = Trainer(network, assets.images_NCHW, training, device)
         self._clock = clock
         self._upload = Background("checkpoint")
-        self._seen: str | None = None  # the bucket in which the search's mark was found
+        self._marked_bucket: str | None = None  # in which the search's mark was found
 
     def begin(self, task: TrialTask) -> None:
         """Make `task` the current trial, from its last good checkpoint where there is one.
 
-        Raises StorageError where the place is not the driver's: what is kept there would go with this machine.
+        Raises StorageError where the folder is not the driver's: what is kept there would go with this machine.
         """
         self._upload.forget()
         self._task = task
-        self._find_mark(task)
+        self._check_mark(task)
         self._folder = open_folder(task.folder, patience_seconds=STORAGE_PATIENCE_SECONDS)
         self._files: dict[str, bytes] = {}  # to be kept with the next checkpoint
         self._reports: list[dict[str, Any]] = []
-        self._found: dict[str, Any] | None = None
         self._train_seconds = 0.0
         self._saved_step = 0
         self._save_at = time.monotonic() + CHECKPOINT_SECONDS if self._folder.is_remote else 0.0
@@ -93,23 +92,20 @@ class TrialWorker:
             self._saved_step, tensors, state = found
             self._trainer.load_state_dict(tensors, state["trainer"])
             self._reports = state["reports"]
-            self._found = state["found_schedule"]
             self._train_seconds = state["train_seconds"]
 
-    def _find_mark(self, task: TrialTask) -> None:
-        if task.mark is None or task.search_location is None or task.search_location == self._seen:
+    def _check_mark(self, task: TrialTask) -> None:
+        if task.mark is None or task.search_location is None or task.search_location == self._marked_bucket:
             return
-        place = open_folder(task.search_location, patience_seconds=STORAGE_PATIENCE_SECONDS)
-        if place.read(task.mark) is None:
+        folder = open_folder(task.search_location, patience_seconds=STORAGE_PATIENCE_SECONDS)
+        if folder.read(task.mark) is None:
             raise StorageError(
                 f"{task.search_location} is not what the driver sees there (the search's file {task.mark} is missing). "
-                "Give all "
-                "machines one folder at that path, such as a network file system, or name a bucket"
+                "Give all machines one folder at that path, such as a network file system, or name a bucket"
             )
-        if (
-            place.is_remote
-        ):  # a folder is looked at for each trial: it costs nothing, and its mount may be lost
-            self._seen = task.search_location
+        # A local folder is checked for each trial: it costs nothing, and its mount may be lost.
+        if folder.is_remote:
+            self._marked_bucket = task.search_location
 
     def advance(self, pause_seconds: float = math.inf) -> Progress:
         """Train until the next rung is measured, or for about `pause_seconds`.
@@ -129,7 +125,7 @@ class TrialWorker:
         if not math.isfinite(loss):
             self._report({self._objective: WORST_OBJECTIVE}, rung)
             self._saved_step = self._trainer.step  # spoilt weights are not saved
-            self._upload.forget()  # nothing may come in behind those who clear up after an ended trial
+            self._upload.forget()  # nothing may arrive after the driver has cleared up
             return self._progress()
         if self._trainer.step == rung:
             self._measure(loss, rung)
@@ -147,18 +143,16 @@ class TrialWorker:
         distance = self._metric(samples_NCHW, self._trainer.part_of(BATCH_SIZE))
         if math.isfinite(distance):
             self._files[SAMPLES_FILE] = sample_grid_png(samples_NCHW, _GRID_IMAGES)
-            self._keep_found()
+            self._keep_found_schedule()
         else:
             distance = WORST_OBJECTIVE
         self._report({self._objective: distance, "loss": loss, "train_seconds": self._train_seconds}, rung)
 
-    def _keep_found(self) -> None:
-        """What an adaptive schedule has come to goes into found_schedule.json, from which it can be exported."""
+    def _keep_found_schedule(self) -> None:
+        """What an adaptive schedule has come to goes into a file, from which it can be exported."""
         found = self._trainer.found_schedule()
         if found != self._schedule:
-            text = json.dumps(found.to_dict(), indent=1)
-            self._found = json.loads(text)
-            self._files[FOUND_FILE] = text.encode()
+            self._files[FOUND_FILE] = json.dumps(found.to_dict(), indent=1).encode()
 
     def _report(self, metrics: Mapping[str, float], step: int) -> None:
         self._reports.append(
@@ -185,7 +179,6 @@ class TrialWorker:
             "trainer": scalars,
             "reports": list(self._reports),
             "train_seconds": self._train_seconds,
-            "found_schedule": self._found,
         }
         folder, files, self._files = self._folder, self._files, {}
         step, tensor_bytes = self._trainer.step, packed(tensors)
@@ -214,7 +207,6 @@ class TrialWorker:
             step=self._trainer.step,
             reports=list(self._reports),
             outcome=outcome,
-            found_schedule=self._found,
         )
 
     def out_of_memory(self, error: BaseException) -> Progress:

@@ -21,6 +21,7 @@ COMPUTE = (20, 40, 60)  # budgets of one trial: where contenders are compared
 YARDSTICK, STOCK = "random, none", "stock Ray wiring"
 STOCK_HALVING = f"{STOCK}, by halves from 1/8"
 STOCK_LATE = f"{STOCK}, by halves from 1/2"
+_SHARE = "share of the budget"
 Array = NDArray[np.float64]
 
 
@@ -271,72 +272,111 @@ Curves: `{recorded}`. Data {data}, feature network {extractor}. Playing took {cp
 
 def page(document: Mapping[str, Any], table: CurveTable) -> str:
     """docs/search-quality.md."""
-    found, default, about = qualities(document), document["default"], document["about"]
-    fractions = [f"{step / table.steps[-1]:g}" for step in table.steps]
-    every, quarter = curve_facts.rung_correlations(table), curve_facts.rung_correlations(table, 0.25)
-    common_schedules, common_seeds, common = curve_facts.common_random_numbers(table)
-    weights = sorted({0.0, 0.03, 0.1, 0.3, 1.0, LEVELS_WEIGHT})
-    look_ups, at_random = curve_facts.look_up(table, weights)
-    noise_rows = [
+    return _PAGE.format(
+        **_comparison(document),
+        **_noise(table, document["preset"]),
+        **_rungs(table),
+        **_models(table),
+        **_making(document, table),
+    )
+
+
+def _comparison(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the searches came to."""
+    found, default = qualities(document), document["default"]
+    return {
+        "repeats": document["about"]["repeats"],
+        "best": document["best"],
+        "best_preset": document["best_preset"],
+        "quality": quality_table(list(found.values()), default),
+        "targets": "\n".join(target_lines(found, default)),
+        "losses": "\n".join(losses(found, default)),
+    }
+
+
+def _noise(table: CurveTable, preset: str) -> dict[str, Any]:
+    """The noise between seeds, and intervals over few of them."""
+    scales = [
         [fraction, one.ln_sd.text(3), one.slope.text(), one.raw.text(), one.log.text()]
-        for fraction, one in zip(fractions, curve_facts.seed_noise(table), strict=True)
-    ]
-    rung_rows = [
-        [fraction, one.text(), other.text()]
-        for fraction, one, other in zip(fractions, every, quarter, strict=False)
+        for fraction, one in zip(_fractions(table), curve_facts.seed_noise(table), strict=True)
     ]
     levels = {
         f"quarter {index}": level for index, level in enumerate(curve_facts.noise_levels(table), start=1)
     }
-    levels[document["preset"]] = curve_facts.preset_noise(table, PRESETS[document["preset"]].schedule)
-    level_rows = [
-        [name, f"{one.mean:.1f}", f"{one.sd:.2f}", f"{one.ln_sd:.3f}"] for name, one in levels.items()
-    ]
-    look_up_rows = [
-        [f"{one.levels_weight:g}", f"{one.error:.3f}", f"{one.rank_correlation:.2f}"] for one in look_ups
-    ]
-    interval_rows = [
+    levels[preset] = curve_facts.preset_noise(table, PRESETS[preset].schedule)
+    intervals = [
         [
             str(one.num_seeds),
             *(f"{figure:.3f}" for figure in (one.plain, one.plain_width, one.moderated, one.moderated_width)),
         ]
         for one in curve_facts.interval_coverage(table, (2, 3, 5, 8))
     ]
-    prediction_rows = [
+    return {
+        "noise": markdown([_SHARE, "sd of ln, pooled", "slope", "raw sd ~ mean", "sd of ln ~ mean"], scales),
+        "levels": markdown(
+            ["", "mean", "sd", "sd of ln"],
+            [[name, f"{one.mean:.1f}", f"{one.sd:.2f}", f"{one.ln_sd:.3f}"] for name, one in levels.items()],
+        ),
+        "degrees": curve_facts.spread_degrees(table),
+        "intervals": markdown(["seeds", "plain", "width", "moderated", "width"], intervals),
+    }
+
+
+def _rungs(table: CurveTable) -> dict[str, Any]:
+    """What a value at a rung, and one on the same seed, say."""
+    every, quarter = curve_facts.rung_correlations(table), curve_facts.rung_correlations(table, 0.25)
+    num_schedules, num_seeds, common = curve_facts.common_random_numbers(table)
+    correlations = [
+        [fraction, one.text(), other.text()]
+        for fraction, one, other in zip(_fractions(table), every, quarter, strict=False)
+    ]
+    variances = [[fraction, one.text()] for fraction, one in zip(_fractions(table), common, strict=False)]
+    return {
+        "rungs": markdown([_SHARE, "all schedules", "truly best quarter"], correlations),
+        "common_schedules": num_schedules,
+        "common_seeds": num_seeds,
+        "common": markdown([_SHARE, "same seed / different seeds"], variances),
+    }
+
+
+def _models(table: CurveTable) -> dict[str, Any]:
+    """How well schedules that were not seen are predicted: by the surrogate, by the nearest other one."""
+    weights = sorted({0.0, 0.03, 0.1, 0.3, 1.0, LEVELS_WEIGHT})
+    look_ups, at_random = curve_facts.look_up(table, weights)
+    predictions = [
         [str(one.num_known), f"{one.rank_correlation:.2f}", f"{one.error:.2f}", f"{one.at_random:.2f}"]
         for one in curve_facts.surrogate_predictions(table, (15, 25, 40, 80))
     ]
-    share = "share of the budget"
-    return _PAGE.format(
-        num_curves=int(table.recorded_SR.sum()),
-        num_schedules=len(table.schedules),
-        repeats=about["repeats"],
-        best=document["best"],
-        best_preset=document["best_preset"],
-        quality=quality_table(list(found.values()), default),
-        targets="\n".join(target_lines(found, default)),
-        losses="\n".join(losses(found, default)),
-        noise=markdown([share, "sd of ln, pooled", "slope", "raw sd ~ mean", "sd of ln ~ mean"], noise_rows),
-        levels=markdown(["", "mean", "sd", "sd of ln"], level_rows),
-        degrees=curve_facts.spread_degrees(table),
-        intervals=markdown(["seeds", "plain", "width", "moderated", "width"], interval_rows),
-        predictions=markdown(["known", "rank correlation", "error", "mean"], prediction_rows),
-        rungs=markdown([share, "all schedules", "truly best quarter"], rung_rows),
-        common_schedules=common_schedules,
-        common_seeds=common_seeds,
-        common=markdown(
-            [share, "same seed / different seeds"],
-            [[fraction, one.text()] for fraction, one in zip(fractions, common, strict=False)],
+    return {
+        "predictions": markdown(["known", "rank correlation", "error", "mean"], predictions),
+        "at_random": at_random,
+        "levels_weight": LEVELS_WEIGHT,
+        "look_up": markdown(
+            ["weight", "error", "rank correlation"],
+            [
+                [f"{one.levels_weight:g}", f"{one.error:.3f}", f"{one.rank_correlation:.2f}"]
+                for one in look_ups
+            ],
         ),
-        at_random=at_random,
-        levels_weight=LEVELS_WEIGHT,
-        look_up=markdown(["weight", "error", "rank correlation"], look_up_rows),
-        made="\n".join([*about["heading"], f"commit    {about['git_commit']}"]),
-        recorded=json.dumps(table.about["about"]),
-        data=table.about["data_sha256"][:12],
-        extractor=table.about["extractor_sha256"][:12],
-        cpu_hours=sum(cell["cpu_seconds"] for cell in document["cells"]) / 3600,
-    )
+    }
+
+
+def _making(document: Mapping[str, Any], table: CurveTable) -> dict[str, Any]:
+    """What all of it was made with."""
+    about = document["about"]
+    return {
+        "num_curves": int(table.recorded_SR.sum()),
+        "num_schedules": len(table.schedules),
+        "made": "\n".join([*about["heading"], f"commit    {about['git_commit']}"]),
+        "recorded": json.dumps(table.about["about"]),
+        "data": table.about["data_sha256"][:12],
+        "extractor": table.about["extractor_sha256"][:12],
+        "cpu_hours": sum(cell["cpu_seconds"] for cell in document["cells"]) / 3600,
+    }
+
+
+def _fractions(table: CurveTable) -> list[str]:
+    return [f"{step / table.steps[-1]:g}" for step in table.steps]
 
 
 def qualities(document: Mapping[str, Any]) -> dict[str, Quality]:

@@ -31,7 +31,7 @@ from bench.quality.quality_page import (
     plot,
     qualities,
 )
-from bench.speed.stock_search import StockTPE, best_observed
+from bench.quality.stock_search import StockTPE, best_observed
 from search.algorithm import Algorithm
 from search.errors import EXIT_INPUT
 from search.evidence.leaderboard import Leaderboard
@@ -238,9 +238,10 @@ def main(arguments: Sequence[str]) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_INPUT
-    write_atomically(args.output / "search-quality.md", page(document, table).encode())
+    text = page(document, table)
+    write_atomically(args.output / "search-quality.md", text.encode())
     plot(args.output / "search-quality.png", qualities(document), document["default"])
-    print(page(document, table))
+    print(text)
     return 0
 
 

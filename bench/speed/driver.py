@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.figures import Spread, table
-from bench.speed.noop_trainable import toy_reports
+from bench.speed.toy_reports import toy_reports
 from search.engine.ray_here import local_ray
 from search.file.spec import SearchSpec, load_spec, overridden
 from search.policy.conductor import Conductor

@@ -1,10 +1,10 @@
 """A trial that trains nothing, for the driver's share of the time."""
 
-import random
 from typing import Any
 
 from ray.tune import Trainable
 
+from bench.speed.toy_reports import toy_reports
 from trainable.task import Progress, TrialTask
 from trainable.trial import as_result
 
@@ -38,13 +38,3 @@ class NoopTrainable(Trainable):
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
         """Nothing to load."""
-
-
-def toy_reports(number: int, steps: tuple[int, ...], objective: str) -> list[dict[str, Any]]:
-    """Reports of trial `number` at `steps`, shaped like those of a real trial."""
-    reports = []
-    for step in steps:
-        value = random.Random(f"{number}/{step}").uniform(50, 150)
-        metrics = {objective: value, "loss": value / 100, "train_seconds": step / 500}
-        reports.append({"step": step, "objective": value, "time_ms": 1000 * step, "metrics": metrics})
-    return reports

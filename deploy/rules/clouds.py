@@ -13,6 +13,8 @@ from search.file.yaml12 import Document
 TOO_MUCH = re.compile(
     r"\w*FullAccess|AdministratorAccess|PowerUserAccess|roles/(owner|editor)|ray-autoscaler-(sa-)?v1"
 )
+_DEFAULT_ACCOUNT = re.compile(r"default|\d+-compute@developer\.gserviceaccount\.com|[\w.:-]+@appspot\..*")
+_METADATA = "Write `MetadataOptions: {HttpTokens: required, HttpPutResponseHopLimit: 1}`"
 
 
 def least_privilege(document: Document) -> Iterator[Finding]:
@@ -60,9 +62,6 @@ def instance_profile(document: Document) -> Iterator[Finding]:
             yield finding("instance-profile", document, (*place, "node_config"), message, remedy)
 
 
-_METADATA = "Write `MetadataOptions: {HttpTokens: required, HttpPutResponseHopLimit: 1}`"
-
-
 def metadata_service(document: Document) -> Iterator[Finding]:
     """IMDSv2: a page or a library that can be made to fetch a URL must not get the node's credentials."""
     for _, place, node_type in node_types(document):
@@ -98,9 +97,6 @@ def service_account(document: Document) -> Iterator[Finding]:
         elif set(emails) & set(head) and name != document.data.get("head_node_type"):
             message = "must not be the head's, whose rights the trials would have"
             yield finding("service-account", document, where, message, remedy)
-
-
-_DEFAULT_ACCOUNT = re.compile(r"default|\d+-compute@developer\.gserviceaccount\.com|[\w.:-]+@appspot\..*")
 
 
 def network(document: Document) -> Iterator[Finding]:

@@ -146,31 +146,39 @@ def least_privilege(documents: Documents) -> Iterator[Finding]:
     """Trials are the user's code: not root, no way to become root or to reach the host, no key to the API server."""
     for document in _clusters(documents):
         for place, pod in _pods(document):
-            context = pod.get("securityContext") or {}
-            if context.get("runAsNonRoot") is not True or context.get("runAsUser") == 0:
-                message, remedy = "runAsNonRoot must be true", "Write `securityContext: {runAsNonRoot: true}`"
-                yield finding("least-privilege", document, (*place, "securityContext"), message, remedy)
-            if "workerGroupSpecs" in place and pod.get("automountServiceAccountToken") is not False:
-                message = "automountServiceAccountToken must be false: trials need nothing from Kubernetes"
-                remedy = "Write `automountServiceAccountToken: false`"
-                yield finding("least-privilege", document, (*place, "containers"), message, remedy)
-            for name in ("hostPID", "hostIPC"):
-                if pod.get(name):
-                    message = "must be absent: the pod would see the processes of its machine"
-                    yield finding("least-privilege", document, (*place, name), message, "Take it out")
-            for i, volume in enumerate(pod.get("volumes") or []):
-                if "hostPath" in volume:
-                    message = "must not be a folder of the machine itself"
-                    where = (*place, "volumes", i, "hostPath")
-                    yield finding("least-privilege", document, where, message, "Name a PersistentVolumeClaim")
+            yield from _user(document, place, pod)
+            yield from _host_access(document, place, pod)
             for kind in ("containers", "initContainers", "ephemeralContainers"):
                 for i, container in enumerate(pod.get(kind) or []):
                     where = (*place, kind, i, "securityContext")
                     yield from _privileges(document, where, container.get("securityContext") or {})
-        context = at(document.data, "spec", "autoscalerOptions", "securityContext")
+        where = ("spec", "autoscalerOptions", "securityContext")
+        context = at(document.data, *where)
         if context:
-            where = ("spec", "autoscalerOptions", "securityContext")
             yield from _privileges(document, where, context)
+
+
+def _user(document: Document, place: Place, pod: dict[str, Any]) -> Iterator[Finding]:
+    context = pod.get("securityContext") or {}
+    if context.get("runAsNonRoot") is not True or context.get("runAsUser") == 0:
+        message, remedy = "runAsNonRoot must be true", "Write `securityContext: {runAsNonRoot: true}`"
+        yield finding("least-privilege", document, (*place, "securityContext"), message, remedy)
+    if "workerGroupSpecs" in place and pod.get("automountServiceAccountToken") is not False:
+        message = "automountServiceAccountToken must be false: trials need nothing from Kubernetes"
+        remedy = "Write `automountServiceAccountToken: false`"
+        yield finding("least-privilege", document, (*place, "containers"), message, remedy)
+
+
+def _host_access(document: Document, place: Place, pod: dict[str, Any]) -> Iterator[Finding]:
+    for name in ("hostPID", "hostIPC"):
+        if pod.get(name):
+            message = "must be absent: the pod would see the processes of its machine"
+            yield finding("least-privilege", document, (*place, name), message, "Take it out")
+    for i, volume in enumerate(pod.get("volumes") or []):
+        if "hostPath" in volume:
+            message = "must not be a folder of the machine itself"
+            where = (*place, "volumes", i, "hostPath")
+            yield finding("least-privilege", document, where, message, "Name a PersistentVolumeClaim")
 
 
 def _privileges(document: Document, place: Place, context: dict[str, Any]) -> Iterator[Finding]:

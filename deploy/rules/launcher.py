@@ -16,7 +16,7 @@ from deploy.reading.finding import Finding, finding
 from deploy.reading.launcher_file import COMMANDS, START_COMMANDS, node_types, one_line, ray_starts, texts
 from deploy.reading.networks import SMALLEST_PREFIX, too_large_a_network
 from deploy.reading.secret_values import private_files_in, secrets_in
-from deploy.reading.start_command import commands_in, ray_starts_in
+from deploy.reading.start_command import mentions_ray_start, ray_start_of
 from deploy.rules.clouds import (
     autoscaler_v1,
     head_address,
@@ -30,11 +30,14 @@ from deploy.rules.clouds import (
 from search.file.yaml12 import Document, Place
 
 TOKEN_FILE = "~/.ray/auth_token"
+CLOSE_TOKEN_FILE = f"chmod 600 {TOKEN_FILE}"
 MAX_IDLE_MINUTES = 60
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Left in the shipped files for what only the user knows. 192.0.2.0/24 is for examples (RFC 5737).
 TO_FILL_IN = re.compile(r"REPLACE|(?<![\d.])192\.0\.2\.\d+")
 
+# A command that may change who can read the token, by way of its folder too.
+_TOUCHES_TOKEN_FILE = re.compile(r"\b(chmod|chown|chgrp|setfacl|cp|mv|ln|install|rsync)\b.*/\.ray(?![\w.-])")
 # Anything but `token` for Ray's mode, wherever it stands.
 _OTHER_MODE = re.compile(r"RAY_AUTH_MODE(?!=[\"']?token[\"']?(?![\w$]))")
 # Options of `docker run` that give a container no more than trials need; any other must be looked at by a person.
@@ -84,19 +87,18 @@ def own_commands(document: Document) -> Iterator[Finding]:
 
 def ray_start(document: Document) -> Iterator[Finding]:
     """What starts Ray must stand in the file, or nobody sees with what token and on which address."""
-    remedy = "Write `export A=b ...; ray start ...`, without a script, `sudo` or `bash -c` around it"
-    unread = set()
-    for place, text in texts(document):
-        starts, all_of_them = ray_starts_in(text)
-        if not all_of_them:
-            unread.add(place[0])
-            yield finding("ray-start", document, place, "has a `ray start` that cannot be checked", remedy)
-        elif starts and place[0] not in START_COMMANDS:
+    remedy = "Copy the line of cluster.yaml; only values, variables and options may differ"
+    found = [(place, text) for place, text in texts(document) if mentions_ray_start(text)]
+    for place, text in found:
+        if place[0] not in START_COMMANDS:
             message = f"must not start Ray, which is for {' and '.join(START_COMMANDS)}"
             yield finding("ray-start", document, place, message, "Take it out")
+        elif ray_start_of(text) is None:
+            message = "must have the form of the line in cluster.yaml, or what Ray sees cannot be checked"
+            yield finding("ray-start", document, place, message, remedy)
     for field in START_COMMANDS:
-        if field in document.data and field not in unread and not any(ray_starts(document, (field,))):
-            message = "must hold a line with a plain `ray start`, but none was found"
+        if field in document.data and field not in {place[0] for place, _ in found}:
+            message = "must hold a line with `ray start`, but none was found"
             yield finding("ray-start", document, (field,), message, remedy)
 
 
@@ -125,12 +127,12 @@ def token_file(document: Document) -> Iterator[Finding]:
     for _, place, node_type in node_types(document):  # a node type's own list is run in place of that
         lists += [(*place, "worker_setup_commands")] if at(node_type, "worker_setup_commands") else []
     for place in lists:
-        if not any(map(_closes_token_file, at(document.data, *place) or [])):
-            message = f"must make {TOKEN_FILE} readable by its user only"
-            yield finding("token-file", document, place, message, f"Add `chmod 600 {TOKEN_FILE}`")
+        if CLOSE_TOKEN_FILE not in (at(document.data, *place) or []):
+            message = f"must make {TOKEN_FILE} readable by its user only, with a command of its own"
+            yield finding("token-file", document, place, message, f"Add `{CLOSE_TOKEN_FILE}`")
     for place, text in texts(document):
-        if _may_open_token_file(text):
-            message = f"must leave the folder of {TOKEN_FILE} alone, but for `chmod 600 {TOKEN_FILE}`"
+        if text != CLOSE_TOKEN_FILE and _TOUCHES_TOKEN_FILE.search(text):
+            message = f"must leave the folder of {TOKEN_FILE} alone, except for `{CLOSE_TOKEN_FILE}`"
             yield finding("token-file", document, place, message, "Take it out")
 
 
@@ -246,31 +248,3 @@ RULES: Mapping[str, tuple[Rule, tuple[str, ...]]] = {
     "head-address": (head_address, ("local",)),
     "fill-in": (fill_in, ANY),
 }
-
-
-def _closes_token_file(text: str) -> bool:
-    try:
-        commands = commands_in(text)
-    except ValueError:
-        return False
-    return any(command.certain and _is_chmod_600(command.words) for command in commands)
-
-
-def _may_open_token_file(text: str) -> bool:
-    """Whether a command touches the folder of the token, other than by `chmod 600` of the file."""
-    folder = TOKEN_FILE.rpartition("/")[0].lstrip("~")
-    if not re.search(
-        rf"\b(chmod|chown|chgrp|setfacl|cp|mv|ln|install|rsync)\b.*{re.escape(folder)}(?![\w.-])", text
-    ):
-        return False
-    try:
-        touching = [
-            command.words for command in commands_in(text) if any(folder in word for word in command.words)
-        ]
-    except ValueError:
-        return True
-    return not all(map(_is_chmod_600, touching))
-
-
-def _is_chmod_600(words: tuple[str, ...]) -> bool:
-    return words == ("chmod", "600", TOKEN_FILE)

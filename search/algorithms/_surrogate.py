@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-from search.record import has_diverged
+from search.record import has_diverged, ln
 from spaces import NoiseSchedule
 
 Floats = NDArray[np.float64]
@@ -70,9 +70,7 @@ def expected(curves: Sequence[Mapping[int, float]]) -> tuple[Floats, Floats]:
     curves: of each trial, the objective at the steps reached, at least one. From a step to the next one, ln(objective)
     is taken for a straight line through the trials that have both. A diverged trial is worse than all others.
     """
-    logs = [
-        {step: _ln(value) for step, value in curve.items() if not has_diverged(value)} for curve in curves
-    ]
+    logs = [{step: ln(value) for step, value in curve.items() if not has_diverged(value)} for curve in curves]
     steps = sorted({step for curve in logs for step in curve})
     offset, slope, variance = 0.0, 1.0, 0.0  # of the line from the step at hand to the last, and of its error
     lines = {steps[-1]: (offset, slope, variance)} if steps else {}
@@ -107,10 +105,6 @@ def _line(pairs: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
         slope,
         float((errors @ errors + _PRIOR_TRIALS * _PRIOR_SD**2) / (len(pairs) + _PRIOR_TRIALS)),
     )
-
-
-def _ln(value: float) -> float:
-    return math.log(max(value, 1e-12))
 
 
 @dataclass(frozen=True, eq=False)

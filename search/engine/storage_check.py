@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from search.errors import InputError, OperationFailed
 from trainable.storage.folder import StorageError
-from trainable.storage.open import open_folder
+from trainable.storage.location import open_folder
 
 _NODE_SECONDS = 120.0  # for all nodes together; a node fetches the code first
 

@@ -85,7 +85,7 @@ def run_trials(
     """Run trials on the connected Ray until the conductor has finished or `interrupted` is set.
 
     trainable: a Ray Trainable that takes a `TrialTask` and answers with `Progress`, as `ScheduleTrainable` does.
-    trials: location (`trainable/storage/open.py`) of the trials' folders. OperationFailed if a trial cannot use it.
+    trials: location (`trainable/storage/location.py`) of the trials' folders. OperationFailed if a trial cannot use it.
     mark: name of a file in it by which a worker knows that it is the same place there.
     on_step: called with (trial number, step) at every sign of life of a trial.
     """

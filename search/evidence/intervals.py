@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 from scipy.stats import t as student_t
 
-from search.evidence.noise import SeedNoise, ln
-from search.record import has_diverged
+from search.evidence.noise import SeedNoise
+from search.record import has_diverged, ln
 
 CONFIDENCE = 0.95
 # Degrees of freedom that the noise of all schedules is worth for one of them, by how much schedules differ in it on

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from scipy.stats import t as student_t
 
-from search.record import Purpose, State, TrialRecord
+from search.record import Purpose, State, TrialRecord, ln
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,6 @@ class SeedNoise:
     def factor(self, confidence: float) -> float:
         """Two-sided Student t factor: how many standard errors a difference must exceed."""
         return float(student_t.ppf((1 + confidence) / 2, self.degrees))
-
-
-def ln(objective: float) -> float:
-    """ln(objective), also where rounding left no distance at all."""
-    return math.log(max(objective, 1e-12))
 
 
 def pooled(groups: Iterable[Iterable[float]]) -> SeedNoise | None:

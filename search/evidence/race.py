@@ -15,8 +15,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from search.evidence.intervals import ratio
-from search.evidence.noise import SeedNoise, ln, noise_at_rungs
-from search.record import Purpose, State, TrialRecord, has_diverged
+from search.evidence.noise import SeedNoise, noise_at_rungs
+from search.record import Purpose, State, TrialRecord, has_diverged, ln
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,7 +105,7 @@ class SearchSpec(Section):
 
     @property
     def trials(self) -> str:
-        """Location (`trainable/storage/open.py`) of what the trials keep: `folder`, or the same in a bucket."""
+        """Location (`trainable/storage/location.py`) of what the trials keep: `folder`, or the same in a bucket."""
         return under(self.storage.path, self.name) if is_bucket(self.storage.path) else str(self.folder)
 
     @property

@@ -20,11 +20,10 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from search.algorithm import DROPPED
-from search.evidence.noise import ln
 from search.policy.equal_schedules import KnownSchedules
 from search.policy.plan import Plan
 from search.policy.trials import KeptTrial, NewTrial
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Purpose, Report, State, TrialRecord, ln
 from spaces import NoiseSchedule
 
 _MOST_ASKS = 8  # of the algorithm, which may have converged

@@ -16,7 +16,7 @@ from search.evidence.race import RaceRules
 from search.record import Purpose, State, TrialRecord
 from search.study.trial_storage import trial_folder
 from trainable.storage.checkpoint import discard_checkpoints
-from trainable.storage.open import open_folder
+from trainable.storage.location import open_folder
 
 _log = logging.getLogger(__name__)
 

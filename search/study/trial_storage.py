@@ -10,8 +10,7 @@ from pathlib import Path
 
 from search.errors import InputError, OperationFailed
 from trainable.storage.folder import Folder, StorageError
-from trainable.storage.location import under
-from trainable.storage.open import open_folder
+from trainable.storage.location import open_folder, under
 
 _MARK = "study-"
 _MOST_TRIES = 20
@@ -61,6 +60,6 @@ def _marks(folder: Folder) -> list[str]:
 def trial_folder(trials: str | Path, number: int) -> str:
     """Where trial `number` keeps its checkpoints, its sample grid and what else is found out about it.
 
-    trials: location (`trainable/storage/open.py`) of the search's trials.
+    trials: location (`trainable/storage/location.py`) of the search's trials.
     """
     return under(trials, "trials", f"{number:05d}")

@@ -22,7 +22,8 @@ from search.tracking.client import artifact_root, connect, set_environment
 from search.tracking.density import density_png
 from spaces import NoiseSchedule
 from trainable.storage.checkpoint import newest_state
-from trainable.storage.open import open_folder
+from trainable.storage.location import open_folder
+from trainable.task import SAMPLES_FILE, SAMPLING_FILE
 
 # How an MLflow run ends. A trial that was stopped at a rung or diverged did what it should: the tag
 # search.state tells them apart.
@@ -39,8 +40,7 @@ _REFUSALS = frozenset(
     {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "RESOURCE_DOES_NOT_EXIST"}
 )
 
-SCHEDULE_FILE, DENSITY_FILE, SAMPLES_FILE = "schedule.json", "sigma_density.png", "samples.png"
-SAMPLING_FILE = "sampling.json"
+SCHEDULE_FILE, DENSITY_FILE = "schedule.json", "sigma_density.png"
 
 
 @dataclass(frozen=True)

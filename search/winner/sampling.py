@@ -16,12 +16,9 @@ from spaces.document.format import SAMPLER
 from trainable.metric.assets import Assets
 from trainable.sampling_levels import measure_trial
 from trainable.storage.folder import Folder, StorageError
-from trainable.storage.location import under
-from trainable.storage.open import open_folder
-from trainable.task import FOUND_FILE
+from trainable.storage.location import open_folder, under
+from trainable.task import FOUND_FILE, SAMPLING_FILE
 from trainable.trial import device_of
-
-SAMPLING_FILE = "sampling.json"  # in the folder of the trial whose model was sampled
 
 
 def median_trial(row: Row) -> TrialRecord | None:

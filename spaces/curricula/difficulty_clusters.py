@@ -11,7 +11,7 @@ from optuna.distributions import (
 )
 
 from spaces.curriculum import MAX_INTERVALS, Curriculum, Steps
-from spaces.later import Tensor, torch
+from spaces.lazy_torch import Tensor, torch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, IntDistribution
 
 from spaces.curriculum import MAX_INTERVALS, Curriculum, Steps
-from spaces.later import Tensor
+from spaces.lazy_torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What stands in an exported schedule, `noise-schedule/1`: keys, types, meaning, JSON Schema.
+"""What stands in an exported schedule, `noise-schedule/1`: keys, types, meaning.
 
 One frozen dataclass for each object of the document. Attributes are its keys; what a key means is its
 description, which the JSON Schema repeats and docs/export.md lists. Read by `load.py`.
@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from spaces.later import torch
+from spaces.lazy_torch import torch
 from spaces.noise_distribution import NoiseDistribution
-from spaces.registry import STRICT, adapter
+from spaces.registry import STRICT
 
 Format = Literal["noise-schedule/1"]
 Loss = Literal[
@@ -212,30 +212,3 @@ class Document:
         dict[str, Any], _about("why it is believed: `values` by seed, their `mean`, and more, for people")
     ]
     provenance: Annotated[dict[str, Any], _about("where it comes from, for people")]
-
-
-def export_json_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of the whole document; of the schedule in it, noise-schedule.schema.json.
-
-    It holds types and bounds. `load_schedule` also checks that the plain numbers are those of the schedule,
-    that sampling levels decrease, and that the mean is that of the values. Published as
-    spaces/noise-schedule-export.schema.json.
-    """
-    schema: dict[str, Any] = _tidy(adapter(Document).json_schema())
-    about = schema["properties"]["schedule"]["description"]
-    schema["properties"]["schedule"] = {"description": about, "$ref": "noise-schedule.schema.json"}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Exported noise schedule of a consistency model",
-        **schema,
-    }
-
-
-def _tidy(value: Any) -> Any:
-    """Without the titles that pydantic makes up; only the keys of a pattern, where one is given."""
-    if isinstance(value, list):
-        return [_tidy(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    tidy = {key: _tidy(item) for key, item in value.items() if key != "title" or isinstance(item, dict)}
-    return tidy | {"additionalProperties": False} if "patternProperties" in tidy else tidy

@@ -1,4 +1,4 @@
-"""The JSON Schema of a schedule, for software that reads one without this package."""
+"""The JSON Schemas of a schedule and of its export, for software that reads them without this package."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ from pydantic import TypeAdapter
 
 from spaces.choice import Choice
 from spaces.curriculum import CURRICULA
+from spaces.document.format import Document
 from spaces.grid import GRIDS
 from spaces.noise_distribution import NOISE
-from spaces.registry import Registry, name_of
+from spaces.registry import Registry, adapter, name_of
 
 
 def schedule_json_schema() -> dict[str, Any]:
@@ -57,3 +58,30 @@ def _limits(cls: type[Choice], option: str, rule: dict[str, Any]) -> dict[str, A
         return {}
     low, high = cls.BOUNDS[option]
     return {"minimum": low, "maximum": high}  # JSON Schema applies them to numbers, not to null
+
+
+def export_json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of the whole document; of the schedule in it, noise-schedule.schema.json.
+
+    It holds types and bounds. `load_schedule` also checks that the plain numbers are those of the schedule,
+    that sampling levels decrease, and that the mean is that of the values. Published as
+    spaces/noise-schedule-export.schema.json.
+    """
+    schema: dict[str, Any] = _tidy(adapter(Document).json_schema())
+    about = schema["properties"]["schedule"]["description"]
+    schema["properties"]["schedule"] = {"description": about, "$ref": "noise-schedule.schema.json"}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Exported noise schedule of a consistency model",
+        **schema,
+    }
+
+
+def _tidy(value: Any) -> Any:
+    """Without the titles that pydantic makes up; only the keys of a pattern, where one is given."""
+    if isinstance(value, list):
+        return [_tidy(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    tidy = {key: _tidy(item) for key, item in value.items() if key != "title" or isinstance(item, dict)}
+    return tidy | {"additionalProperties": False} if "patternProperties" in tidy else tidy

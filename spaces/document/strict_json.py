@@ -1,7 +1,11 @@
-"""Reads JSON strictly: what a number, a text and a document may be, and nothing that can surprise."""
+"""JSON read strictly: how large a number, a text and a document may be, and nothing that can surprise.
+
+All raise ValueError, in one line without the name of the file.
+"""
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +20,12 @@ _MAX_KEY = 200
 _MAX_NUMBER = 400  # characters
 
 
-def read_bytes(path: Any) -> bytes:
+def load(path: str | os.PathLike[str]) -> Any:
+    """What is in a file: JSON as RFC 8259 has it, without NaN, duplicate keys and numbers that Python cannot hold."""
+    return _parsed(_content(path))
+
+
+def _content(path: str | os.PathLike[str]) -> bytes:
     try:
         with open(path, "rb") as file:
             content: bytes = file.read(MAX_BYTES + 1)
@@ -27,8 +36,7 @@ def read_bytes(path: Any) -> bytes:
     return content
 
 
-def parsed_json(content: bytes) -> Any:
-    """JSON as RFC 8259 has it: no NaN, no duplicate keys, no number that Python cannot hold."""
+def _parsed(content: bytes) -> Any:
     # Before anything is made of it: an empty list is two bytes there and 56 in memory.
     if sum(map(content.count, (b",", b"[", b"{"))) > MAX_VALUES:
         raise ValueError(f"must have at most {MAX_VALUES} values, but has more")
@@ -73,40 +81,47 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-class Copy:
-    """Copies data of limited size and depth that holds nothing but what JSON can hold."""
+def plain_copy(value: Any) -> Any:
+    """Data of limited size and depth that holds nothing but what JSON can hold, in Python's own types."""
+    return _Copier().copy(value, depth=0)
 
+
+class _Copier:
     def __init__(self) -> None:
-        self._left = MAX_VALUES
+        self._values_left = MAX_VALUES
 
-    def of(self, value: Any, depth: int = 0) -> Any:
-        self._left -= 1
-        if self._left < 0:
+    def copy(self, value: Any, depth: int) -> Any:
+        self._values_left -= 1
+        if self._values_left < 0:
             raise ValueError(f"must have at most {MAX_VALUES} values, but has more")
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, int):
-            if abs(value) >= 2**63:
-                raise ValueError("integers must have at most 63 bits, but one has more")
-            return int(value)
-        if isinstance(value, float):
-            if not math.isfinite(value):
-                raise ValueError(f"numbers must be finite, but got {value!r}")
-            return float(value)
-        if isinstance(value, str):
-            if len(value) > _MAX_TEXT:
-                raise ValueError(f"texts must have at most {_MAX_TEXT} characters, but one has {len(value)}")
-            return str(value)
         if not isinstance(value, Mapping | list | tuple):
-            raise ValueError(f"plain values are needed, but got one of type {type(value).__name__}")
+            return _plain_scalar(value)
         if depth == MAX_DEPTH:
             raise ValueError(f"must be nested at most {MAX_DEPTH} deep, but is deeper")
         if isinstance(value, Mapping):
-            return {self._key(key): self.of(item, depth + 1) for key, item in value.items()}
-        return [self.of(item, depth + 1) for item in value]
+            return {_plain_key(key): self.copy(item, depth + 1) for key, item in value.items()}
+        return [self.copy(item, depth + 1) for item in value]
 
-    @staticmethod
-    def _key(key: Any) -> str:
-        if not isinstance(key, str) or len(key) > _MAX_KEY:
-            raise ValueError(f"keys must be texts of at most {_MAX_KEY} characters, but one is not")
-        return str(key)
+
+def _plain_scalar(value: Any) -> bool | int | float | str | None:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        if abs(value) >= 2**63:
+            raise ValueError("integers must have at most 63 bits, but one has more")
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"numbers must be finite, but got {value!r}")
+        return float(value)
+    if isinstance(value, str):
+        if len(value) > _MAX_TEXT:
+            raise ValueError(f"texts must have at most {_MAX_TEXT} characters, but one has {len(value)}")
+        return str(value)
+    raise ValueError(f"plain values are needed, but got one of type {type(value).__name__}")
+
+
+def _plain_key(key: Any) -> str:
+    if not isinstance(key, str) or len(key) > _MAX_KEY:
+        raise ValueError(f"keys must be texts of at most {_MAX_KEY} characters, but one is not")
+    return str(key)

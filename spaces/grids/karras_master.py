@@ -7,7 +7,7 @@ from optuna.distributions import BaseDistribution
 from spaces.curriculum import MAX_INTERVALS
 from spaces.grid import Grid
 from spaces.grids.karras import KarrasGrid
-from spaces.later import Tensor, torch
+from spaces.lazy_torch import Tensor, torch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.choice import Remark
-from spaces.later import Tensor, torch
+from spaces.lazy_torch import Tensor, torch
 from spaces.noise_distribution import SigmaLaw
 
 

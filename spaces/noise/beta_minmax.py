@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, FloatDistribution
 from scipy import special
 
-from spaces.later import Tensor, torch
+from spaces.lazy_torch import Tensor, torch
 from spaces.noise_distribution import NoiseDistribution
 
 Array = NDArray[np.float64]

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from spaces.later import Tensor
+from spaces.lazy_torch import Tensor
 from spaces.noise._logsnr import LogSNRLaw, log_sech_cdf
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from spaces.adaptive_noise import AdaptiveNoise
-from spaces.later import Tensor, torch
+from spaces.lazy_torch import Tensor, torch
 from spaces.noise.tabulated import Tabulated, index_edges
 
 _HALVINGS = 8

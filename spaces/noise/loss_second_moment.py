@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.adaptive_noise import AdaptiveNoise
-from spaces.later import Tensor, torch
+from spaces.lazy_torch import Tensor, torch
 from spaces.noise.tabulated import Tabulated
 
 

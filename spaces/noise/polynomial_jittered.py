@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from spaces.later import Tensor, torch
+from spaces.lazy_torch import Tensor, torch
 from spaces.noise_distribution import NoiseDistribution
 
 

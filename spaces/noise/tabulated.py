@@ -3,7 +3,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spaces.later import Tensor, torch
+from spaces.lazy_torch import Tensor, torch
 from spaces.noise_distribution import NoiseDistribution
 
 MAX_BINS = 4096

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from spaces.later import Tensor
+from spaces.lazy_torch import Tensor
 from spaces.noise_distribution import IndexLaw
 
 

@@ -68,11 +68,12 @@ AWS, GCP, LOCAL, KUBERAY = (
 START = "~/schedule-search/.venv/bin/ray start --head"
 CHANGES = [
     # Values that the shell would not give to Ray.
-    (AWS, "export RAY_AUTH_MODE=token", "RAY_AUTH_MODE=token", "token", "but sees none"),
+    (AWS, "export RAY_AUTH_MODE=token", "export RAY_AUTH=token", "token", "but sees none"),
     (AWS, "RAY_AUTH_MODE=token RAY", "RAY_AUTH_MODE=disabled RAY", "token", "but sees disabled"),
-    (AWS, "--dashboard-host=127.0.0.1", "--dashboard-host ::", "dashboard", "but is ::"),
+    (AWS, "--dashboard-host=127.0.0.1", "--dashboard-host=::", "dashboard", "but is ::"),
+    (AWS, "--dashboard-host=127.0.0.1", "--dashboard-host='0.0.0.0'", "dashboard", "but is 0.0.0.0"),
     (AWS, "--dashboard-host=127.0.0.1", "--dashboard-host=0.0.0.0", "dashboard", "but is 0.0.0.0"),
-    (AWS, "bin/ray start --head", "start-head", "ray-start", "plain `ray start`"),
+    (AWS, "bin/ray start --head", "start-head", "ray-start", "a line with `ray start`"),
     (AWS, "chmod 600 ~/.ray/auth_token", "chmod 644 ~/.ray/auth_token", "token-file", "by its user only"),
     (AWS, '"~/.ray/auth_token": ', '"~/.ray/token": ', "token-file", "must bring ~/.ray/auth_token"),
     # What Ray refuses, or fills in.
@@ -116,28 +117,22 @@ CHANGES = [
     (KUBERAY, "idleTimeoutSeconds: 600", "idleTimeoutSeconds: 0", "idle", "but is 0"),
     (KUBERAY, "schedule-search:0.2.0", "schedule-search", "image", "one version"),
     # Starts of Ray that a reader overlooks.
-    (
-        AWS,
-        "export RAY_AUTH_MODE",
-        "test -s ~/.ray/auth_token && export RAY_AUTH_MODE",
-        "token",
-        "but sees none",
+    *(
+        (AWS, old, new, "ray-start", "the form of the line in cluster.yaml")
+        for old, new in (
+            ("export RAY_AUTH_MODE", "test -s ~/.ray/auth_token && export RAY_AUTH_MODE"),
+            ("export RAY_AUTH_MODE=token", "(export RAY_AUTH_MODE=token); export"),
+            ("export RAY_AUTH_MODE=token", "RAY_AUTH_MODE=token"),
+            (START, f"export -n RAY_AUTH_MODE; {START}"),
+            ("ENABLED=0;", "ENABLED=0 | true;"),
+            ("ENABLED=0;", "ENABLED=0 &"),
+            (START, f"{START} || RAY_AUTH_MODE=disabled ray start --head;"),
+            (START, f"{START} || ray start --dashboard-host=0.0.0.0;"),
+            ("  - >-\n    ulimit", "  - sudo ray start\n  - >-\n    ulimit"),
+            ("  - >-\n    ulimit", "  - bash -c 'ray start'\n  - >-\n    ulimit"),
+        )
     ),
-    (AWS, "export RAY_AUTH_MODE=token", "(export RAY_AUTH_MODE=token); export", "token", "but sees none"),
-    (AWS, START, f"export -n RAY_AUTH_MODE; {START}", "token", "but sees none"),
-    (AWS, "ENABLED=0;", "ENABLED=0 | true;", "token", "but sees none"),
-    (AWS, "ENABLED=0;", "ENABLED=0 &", "token", "but sees none"),
-    (AWS, START, f"{START} || RAY_AUTH_MODE=disabled ray start --head;", "token", "but sees disabled"),
-    (AWS, START, f"{START} || ray start --dashboard-host=0.0.0.0;", "dashboard", "but is 0.0.0.0"),
     (AWS, START, f"{START} --ray-debugger-external", "dashboard", "--ray-debugger-external must be absent"),
-    (AWS, "  - >-\n    ulimit", "  - sudo ray start\n  - >-\n    ulimit", "ray-start", "cannot be checked"),
-    (
-        AWS,
-        "  - >-\n    ulimit",
-        "  - bash -c 'ray start'\n  - >-\n    ulimit",
-        "ray-start",
-        "cannot be checked",
-    ),
     (
         AWS,
         "worker_setup_commands: []",

@@ -15,7 +15,7 @@ import yaml
 from deploy.aws.account import ssh_source
 from deploy.aws.command import main
 from deploy.lint import lint
-from deploy.reading.start_command import RayStart, ray_starts_in
+from deploy.reading.start_command import RayStart, ray_start_of
 from search.machine.checkout import PACKAGES
 
 ROOT = Path(__file__).parents[2]
@@ -45,11 +45,7 @@ def ray_cluster() -> dict[str, Any]:
 
 
 def head_start() -> RayStart:
-    (start,) = (
-        start
-        for line in loaded("cluster.yaml")["head_start_ray_commands"]
-        for start in ray_starts_in(line)[0]
-    )
+    (start,) = filter(None, map(ray_start_of, loaded("cluster.yaml")["head_start_ray_commands"]))
     return start
 
 

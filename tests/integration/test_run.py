@@ -22,7 +22,7 @@ from search.simulator.simulation import simulate
 from spaces import NoiseSchedule, load_schedule
 from tests.integration.running import VARIED, finish, start, toy, until
 from trainable.storage.checkpoint import packed, save_checkpoint
-from trainable.storage.open import open_folder
+from trainable.storage.location import open_folder
 
 pytestmark = pytest.mark.integration
 

@@ -15,7 +15,7 @@ from search.record import Purpose, State, TrialRecord
 from search.study.store import StudyStore
 from tests.integration.running import ROOT, VARIED, finish, start, toy, until
 from tests.s3_server import s3_server, url_of
-from trainable.storage.open import open_folder
+from trainable.storage.location import open_folder
 
 pytestmark = pytest.mark.integration
 

@@ -17,7 +17,6 @@ from search.run.plan_of import plan_of
 from search.run.session import SPEC_FILE, open_or_create, open_store
 from search.study.trial_storage import trial_folder
 from search.winner.sampling import (
-    SAMPLING_FILE,
     lines,
     median_trial,
     read_sampling,
@@ -29,7 +28,7 @@ from search.winner.sampling import (
 from spaces import PRESETS, load_schedule
 from spaces.sparkline import with_density
 from trainable.metric.assets import prepare
-from trainable.task import TrialTask
+from trainable.task import SAMPLING_FILE, TrialTask
 from trainable.trial import TrialWorker, as_result
 
 ICT = PRESETS["ict"].schedule

@@ -11,7 +11,7 @@ from search.study.trial_storage import trial_folder
 from spaces import PRESETS
 from trainable.storage.checkpoint import save_checkpoint
 from trainable.storage.folder import Folder, StorageError
-from trainable.storage.open import open_folder
+from trainable.storage.location import open_folder
 
 
 def ended(

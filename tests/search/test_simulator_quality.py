@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from bench.quality import curve_facts
 from bench.quality.quality_page import STOCK, Cell, Quality, losses, markdown, quality_table, spread
 from bench.quality.search_quality import TRIALS, Kept, contenders, default_label
-from bench.speed.stock_search import StockTPE, _ToldComplete, best_observed
+from bench.quality.stock_search import StockTPE, StoppedAsComplete, best_observed
 from search.evidence.leaderboard import leaderboard
 from search.file.spec import load_spec
 from search.record import Purpose, Report, State, TrialRecord
@@ -106,7 +106,7 @@ class Looks(RandomSampler):
 
 def test_the_stock_wiring_tells_stopped_trials_as_complete_with_their_last_value() -> None:
     looks = Looks(seed=0)
-    study = optuna.create_study(sampler=_ToldComplete(looks))
+    study = optuna.create_study(sampler=StoppedAsComplete(looks))
     states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
     for state in states:
         trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})

@@ -41,7 +41,7 @@ from search.tracking.process import TrackingError
 from search.tracking.tables import html_table, markdown_table
 from spaces import NOISE, PRESETS, NoiseSchedule
 from trainable.storage.checkpoint import packed, save_checkpoint
-from trainable.storage.open import open_folder
+from trainable.storage.location import open_folder
 
 # MLflow 3.17 on SQLAlchemy 2.1; MLflow's to change.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")

@@ -20,8 +20,7 @@ from trainable.storage import bucket
 from trainable.storage.checkpoint import discard_checkpoints, load_checkpoint, packed, save_checkpoint
 from trainable.storage.folder import Folder, StorageError
 from trainable.storage.local import LocalFolder
-from trainable.storage.location import under
-from trainable.storage.open import open_folder
+from trainable.storage.location import open_folder, under
 from trainable.task import NO_STORAGE, Progress, TrialTask
 from trainable.trial import TrialWorker, failed
 
@@ -128,7 +127,7 @@ KILLED = """
 import os, signal, sys, torch
 from trainable.storage.bucket import BucketFolder
 from trainable.storage.checkpoint import packed, save_checkpoint
-from trainable.storage.open import open_folder
+from trainable.storage.location import open_folder
 
 write = BucketFolder.write
 def until_the_marker(self, name, data):

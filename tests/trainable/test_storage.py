@@ -12,8 +12,7 @@ from trainable.storage.bucket import BucketFolder
 from trainable.storage.bucket_url import BucketUrl
 from trainable.storage.folder import StorageError
 from trainable.storage.local import LocalFolder
-from trainable.storage.location import is_bucket, under
-from trainable.storage.open import open_folder
+from trainable.storage.location import is_bucket, open_folder, under
 
 
 @pytest.mark.parametrize(
@@ -168,7 +167,7 @@ def test_a_folder_that_is_away_for_a_while_is_waited_for(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(storage.time, "sleep", pauses.append)
+    monkeypatch.setattr("trainable.storage.folder.time.sleep", pauses.append)
     monkeypatch.setattr(storage, "write_atomically", broken(number, times=2))
     open_folder(tmp_path, patience_seconds=600).write("a", b"")
     assert pauses == [1.0, 2.0]

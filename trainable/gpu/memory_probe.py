@@ -2,7 +2,7 @@
 
 import math
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,9 +74,8 @@ def measure(
         return known
     device = take_slice(share, card)
     wanted = min(micro_batch or training.whole_pass, training.whole_pass)
-    peaks: list[Peak] = []
 
-    def peak(images: int) -> Peak:
+    def step_and_evaluation(images: int) -> Peak:
         card.restart_peak()
         trainer = Trainer(network, assets.images_NCHW, training, device)
         metric = FrechetMetric(assets, num_samples, device)
@@ -87,32 +86,30 @@ def measure(
         metric.features(trainer.sample(num_samples, seed=0), trainer.part_of(BATCH_SIZE))
         return Peak(micro_batch=images, step=step, evaluation=card.peak_bytes())
 
-    def attempt(images: int) -> Peak | None:
-        """None if memory was not enough; in either case all of it is free again."""
-        try:
-            return peak(images)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            return None
-        finally:
-            card.release()
-
-    for images in _halved(wanted):
-        found = attempt(images)
-        if found is not None:
-            peaks.append(found)
-        # One is enough if it is what is wanted; two make a straight line.
-        if len(peaks) == 2 or (peaks and images == wanted):
-            break
     return MemoryProbe(
         node=node,
         card=card.name(),
         total_bytes=total,
         usable_bytes=usable_bytes(total, share),
         wanted=wanted,
-        peaks=tuple(peaks),
+        peaks=tuple(_peaks(step_and_evaluation, wanted, card)),
     )
+
+
+def _peaks(work: Callable[[int], Peak], wanted: int, card: Card) -> list[Peak]:
+    """One is enough if it is of as many images as are wanted; else two, which make a straight line."""
+    peaks: list[Peak] = []
+    for images in _halved(wanted):
+        try:
+            peaks.append(work(images))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        finally:
+            card.release()
+        if len(peaks) == 2 or (peaks and images == wanted):
+            break
+    return peaks
 
 
 def _halved(number: int) -> Iterator[int]:

@@ -33,7 +33,6 @@ class Assets:
 
     images_NCHW: Tensor
     image_shape: tuple[int, int, int]
-    data_name: str
     data_sha256: str
     objective: str
     extractor_name: str
@@ -90,7 +89,6 @@ def prepare(dataset: Dataset, extractor: Extractor, cache_dir: Path, device: str
     return Assets(
         images_NCHW=images.x_NCHW,
         image_shape=images.image_shape,
-        data_name=images.name,
         data_sha256=images.sha256,
         objective=objective_name(name),
         extractor_name=name,

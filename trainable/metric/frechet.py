@@ -67,7 +67,7 @@ def trace_of_root(reference: GaussianStats, other: GaussianStats) -> float:
 def frechet_distance(reference: GaussianStats, other: GaussianStats) -> float:
     """FD >= 0 between two fitted Gaussians. `reference` caches its matrix root for the next call.
 
-    Biased upwards by about C/n (`bias_constant`): compare distances at equal n only.
+    Biased upwards, by about C/n for n samples, C of the features' covariance: compare distances at equal n only.
     """
     if reference.mean_D.shape != other.mean_D.shape:
         raise ValueError(
@@ -78,16 +78,3 @@ def frechet_distance(reference: GaussianStats, other: GaussianStats) -> float:
     traces = reference.covariance_DD.trace() + other.covariance_DD.trace()
     # Rounding leaves about -1e-13 of the traces between equal statistics.
     return max(0.0, float(mean_term + traces) - 2 * trace_of_root(reference, other))
-
-
-def bias_constant(covariance_DD: Tensor) -> float:
-    """C of E[FD_n] = FD + C/n, for n samples of the reference Gaussian itself.
-
-    C = sum_i l_i + sum_ij l_i l_j / (2 (l_i + l_j)) + sum_i l_i / 4, l the eigenvalues: the error of
-    the mean, and that of the covariance to second order. For Gaussian features; on features of real
-    digits, which are not, it was right within 4%. A reference of m samples adds about C/m.
-    """
-    values_D = torch.linalg.eigvalsh(covariance_DD.to(torch.float64)).clamp_min(0)
-    values_D = values_D[values_D > 0]
-    pairs_DD = values_D[:, None] * values_D / (2 * (values_D[:, None] + values_D))
-    return float(values_D.sum() * 1.25 + pairs_DD.sum())

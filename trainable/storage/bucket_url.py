@@ -1,6 +1,7 @@
 """The URL of a place in a bucket: s3://BUCKET/PATH or gs://BUCKET/PATH."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
@@ -52,21 +53,10 @@ class BucketUrl:
                 f"but got {kind}://{split.netloc[:80]}"
             )
         path = split.path.strip("/")
-        for part in path.split("/") if path else ():
-            if not _KEY.fullmatch(part) or part in (".", ".."):
-                raise ValueError(
-                    f"must have a path of letters, digits and any of _ . = + @ , ( ) -, but got {part[:80]!r} in it"
-                )
+        _check_path(path)
         if "#" in url:
             raise ValueError("must be without #")
-        for name, value in options.items():
-            if kind != "s3" or name not in _OPTIONS:
-                known = ", ".join(_OPTIONS) if kind == "s3" else "none"
-                raise ValueError(
-                    f"has an unknown option {name[:40]!r} behind its ?. Known for {kind}://: {known}"
-                )
-            if not _OPTIONS[name].fullmatch(value):
-                raise ValueError(f"has an option {name} that cannot be used: {value[:80]!r}")
+        _check_options(kind, options)
         return cls(kind=kind, bucket=split.netloc, path=path, options=tuple(sorted(options.items())))
 
     def __str__(self) -> str:
@@ -74,3 +64,22 @@ class BucketUrl:
         return (
             f"{self.kind}://{self.bucket}{'/' if self.path else ''}{self.path}{'?' if query else ''}{query}"
         )
+
+
+def _check_path(path: str) -> None:
+    for part in path.split("/") if path else ():
+        if not _KEY.fullmatch(part) or part in (".", ".."):
+            raise ValueError(
+                f"must have a path of letters, digits and any of _ . = + @ , ( ) -, but got {part[:80]!r} in it"
+            )
+
+
+def _check_options(kind: str, options: Mapping[str, str]) -> None:
+    known = _OPTIONS if kind == "s3" else {}
+    for name, value in options.items():
+        if name not in known:
+            raise ValueError(
+                f"has an unknown option {name[:40]!r} behind its ?. Known for {kind}://: {', '.join(known) or 'none'}"
+            )
+        if not known[name].fullmatch(value):
+            raise ValueError(f"has an option {name} that cannot be used: {value[:80]!r}")

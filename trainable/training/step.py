@@ -4,12 +4,13 @@ import hashlib
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainable.dataset import model_input
 from trainable.optimizer_strategy import OptimizerStrategy
 from trainable.training.accumulation import accumulate_gradient
 from trainable.training.consistency import LevelTables, NetworkFunction
+from trainable.training.flat_parameters import flatten_gradients, flatten_parameters
 from trainable.training.radam import radam_
 
 
@@ -27,6 +28,14 @@ class Batch:
     x_BCHW: Tensor
     z_BCHW: Tensor
     u_B: Tensor  # float64, in [0, 1)
+
+    @classmethod
+    def empty(cls, batch_size: int, image_shape: tuple[int, ...], device: torch.device) -> "Batch":
+        """Zeros, to be filled with `draw_`."""
+        x_BCHW = torch.zeros((batch_size, *image_shape), device=device)
+        return cls(
+            x_BCHW, torch.zeros_like(x_BCHW), torch.zeros(batch_size, dtype=torch.float64, device=device)
+        )
 
     def draw_(
         self, images_NCHW: Tensor, seed: int, step: int, stratified: bool, generator: torch.Generator
@@ -64,6 +73,34 @@ class TrainingState:
     sums_M2: Tensor | None = None
     half_P: Tensor | None = None
     noise_2: Tensor | None = None
+
+    @classmethod
+    def of(
+        cls, module: nn.Module, ema_module: nn.Module, device: torch.device, halves: bool
+    ) -> "TrainingState":
+        """From the network and its average, whose parameters become views of this; the rest is zero.
+
+        halves: whether the optimizer strategy compares the halves of each batch.
+        """
+        channels_last = device.type == "cuda"
+        parameters_P = flatten_parameters(module, device, channels_last)
+        return cls(
+            parameters_P=parameters_P,
+            gradient_P=flatten_gradients(module, channels_last),
+            ema_P=flatten_parameters(ema_module, device, channels_last),
+            m_P=torch.zeros_like(parameters_P),
+            v_P=torch.zeros_like(parameters_P),
+            loss_sum=torch.zeros((), dtype=torch.float64, device=device),
+            half_P=torch.zeros_like(parameters_P) if halves else None,
+            noise_2=torch.zeros(2, dtype=torch.float64, device=device) if halves else None,
+        )
+
+    def restart_(self) -> None:
+        """As before the first step, with the parameters as they are."""
+        self.ema_P.copy_(self.parameters_P)
+        for tensor in (self.m_P, self.v_P, self.loss_sum, self.noise_2, self.sums_M2):
+            if tensor is not None:
+                tensor.zero_()
 
     def saved(self) -> dict[str, Tensor]:
         """The tensors that decide the next step but for sums_M2; the gradient is made anew in each."""

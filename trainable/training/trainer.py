@@ -24,7 +24,6 @@ from trainable.network import NETWORKS, Network
 from trainable.training.adaptation import Adaptation
 from trainable.training.config import TrainingConfig
 from trainable.training.consistency import LevelTables, NetworkFunction, sample
-from trainable.training.flat_parameters import flatten_gradients, flatten_parameters
 from trainable.training.step import Batch, TrainingState, stream_seed, training_step
 
 _CHECK_EVERY = 50  # steps between looks at the loss; each look waits for the device
@@ -48,8 +47,7 @@ class Trainer:
     ):
         self.config = config
         self._device = torch.device(device)
-        on_cuda = self._device.type == "cuda"
-        if config.cuda_graph and not on_cuda:
+        if config.cuda_graph and self._device.type != "cuda":
             raise ValueError(f"`cuda_graph` needs a CUDA device, but got {self._device}: leave it out")
         self._images_NCHW = images_NCHW.to(self._device)
         self._image_shape = tuple(images_NCHW.shape[1:])
@@ -58,24 +56,10 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             self._module = network.build((channels, height, width))
             self._ema_module = network.build((channels, height, width)).requires_grad_(False)
-        parameters_P = flatten_parameters(self._module, self._device, channels_last=on_cuda)
-        halves = config.optimizer_strategy.uses_halves
-        self._state = TrainingState(
-            parameters_P=parameters_P,
-            gradient_P=flatten_gradients(self._module, channels_last=on_cuda),
-            ema_P=flatten_parameters(self._ema_module, self._device, channels_last=on_cuda),
-            m_P=torch.zeros_like(parameters_P),
-            v_P=torch.zeros_like(parameters_P),
-            loss_sum=torch.zeros((), dtype=torch.float64, device=self._device),
-            half_P=torch.zeros_like(parameters_P) if halves else None,
-            noise_2=torch.zeros(2, dtype=torch.float64, device=self._device) if halves else None,
+        self._state = TrainingState.of(
+            self._module, self._ema_module, self._device, halves=config.optimizer_strategy.uses_halves
         )
-        batch_shape = (config.batch_size, *self._image_shape)
-        self._batch = Batch(
-            x_BCHW=torch.zeros(batch_shape, device=self._device),
-            z_BCHW=torch.zeros(batch_shape, device=self._device),
-            u_B=torch.zeros(config.batch_size, dtype=torch.float64, device=self._device),
-        )
+        self._batch = Batch.empty(config.batch_size, self._image_shape, self._device)
         self._generator = torch.Generator(self._device)
         self._factors_KF = config.factors().float().to(self._device)
         self._factors_F = torch.zeros_like(self._factors_KF[0])
@@ -125,11 +109,7 @@ class Trainer:
         if self.config.cuda_graph and self._graph is None:
             self._capture()
         self._module.reset_parameters(torch.Generator().manual_seed(stream_seed("weights", seed)))
-        self._state.ema_P.copy_(self._state.parameters_P)
-        state = self._state
-        for tensor in (state.m_P, state.v_P, state.loss_sum, state.noise_2, state.sums_M2):
-            if tensor is not None:
-                tensor.zero_()
+        self._state.restart_()
         self._step = 0
         self._loss_from_step = 0
         self._enter_stage()

@@ -1,6 +1,4 @@
-"""What Ray Tune's own parts tell Optuna, and whom they call the winner.
-
-The yardstick for `bench.quality.search_quality`.
+"""What Ray Tune's own parts tell Optuna, and whom they call the winner: a yardstick for `search_quality.py`.
 
 OptunaSearch (Ray 2.60) tells every trial that its scheduler ended as COMPLETE with the last value it reported, however
 early that was; `ResultGrid.get_best_result` takes the best last value of all trials. Nothing is confirmed.
@@ -26,10 +24,10 @@ class StockTPE(Algorithm):
     """OptunaSearch's default sampler, Optuna's TPE, told what OptunaSearch tells it."""
 
     def sampler(self, seed: int) -> BaseSampler:
-        return _ToldComplete(TPESampler(seed=seed))
+        return StoppedAsComplete(TPESampler(seed=seed))
 
 
-class _ToldComplete(BaseSampler):
+class StoppedAsComplete(BaseSampler):
     """Shows a sampler stopped trials as COMPLETE with their last value."""
 
     def __init__(self, sampler: BaseSampler):
@@ -41,7 +39,7 @@ class _ToldComplete(BaseSampler):
             view = optuna.create_study(
                 direction=study.direction, sampler=optuna.samplers.RandomSampler(seed=0)
             )
-            view.add_trials([_as_told(seen) for seen in study.get_trials(deepcopy=False)])
+            view.add_trials([_as_complete(each) for each in study.get_trials(deepcopy=False)])
             self._views = {trial.number: view}
         return self._views[trial.number]
 
@@ -60,7 +58,7 @@ class _ToldComplete(BaseSampler):
         return self._sampler.sample_independent(view, trial, param_name, param_distribution)
 
 
-def _as_told(trial: FrozenTrial) -> FrozenTrial:
+def _as_complete(trial: FrozenTrial) -> FrozenTrial:
     reported: Mapping[int, float] = trial.intermediate_values
     if trial.state is not TrialState.PRUNED or not reported:
         return trial

@@ -1,6 +1,6 @@
-"""torch, imported when its first tensor is made: schedules are read and listed without it.
+"""torch, imported when its first tensor is made: families and their options are listed without it.
 
-A file in a folder of choices may as well `import torch` itself; it is then imported with that file.
+A file in a folder of choices may as well `import torch` itself; torch is then imported with that file.
 """
 
 import importlib

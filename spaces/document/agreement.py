@@ -1,0 +1,128 @@
+"""What a document says twice must agree: the plain numbers are those of the schedule, the mean that of the values.
+
+All raise ValueError, in one line that names the key.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from spaces.document.format import (
+    MeasuredPart,
+    ObjectivePart,
+    SamplingPart,
+    StagePart,
+    TrainingPart,
+    loss_and_weighting,
+)
+from spaces.schedule import NoiseSchedule, Stage
+
+# Another machine's pow and erf differ in the last digits; numbers that differ by more are another schedule's.
+TOLERANCE = 1e-9
+
+
+def checked_stages(schedule: NoiseSchedule, training: TrainingPart) -> tuple[Stage, ...]:
+    """The schedule's stages, if the plain numbers are the same."""
+    total_steps, written = training.total_steps, training.stages
+    # Counted first: a few bytes of options may ask for gigabytes of stages.
+    levels_K = schedule.curriculum.num_levels(np.arange(total_steps, dtype=np.int64), total_steps)
+    levels = levels_K[np.flatnonzero(np.diff(levels_K, prepend=-1))]
+    if len(levels) > len(written) or levels.sum() > sum(len(stage.sigmas) for stage in written):
+        raise ValueError(
+            "training.stages must be those of the schedule, but it has more stages or more levels"
+        )
+    stages = schedule.stages(total_steps)
+    if len(stages) != len(written):
+        raise ValueError(
+            f"training.stages must be those of the schedule, {len(stages)}, but there are {len(written)}"
+        )
+    for i, (stage, part) in enumerate(zip(stages, written, strict=True)):
+        for what, agrees in _agreements(stage, part):
+            if not agrees:
+                raise ValueError(f"training.stages[{i}].{what} must be the schedule's, but differs from it")
+    return stages
+
+
+def check_weighting(schedule: NoiseSchedule, training: TrainingPart) -> None:
+    """Loss and weighting say how the schedule's noise distribution is trained."""
+    loss, weighting = loss_and_weighting(schedule.noise)
+    if training.loss != loss:
+        raise ValueError(f"training.loss must be the schedule's, {loss!r}, but got {training.loss!r}")
+    if training.weighting is not None and asdict(training.weighting) != weighting:
+        raise ValueError(
+            f"training.weighting must be the schedule's, {weighting['name']!r}, but differs from it"
+        )
+
+
+def _agreements(stage: Stage, part: StagePart) -> Iterator[tuple[str, bool]]:
+    yield "start_step", stage.start_step == part.start_step
+    sigma_N, written_N = stage.sigma_N.numpy(), np.array(part.sigmas)
+    same_size = sigma_N.shape == written_N.shape
+    yield "sigmas", same_size and bool((abs(written_N - sigma_N) <= TOLERANCE * sigma_N).all())
+    probability_M, written_M = stage.probability_M.numpy(), np.array(part.interval_probabilities)
+    same_size = probability_M.shape == written_M.shape
+    total_variation = abs(written_M - probability_M).sum() / 2 if same_size else 1.0
+    yield "interval_probabilities", bool(total_variation <= TOLERANCE)
+
+
+def check_evidence(confirmed: bool, evidence: Mapping[str, Any]) -> None:
+    """`confirmed` says that there is a mean over fresh seeds, and that is the geometric mean of the values."""
+    mean, values = evidence.get("mean"), evidence.get("values")
+    if confirmed != (mean is not None):
+        raise ValueError(f"`confirmed` must say whether evidence.mean is there, but is {confirmed}")
+    if mean is None:
+        return
+    numbers = list(values.values()) if isinstance(values, dict) else []
+    if not numbers or not all(type(value) in (int, float) for value in (mean, *numbers)):
+        raise ValueError("evidence.values must have the number of each seed that evidence.mean is over")
+    geometric = math.exp(math.fsum(math.log(max(number, 1e-12)) for number in numbers) / len(numbers))
+    arithmetic = sum(numbers) / len(numbers)  # as version 0.1.0 has it; inf and no mean beyond the floats
+    if not any(math.isclose(mean, expected, rel_tol=1e-6) for expected in (geometric, arithmetic)):
+        raise ValueError(f"evidence.mean must be the geometric mean of evidence.values, but is {mean!r}")
+
+
+def check_sampling(sampling: SamplingPart, objective: ObjectivePart, stages: tuple[Stage, ...]) -> None:
+    """Sampling levels are levels of the schedule, and what was measured belongs to them and to the objective."""
+    low, high = stages[-1].sigma_N[[0, -1]].tolist()
+    for name, given, expected in (
+        ("sigma_min", sampling.sigma_min, low),
+        ("sigma_max", sampling.sigma_max, high),
+    ):
+        if not math.isclose(given, expected, rel_tol=TOLERANCE):
+            raise ValueError(f"sampling.{name} must be the schedule's, {expected:g}, but got {given:g}")
+    for evaluations, levels in sampling.steps.items():
+        _check_levels(f"sampling.steps.{evaluations}", levels, int(evaluations), sampling)
+    if sampling.measured is not None:
+        _check_measured(sampling.measured, sampling, objective)
+
+
+def _check_measured(measured: MeasuredPart, sampling: SamplingPart, objective: ObjectivePart) -> None:
+    if not measured.distances.keys() <= sampling.steps.keys():
+        raise ValueError("sampling.measured.distances must belong to sampling.steps, but one does not")
+    for what, theirs, ours in (
+        ("objective", measured.objective, objective.name),
+        ("extractor_sha256", measured.extractor_sha256, objective.extractor_sha256),
+    ):
+        if theirs != ours:
+            raise ValueError(
+                f"sampling.measured.{what} must be the objective's, {ours!r:.70}, but got {theirs!r:.70}"
+            )
+    if measured.search_seed in measured.held_out_seeds:
+        raise ValueError("sampling.measured.held_out_seeds must not have search_seed among them")
+    for i, row in enumerate(measured.baselines):
+        where = f"sampling.measured.baselines[{i}].sigmas"
+        _check_levels(where, row.sigmas, row.network_evaluations, sampling)
+
+
+def _check_levels(where: str, levels: list[float], evaluations: int, sampling: SamplingPart) -> None:
+    if len(levels) != evaluations:
+        raise ValueError(f"{where} must have as many levels as network evaluations, but has {len(levels)}")
+    if levels[0] != sampling.sigma_max:
+        raise ValueError(f"{where} must start at sigma_max, {sampling.sigma_max:g}, but got {levels[0]:g}")
+    falls = all(before > after for before, after in itertools.pairwise(levels))
+    if not falls or levels[-1] <= sampling.sigma_min:
+        raise ValueError(f"{where} must decrease and stay above sigma_min, but got {levels!r:.80}")
