@@ -16,6 +16,7 @@ import itertools
 import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from scipy.stats import t as student_t
 
@@ -106,27 +107,24 @@ def ranks(
     contenders: Collection[int] | None = None,
     kinds: Mapping[int, Hashable] | None = None,
 ) -> dict[int, int]:
-    """Rank of each finalist by its mean; those that cannot be told from the best of their group share one.
+    """Rank of each finalist by its mean; finalists that cannot be told from the best of their group share one.
 
-    values: finalist -> {seed: objective}. noise: between seeds, over all schedules. contenders: those that are still
-    in the race (None: all). In the order of the means, a contender is tied with the first of the group above it
+    values: finalist -> {seed: objective}. noise: between seeds, over all schedules. contenders: the finalists that are
+    still in the race (None: all). In the order of the means, a contender is tied with the first of the group above it
     unless their ratio is shown to be above 1. kinds: of the finalists; each races against its own kind (None: all are
-    of one). Those that left the race have means over fewer seeds, and were worse than the leader of their kind: they
-    rank below the contenders of their kind, and below the best of all. Who diverged on more seeds is worse, whatever
-    the other values.
+    of one). Finalists that left the race have means over fewer seeds, and were worse than the leader of their kind:
+    they rank below the contenders of their kind, and below the best of all. A finalist that diverged on more seeds is
+    worse, whatever its other values.
     """
-    kinds = kinds or {}
-    racing = set(values) if contenders is None else set(contenders) & set(values)
-    mean = {
-        number: (sum(map(has_diverged, own.values())), estimate(list(own.values())).mean)
-        for number, own in values.items()
-    }
-    in_order = sorted(values, key=lambda number: (mean[number], number))
+    means = {number: _Mean.of(own) for number, own in values.items()}
+    in_order = sorted(values, key=lambda number: (means[number], number))
+    racing = set(values) if contenders is None else set(contenders)
     comparisons = max(1, len(values) - 1)
 
     def tied(number: int, first: int) -> bool:
-        found = ratio(values[number], values[first], noise, comparisons)
-        return mean[number][0] == mean[first][0] and not (found and found.above_one)
+        against = ratio(values[number], values[first], noise, comparisons)
+        same = means[number].num_diverged == means[first].num_diverged
+        return same and not (against and against.above_one)
 
     groups: list[list[int]] = []
     for number in (number for number in in_order if number in racing):
@@ -135,12 +133,28 @@ def ranks(
         else:
             groups.append([number])
     for number in (number for number in in_order if number not in racing):
-        place = 1 + max(
-            (i for i, group in enumerate(groups) if any(kinds.get(n) == kinds.get(number) for n in group)),
-            default=0,
-        )
-        while place < len(groups) and mean[groups[place][0]] <= mean[number]:
-            place += 1
-        groups.insert(place, [number])
+        groups.insert(_below(groups, number, means, kinds or {}), [number])
     starts = itertools.accumulate((len(group) for group in groups), initial=1)
     return {number: start for start, group in zip(starts, groups, strict=False) for number in group}
+
+
+class _Mean(NamedTuple):
+    """How finalists are ordered: first by the number of seeds on which they diverged."""
+
+    num_diverged: int
+    geometric: float
+
+    @classmethod
+    def of(cls, own: Mapping[int, float]) -> "_Mean":
+        return cls(sum(map(has_diverged, own.values())), estimate(list(own.values())).mean)
+
+
+def _below(
+    groups: Sequence[Sequence[int]], number: int, means: Mapping[int, _Mean], kinds: Mapping[int, Hashable]
+) -> int:
+    """Where in the groups a finalist that left the race belongs: below the best, its kind and all that is better."""
+    own_kind = [i for i, group in enumerate(groups) if any(kinds.get(n) == kinds.get(number) for n in group)]
+    index = 1 + max(own_kind, default=0)
+    while index < len(groups) and means[groups[index][0]] <= means[number]:
+        index += 1
+    return index

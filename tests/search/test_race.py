@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from search.evidence.noise import noise_at_rungs, pooled
-from search.evidence.race import RaceRules, Standing, _noise, standing
+from search.evidence.noise import noise_at_end, noise_at_rungs, pooled
+from search.evidence.race import RaceRules, Standing, standing
 from search.record import Purpose, Report, State, TrialRecord
 from spaces import PRESETS
 
@@ -181,7 +181,7 @@ def test_each_trial_counts_once_in_the_noise_of_a_round() -> None:
     for seed in (1, 2, 3):
         records.append(trial(len(records), 70.0 + seed, Purpose.NOISE, seed=seed, replicate_of=0))
     run_race(records, {0: 70.0, 1: 30.0, 2: 30.5})
-    noise = _noise(records, SEEDS[:2])
+    noise = noise_at_end(records, SEEDS[:2])
     assert noise is not None
     assert (noise.degrees, noise.num_schedules) == (3 + 1 + 1, 3)
 
