@@ -136,10 +136,6 @@ def test_diverged_trials_change_no_decision_about_the_others(name: str, bad: flo
             assert {number for number in stopped(rule, rung) if number < len(values)} == alone
 
 
-def test_the_value_of_a_diverged_trial_is_the_one_that_trials_report() -> None:
-    assert WORST_OBJECTIVE == WORST_OBJECTIVE
-
-
 @pytest.mark.parametrize("name", EVERY)
 def test_global_random_states_are_neither_used_nor_moved(name: str) -> None:
     rule, rungs = STOPPING.build(name), some_rungs(seed=6)
@@ -191,11 +187,26 @@ def test_a_trial_at_its_full_budget_is_not_asked_about(name: str, tmp_path: Path
 # Options
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name != "none"])
-@pytest.mark.parametrize("rungs", [[0.5, 0.5], [0.7, 0.5], [0.0, 0.5], [1.0], [-0.5], []])
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("rungs", [[0.5, 0.5], [0.7, 0.5], [0.0, 0.5], [1.0], [-0.5]])
 def test_impossible_rungs_are_refused(name: str, rungs: list[float]) -> None:
-    with pytest.raises(ValueError, match="rungs"):
+    with pytest.raises(ValueError, match="`rungs` must increase and lie strictly between 0 and 1"):
         STOPPING.build({"name": name, "rungs": rungs})
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_rule_that_needs_rungs_refuses_to_have_none_and_another_takes_none(name: str) -> None:
+    if STOPPING[name].NEEDS_RUNGS:
+        with pytest.raises(ValueError, match="`rungs` must name at least one fraction of the budget"):
+            STOPPING.build({"name": name, "rungs": []})
+    else:
+        assert STOPPING.build({"name": name, "rungs": []}).steps(100) == (100,)
+
+
+def test_the_rules_that_do_nothing_without_rungs_need_them() -> None:
+    needing = {name for name in EVERY if STOPPING[name].NEEDS_RUNGS}
+    assert {"asha", "asha_margin", "median"} <= needing
+    assert "none" not in needing
 
 
 @pytest.mark.parametrize(
