@@ -45,11 +45,6 @@ class Rendered:
             for n, used in self.used.items()
         }
 
-    @property
-    def max_relative_error(self) -> float:
-        """The largest of all."""
-        return max(self.relative_errors.values())
-
 
 @dataclass(frozen=True, kw_only=True)
 class ExportFormat(Choice, ABC):

@@ -203,7 +203,7 @@ def survey(
     limit = 30 + 5 * (time.monotonic() - began)
     counts: Counter[bool] = Counter()
     for mutant, is_killed in noticed(
-        choose(list(mutants(path, (ROOT / path).read_text()))), checkouts, tests, limit
+        choose(list(mutants(path, (checkouts[0] / path).read_text()))), checkouts, tests, limit
     ):
         counts[is_killed] += 1
         print(f"{'killed' if is_killed else 'SURVIVED':<9} {path}:{mutant.line}  {mutant.shown}", flush=True)

@@ -34,8 +34,9 @@ def runs_on(
         return False
     if random.Random(f"{seed}/audit/{number}").random() < share:
         return True
-    first = random.Random(f"{seed}/audit").randrange(max(1, int(num_trials * _AMONG_FIRST)))
-    return num_trials >= _ALWAYS_FROM_TRIALS and num_audited == 0 and num_condemned >= first
+    if num_trials < _ALWAYS_FROM_TRIALS or num_audited > 0:
+        return False
+    return num_condemned >= random.Random(f"{seed}/audit").randrange(int(num_trials * _AMONG_FIRST))
 
 
 def was_condemned(record: TrialRecord) -> bool:

@@ -58,8 +58,7 @@ def estimate(values: Sequence[float], noise: SeedNoise | None = None, comparison
 
     noise: between seeds, over all schedules. comparisons: of so many intervals that hold together.
     """
-    prior = noise.sd**2 if noise else None
-    return _estimate([ln(value) for value in values], prior, noise, comparisons)
+    return _estimate([ln(value) for value in values], 1, noise, comparisons)
 
 
 def ratio(
@@ -72,23 +71,25 @@ def ratio(
     seeds = sorted(one.keys() & other.keys())
     if not seeds:
         return None
-    # Of the difference of two, each with the noise between seeds; a common seed makes it a little less.
-    prior = 2 * noise.sd**2 if noise else None
-    return _estimate([ln(one[seed]) - ln(other[seed]) for seed in seeds], prior, noise, comparisons)
+    return _estimate([ln(one[seed]) - ln(other[seed]) for seed in seeds], 2, noise, comparisons)
 
 
 def _estimate(
-    logs: Sequence[float], prior: float | None, noise: SeedNoise | None, comparisons: int
+    logs: Sequence[float], num_objectives: int, noise: SeedNoise | None, comparisons: int
 ) -> Estimate:
+    """Of the mean of `logs`, each the logarithm of one objective, or of the ratio of two.
+
+    Each objective has the noise between seeds; that two share a seed makes the noise of their ratio a little less.
+    """
     count = len(logs)
     mean = math.fsum(logs) / count
     if count < 2:
         return Estimate(math.exp(mean), None, None, count)
     degrees = count - 1
     squares = math.fsum((value - mean) ** 2 for value in logs)
-    if prior is not None and noise is not None:
+    if noise is not None:
         prior_degrees = min(PRIOR_DEGREES, noise.degrees)
-        squares += prior_degrees * prior
+        squares += prior_degrees * (num_objectives * noise.sd**2)
         degrees += prior_degrees
     error = math.sqrt(squares / degrees / count)
     half = float(student_t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), degrees)) * error
@@ -119,7 +120,7 @@ def ranks(
     means = {number: _Mean.of(own) for number, own in values.items()}
     in_order = sorted(values, key=lambda number: (means[number], number))
     racing = set(values) if contenders is None else set(contenders)
-    comparisons = max(1, len(values) - 1)
+    comparisons = len(values) - 1
 
     def tied(number: int, first: int) -> bool:
         against = ratio(values[number], values[first], noise, comparisons)

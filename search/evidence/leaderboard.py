@@ -330,8 +330,9 @@ class _Confirmation:
         return self.contenders is None or number in self.contenders
 
     def _ratio(self, number: int, baseline: int) -> Estimate | None:
-        num_comparisons = max(1, len(self.values) - 1)
-        return ratio(self.values[number], self.values.get(baseline, {}), self.noise, num_comparisons)
+        return ratio(
+            self.values[number], self.values.get(baseline, {}), self.noise, comparisons=len(self.values) - 1
+        )
 
 
 def _order(row: Row) -> tuple[Any, ...]:

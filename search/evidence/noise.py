@@ -26,12 +26,6 @@ class SeedNoise:
     degrees: int
     num_schedules: int
 
-    def __add__(self, other: "SeedNoise") -> "SeedNoise":
-        """The noise of both together."""
-        degrees = self.degrees + other.degrees
-        variance = (self.degrees * self.sd**2 + other.degrees * other.sd**2) / degrees
-        return SeedNoise(math.sqrt(variance), degrees, self.num_schedules + other.num_schedules)
-
     def factor(self, confidence: float) -> float:
         """Two-sided Student t factor: how many standard errors a difference must exceed."""
         return float(student_t.ppf((1 + confidence) / 2, self.degrees))

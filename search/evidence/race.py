@@ -102,15 +102,15 @@ def finalists(records: Iterable[TrialRecord], rules: RaceRules) -> tuple[TrialRe
     near = [record for record in baselines if not _surely_worse(record, baselines[0], floor)]
     proposals = choose(records, Purpose.SEARCH, rules.top)
     seeds_of = _seeds_of(records)
-    raced = [r for r in records if r.purpose is Purpose.SEARCH and len(seeds_of[r.number]) >= rules.rounds[0]]
-    most = max((len(seeds_of[record.number]) for record in raced), default=0)
-    winners = [r for r in raced if len(seeds_of[r.number]) == most and r not in proposals]
+    searched = [record for record in records if record.purpose is Purpose.SEARCH]
+    most = max([rules.rounds[0], *(len(seeds_of[record.number]) for record in searched)])
+    winners = [r for r in searched if len(seeds_of[r.number]) == most and r not in proposals]
     return (*near, *proposals, *winners)
 
 
 def _surely_worse(record: TrialRecord, best: TrialRecord, noise: SeedNoise | None) -> bool:
     """Whether one value each, on the same seed, tells the two apart."""
-    if noise is None or record is best:
+    if noise is None:
         return False
     assert record.objective is not None and best.objective is not None
     margin = noise.factor(0.95) * math.sqrt(2) * noise.sd
