@@ -224,6 +224,13 @@ def test_impossible_options_are_refused(options: dict[str, object], rule: str) -
 
 def test_rungs_become_steps_with_the_budget_last() -> None:
     assert ASHA(rungs=(0.5, 0.75)).steps(2000) == (1000, 1500, 2000)
+    assert ASHA(rungs=(0.1,)).steps(2) == (1, 2)  # not before the first step
+    assert ASHA(rungs=(0.999,)).steps(10_000) == (9990, 10_000)
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if STOPPING[name].NEEDS_RUNGS])
+def test_the_rungs_of_a_rule_that_needs_some_are_at_half_and_three_quarters(name: str) -> None:
+    assert STOPPING.build(name).steps(400) == (200, 300, 400)
 
 
 # Known answers
@@ -233,6 +240,19 @@ def test_rungs_become_steps_with_the_budget_last() -> None:
 def test_asha_keeps_one_in_reduction_factor(factor: float) -> None:
     rung = rung_of([float(number) for number in range(101)])
     assert abs(101 - len(stopped(ASHA(reduction_factor=factor), rung)) - 101 / factor) <= 1
+
+
+def test_asha_keeps_one_in_two_and_what_is_at_the_cut() -> None:
+    rung = rung_of([1.0, 2.0, 3.0, 4.0, 5.0])
+    # The others of 3 have the median 3; those of 4 have 2.5.
+    assert stopped(ASHA(), rung) == stopped(ASHAMargin(), rung) == {3, 4}
+    assert not ASHA().stops(0, rung_of([2.0, 2.0]))
+    assert not ASHAMargin().stops(0, rung_of([2.0, 2.0], noise=0.1))
+
+
+def test_the_margin_is_one_standard_deviation_if_nothing_is_said() -> None:
+    assert ASHAMargin() == ASHAMargin(margin=1.0, reduction_factor=2.0)
+    assert ASHAMargin.USES_NOISE and not ASHA.USES_NOISE
 
 
 @pytest.mark.parametrize("noise", [None, 0.0])
@@ -281,6 +301,11 @@ def test_the_median_rule_compares_the_best_so_far_with_the_others_averages() -> 
     # Without step 50: averages 75, 130 and 185, median 130; best 121. At step 75 alone it would be 60.
     assert not Median().stops(0, never)
     assert Median().stops(0, Rung(step=75, values=never.values))
+
+
+def test_the_median_rule_lets_pass_what_is_at_the_median() -> None:
+    assert not Median().stops(0, rung_of([2.0, 2.0, 2.0]))
+    assert Median().stops(0, rung_of([2.1, 2.0, 2.0]))
 
 
 def test_at_the_first_rung_the_median_rule_stops_the_worse_half() -> None:
