@@ -70,14 +70,14 @@ def changes(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.AugAssign(target, operator, value) if type(operator) in OPERATORS:
             yield ast.unparse(ast.AugAssign(target, OPERATORS[type(operator)](), value))
-        case ast.Compare(left, operators, sides):
-            for i, operator in enumerate(operators):
-                changed = [*operators[:i], COMPARISONS[type(operator)](), *operators[i + 1 :]]
+        case ast.Compare(left, comparisons, sides):
+            for i, comparison in enumerate(comparisons):
+                changed = [*comparisons[:i], COMPARISONS[type(comparison)](), *comparisons[i + 1 :]]
                 yield ast.unparse(ast.Compare(left, changed, sides))
         case ast.BinOp(left, operator, right) if type(operator) in OPERATORS:
             yield ast.unparse(ast.BinOp(left, OPERATORS[type(operator)](), right))
-        case ast.BoolOp(operator, values):
-            other = ast.Or() if isinstance(operator, ast.And) else ast.And()
+        case ast.BoolOp(connective, values):
+            other = ast.Or() if isinstance(connective, ast.And) else ast.And()
             yield f"({ast.unparse(ast.BoolOp(other, values))})"
         case ast.UnaryOp(ast.Not() | ast.USub(), operand):
             yield f"({ast.unparse(operand)})"

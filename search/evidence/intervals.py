@@ -58,7 +58,7 @@ def estimate(values: Sequence[float], noise: SeedNoise | None = None, comparison
 
     noise: between seeds, over all schedules. comparisons: of so many intervals that hold together.
     """
-    return _estimate([ln(value) for value in values], 1, noise, comparisons)
+    return _estimate([ln(value) for value in values], noise, comparisons, num_objectives=1)
 
 
 def ratio(
@@ -71,13 +71,14 @@ def ratio(
     seeds = sorted(one.keys() & other.keys())
     if not seeds:
         return None
-    return _estimate([ln(one[seed]) - ln(other[seed]) for seed in seeds], 2, noise, comparisons)
+    logs = [ln(one[seed]) - ln(other[seed]) for seed in seeds]
+    return _estimate(logs, noise, comparisons, num_objectives=2)
 
 
 def _estimate(
-    logs: Sequence[float], num_objectives: int, noise: SeedNoise | None, comparisons: int
+    logs: Sequence[float], noise: SeedNoise | None, comparisons: int, *, num_objectives: int
 ) -> Estimate:
-    """Of the mean of `logs`, each the logarithm of one objective, or of the ratio of two.
+    """The estimate of exp(mean of `logs`); each log is that of one objective, or of the ratio of two.
 
     Each objective has the noise between seeds; that two share a seed makes the noise of their ratio a little less.
     """

@@ -131,7 +131,7 @@ def standing(records: Iterable[TrialRecord], rules: RaceRules, seeds: Sequence[i
     """Where the race is, from all trials of the search. seeds: one training seed for each of the last round.
 
     Round by round: what is missing of it is to be trained, if the race may be so long. While some of it runs, nothing
-    is decided. Then those go on that may still be the best.
+    is decided. Then the finalists that may still be the best go on.
     """
     records = list(records)
     seeds = seeds[: rules.rounds[-1]]
@@ -180,7 +180,7 @@ class _Replicates:
 
     def missing(self, racing: Iterable[TrialRecord], seeds: Sequence[int]) -> tuple[Replicate, ...]:
         """What has not begun, seed by seed."""
-        pairs = itertools.product(enumerate(seeds), list(racing))
+        pairs = itertools.product(enumerate(seeds), racing)
         return tuple(
             (record, index) for (index, seed), record in pairs if (record.number, seed) not in self.begun
         )
@@ -212,13 +212,13 @@ def _numbers(records: Iterable[TrialRecord]) -> frozenset[int]:
 
 
 def _may_begin(missing: Collection[Replicate], records: Iterable[TrialRecord], rules: RaceRules) -> bool:
-    """Whether the race may be as long as it is with the missing trials."""
+    """Whether the budget of the race is enough for its trials so far and for the missing ones."""
     num_begun = sum(record.purpose is Purpose.CONFIRM for record in records)
     return rules.max_trials is None or num_begun + len(missing) <= rules.max_trials
 
 
 def _ahead(racing: Iterable[TrialRecord], kinds: Iterable[Objectives], rules: RaceRules) -> list[TrialRecord]:
-    """Who is trained on later seeds already: the leaders, which will hardly leave, unless trials are limited."""
+    """The finalists that free slots go on with: the leaders, which will hardly leave; none if trials are limited."""
     leaders = {_leader(kind) for kind in kinds} if rules.max_trials is None else set()
     return [record for record in racing if record.number in leaders]
 
