@@ -142,13 +142,14 @@ def copy_checkout(to: Path) -> Path:
     return to
 
 
-def _run_tests(checkout: Path, tests: Sequence[str]) -> None:
+def _run_tests(checkout: Path, tests: Sequence[str], changed: bool) -> None:
     """In a process of its own: ends with pytest's exit code, 0 if all passed."""
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 1)
     os.dup2(sink, 2)
     os.chdir(checkout)
-    sys.dont_write_bytecode = True  # a change that keeps the size and the second of a file would not be seen
+    # A change that keeps the size and the second of a file would not be seen in bytecode.
+    sys.dont_write_bytecode = changed
     sys.path[:] = [str(checkout), *(place for place in sys.path if place not in ("", str(ROOT)))]
     for name in [name for name in sys.modules if name.partition(".")[0] == "bench"]:
         del sys.modules[name]
@@ -156,9 +157,9 @@ def _run_tests(checkout: Path, tests: Sequence[str]) -> None:
     os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
 
 
-def started(checkout: Path, tests: Sequence[str]) -> process.BaseProcess:
-    """A test run in a copy of this process, which has imported the libraries."""
-    run = get_context("fork").Process(target=_run_tests, args=(checkout, tests), daemon=True)
+def started(checkout: Path, tests: Sequence[str], *, changed: bool) -> process.BaseProcess:
+    """A test run in a copy of this process, which has imported the libraries. changed: whether a file was."""
+    run = get_context("fork").Process(target=_run_tests, args=(checkout, tests, changed))
     run.start()
     return run
 
@@ -173,7 +174,7 @@ def noticed(
         while waiting and free:
             mutant, checkout = waiting.pop(), free.pop()
             (checkout / mutant.path).write_text(mutant.after)
-            run = started(checkout, tests)
+            run = started(checkout, tests, changed=True)
             running[run.sentinel] = (run, mutant, checkout, time.monotonic() + limit)
         connection.wait(list(running), timeout=1)
         for sentinel, (run, mutant, checkout, deadline) in list(running.items()):
@@ -196,9 +197,10 @@ def survey(
     """(killed, tried) of one file, each shown as it is known. RuntimeError if its tests fail without a change."""
     tests = [f"tests/search/test_{name}.py" for name in names]
     began = time.monotonic()
-    plain = started(checkouts[0], tests)
-    plain.join()
-    if plain.exitcode != 0:
+    plain = [started(checkout, tests, changed=False) for checkout in checkouts]
+    for run in plain:
+        run.join()
+    if any(run.exitcode for run in plain):
         raise RuntimeError(f"{' '.join(tests)} must pass before anything is changed, but does not")
     limit = 30 + 5 * (time.monotonic() - began)
     counts: Counter[bool] = Counter()

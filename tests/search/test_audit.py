@@ -1,5 +1,6 @@
 """What the audited trials say of early stopping."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -85,6 +86,11 @@ def test_a_false_stop_is_one_that_would_have_been_a_finalist() -> None:
     # Clopper & Pearson 1934 for 1 of 2.
     assert (report.low, report.high) == (pytest.approx(0.0126, abs=1e-4), pytest.approx(0.9874, abs=1e-4))
     assert "2 of them ran on as an audit, 1 would have been a finalist" in report.lines()[0]
+    longer = [replace(r, reports=(Report(25, 99.0, 0), *r.reports)) for r in records]
+    assert audit_report(longer, num_finalists=2).num_false == 1  # it is the end that counts
+    plain = json.loads(json.dumps(report.to_dict()))
+    assert (plain["num_condemned"], plain["num_audited"], plain["num_false"]) == (3, 2, 1)
+    assert [rung["step"] for rung in plain["rungs"]] == [50]
 
 
 def test_while_there_are_fewer_finished_trials_than_finalists_any_stop_was_false() -> None:
