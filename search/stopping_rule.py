@@ -29,11 +29,12 @@ class StoppingRule(ABC):
     """Options of a stopping rule. It keeps no state: what it needs is in the study, so a restart loses nothing.
 
     rungs: fractions of the budget, increasing, below 1, at which a trial is measured and may be stopped.
-    USES_NOISE: whether it needs `Rung.noise` to be measured.
+    NEEDS_RUNGS: whether it refuses to have none. USES_NOISE: whether it needs `Rung.noise` to be measured.
     """
 
     rungs: tuple[float, ...] = ()
 
+    NEEDS_RUNGS: ClassVar[bool] = False
     USES_NOISE: ClassVar[bool] = False
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -42,6 +43,8 @@ class StoppingRule(ABC):
             raise ValueError(
                 f"`rungs` must increase and lie strictly between 0 and 1, but got {list(self.rungs)}"
             )
+        if self.NEEDS_RUNGS and not self.rungs:
+            raise ValueError("`rungs` must name at least one fraction of the budget; without: `name: none`")
 
     def steps(self, total_steps: int) -> tuple[int, ...]:
         """Steps at which trials are measured: the rungs, then the full budget."""

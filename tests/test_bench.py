@@ -1,5 +1,6 @@
 """The pure parts of the benchmarks: sums, tables, and that the yardstick trains the same thing."""
 
+import ast
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from bench import command
 from bench.figures import Spread, ratios, table
 from bench.quality.distance_scale import Yardsticks
+from bench.quality.mutants import ROOT, chosen, mutants
 from bench.speed import slices
 from bench.speed.bare_loop import SIGMA_MIN, BareLoop, levels
 from bench.speed.search_efficiency import NUM_TRIALS, Ran, Search, search_file
@@ -110,6 +112,41 @@ def test_without_a_gpu_slices_says_so_in_one_line(
 def test_scale_takes_one_number(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["scale", "10", "20"]) == 2
     assert "scale [NUMBER]" in capsys.readouterr().err
+
+
+def test_a_mutant_changes_one_thing_and_shows_its_line() -> None:
+    source = (
+        "def clipped(x: int = 2) -> bool:\n"
+        '    """True for 5 and more."""\n'
+        "    y = 1.5\n"
+        "    y += f(x, 'ä' + x)\n"
+        "    return min(x, 9) < y and not x[-1]\n"
+    )
+    found = list(mutants("f.py", source))
+    assert {(mutant.line, mutant.shown) for mutant in found} >= {
+        (1, "def clipped(x: int = (3)) -> bool:"),
+        (3, "return None; y = 1.5"),
+        (3, "y = (0.5)"),
+        (4, "y -= f(x, 'ä' + x)"),
+        (4, "y += f(x, 'ä' - x)"),
+        (5, "return max(x, 9) < y and not x[-1]"),
+        (5, "return min(x, 9) <= y and not x[-1]"),
+        (5, "return min(x, 9) < y and (x[-1])"),
+        (5, "return min(x, 9) < y and not x[(1)]"),
+    }
+    assert len({mutant.after for mutant in found}) == len(found)
+    for mutant in found:
+        ast.parse(mutant.after)
+        assert mutant.before == source != mutant.after
+        assert '"""True for 5 and more."""' in mutant.after
+
+
+def test_each_module_whose_mutants_are_tried_has_tests() -> None:
+    for path, names in chosen([]).items():
+        assert (ROOT / path).is_file()
+        assert names and all((ROOT / f"tests/search/test_{name}.py").is_file() for name in names)
+    with pytest.raises(ValueError, match=r"search/cli\.py has no tests in bench/quality/mutants\.py"):
+        chosen(["search.cli"])
 
 
 def test_an_mps_daemon_is_started_found_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

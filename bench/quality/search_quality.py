@@ -37,7 +37,7 @@ from search.errors import EXIT_INPUT
 from search.evidence.leaderboard import Leaderboard
 from search.file.spec import SearchSpec, load_spec, overridden
 from search.machine.checkout import git_commit
-from search.simulator.quality import Exported, exported, findings
+from search.simulator.quality import Exported, exported, repeat_search
 from search.simulator.replay import Curves
 from search.simulator.table import CurveTable, check_recorded, read_table, table_path
 from spaces import PRESETS
@@ -135,7 +135,7 @@ class Player:
     def __call__(self, contender: Contender, trials: int) -> Cell:
         spec = contender.spec(self._spec, trials)
         began = time.process_time()
-        found = list(findings(spec, self._curves, range(self._repeats), CONCURRENT, contender.export))
+        found = list(repeat_search(spec, self._curves, range(self._repeats), CONCURRENT, contender.export))
         return Cell(
             contender.label,
             trials,

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
     from search.file.spec import overridden
     from search.run.session import find_spec
-    from search.simulator.quality import findings
+    from search.simulator.quality import repeat_search
     from search.simulator.replay import Curves
     from search.simulator.table import check_recorded, read_table, table_path
     from spaces.registry import name_of
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     for one in specs:
         max_concurrent = one.resources.max_concurrent or _CONCURRENT
         rows.append(
-            _row(one.budget.max_trials, list(findings(one, curves, range(args.repeats), max_concurrent)))
+            _row(one.budget.max_trials, list(repeat_search(one, curves, range(args.repeats), max_concurrent)))
         )
     resolved = spec.resolved()
     result = {

@@ -1,8 +1,9 @@
 """Whether early stopping stops the wrong trials: a few condemned ones run on to the end and tell.
 
-Without them a stopping rule is never found out: what it stopped is never known.
+Without them the errors of a stopping rule never show: how its stopped trials would have ended is not known.
 """
 
+import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -26,19 +27,20 @@ def runs_on(
 ) -> bool:
     """Whether condemned trial `number` is one of the share that runs on.
 
-    num_condemned, num_audited: before it. num_trials: of the whole search, so far where that is not known. Follows
-    from the seed and the counts, not from any value: else the audited ones would be no fair sample.
+    num_condemned, num_audited: before it. num_trials: of the whole search; where that is not known, so far. The answer
+    follows from the seed and the counts, not from any value: else the audited trials would be no fair sample.
     """
     if share <= 0:
         return False
     if random.Random(f"{seed}/audit/{number}").random() < share:
         return True
-    first = random.Random(f"{seed}/audit").randrange(max(1, int(num_trials * _AMONG_FIRST)))
-    return num_trials >= _ALWAYS_FROM_TRIALS and num_audited == 0 and num_condemned >= first
+    if num_trials < _ALWAYS_FROM_TRIALS or num_audited > 0:
+        return False
+    return num_condemned >= random.Random(f"{seed}/audit").randrange(int(num_trials * _AMONG_FIRST))
 
 
 def was_condemned(record: TrialRecord) -> bool:
-    """Whether the stopping rule ended the trial; if the budget did, the record has a reason."""
+    """Whether the stopping rule ended the trial. A trial that the budget ended has a reason."""
     return record.state is State.STOPPED and record.reason is None
 
 
@@ -62,7 +64,7 @@ class RungQuality:
 class AuditReport:
     """What the audited trials say.
 
-    num_false: audited trials that would have been finalists of the search; where nothing is confirmed, the best of it.
+    num_false: audited trials that would have been finalists of the search; where nothing is confirmed, its best trial.
     low, high: 95 % Clopper-Pearson interval of the false-stop rate. rungs: lowest first.
     """
 
@@ -116,8 +118,9 @@ def audit_report(records: Iterable[TrialRecord], num_finalists: int) -> AuditRep
     stopped = sum(was_condemned(r) for r in records)
     complete = [r for r in records if r.state is State.COMPLETE]
     kept = sorted(r.reports[-1].objective for r in complete if r.condemned_at is None)
-    places = max(1, num_finalists)  # while one is empty, any trial that ends takes it
-    bar = kept[places - 1] if places <= len(kept) else float("inf")
+    num_finalists = max(1, num_finalists)
+    # While there are fewer, any trial that ends is a finalist.
+    bar = kept[num_finalists - 1] if len(kept) >= num_finalists else math.inf
     num_false = sum(r.state is State.COMPLETE and r.reports[-1].objective < bar for r in audited)
     low, high = _clopper_pearson(num_false, len(audited))
     steps = sorted({report.step for r in complete for report in r.reports})[:-1]

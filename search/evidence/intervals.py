@@ -16,6 +16,7 @@ import itertools
 import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from scipy.stats import t as student_t
 
@@ -57,8 +58,7 @@ def estimate(values: Sequence[float], noise: SeedNoise | None = None, comparison
 
     noise: between seeds, over all schedules. comparisons: of so many intervals that hold together.
     """
-    prior = noise.sd**2 if noise else None
-    return _estimate([ln(value) for value in values], prior, noise, comparisons)
+    return _estimate([ln(value) for value in values], noise, comparisons, num_objectives=1)
 
 
 def ratio(
@@ -71,23 +71,26 @@ def ratio(
     seeds = sorted(one.keys() & other.keys())
     if not seeds:
         return None
-    # Of the difference of two, each with the noise between seeds; a common seed makes it a little less.
-    prior = 2 * noise.sd**2 if noise else None
-    return _estimate([ln(one[seed]) - ln(other[seed]) for seed in seeds], prior, noise, comparisons)
+    logs = [ln(one[seed]) - ln(other[seed]) for seed in seeds]
+    return _estimate(logs, noise, comparisons, num_objectives=2)
 
 
 def _estimate(
-    logs: Sequence[float], prior: float | None, noise: SeedNoise | None, comparisons: int
+    logs: Sequence[float], noise: SeedNoise | None, comparisons: int, *, num_objectives: int
 ) -> Estimate:
+    """The estimate of exp(mean of `logs`); each log is that of one objective, or of the ratio of two.
+
+    Each objective has the noise between seeds; that two share a seed makes the noise of their ratio a little less.
+    """
     count = len(logs)
     mean = math.fsum(logs) / count
     if count < 2:
         return Estimate(math.exp(mean), None, None, count)
     degrees = count - 1
     squares = math.fsum((value - mean) ** 2 for value in logs)
-    if prior is not None and noise is not None:
+    if noise is not None:
         prior_degrees = min(PRIOR_DEGREES, noise.degrees)
-        squares += prior_degrees * prior
+        squares += prior_degrees * (num_objectives * noise.sd**2)
         degrees += prior_degrees
     error = math.sqrt(squares / degrees / count)
     half = float(student_t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), degrees)) * error
@@ -106,27 +109,24 @@ def ranks(
     contenders: Collection[int] | None = None,
     kinds: Mapping[int, Hashable] | None = None,
 ) -> dict[int, int]:
-    """Rank of each finalist by its mean; those that cannot be told from the best of their group share one.
+    """Rank of each finalist by its mean; finalists that cannot be told from the best of their group share one.
 
-    values: finalist -> {seed: objective}. noise: between seeds, over all schedules. contenders: those that are still
-    in the race (None: all). In the order of the means, a contender is tied with the first of the group above it
+    values: finalist -> {seed: objective}. noise: between seeds, over all schedules. contenders: the finalists that are
+    still in the race (None: all). In the order of the means, a contender is tied with the first of the group above it
     unless their ratio is shown to be above 1. kinds: of the finalists; each races against its own kind (None: all are
-    of one). Those that left the race have means over fewer seeds, and were worse than the leader of their kind: they
-    rank below the contenders of their kind, and below the best of all. Who diverged on more seeds is worse, whatever
-    the other values.
+    of one). Finalists that left the race have means over fewer seeds, and were worse than the leader of their kind:
+    they rank below the contenders of their kind, and below the best of all. A finalist that diverged on more seeds is
+    worse, whatever its other values.
     """
-    kinds = kinds or {}
-    racing = set(values) if contenders is None else set(contenders) & set(values)
-    mean = {
-        number: (sum(map(has_diverged, own.values())), estimate(list(own.values())).mean)
-        for number, own in values.items()
-    }
-    in_order = sorted(values, key=lambda number: (mean[number], number))
-    comparisons = max(1, len(values) - 1)
+    means = {number: _Mean.of(own) for number, own in values.items()}
+    in_order = sorted(values, key=lambda number: (means[number], number))
+    racing = set(values) if contenders is None else set(contenders)
+    comparisons = len(values) - 1
 
     def tied(number: int, first: int) -> bool:
-        found = ratio(values[number], values[first], noise, comparisons)
-        return mean[number][0] == mean[first][0] and not (found and found.above_one)
+        against = ratio(values[number], values[first], noise, comparisons)
+        same = means[number].num_diverged == means[first].num_diverged
+        return same and not (against and against.above_one)
 
     groups: list[list[int]] = []
     for number in (number for number in in_order if number in racing):
@@ -135,12 +135,28 @@ def ranks(
         else:
             groups.append([number])
     for number in (number for number in in_order if number not in racing):
-        place = 1 + max(
-            (i for i, group in enumerate(groups) if any(kinds.get(n) == kinds.get(number) for n in group)),
-            default=0,
-        )
-        while place < len(groups) and mean[groups[place][0]] <= mean[number]:
-            place += 1
-        groups.insert(place, [number])
+        groups.insert(_below(groups, number, means, kinds or {}), [number])
     starts = itertools.accumulate((len(group) for group in groups), initial=1)
     return {number: start for start, group in zip(starts, groups, strict=False) for number in group}
+
+
+class _Mean(NamedTuple):
+    """How finalists are ordered: first by the number of seeds on which they diverged."""
+
+    num_diverged: int
+    geometric: float
+
+    @classmethod
+    def of(cls, own: Mapping[int, float]) -> "_Mean":
+        return cls(sum(map(has_diverged, own.values())), estimate(list(own.values())).mean)
+
+
+def _below(
+    groups: Sequence[Sequence[int]], number: int, means: Mapping[int, _Mean], kinds: Mapping[int, Hashable]
+) -> int:
+    """Where in the groups a finalist that left the race belongs: below the best, its kind and all that is better."""
+    own_kind = [i for i, group in enumerate(groups) if any(kinds.get(n) == kinds.get(number) for n in group)]
+    index = 1 + max(own_kind, default=0)
+    while index < len(groups) and means[groups[index][0]] <= means[number]:
+        index += 1
+    return index

@@ -1,8 +1,8 @@
 """The answer of a search: what is confirmed, by how much it differs, what is tied, what is not confirmed."""
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -108,11 +108,11 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaderboard:
-    """All schedules of a search, the best first. baseline: the literature preset that others are compared to: the
-    best one, or that of a comparison.
+    """All schedules of a search, the best first.
 
-    noise: by step, how much the objective differs between seeds. audit: what early stopping got wrong. num_missing:
-    trials that the confirmation still wants, as far as is known now. notes: what else is to be known of the winner.
+    baseline: the literature preset that others are compared to: the best one, or that of a comparison. noise: by
+    step, how much the objective differs between seeds. audit: what early stopping got wrong. num_missing: trials that
+    the confirmation still wants, as far as is known now. notes: what else is to be known of the winner.
     """
 
     name: str
@@ -239,81 +239,109 @@ def leaderboard(
     own_values: bool = False,
     reference: str | None = None,
 ) -> Leaderboard:
-    """The leaderboard of these trials. Failed trials and replicates have no row of their own.
+    """The leaderboard of these trials. Replicates have no row of their own.
 
     race: how the confirmation stands, None: there is none. num_finalists: proposals that are confirmed. own_values:
     the trials' own values count as well; honest only where nothing was selected by them. reference: the preset that
     others are compared to, chosen beforehand; None: the best.
     """
     records = list(records)
-    replicates = _replicates(records, race, own_values)
-    values = {number: _values(own) for number, own in replicates.items()}
-    contenders = race.contenders if race else None
     noises = noise_at_rungs(records)
     full = max((r.reports[-1].step for r in records if r.state is State.COMPLETE), default=0)
-    noise = noises.get(full)
-    rank_of = ranks(
-        values, noise, contenders=contenders, kinds={record.number: record.purpose for record in records}
-    )
-    shared = Counter(rank_of.values())
+    replicates = _replicates(records, race, own_values)
+    contenders = race.contenders if race else None
+    confirmation = _Confirmation.of(records, replicates, contenders, noises.get(full))
     candidates = [record for record in records if record.replicate_of is None]
-    estimates = {number: estimate(list(own.values()), noise, len(values)) for number, own in values.items()}
-
-    def standing_of(record: TrialRecord) -> tuple[Any, ...]:
-        """By the confirmed mean; without confirmation, by what was seen in the search."""
-        own = values.get(record.number)
-        if own is None:
-            return (True, False, 0, record.objective, record.number)
-        left = contenders is not None and record.number not in contenders
-        return (False, left, _num_diverged(own), estimates[record.number].mean, record.number)
-
-    baseline = min(
-        (
-            record
-            for record in candidates
-            if record.purpose is Purpose.BASELINE
-            and record.state is State.COMPLETE
-            and reference in (None, record.preset)
-        ),
-        key=standing_of,
-        default=None,
-    )
-
-    def row(record: TrialRecord) -> Row:
-        own = values.get(record.number)
-        if own is None:
-            return Row(record=record)
-        against = values.get(baseline.number) if baseline and baseline is not record else None
-        return Row(
-            record=record,
-            rank=rank_of[record.number],
-            tied=shared[rank_of[record.number]] > 1,
-            in_race=contenders is None or record.number in contenders,
-            replicates=replicates[record.number],
-            estimate=estimates[record.number],
-            ratio=ratio(own, against, noise, max(1, len(values) - 1)) if against else None,
-        )
-
-    def order(row: Row) -> tuple[Any, ...]:
-        if row.estimate is not None:
-            return (0, row.rank, row.num_diverged, row.estimate.mean, row.record.number)
-        # Without confirmation: those that got furthest first, then by value.
-        objective = row.search_value
-        if row.record.state in (State.FAILED, State.RUNNING) or objective is None:
-            return (2, 0, 0, 0.0, row.record.number)
-        return (1, -row.record.reports[-1].step, 0, objective, row.record.number)
-
-    rows = sorted((row(record) for record in candidates), key=order)
-    open_runs = sum(r.purpose is Purpose.CONFIRM and r.state is State.RUNNING for r in records)
+    baselines = [record for record in candidates if _is_baseline(record, reference)]
+    baseline = min(baselines, key=confirmation.order, default=None)
+    rows = sorted((confirmation.row(record, baseline) for record in candidates), key=_order)
+    num_running = sum(r.purpose is Purpose.CONFIRM and r.state is State.RUNNING for r in records)
     return Leaderboard(
         name=name,
         objective=objective,
         rows=tuple(rows),
-        baseline=next((row for row in rows if baseline and row.record.number == baseline.number), None),
+        baseline=next((row for row in rows if row.record is baseline), None),
         noise=noises,
         audit=audit_report(records, num_finalists),
-        num_missing=len(race.missing) + open_runs if race else 0,
+        num_missing=len(race.missing) + num_running if race else 0,
     )
+
+
+def _is_baseline(record: TrialRecord, reference: str | None) -> bool:
+    """Whether others may be compared to it."""
+    is_finished_preset = record.purpose is Purpose.BASELINE and record.state is State.COMPLETE
+    return is_finished_preset and reference in (None, record.preset)
+
+
+@dataclass(frozen=True)
+class _Confirmation:
+    """What fresh seeds say of each schedule that is confirmed, by its trial number.
+
+    contenders: those that are still in the race, None without a race. noise: at the full budget.
+    """
+
+    replicates: Mapping[int, Mapping[int, TrialRecord]]
+    values: Mapping[int, Mapping[int, float]]
+    estimates: Mapping[int, Estimate]
+    ranks: Mapping[int, int]
+    contenders: Collection[int] | None
+    noise: SeedNoise | None
+
+    @classmethod
+    def of(
+        cls,
+        records: Iterable[TrialRecord],
+        replicates: Mapping[int, Mapping[int, TrialRecord]],
+        contenders: Collection[int] | None,
+        noise: SeedNoise | None,
+    ) -> "_Confirmation":
+        values = {number: _values(own) for number, own in replicates.items()}
+        estimates = {
+            number: estimate(list(own.values()), noise, len(values)) for number, own in values.items()
+        }
+        kinds = {record.number: record.purpose for record in records}
+        rank_of = ranks(values, noise, contenders=contenders, kinds=kinds)
+        return cls(replicates, values, estimates, rank_of, contenders, noise)
+
+    def order(self, record: TrialRecord) -> tuple[Any, ...]:
+        """By the confirmed mean; without confirmation, by what was seen in the search."""
+        number = record.number
+        if number not in self.values:
+            return (True, False, 0, record.objective, number)
+        num_diverged = _num_diverged(self.values[number])
+        return (False, not self._in_race(number), num_diverged, self.estimates[number].mean, number)
+
+    def row(self, record: TrialRecord, baseline: TrialRecord | None) -> Row:
+        number = record.number
+        if number not in self.values:
+            return Row(record=record)
+        rank = self.ranks[number]
+        return Row(
+            record=record,
+            rank=rank,
+            tied=list(self.ranks.values()).count(rank) > 1,
+            in_race=self._in_race(number),
+            replicates=self.replicates[number],
+            estimate=self.estimates[number],
+            ratio=None if baseline is None or baseline is record else self._ratio(number, baseline.number),
+        )
+
+    def _in_race(self, number: int) -> bool:
+        return self.contenders is None or number in self.contenders
+
+    def _ratio(self, number: int, baseline: int) -> Estimate | None:
+        return ratio(
+            self.values[number], self.values.get(baseline, {}), self.noise, comparisons=len(self.values) - 1
+        )
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    """Confirmed rows by rank; then those that got furthest, by value; last those without a result."""
+    if row.estimate is not None:
+        return (0, row.rank, row.num_diverged, row.estimate.mean, row.record.number)
+    if row.record.state in (State.FAILED, State.RUNNING) or row.search_value is None:
+        return (2, 0, 0, 0.0, row.record.number)
+    return (1, -row.record.reports[-1].step, 0, row.search_value, row.record.number)
 
 
 def _values(replicates: Mapping[int, TrialRecord]) -> dict[int, float]:

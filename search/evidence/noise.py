@@ -7,7 +7,7 @@ scale, which would suit 0 (docs/how-a-winner-is-chosen.md).
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from scipy.stats import t as student_t
@@ -25,12 +25,6 @@ class SeedNoise:
     sd: float
     degrees: int
     num_schedules: int
-
-    def __add__(self, other: "SeedNoise") -> "SeedNoise":
-        """The noise of both together."""
-        degrees = self.degrees + other.degrees
-        variance = (self.degrees * self.sd**2 + other.degrees * other.sd**2) / degrees
-        return SeedNoise(math.sqrt(variance), degrees, self.num_schedules + other.num_schedules)
 
     def factor(self, confidence: float) -> float:
         """Two-sided Student t factor: how many standard errors a difference must exceed."""
@@ -88,3 +82,9 @@ def noise_at_rungs(records: Iterable[TrialRecord]) -> Mapping[int, SeedNoise]:
             at_step[step].append(found)
     noises = {step: pooled(groups_there) for step, groups_there in sorted(at_step.items())}
     return {step: noise for step, noise in noises.items() if noise is not None}
+
+
+def noise_at_end(records: Iterable[TrialRecord], seeds: Collection[int]) -> SeedNoise | None:
+    """The noise at the full budget: of all replicates but those that a confirmation has on other seeds than these."""
+    noises = noise_at_rungs(r for r in records if r.purpose is not Purpose.CONFIRM or r.seed in seeds)
+    return noises[max(noises)] if noises else None

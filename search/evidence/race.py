@@ -4,18 +4,18 @@ Every finalist of a round is trained on the same seeds. After a round, but the l
 from the leader of their kind: proposals race against proposals, baselines against baselines, so that at the end the
 best of both stand on the same seeds. The test is that of the leaderboard (`intervals.ratio`), for each by itself:
 a finalist that leaves by mistake costs a little of the result, never its honesty. What a round decides follows from
-the values of its seeds alone; a new driver decides the same again. Who has been trained on all seeds stays, also when
-a later race of the same search has other finalists.
+the values of its seeds alone; a new driver decides the same again. A finalist that has been trained on all seeds
+stays, also when a later race of the same search has other finalists.
 """
 
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
 from search.evidence.intervals import ratio
-from search.evidence.noise import SeedNoise, noise_at_rungs
+from search.evidence.noise import SeedNoise, noise_at_end
 from search.record import Purpose, State, TrialRecord, has_diverged, ln
 
 
@@ -40,7 +40,7 @@ class RaceRules:
 
     @property
     def most_trials(self) -> int:
-        """Upper bound for the trials of the whole race, whoever leaves it."""
+        """Upper bound for the trials of the whole race, whichever finalists leave it."""
         most = (self.top + self.baselines) * self.rounds[-1]
         return most if self.max_trials is None else min(most, self.max_trials)
 
@@ -58,22 +58,27 @@ class RaceRules:
         return sum(math.ceil(size / num_slots) for size in sizes)
 
 
+Replicate = tuple[TrialRecord, int]  # a finalist, the index of a seed on which it is trained again
+Objectives = Mapping[int, Mapping[int, float]]  # finalist -> {seed: objective at the full budget}
+
+_WITH_RESULT = (State.COMPLETE, State.DIVERGED)
+
+
 @dataclass(frozen=True)
 class Standing:
     """How the race stands.
 
     finalists: all that are trained on the seeds of the first round. contenders: those that are still in it.
-    missing: (finalist, index of its seed) to be trained now, the most urgent first. ahead: likewise for slots that
-    would stand empty while a round is not decided: more seeds of those that lead it. is_decided: whether the first
-    round is, so that something may be said. is_over: whether the last one is.
+    missing: what is to be trained now, the most urgent first. ahead: likewise for slots that would stand empty while
+    a round is not decided: more seeds of those that lead it. is_decided: whether the first round is, so that
+    something may be said.
     """
 
     finalists: frozenset[int]
     contenders: frozenset[int]
-    missing: tuple[tuple[TrialRecord, int], ...]
-    ahead: tuple[tuple[TrialRecord, int], ...]
-    is_decided: bool
-    is_over: bool
+    missing: tuple[Replicate, ...] = ()
+    ahead: tuple[Replicate, ...] = ()
+    is_decided: bool = False
 
 
 def choose(records: Iterable[TrialRecord], purpose: Purpose, count: int) -> list[TrialRecord]:
@@ -92,20 +97,20 @@ def finalists(records: Iterable[TrialRecord], rules: RaceRules) -> tuple[TrialRe
     Without these, a search that is extended would forget its winner for luckier values.
     """
     records = list(records)
-    floor = _noise(records, ())
+    floor = noise_at_end(records, ())
     baselines = choose(records, Purpose.BASELINE, rules.baselines)
     near = [record for record in baselines if not _surely_worse(record, baselines[0], floor)]
     proposals = choose(records, Purpose.SEARCH, rules.top)
     seeds_of = _seeds_of(records)
-    raced = [r for r in records if r.purpose is Purpose.SEARCH and len(seeds_of[r.number]) >= rules.rounds[0]]
-    most = max((len(seeds_of[record.number]) for record in raced), default=0)
-    winners = [r for r in raced if len(seeds_of[r.number]) == most and r not in proposals]
+    searched = [record for record in records if record.purpose is Purpose.SEARCH]
+    most = max([rules.rounds[0], *(len(seeds_of[record.number]) for record in searched)])
+    winners = [r for r in searched if len(seeds_of[r.number]) == most and r not in proposals]
     return (*near, *proposals, *winners)
 
 
 def _surely_worse(record: TrialRecord, best: TrialRecord, noise: SeedNoise | None) -> bool:
     """Whether one value each, on the same seed, tells the two apart."""
-    if noise is None or record is best:
+    if noise is None:
         return False
     assert record.objective is not None and best.objective is not None
     margin = noise.factor(0.95) * math.sqrt(2) * noise.sd
@@ -116,99 +121,124 @@ def _seeds_of(records: Iterable[TrialRecord]) -> Mapping[int, set[int]]:
     """Trial number -> the seeds on which it was confirmed."""
     found: defaultdict[int, set[int]] = defaultdict(set)
     for record in records:
-        if record.purpose is Purpose.CONFIRM and record.state in (State.COMPLETE, State.DIVERGED):
+        if record.purpose is Purpose.CONFIRM and record.state in _WITH_RESULT:
             assert record.replicate_of is not None
             found[record.replicate_of].add(record.seed)
     return found
 
 
-def _noise(records: Iterable[TrialRecord], seeds: Collection[int]) -> SeedNoise | None:
-    """The noise at the full budget: of the noise floor, and of what the race has on these seeds."""
-    noises = noise_at_rungs(r for r in records if r.purpose is not Purpose.CONFIRM or r.seed in seeds)
-    return noises[max(noises)] if noises else None
-
-
 def standing(records: Iterable[TrialRecord], rules: RaceRules, seeds: Sequence[int]) -> Standing:
-    """Where the race is, from all trials of the search. seeds: one training seed for each of the last round."""
-    records = list(records)
-    chosen = finalists(records, rules)
-    runs = [record for record in records if record.replicate_of is not None]
-    have = {(record.replicate_of, record.seed) for record in runs}
-    values = {
-        (record.replicate_of, record.seed): record.objective
-        for record in runs
-        if record.state in (State.COMPLETE, State.DIVERGED) and record.objective is not None
-    }
-    running = {(record.replicate_of, record.seed) for record in runs if record.state is State.RUNNING}
-    begun = sum(record.purpose is Purpose.CONFIRM for record in runs)
-    all_of_them = contenders = frozenset(record.number for record in chosen)
-    is_decided = False
+    """Where the race is, from all trials of the search. seeds: one training seed for each of the last round.
 
-    def is_through(number: int) -> bool:
-        """Whether it has been trained on all seeds, and well."""
-        return not any(
-            has_diverged(values.get((number, seed), math.inf)) for seed in seeds[: rules.rounds[-1]]
+    Round by round: what is missing of it is to be trained, if the race may be so long. While some of it runs, nothing
+    is decided. Then the finalists that may still be the best go on.
+    """
+    records = list(records)
+    seeds = seeds[: rules.rounds[-1]]
+    replicates = _Replicates.of(records)
+    racing = finalists(records, rules)
+    entered = _numbers(racing)
+    for size in rules.rounds:
+        now = Standing(entered, _numbers(racing), is_decided=size > rules.rounds[0])
+        used = seeds[:size]
+        missing = replicates.missing(racing, used)
+        if missing:
+            return replace(now, missing=missing) if _may_begin(missing, records, rules) else now
+        kinds = replicates.objectives_by_kind(racing, used)
+        if replicates.any_runs(racing, used):
+            return replace(now, ahead=replicates.missing(_ahead(racing, kinds, rules), seeds))
+        if size < rules.rounds[-1]:
+            noise = noise_at_end(records, used)
+            staying = {number for kind in kinds for number in _in_contention(kind, noise)}
+            racing = tuple(r for r in racing if r.number in staying or replicates.went_well(r, seeds))
+    return Standing(entered, _numbers(racing), is_decided=True)
+
+
+@dataclass(frozen=True)
+class _Replicates:
+    """The trials that repeat another one, each by (number of that one, seed).
+
+    begun: all of them. running: those that run. objectives: of those that ended with a result.
+    """
+
+    begun: Set[tuple[int, int]]
+    running: Set[tuple[int, int]]
+    objectives: Mapping[tuple[int, int], float]
+
+    @classmethod
+    def of(cls, records: Iterable[TrialRecord]) -> "_Replicates":
+        keyed = [((r.replicate_of, r.seed), r) for r in records if r.replicate_of is not None]
+        return cls(
+            begun={key for key, _ in keyed},
+            running={key for key, record in keyed if record.state is State.RUNNING},
+            objectives={
+                key: record.objective
+                for key, record in keyed
+                if record.state in _WITH_RESULT and record.objective is not None
+            },
         )
 
-    for size in rules.rounds:
-        racing = [record for record in chosen if record.number in contenders]
-        missing = [
-            (record, index)
-            for index in range(size)
-            for record in racing
-            if (record.number, seeds[index]) not in have
-        ]
-        if missing:
-            if rules.max_trials is not None and begun + len(missing) > rules.max_trials:
-                return Standing(all_of_them, contenders, (), (), is_decided, is_over=is_decided)
-            return Standing(all_of_them, contenders, tuple(missing), (), is_decided, is_over=False)
-        used = seeds[:size]
-        found = {n: {seed: values[n, seed] for seed in used if (n, seed) in values} for n in contenders}
-        kinds = [
-            [r.number for r in racing if (r.purpose is Purpose.BASELINE) is baseline and found[r.number]]
-            for baseline in (True, False)
-        ]
-        # A round is not decided before all of it is there. Those that lead it will hardly leave the race.
-        if running & {(n, seed) for n in contenders for seed in used}:
-            ahead: list[tuple[TrialRecord, int]] = []
-            if rules.max_trials is None:
-                leaders = {_leader(kind, found) for kind in kinds if kind}
-                ahead = [
-                    (record, index)
-                    for index in range(size, rules.rounds[-1])
-                    for record in racing
-                    if record.number in leaders and (record.number, seeds[index]) not in have
-                ]
-            return Standing(all_of_them, contenders, (), tuple(ahead), is_decided, is_over=False)
-        is_decided = True
-        if size != rules.rounds[-1]:
-            noise = _noise(records, used)
-            staying = {number for kind in kinds for number in _in_contention(kind, found, noise)}
-            contenders = frozenset(n for n in contenders if n in staying or is_through(n))
-    return Standing(all_of_them, contenders, (), (), is_decided=True, is_over=True)
+    def missing(self, racing: Iterable[TrialRecord], seeds: Sequence[int]) -> tuple[Replicate, ...]:
+        """What has not begun, seed by seed."""
+        pairs = itertools.product(enumerate(seeds), racing)
+        return tuple(
+            (record, index) for (index, seed), record in pairs if (record.number, seed) not in self.begun
+        )
+
+    def any_runs(self, racing: Iterable[TrialRecord], seeds: Collection[int]) -> bool:
+        return any((record.number, seed) in self.running for record in racing for seed in seeds)
+
+    def objectives_by_kind(self, racing: Iterable[TrialRecord], seeds: Collection[int]) -> list[Objectives]:
+        """Of the baselines and of the proposals, the objectives of each that has one."""
+        kinds: defaultdict[bool, dict[int, Mapping[int, float]]] = defaultdict(dict)
+        for record in racing:
+            own = self._objectives_of(record, seeds)
+            if own:
+                kinds[record.purpose is Purpose.BASELINE][record.number] = own
+        return list(kinds.values())
+
+    def went_well(self, record: TrialRecord, seeds: Collection[int]) -> bool:
+        """Whether the finalist was trained on all these seeds and diverged on none."""
+        own = self._objectives_of(record, seeds)
+        return own.keys() == set(seeds) and not any(map(has_diverged, own.values()))
+
+    def _objectives_of(self, record: TrialRecord, seeds: Iterable[int]) -> dict[int, float]:
+        found = {seed: self.objectives.get((record.number, seed)) for seed in seeds}
+        return {seed: objective for seed, objective in found.items() if objective is not None}
 
 
-def _mean_ln(objectives: Iterable[float]) -> float:
-    logs = [ln(objective) for objective in objectives]
-    return math.fsum(logs) / len(logs)
+def _numbers(records: Iterable[TrialRecord]) -> frozenset[int]:
+    return frozenset(record.number for record in records)
 
 
-def _leader(kind: Sequence[int], found: Mapping[int, Mapping[int, float]]) -> int:
+def _may_begin(missing: Collection[Replicate], records: Iterable[TrialRecord], rules: RaceRules) -> bool:
+    """Whether the budget of the race is enough for its trials so far and for the missing ones."""
+    num_begun = sum(record.purpose is Purpose.CONFIRM for record in records)
+    return rules.max_trials is None or num_begun + len(missing) <= rules.max_trials
+
+
+def _ahead(racing: Iterable[TrialRecord], kinds: Iterable[Objectives], rules: RaceRules) -> list[TrialRecord]:
+    """The finalists that free slots go on with: the leaders, which will hardly leave; none if trials are limited."""
+    leaders = {_leader(kind) for kind in kinds} if rules.max_trials is None else set()
+    return [record for record in racing if record.number in leaders]
+
+
+def _leader(kind: Objectives) -> int:
     """The best of one kind so far."""
-    return min(kind, key=lambda number: (_mean_ln(found[number].values()), number))
+    return min(kind, key=lambda number: (_mean_ln(kind[number].values()), number))
 
 
-def _in_contention(
-    kind: Sequence[int], found: Mapping[int, Mapping[int, float]], noise: SeedNoise | None
-) -> Sequence[int]:
+def _mean_ln(objectives: Collection[float]) -> float:
+    return math.fsum(map(ln, objectives)) / len(objectives)
+
+
+def _in_contention(kind: Objectives, noise: SeedNoise | None) -> list[int]:
     """Those of one kind that are not shown to be worse than the best of it."""
-    if not kind:
-        return kind
-    leader = _leader(kind, found)
-    diverged = {number: sum(map(has_diverged, found[number].values())) for number in kind}
+    leader = _leader(kind)
+    diverged = {number: sum(map(has_diverged, own.values())) for number, own in kind.items()}
 
     def is_worse(number: int) -> bool:
-        against = ratio(found[number], found[leader], noise)
+        against = ratio(kind[number], kind[leader], noise)
         return diverged[number] > diverged[leader] or (against is not None and against.above_one)
 
-    return [number for number in kind if number == leader or not is_worse(number)]
+    return [number for number in kind if not is_worse(number)]

@@ -61,8 +61,6 @@ def _row_line(row: Row, width: int, is_baseline: bool, *, with_seen: bool) -> st
 
 def mean_text(row: Row) -> str:
     """Mean over the seeds with its interval."""
-    return (
-        ""
-        if row.estimate is None
-        else number_text(row.estimate.mean) + interval_text(bounds_of(row.estimate), number_text)
-    )
+    if row.estimate is None:
+        return ""
+    return number_text(row.estimate.mean) + interval_text(bounds_of(row.estimate), number_text)

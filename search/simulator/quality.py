@@ -22,11 +22,12 @@ _RESAMPLES = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Repeat:
-    """What one simulated search came to.
+    """The result of one simulated search.
 
-    true_value: mean objective, over all recorded seeds, of the schedule that it exports; regret: how much that is
+    true_value: mean objective, over all recorded seeds, of the schedule that it exports. regret: how much that is
     above the best in the table. compute: in budgets of one trial, confirmation included. seconds: virtual.
-    claims: it says "better than the best baseline". false: the baseline is as good or better.
+    claims: whether it says "better than the best baseline". false: whether it does though the baseline is as good or
+    better.
     """
 
     true_value: float
@@ -39,7 +40,10 @@ class Repeat:
 
 
 class Exported(NamedTuple):
-    """The schedule that a search gives out. claims: that it is better than the best baseline, which is given."""
+    """The schedule that a search gives out.
+
+    claims: whether it is called better than `baseline`, the best one.
+    """
 
     row: Row
     baseline: Row | None
@@ -66,21 +70,21 @@ def on_sight(board: Leaderboard, row: Row) -> Exported:
     return Exported(row, baseline, claims=baseline is not None and seen(row) < seen(baseline))
 
 
-def findings(
+def repeat_search(
     spec: SearchSpec,
     curves: Curves,
     repeats: Iterable[int],
     max_concurrent: int,
     export: Callable[[Leaderboard], Exported] = exported,
 ) -> Iterator[Repeat]:
-    """Plays the search once for each repeat: other proposals, another recorded training seed.
+    """The search played once for each number in `repeats`: other proposals, another recorded training seed.
 
     A repeat meets the same recorded seeds whatever the search: contenders can be compared repeat by repeat.
     """
-    for repeat in repeats:
+    for number in repeats:
         # Far apart: the seeds next to a search's own are those of its replicates.
-        seeded = spec.model_copy(update={"seed": (spec.seed + 10_000 * repeat) % 2**31})
-        search = simulate(plan_of(seeded, max_concurrent), Replay(curves, repeat, seeded.seed))
+        seeded = spec.model_copy(update={"seed": (spec.seed + 10_000 * number) % 2**31})
+        search = simulate(plan_of(seeded, max_concurrent), Replay(curves, number, seeded.seed))
         given_out = export(board_of(seeded, list(search.records)))
         true_value = curves.true_value(given_out.row.record.schedule)
         baseline = given_out.baseline

@@ -1,6 +1,4 @@
-"""Who is compared with whom at a rung, and where ASHA cuts."""
-
-from collections.abc import Collection
+"""Where ASHA cuts: what its variants share."""
 
 import numpy as np
 
@@ -17,14 +15,7 @@ def asha_cut(number: int, rung: Rung, reduction_factor: float) -> float | None:
     return float(np.percentile(others, 100 / reduction_factor)) if others else None
 
 
-def check_asha(rungs: Collection[float], reduction_factor: float) -> None:
-    """ValueError for options with which ASHA would do nothing or could not decide."""
-    check_rungs(rungs)
+def check_reduction_factor(reduction_factor: float) -> None:
+    """ValueError for a factor with which ASHA would stop nothing."""
     if not reduction_factor > 1:
         raise ValueError(f"`reduction_factor > 1` must hold, but got reduction_factor={reduction_factor}")
-
-
-def check_rungs(rungs: Collection[float]) -> None:
-    """ValueError for a rule that would never be asked."""
-    if not rungs:
-        raise ValueError("`rungs` must name at least one fraction of the budget; without: `name: none`")

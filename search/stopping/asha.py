@@ -1,9 +1,10 @@
 """Asynchronous successive halving, the variant that stops."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from search.record import has_diverged
-from search.stopping._cut import asha_cut, check_asha
+from search.stopping._cut import asha_cut, check_reduction_factor
 from search.stopping_rule import Rung, StoppingRule
 
 
@@ -24,9 +25,11 @@ class ASHA(StoppingRule):
     rungs: tuple[float, ...] = (0.5, 0.75)
     reduction_factor: float = 2.0
 
+    NEEDS_RUNGS: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_asha(self.rungs, self.reduction_factor)
+        check_reduction_factor(self.reduction_factor)
 
     def stops(self, number: int, rung: Rung) -> bool:
         value = rung.values[number]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from search.record import has_diverged
-from search.stopping._cut import asha_cut, check_asha
+from search.stopping._cut import asha_cut, check_reduction_factor
 from search.stopping_rule import Rung, StoppingRule
 
 
@@ -29,11 +29,12 @@ class ASHAMargin(StoppingRule):
     reduction_factor: float = 2.0
     margin: float = 1.0
 
+    NEEDS_RUNGS: ClassVar[bool] = True
     USES_NOISE: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_asha(self.rungs, self.reduction_factor)
+        check_reduction_factor(self.reduction_factor)
         if not self.margin >= 0:
             raise ValueError(f"`margin >= 0` must hold, but got margin={self.margin}")
 

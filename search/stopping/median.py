@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from statistics import fmean, median
+from typing import ClassVar
 
 from search.record import has_diverged
-from search.stopping._cut import check_rungs
 from search.stopping_rule import Rung, StoppingRule
 
 
@@ -19,9 +19,7 @@ class Median(StoppingRule):
 
     rungs: tuple[float, ...] = (0.5, 0.75)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_rungs(self.rungs)
+    NEEDS_RUNGS: ClassVar[bool] = True
 
     def stops(self, number: int, rung: Rung) -> bool:
         if has_diverged(rung.values[number]):

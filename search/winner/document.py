@@ -26,67 +26,84 @@ def export_document(
     The confirmed winner; with `unconfirmed`, where nothing is confirmed, the best finished trial, and the
     document says `"confirmed": false`. header: what the study keeps of the search. measured: sampling levels of a
     row, where there are any (`winner.sampling.read_sampling`). found: of a row whose schedule adapts in training,
-    what it had come to, with fixed probabilities (`search.winner.sampling.read_found`): that is exported. Raises
-    OperationFailed if there is nothing that may be exported.
+    the schedule at the end of it, with fixed probabilities (`search.winner.sampling.read_found`): that is exported.
+    Raises OperationFailed if there is nothing that may be exported.
     """
-    row = board.winner
-    if row is None and unconfirmed:
-        row = board.best_unconfirmed
-    if row is None:
-        if board.best_unconfirmed is None:
-            raise OperationFailed(f"search {board.name!r} has no finished trial: nothing to export")
-        raise OperationFailed(
-            f"search {board.name!r} has no schedule confirmed on fresh seeds: finish it with `run`, or take the "
-            "best value seen, which is partly luck, with --unconfirmed"
-        )
-    search = header["search"]
-    total_steps = search["training"]["total_steps"]
+    row = _exported_row(board, unconfirmed=unconfirmed)
     trained = row.record.schedule
     schedule = found(row) if trained.noise.ADAPTIVE else trained
     if schedule is None:
         raise OperationFailed(
-            f"{row.label} has a schedule that adapts in training, and what it came to is no longer on disk: train "
-            f"the search {board.name!r} again, or export another one"
+            f"{row.label} has a schedule that adapts in training, and the one that it ended with is no longer on "
+            f"disk: train the search {board.name!r} again, or export another one"
         )
-    loss, weighting = loss_and_weighting(schedule.noise)
     return {
         "format": FORMAT,
         "confirmed": row.confirmed,
         "schedule": schedule.to_dict(),
         "describe": schedule.describe(),
-        "training": {
-            "total_steps": total_steps,
-            "loss": loss,
-            "function": FUNCTION,
-            "weighting": weighting,
-            "huber_c_over_sqrt_d": search["training"]["huber_c"],
-            "sigma_data": search["training"]["sigma_data"],
-            "stages": _stages(schedule, total_steps),
-        },
+        "training": _training(schedule, header["search"]["training"]),
         "sampling": sampling_part(schedule, measured(row)),
-        "objective": {
-            "name": board.objective,
-            "num_samples": search["objective"]["num_samples"],
-            "network_evaluations": 1,
-            "extractor_sha256": header["extractor_sha256"],
-            "data": search["data"]["name"],
-            "data_sha256": header["data_sha256"],
-        },
+        "objective": _objective(board, header),
         "evidence": _evidence(board, row),
-        "provenance": {
-            "search": board.name,
-            "trial": row.record.number,
-            "preset": row.record.preset,
-            # Its end state, as fixed probabilities, is what is exported; the evidence is that of the adapting one.
-            "adapted_from": trained.to_dict() if trained.noise.ADAPTIVE else None,
-            "seed_of_the_search": row.record.seed,
-            "num_trials": len(board.rows),
-            "budget": search["budget"],
-            "network": search["network"],
-            "optimizer": {key: value for key, value in search["training"].items() if key != "total_steps"},
-            "versions": header["versions"],
-            "git_commit": header["git_commit"],
-        },
+        "provenance": _provenance(board, row, header),
+    }
+
+
+def _exported_row(board: Leaderboard, *, unconfirmed: bool) -> Row:
+    """The winner; where there is none and `unconfirmed` allows it, the best finished trial."""
+    if board.winner is not None:
+        return board.winner
+    if board.best_unconfirmed is None:
+        raise OperationFailed(f"search {board.name!r} has no finished trial: nothing to export")
+    if not unconfirmed:
+        raise OperationFailed(
+            f"search {board.name!r} has no schedule confirmed on fresh seeds: finish it with `run`, or take the "
+            "best value seen, which is partly luck, with --unconfirmed"
+        )
+    return board.best_unconfirmed
+
+
+def _training(schedule: NoiseSchedule, training: Mapping[str, Any]) -> dict[str, Any]:
+    loss, weighting = loss_and_weighting(schedule.noise)
+    return {
+        "total_steps": training["total_steps"],
+        "loss": loss,
+        "function": FUNCTION,
+        "weighting": weighting,
+        "huber_c_over_sqrt_d": training["huber_c"],
+        "sigma_data": training["sigma_data"],
+        "stages": _stages(schedule, training["total_steps"]),
+    }
+
+
+def _objective(board: Leaderboard, header: Mapping[str, Any]) -> dict[str, Any]:
+    search = header["search"]
+    return {
+        "name": board.objective,
+        "num_samples": search["objective"]["num_samples"],
+        "network_evaluations": 1,
+        "extractor_sha256": header["extractor_sha256"],
+        "data": search["data"]["name"],
+        "data_sha256": header["data_sha256"],
+    }
+
+
+def _provenance(board: Leaderboard, row: Row, header: Mapping[str, Any]) -> dict[str, Any]:
+    search, trained = header["search"], row.record.schedule
+    return {
+        "search": board.name,
+        "trial": row.record.number,
+        "preset": row.record.preset,
+        # Its end state, as fixed probabilities, is what is exported; the evidence is that of the adapting one.
+        "adapted_from": trained.to_dict() if trained.noise.ADAPTIVE else None,
+        "seed_of_the_search": row.record.seed,
+        "num_trials": len(board.rows),
+        "budget": search["budget"],
+        "network": search["network"],
+        "optimizer": {key: value for key, value in search["training"].items() if key != "total_steps"},
+        "versions": header["versions"],
+        "git_commit": header["git_commit"],
     }
 
 

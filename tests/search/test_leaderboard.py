@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from search.evidence.intervals import PRIOR_DEGREES, estimate, ranks, ratio
+from search.evidence.intervals import PRIOR_DEGREES, Estimate, estimate, ranks, ratio
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.noise import SeedNoise
 from search.evidence.race import RaceRules, standing
@@ -57,6 +57,7 @@ def test_the_interval_is_students_t_of_the_logarithms() -> None:
 def test_the_noise_of_all_schedules_counts_as_a_few_more_seeds() -> None:
     """Smyth 2004, equation of the moderated t: the variance is a mean of both, weighted by degrees of freedom."""
     values, noise = [41.0, 45.5], SeedNoise(0.2, degrees=10, num_schedules=4)
+    assert PRIOR_DEGREES == 3  # measured: bench/quality/curve_facts.py
     variance = (np.var(np.log(values), ddof=1) + PRIOR_DEGREES * 0.2**2) / (1 + PRIOR_DEGREES)
     error = math.sqrt(variance / 2)
     half = stats.t.ppf(0.975, 1 + PRIOR_DEGREES) * error
@@ -66,6 +67,41 @@ def test_the_noise_of_all_schedules_counts_as_a_few_more_seeds() -> None:
     # No more than was measured.
     few = estimate(values, SeedNoise(0.2, degrees=1, num_schedules=1))
     assert few.high is not None and found.high is not None and few.high > found.high
+
+
+def test_a_ratio_has_the_noise_of_two() -> None:
+    one, other = {1: 41.0, 2: 45.5, 9: 1.0}, {1: 40.0, 2: 50.0, 8: 1.0}
+    found = ratio(one, other, SeedNoise(0.2, degrees=10, num_schedules=4))
+    logs = np.log([41.0 / 40.0, 45.5 / 50.0])
+    variance = (np.var(logs, ddof=1) + PRIOR_DEGREES * 2 * 0.2**2) / (1 + PRIOR_DEGREES)
+    assert found is not None
+    assert found.num_seeds == 2
+    assert found.mean == pytest.approx(math.exp(np.mean(logs)))
+    assert found.standard_error == pytest.approx(math.sqrt(variance / 2))
+
+
+def test_intervals_that_hold_together_are_wider() -> None:
+    """Bonferroni: of four intervals each errs with 5 % / 4."""
+    values = [41.0, 45.5, 38.2]
+    found = estimate(values, comparisons=4)
+    half = stats.t.ppf(1 - 0.05 / 4 / 2, 2) * stats.sem(np.log(values))
+    assert (found.low, found.high) == pytest.approx(
+        (found.mean * math.exp(-half), found.mean * math.exp(half))
+    )
+    seeds = {seed: 1.0 for seed in range(3)}
+    assert ratio(dict(enumerate(values)), seeds, comparisons=4) == found
+
+
+def test_an_interval_fits_into_json_however_wide_it_is() -> None:
+    assert estimate([1e9, 1e-9], comparisons=100).high == math.exp(700)
+
+
+def test_a_ratio_is_shown_to_differ_from_one_only_beyond_it() -> None:
+    touching = Estimate(1.0, 1.0, 1.0, num_seeds=3)
+    assert not touching.below_one and not touching.above_one
+    assert Estimate(0.5, 0.4, 0.9, 3).below_one and not Estimate(0.5, 0.4, 0.9, 3).above_one
+    assert Estimate(2.0, 1.1, 3.0, 3).above_one and not Estimate(2.0, 1.1, 3.0, 3).below_one
+    assert not Estimate(0.5, None, None, 1).below_one and not Estimate(2.0, None, None, 1).above_one
 
 
 def test_the_interval_covers_the_true_mean_as_often_as_it_says() -> None:
@@ -160,6 +196,46 @@ def test_a_finalist_that_left_the_race_ranks_above_a_baseline_that_is_worse() ->
     # A baseline that is tied with the best stands beside it.
     values[0] = dict(values[1])
     assert ranks(values, contenders={0, 1}, kinds=kinds) == {0: 1, 1: 1, 3: 3, 2: 4, 5: 5, 4: 6}
+
+
+def test_a_finalist_that_left_the_race_ranks_below_all_contenders_of_its_kind() -> None:
+    sure = {0: 70.0, 1: 30.0, 2: 50.0, 3: 60.0, 4: 90.0}
+    values = {number: {seed: value + seed for seed in range(4)} for number, value in sure.items()}
+    kinds = {2: "baseline", 3: "baseline", 5: "baseline"}
+    # On its two seeds it is better than the baselines that stayed.
+    values[5] = {0: 40.0, 1: 41.0}
+    in_order = ranks(values, contenders={0, 1, 2, 3, 4}, kinds=kinds)
+    assert in_order == {1: 1, 2: 2, 3: 3, 5: 4, 0: 5, 4: 6}
+
+
+def test_a_finalist_that_left_the_race_never_ranks_above_the_best_of_all() -> None:
+    values = {
+        number: {seed: value + seed for seed in range(4)} for number, value in {1: 30.0, 2: 50.0}.items()
+    }
+    values[3] = {0: 10.0, 1: 11.0}
+    assert ranks(values, contenders={1, 2}, kinds={3: "baseline"}) == {1: 1, 3: 2, 2: 3}
+    # Below contenders of another kind that are as good.
+    values[3] = {0: 50.0, 1: 51.0}
+    values[2] = dict(values[3])
+    assert ranks(values, contenders={1, 2}, kinds={3: "baseline"}) == {1: 1, 2: 2, 3: 3}
+
+
+def test_finalists_without_a_common_seed_cannot_be_told_apart() -> None:
+    assert ranks({1: {0: 30.0, 1: 31.0}, 2: {2: 90.0, 3: 91.0}}) == {1: 1, 2: 1}
+
+
+def test_ties_hold_for_all_comparisons_with_the_best_together() -> None:
+    """The ratio of the second to the first is above 1 in its own 95 % interval, not in that of two comparisons."""
+    first, second = {0: 30.0, 1: 30.0, 2: 30.0}, {0: 34.0, 1: 36.0, 2: 38.0}
+    alone, of_two = ratio(second, first), ratio(second, first, comparisons=2)
+    assert alone is not None and of_two is not None and alone.above_one and not of_two.above_one
+    assert ranks({1: first, 2: second}) == {1: 1, 2: 2}
+    assert ranks({1: first, 2: second, 3: {seed: 900.0 + seed for seed in range(3)}}) == {1: 1, 2: 1, 3: 3}
+
+
+def test_of_finalists_that_diverged_the_one_on_more_seeds_is_worse() -> None:
+    values = {1: {0: 1.0, 1: 1e9, 2: 1e9}, 2: {0: 90.0, 1: 91.0, 2: 1e9}, 3: {0: 95.0, 1: 94.0, 2: 1e9}}
+    assert ranks(values) == {2: 1, 3: 1, 1: 3}
 
 
 def test_the_winner_of_pure_noise_is_seldom_called_better() -> None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from search.evidence.noise import noise_at_rungs, pooled
-from search.evidence.race import RaceRules, Standing, _noise, standing
+from search.evidence.noise import ln, noise_at_end, noise_at_rungs, pooled
+from search.evidence.race import RaceRules, Standing, standing
 from search.record import Purpose, Report, State, TrialRecord
 from spaces import PRESETS
 
@@ -47,6 +48,21 @@ def run_race(records: list[TrialRecord], value: dict[int, float], rules: RaceRul
         records.append(trial(len(records), found, Purpose.CONFIRM, **fields))
 
 
+def replicate(number: int, of: int, value: float | None, **options: object) -> TrialRecord:
+    """A confirmation trial; without a value it runs."""
+    if value is None:
+        options |= {"state": State.RUNNING, "reports": ()}
+    return trial(number, value or 0.0, Purpose.CONFIRM, replicate_of=of, **options)
+
+
+def test_the_length_of_a_race_is_known_before_it() -> None:
+    rules = RaceRules()
+    assert (rules.first_trials, rules.most_trials) == (12, 48)  # of four proposals and two baselines
+    # Rounds of 12, 12 and 24 trials.
+    assert [rules.most_turns(slots) for slots in (5, 12, 24)] == [3 + 3 + 5, 1 + 1 + 2, 3]
+    assert replace(rules, max_trials=100).most_trials == 48
+
+
 def test_only_those_that_may_still_be_the_best_get_more_seeds() -> None:
     records = searched()
     now = run_race(records, {0: 70.0, 1: 60.0, 2: 30.0})
@@ -73,6 +89,89 @@ def test_the_race_ends_before_a_round_that_exceeds_its_budget() -> None:
     run_race(records, {0: 70.0, 1: 30.0, 2: 30.5}, rules)
     assert sum(r.purpose is Purpose.CONFIRM for r in records) == 12  # two rounds of three finalists
     assert rules.most_trials == 13
+
+
+@pytest.mark.parametrize(("max_trials", "trained"), [(5, 0), (6, 6), (11, 6), (12, 12)])
+def test_a_race_uses_its_budget_of_trials_to_the_last(max_trials: int, trained: int) -> None:
+    records = searched()
+    now = run_race(records, {0: 70.0, 1: 30.0, 2: 30.5}, replace(RULES, max_trials=max_trials))
+    assert sum(r.purpose is Purpose.CONFIRM for r in records) == trained
+    assert now.is_decided == (trained > 0)
+    assert (now.finalists, now.contenders) == ({0, 1, 2}, {0, 1, 2})
+
+
+def test_replicates_made_during_the_search_are_no_part_of_the_budget() -> None:
+    records = searched()
+    records.append(trial(5, 30.0, Purpose.REPLICATE, replicate_of=1, seed=1))
+    assert len(standing(records, replace(RULES, max_trials=5), SEEDS).missing) == 5
+
+
+def first_round(values: dict[int, tuple[float | None, ...]]) -> list[TrialRecord]:
+    """A search with these values of its finalists on seeds 1, 2, ...; None: that trial runs."""
+    records = searched()
+    for number, own in values.items():
+        records += [replicate(len(records) + i, number, value, seed=1 + i) for i, value in enumerate(own)]
+    return records
+
+
+def test_the_race_is_decided_from_the_end_of_its_first_round() -> None:
+    begin = standing(searched(), RULES, SEEDS)
+    assert not begin.is_decided
+    assert [(finalist.number, index) for finalist, index in begin.missing] == [
+        *((0, 0), (1, 0), (2, 0)),  # seed by seed
+        *((0, 1), (1, 1), (2, 1)),
+    ]
+    assert not standing(first_round({0: (70, 71), 1: (30, 31), 2: (31, None)}), RULES, SEEDS).is_decided
+    decided = first_round({0: (70, 71), 1: (30, 31), 2: (31, 32)})
+    assert standing(decided, RULES, SEEDS).is_decided
+    assert run_race(decided, {0: 70.0, 1: 30.0, 2: 30.5}).is_decided
+
+
+def test_leaders_run_ahead_on_all_later_seeds_unless_the_trials_of_the_race_are_limited() -> None:
+    records = first_round({0: (70, 71), 1: (30, 31), 2: (31, None)})
+    ahead = [(finalist.number, index) for finalist, index in standing(records, RULES, SEEDS).ahead]
+    assert ahead == [(number, index) for index in range(2, 8) for number in (0, 1)]
+    assert standing(records, replace(RULES, max_trials=100), SEEDS).ahead == ()
+
+
+def test_of_equals_the_first_leads() -> None:
+    records = first_round({0: (70, 71), 2: (30, None), 1: (30, 31)})
+    records[-1] = replace(records[-1], state=State.RUNNING, reports=())
+    assert {finalist.number for finalist, _ in standing(records, RULES, SEEDS).ahead} == {0, 1}
+
+
+def test_a_seed_of_a_later_round_says_nothing_yet() -> None:
+    records = first_round({0: (70, 70), 1: (30, 31), 2: (20, 20.7)})
+    assert standing(records, RULES, SEEDS).contenders == {0, 2}
+    assert standing([*records, replicate(99, 2, 500.0, seed=3)], RULES, SEEDS).contenders == {0, 2}
+
+
+def test_a_finalist_that_failed_on_a_seed_stays_for_its_other_values() -> None:
+    records = first_round({0: (70, 70.5), 1: (30, 31), 2: (30.2, 31.1)})
+    records[-1] = replace(records[-1], state=State.FAILED, reports=())
+    now = standing(records, RULES, SEEDS)
+    assert now.contenders == {0, 1, 2}
+    assert {index for _, index in now.missing} == {2, 3}  # it is not tried again on the second
+    records[-2] = replace(records[-2], state=State.FAILED, reports=())
+    assert standing(records, RULES, SEEDS).contenders == {0, 1}
+
+
+def test_finalists_that_diverge_equally_often_are_told_apart_by_the_other_values() -> None:
+    records = first_round({0: (70, 70), 1: (30, 1e9), 2: (30.5, 1e9)})
+    assert standing(records, RULES, SEEDS).contenders == {0, 1, 2}
+    records = first_round({0: (70, 70), 1: (30, 31), 2: (30.5, 1e9)})
+    assert standing(records, RULES, SEEDS).contenders == {0, 1}
+
+
+def test_a_proposal_is_a_finalist_only_by_a_finished_trial() -> None:
+    records = [
+        *searched(),
+        trial(5, 1.0, state=State.DIVERGED),
+        trial(6, 2.0, Purpose.REPLICATE, replicate_of=1),
+    ]
+    assert standing(records, RULES, SEEDS).finalists == {0, 1, 2}
+    tied = [trial(2, 30.0), trial(1, 30.0), trial(3, 30.0)]
+    assert standing(tied, RULES, SEEDS).finalists == {1, 2}
 
 
 def test_a_round_is_decided_when_all_of_it_is_there() -> None:
@@ -181,9 +280,35 @@ def test_each_trial_counts_once_in_the_noise_of_a_round() -> None:
     for seed in (1, 2, 3):
         records.append(trial(len(records), 70.0 + seed, Purpose.NOISE, seed=seed, replicate_of=0))
     run_race(records, {0: 70.0, 1: 30.0, 2: 30.5})
-    noise = _noise(records, SEEDS[:2])
+    noise = noise_at_end(records, SEEDS[:2])
     assert noise is not None
     assert (noise.degrees, noise.num_schedules) == (3 + 1 + 1, 3)
+
+
+@pytest.mark.parametrize(("times", "is_raced"), [(0.99, True), (1.01, False)])
+def test_a_baseline_must_be_worse_by_what_two_single_values_differ_by_chance(
+    times: float, is_raced: bool
+) -> None:
+    """Student's t with as many degrees of freedom as the noise floor has, of a difference of two values."""
+    logs = (0.0, 0.1, -0.05, 0.02)
+    records = [trial(0, 70.0, Purpose.BASELINE, preset="ict")]
+    for seed in (1, 2, 3):
+        value = 70.0 * math.exp(logs[seed])
+        records.append(trial(len(records), value, Purpose.NOISE, seed=seed, replicate_of=0))
+    margin = stats.t.ppf(0.975, 3) * math.sqrt(2) * np.std(logs, ddof=1)
+    records.append(trial(9, 70.0 * math.exp(times * margin), Purpose.BASELINE, preset="vp"))
+    assert (9 in standing(records, replace(RULES, baselines=2), SEEDS).finalists) is is_raced
+
+
+@pytest.mark.parametrize(("seeds", "is_kept"), [(1, False), (2, True), (3, True)])
+def test_a_winner_is_kept_if_it_was_in_the_first_round_to_its_end(seeds: int, is_kept: bool) -> None:
+    records = [*searched(), *(replicate(10 + seed, 3, 50.0, seed=seed) for seed in range(1, seeds + 1))]
+    assert (3 in standing(records, RULES, SEEDS).finalists) is is_kept
+    # A trial that failed is no seed; nor is a baseline, or a proposal with fewer seeds, such a winner.
+    records[-1] = replace(records[-1], state=State.FAILED, reports=())
+    assert (3 in standing(records, RULES, SEEDS).finalists) is (seeds == 3)
+    records += [replicate(20 + seed, 2, 50.0, seed=seed) for seed in range(1, 5)]
+    assert standing(records, RULES, SEEDS).finalists == {0, 1, 2}
 
 
 def test_a_later_race_keeps_the_winners_of_an_earlier_one() -> None:
@@ -208,6 +333,29 @@ def test_noise_is_pooled_over_schedules_on_the_log_scale() -> None:
     assert (noise.degrees, noise.num_schedules) == (1500, 500)
     assert noise.sd == pytest.approx(0.25, abs=6 * 0.25 / math.sqrt(2 * 1500))  # 6 sigma
     assert pooled([[3.0], [4.0]]) is None
+    # One value says nothing of noise.
+    assert pooled([[3.0, 4.0], [5.0]]) == pooled([[3.0, 4.0]])
+
+
+def test_a_logarithm_is_finite_where_rounding_left_no_distance() -> None:
+    assert ln(0.0) == ln(-1e-9) == ln(1e-12) == math.log(1e-12)
+    assert ln(1e-11) == math.log(1e-11)
+
+
+def test_a_schedule_that_diverged_with_some_seed_gives_no_noise() -> None:
+    records = [trial(0, 70.0, Purpose.BASELINE)]
+    records += [trial(n, 70.0 + n, Purpose.NOISE, replicate_of=0, seed=n) for n in (1, 2)]
+    assert set(noise_at_rungs(records)) == {50, 100}
+    assert noise_at_rungs([*records[:2], replace(records[2], state=State.DIVERGED)]) == {}
+
+
+def test_the_noise_of_the_race_is_that_at_the_full_budget() -> None:
+    records = [trial(0, 70.0, Purpose.BASELINE)]
+    records.append(trial(1, 70.0, Purpose.NOISE, replicate_of=0, seed=1))
+    records[1] = replace(records[1], reports=(Report(50, 140.0, 0), Report(100, 70.0 * math.exp(0.2), 0)))
+    noise = noise_at_end(records, ())
+    assert noise is not None and noise.sd == pytest.approx(0.2 / math.sqrt(2))
+    assert noise_at_end(records[:1], ()) is None
 
 
 def test_a_proposal_counts_by_its_fresh_seeds_only() -> None:

@@ -22,7 +22,7 @@ from search.policy.plan import Plan
 from search.record import Purpose, Report, State, TrialRecord
 from search.run.plan_of import plan_of
 from search.simulator.nearest import LEVELS_WEIGHT, Nearest, features
-from search.simulator.quality import Repeat, findings, interval, iqm
+from search.simulator.quality import Repeat, interval, iqm, repeat_search
 from search.simulator.replay import Curves, Replay
 from search.simulator.simulation import Simulated, simulate
 from search.simulator.table import check_recorded, read_table, table_path, write_table
@@ -407,7 +407,7 @@ def test_a_budget_of_time_is_kept_on_the_virtual_clock(curves: Curves) -> None:
 
 
 def found(spec: SearchSpec, curves: Curves, repeats: int) -> list[Repeat]:
-    return list(findings(spec, curves, range(repeats), 2))
+    return list(repeat_search(spec, curves, range(repeats), 2))
 
 
 def test_more_budget_does_not_worsen_the_regret(curves: Curves) -> None:

@@ -136,10 +136,6 @@ def test_diverged_trials_change_no_decision_about_the_others(name: str, bad: flo
             assert {number for number in stopped(rule, rung) if number < len(values)} == alone
 
 
-def test_the_value_of_a_diverged_trial_is_the_one_that_trials_report() -> None:
-    assert WORST_OBJECTIVE == WORST_OBJECTIVE
-
-
 @pytest.mark.parametrize("name", EVERY)
 def test_global_random_states_are_neither_used_nor_moved(name: str) -> None:
     rule, rungs = STOPPING.build(name), some_rungs(seed=6)
@@ -191,11 +187,26 @@ def test_a_trial_at_its_full_budget_is_not_asked_about(name: str, tmp_path: Path
 # Options
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name != "none"])
-@pytest.mark.parametrize("rungs", [[0.5, 0.5], [0.7, 0.5], [0.0, 0.5], [1.0], [-0.5], []])
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("rungs", [[0.5, 0.5], [0.7, 0.5], [0.0, 0.5], [1.0], [-0.5]])
 def test_impossible_rungs_are_refused(name: str, rungs: list[float]) -> None:
-    with pytest.raises(ValueError, match="rungs"):
+    with pytest.raises(ValueError, match="`rungs` must increase and lie strictly between 0 and 1"):
         STOPPING.build({"name": name, "rungs": rungs})
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_rule_that_needs_rungs_refuses_to_have_none_and_another_takes_none(name: str) -> None:
+    if STOPPING[name].NEEDS_RUNGS:
+        with pytest.raises(ValueError, match="`rungs` must name at least one fraction of the budget"):
+            STOPPING.build({"name": name, "rungs": []})
+    else:
+        assert STOPPING.build({"name": name, "rungs": []}).steps(100) == (100,)
+
+
+def test_the_rules_that_do_nothing_without_rungs_need_them() -> None:
+    needing = {name for name in EVERY if STOPPING[name].NEEDS_RUNGS}
+    assert {"asha", "asha_margin", "median"} <= needing
+    assert "none" not in needing
 
 
 @pytest.mark.parametrize(
@@ -213,6 +224,13 @@ def test_impossible_options_are_refused(options: dict[str, object], rule: str) -
 
 def test_rungs_become_steps_with_the_budget_last() -> None:
     assert ASHA(rungs=(0.5, 0.75)).steps(2000) == (1000, 1500, 2000)
+    assert ASHA(rungs=(0.1,)).steps(2) == (1, 2)  # not before the first step
+    assert ASHA(rungs=(0.999,)).steps(10_000) == (9990, 10_000)
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if STOPPING[name].NEEDS_RUNGS])
+def test_the_rungs_of_a_rule_that_needs_some_are_at_half_and_three_quarters(name: str) -> None:
+    assert STOPPING.build(name).steps(400) == (200, 300, 400)
 
 
 # Known answers
@@ -222,6 +240,19 @@ def test_rungs_become_steps_with_the_budget_last() -> None:
 def test_asha_keeps_one_in_reduction_factor(factor: float) -> None:
     rung = rung_of([float(number) for number in range(101)])
     assert abs(101 - len(stopped(ASHA(reduction_factor=factor), rung)) - 101 / factor) <= 1
+
+
+def test_asha_keeps_one_in_two_and_what_is_at_the_cut() -> None:
+    rung = rung_of([1.0, 2.0, 3.0, 4.0, 5.0])
+    # The others of 3 have the median 3; those of 4 have 2.5.
+    assert stopped(ASHA(), rung) == stopped(ASHAMargin(), rung) == {3, 4}
+    assert not ASHA().stops(0, rung_of([2.0, 2.0]))
+    assert not ASHAMargin().stops(0, rung_of([2.0, 2.0], noise=0.1))
+
+
+def test_the_margin_is_one_standard_deviation_if_nothing_is_said() -> None:
+    assert ASHAMargin() == ASHAMargin(margin=1.0, reduction_factor=2.0)
+    assert ASHAMargin.USES_NOISE and not ASHA.USES_NOISE
 
 
 @pytest.mark.parametrize("noise", [None, 0.0])
@@ -270,6 +301,11 @@ def test_the_median_rule_compares_the_best_so_far_with_the_others_averages() -> 
     # Without step 50: averages 75, 130 and 185, median 130; best 121. At step 75 alone it would be 60.
     assert not Median().stops(0, never)
     assert Median().stops(0, Rung(step=75, values=never.values))
+
+
+def test_the_median_rule_lets_pass_what_is_at_the_median() -> None:
+    assert not Median().stops(0, rung_of([2.0, 2.0, 2.0]))
+    assert Median().stops(0, rung_of([2.1, 2.0, 2.0]))
 
 
 def test_at_the_first_rung_the_median_rule_stops_the_worse_half() -> None:
