@@ -13,6 +13,7 @@ from trainable.storage.folder import Folder, StorageError
 from trainable.storage.location import under
 from trainable.storage.open import open_folder
 
+SAMPLING_FILE = "sampling.json"  # in the folder of a trial whose model was sampled
 _MARK = "study-"
 _MOST_TRIES = 20
 

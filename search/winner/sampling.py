@@ -10,7 +10,7 @@ from search.errors import InputError, OperationFailed
 from search.evidence.leaderboard import Row
 from search.file.spec import SearchSpec
 from search.record import State, TrialRecord
-from search.study.trial_storage import trial_folder
+from search.study.trial_storage import SAMPLING_FILE, trial_folder
 from spaces import NoiseSchedule
 from spaces.document.format import SAMPLER
 from trainable.metric.assets import Assets
@@ -20,8 +20,6 @@ from trainable.storage.location import under
 from trainable.storage.open import open_folder
 from trainable.task import FOUND_FILE
 from trainable.trial import device_of
-
-SAMPLING_FILE = "sampling.json"  # in the folder of the trial whose model was sampled
 
 
 def median_trial(row: Row) -> TrialRecord | None:

@@ -74,7 +74,7 @@ def test_a_server_killed_during_tracking_ends_with_every_value(tmp_path: Path) -
     with mlflow_server(uri, tmp_path / "artifacts", port, log):
         assert not tracker.close(timeout=120)
         client = MlflowClient(url)
-        found = client.search_runs([projection.experiment_id], f"tags.`{names.ROLE}` = 'trial'")
+        found = client.search_runs([projection.runs.experiment_id], f"tags.`{names.ROLE}` = 'trial'")
         assert sorted(int(run.data.tags[names.TRIAL]) for run in found) == list(range(num_trials))
         for run in found:
             number = int(run.data.tags[names.TRIAL])

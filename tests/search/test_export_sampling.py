@@ -15,9 +15,8 @@ from search.policy.conductor import Conductor
 from search.record import Purpose, Report, State, TrialRecord
 from search.run.plan_of import plan_of
 from search.run.session import SPEC_FILE, open_or_create, open_store
-from search.study.trial_storage import trial_folder
+from search.study.trial_storage import SAMPLING_FILE, trial_folder
 from search.winner.sampling import (
-    SAMPLING_FILE,
     lines,
     median_trial,
     read_sampling,

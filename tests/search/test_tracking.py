@@ -171,7 +171,7 @@ def test_a_trial_is_a_child_run_with_params_values_files_and_state(uri: str, tmp
     (run,) = runs(uri)
     assert run.info.status == "FINISHED"
     assert (run.info.start_time, run.info.end_time) == (1_700_000_000_000, 1_700_000_009_000)
-    assert run.data.tags[names.PARENT_RUN] == mlflow.parent.run_id
+    assert run.data.tags[names.PARENT_RUN] == mlflow.runs.parent.run_id
     expected = {names.STATE: "complete", names.STEP: "150", names.STAGE: "baseline", names.PRESET: "ict"}
     assert expected.items() <= run.data.tags.items()
     assert run.data.params["seed"] == "7"
@@ -282,7 +282,7 @@ def test_a_crash_at_any_call_leaves_one_whole_run(
 ) -> None:
     client = Flaky(connect(uri))
     first = projection(uri, tmp_path, client)
-    assert first.parent
+    assert first.runs.parent
     setattr(client, answered, method)
     with pytest.raises(ConnectionError):
         first.sync(trial(0))
@@ -300,6 +300,15 @@ def test_another_study_of_the_same_name_gets_runs_of_its_own(uri: str, tmp_path:
     projection(uri, tmp_path, study_id="later").sync(trial(0))
     assert len(runs(uri)) == 2
     assert len(runs(uri, "parent")) == 2
+
+
+def test_the_runs_of_earlier_versions_are_found_by_their_tags(uri: str, tmp_path: Path) -> None:
+    client = connect(uri)
+    experiment = client.create_experiment("s")
+    for tags in ({"search.role": "parent"}, {"search.role": "trial", "search.trial": "0"}):
+        client.create_run(experiment, tags={**tags, "search.name": "s", "search.study": "abc"})
+    assert projection(uri, tmp_path).sync(trial(0)).runs == 0
+    assert len(runs(uri)) == len(runs(uri, "parent")) == 1
 
 
 # --- reconcile ------------------------------------------------------------------------------------
@@ -377,18 +386,18 @@ def test_without_a_checkpoint_the_objective_is_shown_and_the_rest_follows(
 def test_reconcile_survives_a_deleted_parent(uri: str, tmp_path: Path) -> None:
     mlflow = projection(uri, tmp_path)
     mlflow.sync(trial(0))
-    MlflowClient(uri).delete_run(mlflow.parent.run_id)
+    MlflowClient(uri).delete_run(mlflow.runs.parent.run_id)
     again = projection(uri, tmp_path)
     changes = reconcile([trial(0)], again)
     assert changes.runs == 0
     (run,) = runs(uri)
-    assert run.data.tags[names.PARENT_RUN] == again.parent.run_id != mlflow.parent.run_id
+    assert run.data.tags[names.PARENT_RUN] == again.runs.parent.run_id != mlflow.runs.parent.run_id
 
 
 def test_reconcile_takes_a_deleted_experiment_out_of_the_trash(uri: str, tmp_path: Path) -> None:
     mlflow = projection(uri, tmp_path)
     mlflow.sync(trial(0))
-    MlflowClient(uri).delete_experiment(mlflow.experiment_id)
+    MlflowClient(uri).delete_experiment(mlflow.runs.experiment_id)
     reconcile([trial(0), trial(1)], projection(uri, tmp_path))
     assert [run.data.tags[names.TRIAL] for run in runs(uri)] == ["0", "1"]
 
@@ -397,7 +406,7 @@ def test_reconcile_removes_a_second_run_of_a_trial(uri: str, tmp_path: Path) -> 
     mlflow = projection(uri, tmp_path)
     mlflow.sync(trial(0))
     (first,) = runs(uri)
-    MlflowClient(uri).create_run(mlflow.experiment_id, tags=first.data.tags)
+    MlflowClient(uri).create_run(mlflow.runs.experiment_id, tags=first.data.tags)
     assert reconcile([trial(0)], mlflow) == Changes(duplicates=1)
     assert [run.info.run_id for run in runs(uri)] == [first.info.run_id]
 
@@ -488,12 +497,12 @@ def test_the_saved_view_sorts_by_the_objective_and_leaves_out_parent_and_replica
     mlflow.sync(trial(3, purpose=Purpose.CONFIRM, replicate_of=0))
     path = mlflow.save_view()
     page, _, query = path.partition("?")
-    assert page == f"/#/experiments/{mlflow.experiment_id}/runs"
+    assert page == f"/#/experiments/{mlflow.runs.experiment_id}/runs"
     key = dict(part.split("=") for part in query.split("&"))["viewStateShareKey"]
     client = MlflowClient(uri)
-    state = json.loads(client.get_experiment(mlflow.experiment_id).tags[f"mlflow.sharedViewState.{key}"])
+    state = json.loads(client.get_experiment(mlflow.runs.experiment_id).tags[f"mlflow.sharedViewState.{key}"])
     order = f"{state['orderByKey']} {'ASC' if state['orderByAsc'] else 'DESC'}"
-    found = client.search_runs([mlflow.experiment_id], state["searchFilter"], order_by=[order])
+    found = client.search_runs([mlflow.runs.experiment_id], state["searchFilter"], order_by=[order])
     assert [run.data.tags[names.TRIAL] for run in found] == ["0", "1", "2"]
 
 
