@@ -3,15 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search.record import State
-from search.screen.board_text import seconds_text, value_text
+from search.screen.words import ENDED_WORDS, seconds_text, value_text
 
-STATE_WORDS = {
-    State.COMPLETE: "done",
-    State.STOPPED: "stopped",
-    State.DIVERGED: "diverged",
-    State.FAILED: "failed",
-}
 Status = dict[str, Any]
 
 
@@ -54,8 +47,8 @@ def details(status: Status) -> list[str]:
         lines.append(f"  problem  {status['problem']}")
     if "trials" in status:
         trials = status["trials"]
-        still_open = "running" if status["state"] == "running" else "to go on with"
-        counted = [(trials["open"], still_open), *((trials[word], word) for word in STATE_WORDS.values())]
+        still_open = "running" if status["state"] == "running" else "interrupted"
+        counted = [(trials["open"], still_open), *((trials[word], word) for word in ENDED_WORDS.values())]
         lines.append(
             f"  trials   {_progress(trials)}: " + ", ".join(f"{n} {word}" for n, word in counted if n)
         )

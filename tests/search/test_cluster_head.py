@@ -248,7 +248,7 @@ def test_status_counts_trials_and_hours(head: Path) -> None:
     )
     assert found["best"]["value"] == 70.0
     assert found["gpu_hours"] == found["slot_hours"] / 4 > 0
-    assert details(found)[1] == "  trials   1/3: 2 to go on with, 1 done"
+    assert details(found)[1] == "  trials   1/3: 2 interrupted, 1 done"
 
 
 def test_while_it_runs_the_hours_of_open_trials_count_too(head: Path) -> None:

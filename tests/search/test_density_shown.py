@@ -10,10 +10,10 @@ from search.evidence.leaderboard import leaderboard
 from search.record import Purpose, Report, State, TrialRecord
 from search.run import status
 from search.screen import status_text
-from search.screen.board import LiveState
-from search.screen.board_text import best_lines
 from search.screen.comparison import markdown
 from search.screen.leaderboard_text import lines
+from search.screen.live_state import LiveState
+from search.screen.live_text import best_lines
 from spaces import PRESETS
 from spaces.sparkline import LEGEND, sparkline, with_density
 
@@ -33,10 +33,10 @@ def test_one_line_of_a_schedule_begins_with_its_density() -> None:
     assert with_density(ICT) == f"|{sparkline(ICT)}| {ICT.describe()}"
 
 
-def test_the_live_board_shows_it() -> None:
-    board = LiveState("toy", "fd_toy", 100, now=0.0)
-    board.put(RECORD)
-    assert with_density(ICT) in best_lines(board)
+def test_the_live_view_shows_it() -> None:
+    live = LiveState("toy", "fd_toy", 100, now=0.0)
+    live.put(RECORD)
+    assert with_density(ICT) in best_lines(live)
 
 
 def test_the_leaderboard_shows_it_and_says_what_it_is() -> None:

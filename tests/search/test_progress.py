@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from search.record import Purpose, Report, State, TrialRecord
-from search.screen.board import LiveState, Rate, best_of
-from search.screen.board_text import rate_text, seconds_text, value_text
+from search.screen.live_state import LiveState, Rate, best_of
 from search.screen.view import ProgressView
+from search.screen.words import rate_text, seconds_text, value_text
 from spaces import PRESETS
 from spaces.sparkline import sparkline
 
@@ -222,7 +222,7 @@ def test_trials_of_an_earlier_run_count_but_not_as_speed(clock: Clock) -> None:
     view.phase("search", 3)
     clock.now += 10
     view.trial_progress(1, 1100)
-    assert view.board.rate.per_second(clock.now) == 10
+    assert view.state.rate.per_second(clock.now) == 10
     assert shown(view)[0].startswith("digits  search 1/3")
 
 
@@ -247,7 +247,7 @@ def test_the_time_before_the_first_trial_does_not_slow_the_speed(clock: Clock) -
     view.trial_started(record(0))
     clock.now += 5
     view.trial_progress(0, 500)
-    assert view.board.rate.per_second(clock.now) == 100
+    assert view.state.rate.per_second(clock.now) == 100
 
 
 def test_a_closed_view_estimates_nothing(clock: Clock) -> None:
@@ -261,25 +261,25 @@ def test_a_closed_view_estimates_nothing(clock: Clock) -> None:
 
 
 def test_a_retried_trial_does_not_count_backwards(clock: Clock) -> None:
-    board = LiveState("digits", "fd", 2000, now=0.0)
-    board.put(record(0))
-    board.advance(0, 1000, 10.0)
-    board.advance(0, 500, 20.0)
-    assert board.rate.per_second(20.0) == 50
-    board.advance(0, 1000, 20.0)
-    assert board.rate.per_second(20.0) == 75
+    live = LiveState("digits", "fd", 2000, now=0.0)
+    live.put(record(0))
+    live.advance(0, 1000, 10.0)
+    live.advance(0, 500, 20.0)
+    assert live.rate.per_second(20.0) == 50
+    live.advance(0, 1000, 20.0)
+    assert live.rate.per_second(20.0) == 75
 
 
 def test_time_left_takes_the_next_trials_to_be_as_long_as_those_so_far() -> None:
-    board = LiveState("digits", "fd", 2000, now=0.0)
-    board.totals |= {"baselines": 1, "search": 4, "confirm": 2}
-    assert board.seconds_left(0.0) is None
-    board.put(record(0, (2000, 50.0), state=State.COMPLETE, purpose=Purpose.BASELINE))
-    board.put(record(1, (1000, 50.0), state=State.STOPPED))
-    board.put(record(2))
-    board.advance(2, 500, 10.0)
+    live = LiveState("digits", "fd", 2000, now=0.0)
+    live.totals |= {"baselines": 1, "search": 4, "confirm": 2}
+    assert live.seconds_left(0.0) is None
+    live.put(record(0, (2000, 50.0), state=State.COMPLETE, purpose=Purpose.BASELINE))
+    live.put(record(1, (1000, 50.0), state=State.STOPPED))
+    live.put(record(2))
+    live.advance(2, 500, 10.0)
     # 50 steps/s; the search: 500 of trial 2 and two more of 1000; the confirmation: two of 2000.
-    assert board.seconds_left(10.0) == pytest.approx((500 + 2 * 1000 + 2 * 2000) / 50)
+    assert live.seconds_left(10.0) == pytest.approx((500 + 2 * 1000 + 2 * 2000) / 50)
 
 
 def test_best_is_the_smallest_of_those_that_got_furthest() -> None:
