@@ -3,6 +3,7 @@
 import base64
 import http.server
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -398,7 +399,8 @@ def test_only_the_tracking_process_knows_the_password_of_mlflow(
     try:
         with pytest.raises(TrackingError) as told:
             process.sync_parent(ParentInfo())
-        child = Path(f"/proc/{process._process.pid}")
+        (started,) = multiprocessing.active_children()
+        child = Path(f"/proc/{started.pid}")
         shown = (child / "cmdline").read_bytes() + (child / "environ").read_bytes()
     finally:
         process.close()

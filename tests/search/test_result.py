@@ -17,12 +17,13 @@ from search import cli
 from search.commands._running import carry_out
 from search.file.spec import SearchSpec, load_spec
 from search.machine.interruption import Interruption
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Purpose, Report, State
 from search.run.result import Result
 from search.run.runner import Outcome, run_search
 from search.run.session import open_or_create
 from search.study.store import StudyStore
 from spaces import PRESETS
+from tests.records import record
 from trainable.task import WORST_OBJECTIVE
 
 SCHEDULE = PRESETS["ict"].schedule
@@ -78,13 +79,12 @@ def fill(store: StudyStore, trials: Trials) -> StudyStore:
             attributes |= {"replicate_of": 1, "seed": seed}
         number = store.add(attributes, {}, {})
         store.finish(
-            TrialRecord(
-                number=number,
+            record(
+                number,
+                *([] if value is None else [Report(2000, value, 0, {"fd_digits_cnn": value})]),
                 purpose=purpose,
                 state=state,
-                schedule=SCHEDULE,
                 seed=attributes["seed"],
-                reports=() if value is None else (Report(2000, value, 0, {"fd_digits_cnn": value}),),
                 reason="OSError: no space left" if state is State.FAILED else None,
             )
         )
