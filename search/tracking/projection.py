@@ -204,7 +204,7 @@ class Projection:
             **self.runs.identity("trial"),
             names.PARENT_RUN: self.runs.parent.run_id,
             names.TRIAL: record.number,
-            names.STAGE: record.purpose.value,
+            names.PURPOSE: record.purpose.value,
             names.STATE: record.state.value,
             names.STEP: record.reports[-1].step if record.reports else 0,
             names.SCHEDULE: record.schedule.describe(),

@@ -149,7 +149,7 @@ def test_a_trial_is_a_child_run_with_params_values_files_and_state(uri: str, tmp
     assert run.info.status == "FINISHED"
     assert (run.info.start_time, run.info.end_time) == (1_700_000_000_000, 1_700_000_009_000)
     assert run.data.tags[names.PARENT_RUN] == mlflow.runs.parent.run_id
-    expected = {names.STATE: "complete", names.STEP: "150", names.STAGE: "baseline", names.PRESET: "ict"}
+    expected = {names.STATE: "complete", names.STEP: "150", names.PURPOSE: "baseline", names.PRESET: "ict"}
     assert expected.items() <= run.data.tags.items()
     assert run.data.params["seed"] == "7"
     assert run.data.params["noise.name"] == "lognormal"
@@ -188,7 +188,7 @@ def test_a_replicate_names_what_it_replicates(uri: str, tmp_path: Path) -> None:
     projection(uri, tmp_path).sync(full_record(9, purpose=Purpose.CONFIRM, replicate_of=4))
     (run,) = runs(uri)
     assert run.data.tags[names.REPLICATE_OF] == "4"
-    assert run.data.tags[names.STAGE] == "confirm"
+    assert run.data.tags[names.PURPOSE] == "confirm"
 
 
 def test_what_mlflow_cannot_hold_is_named_in_a_tag(uri: str, tmp_path: Path) -> None:
