@@ -281,7 +281,7 @@ def test_another_study_of_the_same_name_gets_runs_of_its_own(uri: str, tmp_path:
 
 def test_the_runs_of_earlier_versions_are_found_by_their_tags(uri: str, tmp_path: Path) -> None:
     client = connect(uri)
-    experiment = client.create_experiment("s")
+    experiment = client.create_experiment("s", (tmp_path / "files").as_uri())
     for tags in ({"search.role": "parent"}, {"search.role": "trial", "search.trial": "0"}):
         client.create_run(experiment, tags={**tags, "search.name": "s", "search.study": "abc"})
     assert projection(uri, tmp_path).sync(full_record(0)).runs == 0
