@@ -32,8 +32,9 @@ def test_a_server_killed_during_tracking_ends_with_every_value(tmp_path: Path) -
 
     def put(number: int, reports: int, state: State) -> None:
         nonlocal slowest
+        record = full_record(number, state, reports)
         start = time.perf_counter()
-        tracker.put(full_record(number, state, reports))
+        tracker.put(record)
         slowest = max(slowest, time.perf_counter() - start)
 
     with mlflow_server(uri, tmp_path / "artifacts", port, log) as server:
