@@ -28,7 +28,7 @@ from search.run.plan_of import plan_of
 from search.run.result import Result, command, unmeasured
 from search.run.session import LOG_FILE, SPEC_FILE, only_driver, open_or_create
 from search.run.tracked import parent_info, projection_settings
-from search.screen.board import PHASE_OF
+from search.screen.live_state import PHASE_OF
 from search.screen.view import ProgressView
 from search.study.lock import only_driver_of
 from search.study.retention import Janitor, Retention

@@ -19,9 +19,9 @@ from search.run.known import SPEC_FILE
 from search.run.plan_of import objective_of, plan_of
 from search.run.result import Result
 from search.run.session import open_store
-from search.screen.board import best_of
-from search.screen.board_text import title_of
-from search.screen.status_text import STATE_WORDS, Status
+from search.screen.live_state import best_of
+from search.screen.status_text import Status
+from search.screen.words import ENDED_WORDS, title_of
 from spaces.sparkline import sparkline
 
 _SEARCHED = (Purpose.BASELINE, Purpose.SEARCH, Purpose.REPLICATE)
@@ -53,7 +53,7 @@ def status_of(name: str, folder: Path, *, now: float | None = None) -> Status:
             "confirm_ended": _ended(records, Purpose.CONFIRM),
             "confirm_most": conductor.num_trials(Purpose.CONFIRM),
             "open": sum(record.state is State.RUNNING for record in records),
-            **{word: sum(record.state is state for record in records) for state, word in STATE_WORDS.items()},
+            **{word: sum(record.state is state for record in records) for state, word in ENDED_WORDS.items()},
         },
         "best": _best(records),
         "finding": Result.of(spec, conductor).conclusion if finished else None,

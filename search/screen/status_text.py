@@ -3,15 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search.record import State
-from search.screen.board_text import seconds_text, value_text
+from search.screen.words import ENDED_WORDS, seconds_text, value_text
 
-STATE_WORDS = {
-    State.COMPLETE: "done",
-    State.STOPPED: "stopped",
-    State.DIVERGED: "diverged",
-    State.FAILED: "failed",
-}
 Status = dict[str, Any]
 
 
@@ -53,29 +46,38 @@ def details(status: Status) -> list[str]:
     if status["problem"]:
         lines.append(f"  problem  {status['problem']}")
     if "trials" in status:
-        trials = status["trials"]
-        still_open = "running" if status["state"] == "running" else "to go on with"
-        counted = [(trials["open"], still_open), *((trials[word], word) for word in STATE_WORDS.values())]
-        lines.append(
-            f"  trials   {_progress(trials)}: " + ", ".join(f"{n} {word}" for n, word in counted if n)
-        )
-        if trials["confirm_ended"]:
-            lines.append(
-                f"  confirm  {trials['confirm_ended']} of at most {trials['confirm_most']} trials on fresh seeds"
-            )
-        lines.append(f"  best     {_best_text(status)}")
-        if status["best"]:
-            density = status["best"].get("density")  # a head with an older checkout sends none
-            lines.append(
-                f"           {f'|{density}| ' if density is not None else ''}{status['best']['schedule']}"
-            )
-        gpu = f", {_hours(status['gpu_hours'])} GPU-hours" if status["gpu_hours"] else ""
-        lines.append(f"  cost     {_hours(status['slot_hours'])} slot-hours{gpu}")
+        lines += [*_trial_lines(status), *_best_lines(status), _cost_line(status)]
     if status.get("folder"):
         lines.append(f"  folder   {status['folder']}")
     if status.get("finding"):
         lines.append(f"  {status['finding']}")
     return lines
+
+
+def _trial_lines(status: Status) -> list[str]:
+    trials = status["trials"]
+    still_open = "running" if status["state"] == "running" else "interrupted"
+    counts = {still_open: trials["open"], **{word: trials[word] for word in ENDED_WORDS.values()}}
+    counted = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    lines = [f"  trials   {_progress(trials)}: {counted}"]
+    if trials["confirm_ended"]:
+        most = trials["confirm_most"]
+        lines.append(f"  confirm  {trials['confirm_ended']} of at most {most} trials on fresh seeds")
+    return lines
+
+
+def _best_lines(status: Status) -> list[str]:
+    lines = [f"  best     {_best_text(status)}"]
+    if status["best"]:
+        density = status["best"].get("density")  # a head with an older checkout sends none
+        shown = f"|{density}| " if density is not None else ""
+        lines.append(f"           {shown}{status['best']['schedule']}")
+    return lines
+
+
+def _cost_line(status: Status) -> str:
+    gpu = f", {_hours(status['gpu_hours'])} GPU-hours" if status["gpu_hours"] else ""
+    return f"  cost     {_hours(status['slot_hours'])} slot-hours{gpu}"
 
 
 def _progress(trials: Mapping[str, Any]) -> str:

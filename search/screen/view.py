@@ -1,7 +1,7 @@
 """What is shown while a search runs: one calm view on a terminal, plain lines elsewhere.
 
-`LiveState` holds what is known and is told by plain calls; the functions below it turn it into text; only
-`ProgressView` knows of terminals. Time is seconds from a clock that is passed in.
+`LiveState` holds what is known and is told by plain calls, `live_text` turns it into text, and only `ProgressView`
+knows of terminals. Time is seconds from a clock that is passed in.
 """
 
 import threading
@@ -17,40 +17,36 @@ from rich.padding import Padding
 from rich.text import Text
 
 from search.record import TrialRecord
-from search.screen.board import LiveState, Rate
-from search.screen.board_text import (
+from search.screen.live_state import LiveState, Rate
+from search.screen.live_text import (
     best_lines,
     confirm_lines,
     counts_text,
     ended_text,
     phase_text,
-    rate_text,
     running_text,
-    seconds_text,
     summary_text,
     time_text,
 )
+from search.screen.words import rate_text, seconds_text
 
 HEARTBEAT_SECONDS = 60.0  # without a terminal, silence is broken this often
 _EVENTS = 6
 _REFRESH_PER_SECOND = 2.0
 
 
-# --- text -----------------------------------------------------------------------------------------
-
-
-def view_of(board: LiveState, events: Iterable[str], now: float) -> Group:
+def view_of(live: LiveState, events: Iterable[str], now: float) -> Group:
     """The live view. Lines are cut to the terminal's width; only the best schedule is shown in full."""
     lines: list[Text] = [
-        Text.assemble((board.name, "bold"), "  ", (phase_text(board), "cyan"), "  ", time_text(board, now)),
-        Text(f"  {counts_text(board)}  {rate_text(board.rate.per_second(now))}"),
+        Text.assemble((live.name, "bold"), "  ", (phase_text(live), "cyan"), "  ", time_text(live, now)),
+        Text(f"  {counts_text(live)}  {rate_text(live.rate.per_second(now))}"),
     ]
-    leader, *schedule = best_lines(board)
+    leader, *schedule = best_lines(live)
     lines.append(Text(f"  {leader}", style="green" if schedule else ""))
     parts: list[Text | Padding] = [Padding(Text(line, overflow="fold"), (0, 0, 0, 7)) for line in schedule]
-    if board.phase == "confirm":
-        lines += [Text(f"  {line}") for line in confirm_lines(board)]
-    running = running_text(board)
+    if live.phase == "confirm":
+        lines += [Text(f"  {line}") for line in confirm_lines(live)]
+    running = running_text(live)
     if running:
         lines.append(Text(f"  {running}", style="dim"))
     lines += [Text(f"  {event}", style="dim") for event in events]
@@ -58,9 +54,6 @@ def view_of(board: LiveState, events: Iterable[str], now: float) -> Group:
         line.no_wrap = True
         line.overflow = "ellipsis"
     return Group(*lines[:3], *parts, *lines[3:])
-
-
-# --- the view -------------------------------------------------------------------------------------
 
 
 class ProgressView:
@@ -85,9 +78,9 @@ class ProgressView:
         self._clock = clock
         self._lock = threading.RLock()
         self._events: deque[str] = deque(maxlen=_EVENTS)
-        self._live: Live | None = None
+        self._display: Live | None = None
         self._last_line = clock()
-        self.board = LiveState(name, objective, total_steps, now=clock())
+        self.state = LiveState(name, objective, total_steps, now=clock())
 
     @property
     def is_live(self) -> bool:
@@ -96,13 +89,13 @@ class ProgressView:
 
     def __enter__(self) -> Self:
         if self.is_live:
-            self._live = Live(
+            self._display = Live(
                 get_renderable=self.render,
                 console=self._console,
                 refresh_per_second=_REFRESH_PER_SECOND,
                 vertical_overflow="crop",
             )
-            self._live.start()
+            self._display.start()
         return self
 
     def __exit__(
@@ -115,60 +108,60 @@ class ProgressView:
 
     def close(self) -> None:
         """End the view and leave its last state on the screen. A second call does nothing."""
-        self.board.over = True
-        live, self._live = self._live, None
-        if live is not None:
-            live.stop()
+        self.state.over = True
+        display, self._display = self._display, None
+        if display is not None:
+            display.stop()
 
     def render(self) -> Group:
         """The live view as it is now."""
         with self._lock:
-            return view_of(self.board, list(self._events), self._clock())
+            return view_of(self.state, list(self._events), self._clock())
 
     def phase(self, name: str, total: int) -> None:
         """The search enters a phase; total: its number of trials, 0 where there is nothing to count."""
         with self._lock:
-            self.board.enter(name, total)
+            self.state.enter(name, total)
             self._say(f"{name}: {total} trials" if total else name)
 
     def expect(self, totals: Mapping[str, int]) -> None:
         """How many trials the phases have, those to come included: for the time left."""
         with self._lock:
-            self.board.totals |= totals
+            self.state.totals |= totals
 
     def restored(self, records: Iterable[TrialRecord]) -> None:
         """Trials of an earlier run of this search."""
         with self._lock:
             for record in records:
-                self.board.put(record)
+                self.state.put(record)
 
     def trial_started(self, record: TrialRecord) -> None:
         with self._lock:
-            if self.board.rate.is_idle:
-                self.board.rate = Rate(self._clock())  # the time before the first trial is no training
-            self.board.put(record)
+            if self.state.rate.is_idle:
+                self.state.rate = Rate(self._clock())  # the time before the first trial is no training
+            self.state.put(record)
 
     def trial_progress(self, number: int, step: int) -> None:
         """A sign of life: trial `number` has done `step` steps."""
         with self._lock:
             now = self._clock()
-            self.board.advance(number, step, now)
-            if self._live is None and now - self._last_line >= HEARTBEAT_SECONDS:
-                self._say(summary_text(self.board, now))
+            self.state.advance(number, step, now)
+            if self._display is None and now - self._last_line >= HEARTBEAT_SECONDS:
+                self._say(summary_text(self.state, now))
 
     def trial_reported(self, record: TrialRecord) -> None:
         """A rung was measured."""
         with self._lock:
-            self.board.put(record)
+            self.state.put(record)
             if record.reports:
-                self.board.advance(record.number, record.reports[-1].step, self._clock())
+                self.state.advance(record.number, record.reports[-1].step, self._clock())
 
     def trial_ended(self, record: TrialRecord) -> None:
         with self._lock:
             self.trial_reported(record)
-            best = self.board.best()
+            best = self.state.best()
             is_best = best is not None and best.number == record.number
-            text = ended_text(record, self.board.objective, self.board.total_steps, is_best)
+            text = ended_text(record, self.state.objective, self.state.total_steps, is_best)
             self._say(text, f": {record.schedule.describe()}")
 
     def note(self, text: str) -> None:
@@ -180,7 +173,7 @@ class ProgressView:
         """An event. `detail` is for a line of its own width, not for the live view."""
         now = self._clock()
         self._last_line = now
-        line = f"{seconds_text(now - self.board.start):>7}  {text}"
+        line = f"{seconds_text(now - self.state.start):>7}  {text}"
         self._events.append(line)
-        if self._live is None:
+        if self._display is None:
             self._console.print(Text(line + detail), soft_wrap=True)

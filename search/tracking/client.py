@@ -24,6 +24,11 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
+# Answers that the same request will get again. Anything else (no connection, overload, a locked
+# database, a missing permission) may pass and is tried again for as long as the search runs.
+_REFUSALS = frozenset(
+    {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "RESOURCE_DOES_NOT_EXIST"}
+)
 
 
 def set_environment() -> None:
@@ -55,6 +60,13 @@ def artifact_root(uri: str, folder: Path) -> Path | None:
         return None
     database = sqlite_file(uri)
     return (database.parent if database else folder.resolve()) / "mlflow-artifacts"
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether MLflow would refuse the same request again."""
+    if isinstance(error, OSError):  # what `requests` raises, among it an unreadable answer (a ValueError)
+        return False
+    return isinstance(error, TypeError | ValueError) or getattr(error, "error_code", "") in _REFUSALS
 
 
 def connect(uri: str) -> "MlflowClient":

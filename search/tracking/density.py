@@ -93,8 +93,8 @@ def densities_png(schedules: Sequence[tuple[str, NoiseSchedule]], total_steps: i
     width, height, num_rows = _WIDTH, _HEIGHT + _MARGIN, -(-len(schedules) // _COLUMNS)
     image = Image.new("RGB", (_COLUMNS * width, num_rows * height), "white")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(18)
-    for place, (name, schedule) in enumerate(schedules):
-        x, y = place % _COLUMNS * width, place // _COLUMNS * height
+    for index, (name, schedule) in enumerate(schedules):
+        x, y = index % _COLUMNS * width, index // _COLUMNS * height
         draw.text((x + 12, y + _MARGIN - 4), name, fill="black", font=font, anchor="ls")
         image.paste(Image.open(io.BytesIO(density_png(schedule, total_steps))), (x, y + _MARGIN))
     png = io.BytesIO()

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from search.record import TrialRecord
-from search.tracking.projection import Changes, Projection
+from search.tracking.projection import Projection
+from search.tracking.runs import Changes
 
 
 def reconcile(records: Iterable[TrialRecord], projection: Projection) -> Changes:
@@ -13,7 +14,7 @@ def reconcile(records: Iterable[TrialRecord], projection: Projection) -> Changes
     tracking trusts what it wrote. Running it again changes nothing. Raises what MLflow raises.
     """
     projection.reload()
-    changes = projection.remove_duplicates()
+    changes = projection.runs.remove_duplicates()
     for record in records:
         changes += projection.sync(record, verify=True)
     return changes

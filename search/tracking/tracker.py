@@ -19,8 +19,8 @@ _FIRST_WAIT, _LONGEST_WAIT, _CLOSING_WAIT = 0.5, 30.0, 1.0  # seconds between at
 _PATIENCE = 3  # attempts at a record that MLflow itself refuses
 
 # The keys of what waits, beside the trial numbers. Order of work: parent, trials as they came, leaderboard
-# (it marks the runs of trials, which must be there).
-_PARENT, _LEADERBOARD = "parent", "leaderboard"
+# (it marks the runs of trials, which must be there). The log shows them.
+_PARENT, _LEADERBOARD = "the search's own run", "the leaderboard"
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,15 @@ class Tracker:
 
     def put_sampling(self, record: TrialRecord, measured: Mapping[str, Any]) -> None:
         """Show the sampling levels found on the trial's model, soon."""
-        self._put(f"sampling {record.number}", lambda: self._projection.sync_sampling(record, measured))
+        self._put(
+            f"the sampling levels of trial {record.number}",
+            lambda: self._projection.sync_sampling(record, measured),
+        )
 
     def _put(self, key: int | str, sync: Callable[[], object]) -> None:
         with self._condition:
             if self._closing:
-                _log.warning("after close: %s is not tracked", key)
+                _log.warning("MLflow does not get %s: its tracking has ended", _name(key))
                 self._given_up.add(key)
                 return
             self._given_up.discard(key)
@@ -183,10 +186,12 @@ class Tracker:
             if job.refused >= _PATIENCE:
                 # Trying again would not help, and the others must not wait for it.
                 self._given_up.add(key)
-                _log.error("MLflow refuses %s, left to `reconcile`: %s", key, self._error)
+                _log.error("MLflow refuses %s, `reconcile` tries again: %s", _name(key), self._error)
             else:
                 self._waiting.setdefault(key, job)  # a newer record, if one came meanwhile, stays
-                _log.warning("MLflow: %s waits (%d in all): %s", key, len(self._waiting), self._error)
+                _log.warning(
+                    "MLflow did not take %s (%d wait in all): %s", _name(key), len(self._waiting), self._error
+                )
         return refusal
 
     def _pause(self, wait: float) -> None:
@@ -196,3 +201,8 @@ class Tracker:
                 self._condition.wait_for(lambda: self._closing, timeout=wait)
             elif not self._abandoned:
                 self._condition.wait_for(lambda: self._abandoned, timeout=min(wait, _CLOSING_WAIT))
+
+
+def _name(key: int | str) -> str:
+    """What waits, in the words of the log."""
+    return f"trial {key}" if isinstance(key, int) else key

@@ -19,7 +19,7 @@ _TAG_COLUMNS = {
     names.RANK: 100,
     names.STATE: 110,
     names.STEP: 100,
-    names.STAGE: 110,
+    names.PURPOSE: 110,
     names.SCHEDULE: 520,
 }
 
@@ -36,7 +36,7 @@ def leaderboard_view(parent_run_id: str, objective: str) -> tuple[str, str]:
     state = {
         "orderByKey": metric,
         "orderByAsc": True,
-        "searchFilter": f"{own} and tags.`{names.STAGE}` != 'confirm'",
+        "searchFilter": f"{own} and tags.`{names.PURPOSE}` != 'confirm'",
         "selectedColumns": list(widths),
         "columnOrder": list(widths),
         "columnWidths": widths,

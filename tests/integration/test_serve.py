@@ -23,11 +23,11 @@ import pytest
 
 from search.machine.service import Service, service_here
 from search.machine.state_folder import HOME_VARIABLE
-from search.record import Purpose, Report, State, TrialRecord
 from search.study.store import StudyStore
 from spaces import PRESETS
 from tests.integration.postgres import Postgres
 from tests.integration.running import PLAIN, ROOT, free_ports, toy, until
+from tests.records import record
 
 pytestmark = pytest.mark.integration
 
@@ -231,16 +231,8 @@ class Hammer(threading.Thread):
                 for step in (1, 2, 3):
                     self.store.report(number, step, 100.0 * number + step)
                     self.acknowledged.append(("reported", number, step))
-                reports = tuple(Report(step, 100.0 * number + step, 0) for step in (1, 2, 3))
-                record = TrialRecord(
-                    number=number,
-                    purpose=Purpose.SEARCH,
-                    state=State.COMPLETE,
-                    schedule=schedule,
-                    seed=number,
-                    reports=reports,
-                )
-                self.store.finish(record)
+                reports = [(step, 100.0 * number + step) for step in (1, 2, 3)]
+                self.store.finish(record(number, *reports, seed=number))
                 self.acknowledged.append(("finished", number, 0))
         except Exception as error:
             self.error = error

@@ -11,34 +11,12 @@ import pytest
 from mlflow import MlflowClient
 
 from search.machine.mlflow_options import HOST, free_port
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import State
 from search.tracking import Projection, Tracker, names, reconcile
 from search.tracking.server import mlflow_server
-from spaces import PRESETS
+from tests.records import OBJECTIVE, full_record
 
 pytestmark = pytest.mark.integration
-
-OBJECTIVE = "fd_digits_cnn"
-
-
-def trial(number: int, num_reports: int, state: State) -> TrialRecord:
-    reports = tuple(
-        Report(
-            step,
-            100.0 / step + number,
-            1_700_000_000_000 + 100 * number + step,
-            {OBJECTIVE: 100.0 / step + number},
-        )
-        for step in range(1, num_reports + 1)
-    )
-    return TrialRecord(
-        number=number,
-        purpose=Purpose.SEARCH,
-        state=state,
-        schedule=PRESETS["ict"].schedule,
-        seed=0,
-        reports=reports,
-    )
 
 
 def test_a_server_killed_during_tracking_ends_with_every_value(tmp_path: Path) -> None:
@@ -55,7 +33,7 @@ def test_a_server_killed_during_tracking_ends_with_every_value(tmp_path: Path) -
     def put(number: int, reports: int, state: State) -> None:
         nonlocal slowest
         start = time.perf_counter()
-        tracker.put(trial(number, reports, state))
+        tracker.put(full_record(number, state, reports))
         slowest = max(slowest, time.perf_counter() - start)
 
     with mlflow_server(uri, tmp_path / "artifacts", port, log) as server:
@@ -74,7 +52,7 @@ def test_a_server_killed_during_tracking_ends_with_every_value(tmp_path: Path) -
     with mlflow_server(uri, tmp_path / "artifacts", port, log):
         assert not tracker.close(timeout=120)
         client = MlflowClient(url)
-        found = client.search_runs([projection.experiment_id], f"tags.`{names.ROLE}` = 'trial'")
+        found = client.search_runs([projection.runs.experiment_id], f"tags.`{names.ROLE}` = 'trial'")
         assert sorted(int(run.data.tags[names.TRIAL]) for run in found) == list(range(num_trials))
         for run in found:
             number = int(run.data.tags[names.TRIAL])
@@ -83,7 +61,7 @@ def test_a_server_killed_during_tracking_ends_with_every_value(tmp_path: Path) -
             assert run.info.status == "FINISHED"
             files = {file.path for file in client.list_artifacts(run.info.run_id)}
             assert files == {"schedule.json", "sigma_density.png"}
-        records = [trial(number, num_reports, State.COMPLETE) for number in range(num_trials)]
+        records = [full_record(number, State.COMPLETE, num_reports) for number in range(num_trials)]
         assert not reconcile(records, projection)
     assert slowest < 0.1
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from search.file.spec import load_spec
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Report
 from search.run.session import find_spec, open_store
 from search.run.tracked import projection_of
 from search.study.store import StudyStore
@@ -24,11 +24,11 @@ from search.tracking import reconcile
 from spaces import PRESETS
 from tests.integration.browser import chromium
 from tests.integration.running import until
+from tests.records import OBJECTIVE, START_MS, record
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
-OBJECTIVE = "fd_digits_cnn"
 
 
 @pytest.fixture
@@ -55,17 +55,8 @@ def storage(tmp_path: Path) -> Path:
     for value in (30.0, 5.0, 10.0):
         attributes = {"stage": "search", "schedule": schedule.to_dict(), "seed": 1}
         number = store.add(attributes, {}, {})
-        report = Report(2000, value, 1_700_000_000_000, {OBJECTIVE: value})
-        store.finish(
-            TrialRecord(
-                number=number,
-                purpose=Purpose.SEARCH,
-                state=State.COMPLETE,
-                schedule=schedule,
-                seed=1,
-                reports=(report,),
-            )
-        )
+        report = Report(2000, value, START_MS, {OBJECTIVE: value})
+        store.finish(record(number, report, seed=1))
     assert projection_of(spec, store).search_name == "digits"
     return tmp_path / "runs"
 

@@ -9,23 +9,15 @@ from scipy import stats
 
 from search.evidence.audit import AuditReport, RungQuality, audit_report, runs_on, was_condemned
 from search.record import Purpose, Report, State, TrialRecord
-from spaces import PRESETS
+from tests.records import record
 
 
 def trial(
     number: int, early: float, late: float | None, condemned: bool = False, reason: str | None = None
 ) -> TrialRecord:
-    reports = [Report(50, early, 0)] + ([Report(100, late, 0)] if late is not None else [])
-    return TrialRecord(
-        number=number,
-        purpose=Purpose.SEARCH,
-        state=State.STOPPED if late is None else State.COMPLETE,
-        schedule=PRESETS["ict"].schedule,
-        seed=0,
-        reports=tuple(reports),
-        condemned_at=50 if condemned else None,
-        reason=reason,
-    )
+    values = (50, early), *([] if late is None else [late])
+    state = State.STOPPED if late is None else State.COMPLETE
+    return record(number, *values, state=state, condemned_at=50 if condemned else None, reason=reason)
 
 
 def test_a_share_of_the_condemned_runs_on_whatever_their_values() -> None:

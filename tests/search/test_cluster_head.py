@@ -267,7 +267,7 @@ def test_status_counts_trials_and_hours(head: Path) -> None:
     )
     assert found["best"]["value"] == 70.0
     assert found["gpu_hours"] == found["slot_hours"] / 4 > 0
-    assert details(found)[1] == "  trials   1/3: 2 to go on with, 1 done"
+    assert details(found)[1] == "  trials   1/3: 2 interrupted, 1 done"
 
 
 def test_while_it_runs_the_hours_of_open_trials_count_too(head: Path) -> None:
@@ -409,7 +409,7 @@ def test_only_the_tracking_process_knows_the_password_of_mlflow(
 ) -> None:
     uri, seen = mlflow
     spec = with_service(spec_in(head))
-    store = begun(spec, {0: []}).store
+    store = begun(spec, {0: []}).trials
     info = parent_info(spec, store, "RUNNING")
     assert PASSWORD not in repr(info) + json.dumps(store.header)
     settings = {"uri": uri, "search_name": "toy", "objective": "fd_toy", "total_steps": 1, "folder": head}

@@ -7,32 +7,22 @@ from pathlib import Path
 import pytest
 
 from search.evidence.leaderboard import Leaderboard, leaderboard
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Purpose, TrialRecord
 from search.screen.comparison import NO_BREAK_SPACE, markdown
 from search.screen.leaderboard_text import lines
 from spaces import PRESETS
 from spaces.sparkline import sparkline
+from tests.records import record, replicates
 
 VALUES = {"ict": (30.0, 33.0, 31.0), "vp": (24.0, 26.0, 25.5), "hn_polynomial_sin_master": (40.0, 41.0, 43.0)}
 
 
 def compared(reference: str | None) -> Leaderboard:
     records: list[TrialRecord] = []
-    for preset, values in VALUES.items():
+    for preset, (own, *others) in VALUES.items():
         first = len(records)
-        for seed, value in enumerate(values):
-            records.append(
-                TrialRecord(
-                    number=len(records),
-                    purpose=Purpose.CONFIRM if seed else Purpose.BASELINE,
-                    state=State.COMPLETE,
-                    schedule=PRESETS[preset].schedule,
-                    seed=seed,
-                    reports=(Report(step=100, objective=value, time_ms=0),),
-                    preset=preset,
-                    replicate_of=first if seed else None,
-                )
-            )
+        records.append(record(first, own, purpose=Purpose.BASELINE, preset=preset))
+        records += replicates(first, others, first=first + 1, preset=preset)
     return leaderboard("toy", "fd_toy", records, own_values=True, reference=reference)
 
 

@@ -2,41 +2,37 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from search import cli
 from search.evidence.leaderboard import leaderboard
-from search.record import Purpose, Report, State, TrialRecord
-from search.run import status
-from search.screen import status_text
-from search.screen.board import LiveState
-from search.screen.board_text import best_lines
+from search.file.spec import load_spec
+from search.record import Purpose
+from search.run.status import status_of
 from search.screen.comparison import markdown
 from search.screen.leaderboard_text import lines
+from search.screen.live_state import LiveState
+from search.screen.live_text import best_lines
+from search.screen.status_text import details
+from search.study.store import StudyStore
 from spaces import PRESETS
 from spaces.sparkline import LEGEND, sparkline, with_density
+from tests.records import record
 
 ICT = PRESETS["ict"].schedule
-RECORD = TrialRecord(
-    number=0,
-    purpose=Purpose.BASELINE,
-    state=State.COMPLETE,
-    schedule=ICT,
-    seed=0,
-    reports=(Report(step=100, objective=30.0, time_ms=0),),
-    preset="ict",
-)
+RECORD = record(0, 30.0, purpose=Purpose.BASELINE, preset="ict")
 
 
 def test_one_line_of_a_schedule_begins_with_its_density() -> None:
     assert with_density(ICT) == f"|{sparkline(ICT)}| {ICT.describe()}"
 
 
-def test_the_live_board_shows_it() -> None:
-    board = LiveState("toy", "fd_toy", 100, now=0.0)
-    board.put(RECORD)
-    assert with_density(ICT) in best_lines(board)
+def test_the_live_view_shows_it() -> None:
+    live = LiveState("toy", "fd_toy", 100, now=0.0)
+    live.put(RECORD)
+    assert with_density(ICT) in best_lines(live)
 
 
 def test_the_leaderboard_shows_it_and_says_what_it_is() -> None:
@@ -45,15 +41,19 @@ def test_the_leaderboard_shows_it_and_says_what_it_is() -> None:
     assert LEGEND in text
 
 
-def test_the_status_of_a_search_shows_it() -> None:
-    best = status._best([RECORD])
-    assert best is not None
-    assert json.loads(json.dumps(best))["density"] == sparkline(ICT)
-    found = {"name": "toy", "state": "stopped", "problem": None, "objective": "fd_toy", "total_steps": 100}
-    trials = {"ended": 1, "most": 3, "open": 0, "done": 1, "stopped": 0, "diverged": 0, "failed": 0}
-    hours = {"slot_hours": 0.1, "gpu_hours": 0.0}
-    shown = status_text.details({**found, **hours, "trials": {**trials, "confirm_ended": 0}, "best": best})
-    assert f"           {with_density(ICT)}" in shown
+def test_the_status_of_a_search_shows_it(tmp_path: Path) -> None:
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    (folder / "search.yaml").write_text(
+        f"name: toy\ndata: digits\npresets: [ict]\nstorage: {{path: {tmp_path}}}\n"
+    )
+    spec = load_spec(folder / "search.yaml")
+    store = StudyStore.create(spec.study_url_resolved, spec.name, {"search": spec.resolved()})
+    store.add({"stage": "baseline", "preset": "ict", "schedule": ICT.to_dict(), "seed": 0}, {}, {})
+    store.finish(RECORD)
+    found = status_of("toy", folder)
+    assert json.loads(json.dumps(found))["best"]["density"] == sparkline(ICT)
+    assert f"           {with_density(ICT)}" in details(found)
 
 
 def test_the_list_of_presets_shows_it_and_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:

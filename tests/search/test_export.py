@@ -8,9 +8,10 @@ import pytest
 
 from search.errors import OperationFailed
 from search.evidence.leaderboard import Leaderboard, leaderboard
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Purpose
 from search.winner.document import export_document, export_text, write_export
 from spaces import PRESETS, NoiseSchedule
+from tests.records import record, replicates
 
 ICT, FOUND = PRESETS["ict"].schedule, PRESETS["gokmen_constant"].schedule
 TOTAL_STEPS = 2000
@@ -30,18 +31,14 @@ HEADER: dict[str, Any] = {
 
 
 def board(confirmed: bool) -> Leaderboard:
-    def record(number: int, value: float, **fields: Any) -> TrialRecord:
-        fields = {"purpose": Purpose.SEARCH, "schedule": FOUND, "seed": 0, **fields}
-        return TrialRecord(
-            number=number, state=State.COMPLETE, reports=(Report(TOTAL_STEPS, value, 0),), **fields
-        )
-
-    records = [record(0, 60.0, purpose=Purpose.BASELINE, preset="ict", schedule=ICT), record(1, 30.0)]
+    records = [
+        record(0, (TOTAL_STEPS, 60.0), purpose=Purpose.BASELINE, preset="ict"),
+        record(1, (TOTAL_STEPS, 30.0), schedule=FOUND),
+    ]
     if confirmed:
-        for of, values in ((0, (60.0, 62.0, 61.0)), (1, (40.0, 43.0, 41.0))):
-            for seed, value in enumerate(values, start=1):
-                fields = {"purpose": Purpose.CONFIRM, "replicate_of": of, "seed": seed}
-                records.append(record(len(records), value, **fields))
+        at_end = {"step": TOTAL_STEPS, "schedule": FOUND}
+        records += replicates(0, (60.0, 62.0, 61.0), first=2, **at_end)
+        records += replicates(1, (40.0, 43.0, 41.0), first=5, **at_end)
     return leaderboard("toy", "fd_toy", records)
 
 

@@ -21,12 +21,12 @@ import torch
 import spaces
 import spaces.document.strict_json
 from search.evidence.leaderboard import leaderboard
-from search.record import Purpose, Report, State, TrialRecord
 from search.winner.document import export_document, export_text
 from spaces import PRESETS, LoadedSchedule, NoiseSchedule, export_json_schema, load_schedule
 from spaces.adaptive_noise import AdaptiveNoise
 from spaces.curriculum import values_of
 from spaces.document.format import MAX_TOTAL_STEPS
+from tests.records import record, replicates
 from trainable.training.config import TrainingConfig
 
 PUBLISHED = Path(spaces.__file__).with_name("noise-schedule-export.schema.json")
@@ -71,16 +71,9 @@ def fixed(schedule: NoiseSchedule) -> NoiseSchedule:
 def exported(schedule: NoiseSchedule, *, confirmed: bool = True, measured: bool = True) -> dict[str, Any]:
     """The document of a search that this schedule has won."""
 
-    def record(number: int, value: float, **fields: Any) -> TrialRecord:
-        fields = {"purpose": Purpose.SEARCH, "seed": 0, **fields}
-        reports = (Report(TOTAL_STEPS, value, 0),)
-        return TrialRecord(number=number, state=State.COMPLETE, schedule=schedule, reports=reports, **fields)
-
-    confirmation = [
-        record(seed, value, purpose=Purpose.CONFIRM, replicate_of=0, seed=seed)
-        for seed, value in ((1, 40.0), (2, 43.0), (3, 41.0))
-    ]
-    records = [record(0, 30.0), *(confirmation if confirmed else [])]
+    records = [record(0, (TOTAL_STEPS, 30.0), schedule=schedule)]
+    if confirmed:
+        records += replicates(0, (40.0, 43.0, 41.0), first=1, step=TOTAL_STEPS, schedule=schedule)
     document = export_document(
         leaderboard("toy", "fd_toy", records),
         HEADER,

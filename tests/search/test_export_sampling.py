@@ -12,7 +12,7 @@ from search.errors import InputError, OperationFailed
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.file.spec import load_spec
 from search.policy.conductor import Conductor
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Report, State, TrialRecord
 from search.run.plan_of import plan_of
 from search.run.session import SPEC_FILE, open_or_create, open_store
 from search.study.trial_storage import trial_folder
@@ -27,6 +27,7 @@ from search.winner.sampling import (
 )
 from spaces import PRESETS, load_schedule
 from spaces.sparkline import with_density
+from tests.records import record, replicates
 from trainable.metric.assets import prepare
 from trainable.task import SAMPLING_FILE, TrialTask
 from trainable.trial import TrialWorker, as_result
@@ -34,16 +35,9 @@ from trainable.trial import TrialWorker, as_result
 ICT = PRESETS["ict"].schedule
 
 
-def record(number: int, value: float | None, **fields: Any) -> TrialRecord:
-    fields = {"purpose": Purpose.SEARCH, "state": State.COMPLETE, "schedule": ICT, "seed": 0, **fields}
-    reports = () if value is None else (Report(100, value, 0),)
-    return TrialRecord(number=number, reports=reports, **fields)
-
-
 def confirmed(*values: float, state: State = State.COMPLETE) -> list[TrialRecord]:
     """A trial 0, and a replicate of it for each value."""
-    again = {"purpose": Purpose.CONFIRM, "replicate_of": 0, "state": state}
-    return [record(0, 5.0), *(record(i, value, seed=i, **again) for i, value in enumerate(values, start=1))]
+    return [record(0, 5.0), *replicates(0, values, first=1, state=state)]
 
 
 def board(records: list[TrialRecord]) -> Leaderboard:
@@ -81,7 +75,7 @@ def test_the_default_is_the_replicate_with_the_median_value_the_lower_of_two(
 
 def test_a_diverged_replicate_has_no_model_to_sample_from() -> None:
     records = confirmed(1.0, 2.0)
-    records.append(record(3, 1e9, seed=3, purpose=Purpose.CONFIRM, replicate_of=0, state=State.DIVERGED))
+    records += replicates(0, [1e9], first=3, seed=3, state=State.DIVERGED)
     winner = board(records).winner
     assert winner is not None
     median = median_trial(winner)
@@ -89,7 +83,7 @@ def test_a_diverged_replicate_has_no_model_to_sample_from() -> None:
 
 
 def test_what_cannot_be_sampled_is_refused() -> None:
-    records = [*confirmed(1.0), record(2, 9.0, state=State.STOPPED), record(3, None, state=State.RUNNING)]
+    records = [*confirmed(1.0), record(2, 9.0, state=State.STOPPED), record(3)]
     winner = board(records).winner
     assert trial_to_measure(records, winner, 0, "toy").number == 0
     for number, message in [

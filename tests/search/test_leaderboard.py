@@ -11,21 +11,20 @@ from search.evidence.intervals import PRIOR_DEGREES, Estimate, estimate, ranks, 
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.noise import SeedNoise
 from search.evidence.race import RaceRules, standing
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Purpose, State, TrialRecord
 from search.screen.leaderboard_text import lines
 from spaces import PRESETS, NoiseSchedule
 from spaces.curricula.constant import Constant
 from spaces.noise.uniform import Uniform
 from spaces.sparkline import sparkline
+from tests.records import record
 
 ICT = PRESETS["ict"].schedule
 OTHER = PRESETS["gokmen_constant"].schedule
 
 
 def trial(number: int, value: float | None, **options: object) -> TrialRecord:
-    reports = () if value is None else (Report(step=100, objective=value, time_ms=0),)
-    given = {"purpose": Purpose.SEARCH, "state": State.COMPLETE, "schedule": OTHER, "seed": 0, **options}
-    return TrialRecord(number=number, reports=reports, **given)  # type: ignore[arg-type]
+    return record(number, *([] if value is None else [value]), **{"schedule": OTHER} | options)
 
 
 def search(found: list[float], baseline: list[float], seen: float = 30.0) -> Leaderboard:

@@ -139,5 +139,5 @@ def test_mlflow_shows_the_micro_batch(tmp_path: Path) -> None:
     )
     projection.sync(conductor.records[record.number])
     projection.sync(replace(conductor.records[0], reports=()))
-    assert projection.trials[record.number].tags["search.micro_batch"] == "64"
-    assert "search.micro_batch" not in projection.trials[0].tags
+    assert projection.runs.trials[record.number].tags["search.micro_batch"] == "64"
+    assert "search.micro_batch" not in projection.runs.trials[0].tags

@@ -13,13 +13,15 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from search.decision import Decision
 from search.errors import OperationFailed
 from search.policy.trials import NewTrial
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Purpose, Report, State
 from search.study import store as study
 from search.study.outage import Outlasting, is_outage
 from search.study.store import StudyStore
 from spaces import PRESETS
+from tests.records import record
 
 SCHEDULE = PRESETS["ict"].schedule
+REPORTS = (Report(1, 9.0, 1), Report(2, 8.0, 2))
 HEADER = {"search": {"name": "s"}, "study_id": "x"}
 
 
@@ -96,18 +98,6 @@ def new_trial(seed: int) -> NewTrial:
     return NewTrial(purpose=Purpose.SEARCH, schedule=SCHEDULE, seed=seed, decision=decision)
 
 
-def record(number: int) -> TrialRecord:
-    reports = (Report(1, 9.0, 1), Report(2, 8.0, 2))
-    return TrialRecord(
-        number=number,
-        purpose=Purpose.SEARCH,
-        state=State.COMPLETE,
-        schedule=SCHEDULE,
-        seed=0,
-        reports=reports,
-    )
-
-
 def test_every_write_that_meets_an_outage_is_there_exactly_once(
     store: StudyStore, flaky: Flaky, tmp_path: Path
 ) -> None:
@@ -121,7 +111,7 @@ def test_every_write_that_meets_an_outage_is_there_exactly_once(
         flaky.next_write()
         store.condemn(number, 1, Decision("condemned", "audit", {"rank": 2, "of": 2, "step": 1}))
         flaky.next_write()
-        store.finish(record(number), {"hours": 1.0})
+        store.finish(record(number, *REPORTS), {"hours": 1.0})
         flaky.next_write()
         store.set_header("note", expected)
     again = StudyStore.open(f"sqlite:///{tmp_path / 'study.db'}", "s")
@@ -133,7 +123,7 @@ def test_every_write_that_meets_an_outage_is_there_exactly_once(
         assert trial.intermediate_values == {1: 9.0, 2: 8.0}
         assert found.state is State.COMPLETE
         assert found.condemned_at == 1
-        assert found.reports == record(0).reports
+        assert found.reports == REPORTS
     assert again.header["note"] == store.header["note"] == 2
     again._study._storage._backend.engine.dispose()
 

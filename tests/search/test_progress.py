@@ -6,12 +6,13 @@ import re
 import pytest
 from rich.console import Console
 
-from search.record import Purpose, Report, State, TrialRecord
-from search.screen.board import LiveState, Rate, best_of
-from search.screen.board_text import rate_text, seconds_text, value_text
+from search.record import Purpose, State, TrialRecord
+from search.screen.live_state import LiveState, Rate, best_of
 from search.screen.view import ProgressView
+from search.screen.words import rate_text, seconds_text, value_text
 from spaces import PRESETS
 from spaces.sparkline import sparkline
+from tests.records import record
 
 TOTALS = {"baselines": 2, "search": 3, "confirm": 4}
 
@@ -27,28 +28,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-def record(
-    number: int,
-    *values: tuple[int, float],
-    state: State = State.RUNNING,
-    purpose: Purpose = Purpose.SEARCH,
-    preset: str | None = None,
-    replicate_of: int | None = None,
-    reason: str | None = None,
-) -> TrialRecord:
-    return TrialRecord(
-        number=number,
-        purpose=purpose,
-        state=state,
-        schedule=PRESETS[preset or "hang_gu_laplace"].schedule,
-        seed=100 + number,
-        preset=preset,
-        replicate_of=replicate_of,
-        reports=tuple(Report(step, value, 0) for step, value in values),
-        reason=reason,
-    )
 
 
 def plain_view(clock: Clock, **totals: int) -> tuple[ProgressView, io.StringIO]:
@@ -73,11 +52,7 @@ def test_without_a_terminal_each_event_is_one_unbroken_line_without_control_char
         view.phase("baselines", 2)
         view.trial_started(record(0, purpose=Purpose.BASELINE, preset="ict"))
         clock.now += 75
-        view.trial_ended(
-            record(
-                0, (1000, 90.0), (2000, 61.234), state=State.COMPLETE, purpose=Purpose.BASELINE, preset="ict"
-            )
-        )
+        view.trial_ended(record(0, (1000, 90.0), (2000, 61.234), purpose=Purpose.BASELINE, preset="ict"))
         view.note("MLflow does\nnot answer")
     assert out.getvalue().splitlines() == [
         "     0s  baselines: 2 trials",
@@ -98,14 +73,14 @@ def test_without_a_terminal_each_event_is_one_unbroken_line_without_control_char
         (record(3, (2000, 1e9), state=State.DIVERGED), "trial 3 diverged: "),
         (record(3, state=State.FAILED, reason="RuntimeError: no"), "trial 3 failed: RuntimeError: no"),
         (
-            record(9, (2000, 70.0), state=State.COMPLETE, purpose=Purpose.CONFIRM, replicate_of=3),
+            record(9, (2000, 70.0), purpose=Purpose.CONFIRM, replicate_of=3, seed=109),
             "trial 9 (trial 3 again, seed 109) done: fd_digits_cnn 70: ",
         ),
     ],
 )
 def test_an_ended_trial_says_how(ended: TrialRecord, line: str, clock: Clock) -> None:
     view, out = plain_view(clock)
-    view.trial_ended(record(0, (2000, 50.0), state=State.COMPLETE))
+    view.trial_ended(record(0, (2000, 50.0)))
     view.trial_ended(ended)
     assert out.getvalue().splitlines()[1].startswith(f"     0s  {line}")
 
@@ -114,7 +89,7 @@ def test_starts_and_reports_are_not_worth_a_line(clock: Clock) -> None:
     view, out = plain_view(clock)
     view.trial_started(record(0))
     view.trial_progress(0, 500)
-    view.trial_reported(record(0, (1000, 90.0)))
+    view.trial_reported(record(0, (1000, 90.0), state=State.RUNNING))
     assert out.getvalue() == ""
 
 
@@ -135,7 +110,7 @@ def test_a_minute_of_silence_is_broken_by_a_summary(clock: Clock) -> None:
 def test_the_live_view_shows_phase_counts_best_with_schedule_speed_and_time(clock: Clock) -> None:
     view, _ = plain_view(clock, **TOTALS)
     view.phase("baselines", 2)
-    view.trial_ended(record(0, (2000, 70.0), state=State.COMPLETE, purpose=Purpose.BASELINE, preset="ict"))
+    view.trial_ended(record(0, (2000, 70.0), purpose=Purpose.BASELINE, preset="ict"))
     view.phase("search", 3)
     view.trial_ended(record(1, (1000, 60.0), state=State.STOPPED))
     view.trial_ended(record(2, (2000, 1e9), state=State.DIVERGED))
@@ -164,13 +139,11 @@ def test_before_any_value_the_view_says_so(clock: Clock) -> None:
 
 def test_while_confirming_the_view_shows_means_over_fresh_seeds(clock: Clock) -> None:
     view, _ = plain_view(clock)
-    view.trial_ended(record(0, (2000, 50.0), state=State.COMPLETE))
-    view.trial_ended(record(1, (2000, 60.0), state=State.COMPLETE, preset="ict", purpose=Purpose.BASELINE))
+    view.trial_ended(record(0, (2000, 50.0)))
+    view.trial_ended(record(1, (2000, 60.0), preset="ict", purpose=Purpose.BASELINE))
     view.phase("confirm", 4)
     for number, of, value in ((2, 0, 80.0), (3, 1, 70.0), (4, 0, 90.0)):
-        view.trial_ended(
-            record(number, (2000, value), state=State.COMPLETE, purpose=Purpose.CONFIRM, replicate_of=of)
-        )
+        view.trial_ended(record(number, (2000, value), purpose=Purpose.CONFIRM, replicate_of=of))
     lines = shown(view)
     assert lines[0].startswith("digits  confirm 3/4")
     assert lines[2] == "  best fd_digits_cnn 50: trial 0, one seed"
@@ -184,7 +157,7 @@ def test_no_line_is_wider_than_the_terminal(width: int, clock: Clock) -> None:
     view.phase("search", 3)
     for number in range(12):
         view.trial_started(record(number))
-    view.trial_ended(record(20, (2000, 70.0), state=State.COMPLETE, purpose=Purpose.BASELINE, preset="ict"))
+    view.trial_ended(record(20, (2000, 70.0), purpose=Purpose.BASELINE, preset="ict"))
     view.note("x" * 300)
     lines = shown(view, width)
     assert max(map(len, lines)) <= width
@@ -199,7 +172,7 @@ def test_on_a_terminal_the_view_is_drawn_in_place_and_left_there(clock: Clock) -
     with ProgressView("digits", "fd_digits_cnn", 2000, console=console, clock=clock) as view:
         assert view.is_live
         view.phase("search", 3)
-        view.trial_ended(record(0, (2000, 61.234), state=State.COMPLETE))
+        view.trial_ended(record(0, (2000, 61.234)))
     drawn = out.getvalue()
     assert "\x1b[?25l" in drawn  # the cursor was hidden
     assert "\x1b[?25h" in drawn  # and is back
@@ -218,11 +191,11 @@ def test_a_dumb_terminal_gets_plain_lines(clock: Clock) -> None:
 
 def test_trials_of_an_earlier_run_count_but_not_as_speed(clock: Clock) -> None:
     view, _ = plain_view(clock, **TOTALS)
-    view.restored([record(0, (2000, 50.0), state=State.COMPLETE), record(1, (1000, 60.0))])
+    view.restored([record(0, (2000, 50.0)), record(1, (1000, 60.0), state=State.RUNNING)])
     view.phase("search", 3)
     clock.now += 10
     view.trial_progress(1, 1100)
-    assert view.board.rate.per_second(clock.now) == 10
+    assert view.state.rate.per_second(clock.now) == 10
     assert shown(view)[0].startswith("digits  search 1/3")
 
 
@@ -247,7 +220,7 @@ def test_the_time_before_the_first_trial_does_not_slow_the_speed(clock: Clock) -
     view.trial_started(record(0))
     clock.now += 5
     view.trial_progress(0, 500)
-    assert view.board.rate.per_second(clock.now) == 100
+    assert view.state.rate.per_second(clock.now) == 100
 
 
 def test_a_closed_view_estimates_nothing(clock: Clock) -> None:
@@ -261,30 +234,30 @@ def test_a_closed_view_estimates_nothing(clock: Clock) -> None:
 
 
 def test_a_retried_trial_does_not_count_backwards(clock: Clock) -> None:
-    board = LiveState("digits", "fd", 2000, now=0.0)
-    board.put(record(0))
-    board.advance(0, 1000, 10.0)
-    board.advance(0, 500, 20.0)
-    assert board.rate.per_second(20.0) == 50
-    board.advance(0, 1000, 20.0)
-    assert board.rate.per_second(20.0) == 75
+    live = LiveState("digits", "fd", 2000, now=0.0)
+    live.put(record(0))
+    live.advance(0, 1000, 10.0)
+    live.advance(0, 500, 20.0)
+    assert live.rate.per_second(20.0) == 50
+    live.advance(0, 1000, 20.0)
+    assert live.rate.per_second(20.0) == 75
 
 
 def test_time_left_takes_the_next_trials_to_be_as_long_as_those_so_far() -> None:
-    board = LiveState("digits", "fd", 2000, now=0.0)
-    board.totals |= {"baselines": 1, "search": 4, "confirm": 2}
-    assert board.seconds_left(0.0) is None
-    board.put(record(0, (2000, 50.0), state=State.COMPLETE, purpose=Purpose.BASELINE))
-    board.put(record(1, (1000, 50.0), state=State.STOPPED))
-    board.put(record(2))
-    board.advance(2, 500, 10.0)
+    live = LiveState("digits", "fd", 2000, now=0.0)
+    live.totals |= {"baselines": 1, "search": 4, "confirm": 2}
+    assert live.seconds_left(0.0) is None
+    live.put(record(0, (2000, 50.0), purpose=Purpose.BASELINE))
+    live.put(record(1, (1000, 50.0), state=State.STOPPED))
+    live.put(record(2))
+    live.advance(2, 500, 10.0)
     # 50 steps/s; the search: 500 of trial 2 and two more of 1000; the confirmation: two of 2000.
-    assert board.seconds_left(10.0) == pytest.approx((500 + 2 * 1000 + 2 * 2000) / 50)
+    assert live.seconds_left(10.0) == pytest.approx((500 + 2 * 1000 + 2 * 2000) / 50)
 
 
 def test_best_is_the_smallest_of_those_that_got_furthest() -> None:
     stopped = record(0, (1000, 10.0), state=State.STOPPED)
-    done = [record(1, (1000, 5.0), (2000, 40.0)), record(2, (2000, 30.0), state=State.COMPLETE)]
+    done = [record(1, (1000, 5.0), (2000, 40.0), state=State.RUNNING), record(2, (2000, 30.0))]
     diverged = record(3, (2000, 1e9), state=State.DIVERGED)
     assert best_of([stopped, *done, diverged, record(4)]) == done[1]
     assert best_of([stopped, diverged]) == stopped

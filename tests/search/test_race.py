@@ -12,6 +12,7 @@ from search.evidence.noise import ln, noise_at_end, noise_at_rungs, pooled
 from search.evidence.race import RaceRules, Standing, standing
 from search.record import Purpose, Report, State, TrialRecord
 from spaces import PRESETS
+from tests.records import record
 
 ICT = PRESETS["ict"].schedule
 RULES = RaceRules(top=2, baselines=1, rounds=(2, 4, 8))
@@ -19,9 +20,7 @@ SEEDS = tuple(range(1, 9))
 
 
 def trial(number: int, value: float, purpose: Purpose = Purpose.SEARCH, **options: object) -> TrialRecord:
-    reports = (Report(50, 2 * value, 0), Report(100, value, 0))
-    record = TrialRecord(number, purpose, State.COMPLETE, ICT, 0, reports=reports)
-    return replace(record, **options)  # type: ignore[arg-type]
+    return record(number, (50, 2 * value), value, purpose=purpose, **{"schedule": ICT} | options)
 
 
 def searched() -> list[TrialRecord]:

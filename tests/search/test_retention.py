@@ -5,48 +5,28 @@ from pathlib import Path
 import pytest
 
 from search.evidence.race import RaceRules
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Purpose, State, TrialRecord
 from search.study.retention import Janitor, Retention
 from search.study.trial_storage import trial_folder
-from spaces import PRESETS
+from tests.records import record, replicates
 from trainable.storage.checkpoint import save_checkpoint
 from trainable.storage.folder import Folder, StorageError
 from trainable.storage.location import open_folder
 
 
-def ended(
-    number: int,
-    objective: float,
-    purpose: Purpose = Purpose.SEARCH,
-    state: State = State.COMPLETE,
-    replicate_of: int | None = None,
-) -> TrialRecord:
-    reports = (Report(step=10, objective=objective, time_ms=0),)
-    schedule = PRESETS["ict"].schedule
-    return TrialRecord(
-        number=number,
-        purpose=purpose,
-        state=state,
-        schedule=schedule,
-        seed=0,
-        replicate_of=replicate_of,
-        reports=reports,
-    )
-
-
 def kept(retention: Retention, *records: TrialRecord) -> set[int]:
     keep: dict[int, int] = {}
-    for record in records:
-        keep |= retention.ended(record)
+    for each in records:
+        keep |= retention.ended(each)
     return {number for number, count in keep.items() if count}
 
 
 def test_the_best_of_each_kind_and_all_replicates_stay() -> None:
-    proposals = [ended(number, objective) for number, objective in enumerate((5.0, 3.0, 4.0, 1.0))]
-    baselines = [ended(10 + i, 9.0 - i, Purpose.BASELINE) for i in range(3)]
-    replicates = [ended(20 + i, 99.0, Purpose.CONFIRM, replicate_of=0) for i in range(4)]
-    others = [ended(30, 0.5, state=State.STOPPED), ended(31, 1e9, state=State.DIVERGED)]
-    records = [*proposals, *baselines, *replicates, *others]
+    proposals = [record(number, objective) for number, objective in enumerate((5.0, 3.0, 4.0, 1.0))]
+    baselines = [record(10 + i, 9.0 - i, purpose=Purpose.BASELINE) for i in range(3)]
+    confirmation = replicates(0, [99.0] * 4, first=20)
+    others = [record(30, 0.5, state=State.STOPPED), record(31, 1e9, state=State.DIVERGED)]
+    records = [*proposals, *baselines, *confirmation, *others]
     assert kept(Retention(RaceRules(top=2, baselines=1)), *records) == {1, 3, 12, 20, 21, 22, 23}
     assert kept(Retention(None), *records) == {3, 12, 20, 21, 22, 23}
     assert kept(Retention(RaceRules(top=0, baselines=2)), *records) == {3, 11, 12, 20, 21, 22, 23}
@@ -65,15 +45,15 @@ def test_checkpoints_go_and_the_rest_stays(tmp_path: Path) -> None:
         return [name for name in names if name.endswith(".json")]
 
     janitor = Janitor(Retention(RaceRules(top=1, baselines=1)), str(tmp_path))
-    janitor.ended(ended(0, 2.0))
-    janitor.ended(ended(1, 1.0))
-    janitor.ended(ended(2, 0.1, state=State.STOPPED))
+    janitor.ended(record(0, 2.0))
+    janitor.ended(record(1, 1.0))
+    janitor.ended(record(2, 0.1, state=State.STOPPED))
     janitor.close(60)
     two = ["000000005.json", "000000010.json"]
     assert [steps(number) for number in range(5)] == [[], two[1:], [], two, two]
     # The next driver removes what this one left; a trial that runs keeps all.
     again = Janitor(Retention(RaceRules(top=1, baselines=1)), str(tmp_path))
-    again.restored([ended(1, 1.0), ended(3, 3.0), ended(4, 9.0, state=State.RUNNING), ended(7, 9.0)])
+    again.restored([record(1, 1.0), record(3, 3.0), record(4, 9.0, state=State.RUNNING), record(7, 9.0)])
     again.close(60)
     assert [steps(number) for number in (1, 3, 4)] == [two[1:], [], two]
 
@@ -86,8 +66,8 @@ def test_a_storage_that_does_not_answer_is_no_trouble_for_the_search(
 
     monkeypatch.setattr("search.study.retention.open_folder", silent)
     janitor = Janitor(Retention(None), "s3://bucket/toy")
-    janitor.ended(ended(0, 1.0, state=State.STOPPED))
-    janitor.restored([ended(number, 1.0) for number in range(5)])
+    janitor.ended(record(0, 1.0, state=State.STOPPED))
+    janitor.restored([record(number, 1.0) for number in range(5)])
     janitor.close(60)
     assert [line.message for line in caplog.records] == [
         "the checkpoints of trial 0 stay: the bucket does not answer",

@@ -17,9 +17,10 @@ from bench.quality.search_quality import TRIALS, Kept, contenders, default_label
 from bench.quality.stock_search import StockTPE, StoppedAsComplete, best_observed
 from search.evidence.leaderboard import leaderboard
 from search.file.spec import load_spec
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Purpose, State
 from search.simulator.table import CurveTable
 from spaces import PRESETS
+from tests.records import record
 from trainable.task import WORST_OBJECTIVE
 
 
@@ -139,12 +140,7 @@ def test_the_stock_sampler_proposes_in_a_space_that_is_conditional() -> None:
 
 
 def test_the_stock_winner_is_the_best_last_value_finished_or_not() -> None:
-    def trial(number: int, value: float, **options: Any) -> TrialRecord:
-        given = {"purpose": Purpose.SEARCH, "state": State.COMPLETE, **options}
-        reports = (Report(step=1, objective=value, time_ms=0),)
-        return TrialRecord(number=number, schedule=PRESETS["ict"].schedule, seed=0, reports=reports, **given)
-
-    records = [trial(0, 9.0, purpose=Purpose.BASELINE), trial(1, 7.0), trial(2, 5.0, state=State.STOPPED)]
+    records = [record(0, 9.0, purpose=Purpose.BASELINE), record(1, 7.0), record(2, 5.0, state=State.STOPPED)]
     given_out = best_observed(leaderboard("toy", "fd", records))
     assert given_out.row.record.number == 2
     assert given_out.claims

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import logging
 import math
+import multiprocessing
 import os
 import shutil
 import signal
@@ -40,39 +41,15 @@ from search.tracking.density import density_png, stage_densities
 from search.tracking.process import TrackingError
 from search.tracking.tables import html_table, markdown_table
 from spaces import NOISE, PRESETS, NoiseSchedule
+from tests.records import OBJECTIVE, full_record
 from trainable.storage.checkpoint import packed, save_checkpoint
 from trainable.storage.location import open_folder
 
 # MLflow 3.17 on SQLAlchemy 2.1; MLflow's to change.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 
-OBJECTIVE = "fd_digits_cnn"
 TOTAL_STEPS = 200
 ICT = PRESETS["ict"].schedule
-
-
-def trial(
-    number: int = 0, state: State = State.COMPLETE, num_reports: int = 3, **fields: object
-) -> TrialRecord:
-    reports = tuple(
-        Report(
-            step=50 * (i + 1),
-            objective=100.0 / (i + 1) + number,
-            time_ms=1_700_000_000_000 + 1000 * number + i,
-            metrics={OBJECTIVE: 100.0 / (i + 1) + number, "train_loss": 0.1 / (i + 1)},
-        )
-        for i in range(num_reports)
-    )
-    record = TrialRecord(
-        number=number,
-        purpose=Purpose.SEARCH,
-        state=state,
-        schedule=ICT,
-        seed=7,
-        reports=reports,
-        start_ms=1_700_000_000_000,
-    )
-    return dataclasses.replace(record, **fields)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
@@ -166,13 +143,13 @@ def test_a_trial_is_a_child_run_with_params_values_files_and_state(uri: str, tmp
     folder.mkdir(parents=True)
     Image.new("L", (8, 8)).save(folder / "samples.png")
     mlflow = projection(uri, tmp_path)
-    mlflow.sync(trial(3, preset="ict", purpose=Purpose.BASELINE, end_ms=1_700_000_009_000))
+    mlflow.sync(full_record(3, preset="ict", purpose=Purpose.BASELINE, end_ms=1_700_000_009_000))
 
     (run,) = runs(uri)
     assert run.info.status == "FINISHED"
     assert (run.info.start_time, run.info.end_time) == (1_700_000_000_000, 1_700_000_009_000)
-    assert run.data.tags[names.PARENT_RUN] == mlflow.parent.run_id
-    expected = {names.STATE: "complete", names.STEP: "150", names.STAGE: "baseline", names.PRESET: "ict"}
+    assert run.data.tags[names.PARENT_RUN] == mlflow.runs.parent.run_id
+    expected = {names.STATE: "complete", names.STEP: "150", names.PURPOSE: "baseline", names.PRESET: "ict"}
     assert expected.items() <= run.data.tags.items()
     assert run.data.params["seed"] == "7"
     assert run.data.params["noise.name"] == "lognormal"
@@ -199,7 +176,7 @@ def test_a_trial_is_a_child_run_with_params_values_files_and_state(uri: str, tmp
     ],
 )
 def test_the_state_is_a_tag_and_a_run_status(uri: str, tmp_path: Path, state: State, status: str) -> None:
-    projection(uri, tmp_path).sync(trial(0, state, num_reports=1, reason="a reason"))
+    projection(uri, tmp_path).sync(full_record(0, state, num_reports=1, reason="a reason"))
     (run,) = runs(uri)
     assert run.info.status == status
     assert run.data.tags[names.STATE] == state.value
@@ -208,16 +185,16 @@ def test_the_state_is_a_tag_and_a_run_status(uri: str, tmp_path: Path, state: St
 
 
 def test_a_replicate_names_what_it_replicates(uri: str, tmp_path: Path) -> None:
-    projection(uri, tmp_path).sync(trial(9, purpose=Purpose.CONFIRM, replicate_of=4))
+    projection(uri, tmp_path).sync(full_record(9, purpose=Purpose.CONFIRM, replicate_of=4))
     (run,) = runs(uri)
     assert run.data.tags[names.REPLICATE_OF] == "4"
-    assert run.data.tags[names.STAGE] == "confirm"
+    assert run.data.tags[names.PURPOSE] == "confirm"
 
 
 def test_what_mlflow_cannot_hold_is_named_in_a_tag(uri: str, tmp_path: Path) -> None:
     metrics = {OBJECTIVE: 1e6, "train_loss": math.nan, "max": math.inf, "a@b": 1.0}
     report = Report(step=50, objective=1e6, time_ms=1, metrics=metrics)
-    projection(uri, tmp_path).sync(trial(0, State.DIVERGED, reports=(report,)))
+    projection(uri, tmp_path).sync(full_record(0, State.DIVERGED, reports=(report,)))
     (run,) = runs(uri)
     assert run.data.metrics == {OBJECTIVE: 1e6}
     assert (
@@ -233,7 +210,7 @@ def test_nothing_is_written_outside_the_given_folders(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.chdir(tmp_path / "here")
-    projection(uri, tmp_path).sync(trial(0))
+    projection(uri, tmp_path).sync(full_record(0))
     assert list((tmp_path / "home").iterdir()) == []
     assert list((tmp_path / "here").iterdir()) == []
     (run,) = runs(uri)
@@ -245,13 +222,13 @@ def test_nothing_is_written_outside_the_given_folders(
 
 def history(number: int, last: State) -> list[TrialRecord]:
     """A trial as it is seen while it runs."""
-    open_ = [trial(number, State.RUNNING, num_reports=n) for n in range(4)]
-    return [*open_, trial(number, last)]
+    open_ = [full_record(number, State.RUNNING, num_reports=n) for n in range(4)]
+    return [*open_, full_record(number, last)]
 
 
 def test_syncing_again_changes_nothing(uri: str, tmp_path: Path) -> None:
     mlflow = projection(uri, tmp_path)
-    record = trial(0)
+    record = full_record(0)
     assert mlflow.sync(record) == Changes(
         runs=1, values=7, params=len(runs(uri)[0].data.params), files=2, statuses=1
     )
@@ -268,7 +245,7 @@ def test_report_by_report_gives_the_same_as_all_at_once(uri: str, tmp_path: Path
     mlflow = projection(uri, tmp_path)
     for record in history(0, State.STOPPED):
         mlflow.sync(record)
-    mlflow.sync(trial(1, State.STOPPED))
+    mlflow.sync(full_record(1, State.STOPPED))
     seen = stored(uri)
     values = {number: {key: len(rows) for key, rows in seen[number][3].items()} for number in ("0", "1")}
     assert values["0"] == values["1"] == {OBJECTIVE: 3, "train_loss": 3}
@@ -282,12 +259,12 @@ def test_a_crash_at_any_call_leaves_one_whole_run(
 ) -> None:
     client = Flaky(connect(uri))
     first = projection(uri, tmp_path, client)
-    assert first.parent
+    assert first.runs.parent
     setattr(client, answered, method)
     with pytest.raises(ConnectionError):
-        first.sync(trial(0))
-    projection(uri, tmp_path).sync(trial(0))  # another process
-    projection(uri, tmp_path / "other").sync(trial(1), verify=True)
+        first.sync(full_record(0))
+    projection(uri, tmp_path).sync(full_record(0))  # another process
+    projection(uri, tmp_path / "other").sync(full_record(1), verify=True)
     seen = stored(uri)
     assert list(seen) == ["0", "1"]
     assert {key: len(rows) for key, rows in seen["0"][3].items()} == {OBJECTIVE: 3, "train_loss": 3}
@@ -296,17 +273,26 @@ def test_a_crash_at_any_call_leaves_one_whole_run(
 
 
 def test_another_study_of_the_same_name_gets_runs_of_its_own(uri: str, tmp_path: Path) -> None:
-    projection(uri, tmp_path).sync(trial(0))
-    projection(uri, tmp_path, study_id="later").sync(trial(0))
+    projection(uri, tmp_path).sync(full_record(0))
+    projection(uri, tmp_path, study_id="later").sync(full_record(0))
     assert len(runs(uri)) == 2
     assert len(runs(uri, "parent")) == 2
+
+
+def test_the_runs_of_earlier_versions_are_found_by_their_tags(uri: str, tmp_path: Path) -> None:
+    client = connect(uri)
+    experiment = client.create_experiment("s", (tmp_path / "files").as_uri())
+    for tags in ({"search.role": "parent"}, {"search.role": "trial", "search.trial": "0"}):
+        client.create_run(experiment, tags={**tags, "search.name": "s", "search.study": "abc"})
+    assert projection(uri, tmp_path).sync(full_record(0)).runs == 0
+    assert len(runs(uri)) == len(runs(uri, "parent")) == 1
 
 
 # --- reconcile ------------------------------------------------------------------------------------
 
 
 def test_reconcile_fills_in_all_that_is_missing(uri: str, tmp_path: Path) -> None:
-    records = [trial(number) for number in range(4)]
+    records = [full_record(number) for number in range(4)]
     mlflow = projection(uri, tmp_path)
     for record in records:
         mlflow.sync(record)
@@ -342,10 +328,10 @@ def keep_checkpoint(folder: Path, reports: Sequence[Report]) -> None:
 
 
 def test_reconcile_takes_the_rungs_of_an_open_trial_from_its_checkpoint(uri: str, tmp_path: Path) -> None:
-    whole = trial(num_reports=3)
+    whole = full_record(num_reports=3)
     keep_checkpoint(tmp_path, whole.reports)
     # The study has not heard of the last one; the trial will tell it when it goes on.
-    known = as_the_study_has_it(trial(num_reports=2))
+    known = as_the_study_has_it(full_record(num_reports=2))
     assert reconcile([known], projection(uri, tmp_path)).values == 4
     [(_, _, _, values, _)] = stored(uri).values()
     expected = [(r.step, r.objective, r.time_ms) for r in whole.reports[:2]]
@@ -358,7 +344,7 @@ def test_reconcile_takes_the_rungs_of_an_open_trial_from_its_checkpoint(uri: str
 def test_without_a_checkpoint_the_objective_is_shown_and_the_rest_follows(
     uri: str, tmp_path: Path, damage: str
 ) -> None:
-    whole = trial(num_reports=2)
+    whole = full_record(num_reports=2)
     if damage != "gone":
         keep_checkpoint(tmp_path, [dataclasses.replace(r, objective=r.objective + 1) for r in whole.reports])
     if damage == "unreadable":
@@ -376,29 +362,29 @@ def test_without_a_checkpoint_the_objective_is_shown_and_the_rest_follows(
 
 def test_reconcile_survives_a_deleted_parent(uri: str, tmp_path: Path) -> None:
     mlflow = projection(uri, tmp_path)
-    mlflow.sync(trial(0))
-    MlflowClient(uri).delete_run(mlflow.parent.run_id)
+    mlflow.sync(full_record(0))
+    MlflowClient(uri).delete_run(mlflow.runs.parent.run_id)
     again = projection(uri, tmp_path)
-    changes = reconcile([trial(0)], again)
+    changes = reconcile([full_record(0)], again)
     assert changes.runs == 0
     (run,) = runs(uri)
-    assert run.data.tags[names.PARENT_RUN] == again.parent.run_id != mlflow.parent.run_id
+    assert run.data.tags[names.PARENT_RUN] == again.runs.parent.run_id != mlflow.runs.parent.run_id
 
 
 def test_reconcile_takes_a_deleted_experiment_out_of_the_trash(uri: str, tmp_path: Path) -> None:
     mlflow = projection(uri, tmp_path)
-    mlflow.sync(trial(0))
-    MlflowClient(uri).delete_experiment(mlflow.experiment_id)
-    reconcile([trial(0), trial(1)], projection(uri, tmp_path))
+    mlflow.sync(full_record(0))
+    MlflowClient(uri).delete_experiment(mlflow.runs.experiment_id)
+    reconcile([full_record(0), full_record(1)], projection(uri, tmp_path))
     assert [run.data.tags[names.TRIAL] for run in runs(uri)] == ["0", "1"]
 
 
 def test_reconcile_removes_a_second_run_of_a_trial(uri: str, tmp_path: Path) -> None:
     mlflow = projection(uri, tmp_path)
-    mlflow.sync(trial(0))
+    mlflow.sync(full_record(0))
     (first,) = runs(uri)
-    MlflowClient(uri).create_run(mlflow.experiment_id, tags=first.data.tags)
-    assert reconcile([trial(0)], mlflow) == Changes(duplicates=1)
+    MlflowClient(uri).create_run(mlflow.runs.experiment_id, tags=first.data.tags)
+    assert reconcile([full_record(0)], mlflow) == Changes(duplicates=1)
     assert [run.info.run_id for run in runs(uri)] == [first.info.run_id]
 
 
@@ -422,7 +408,7 @@ def test_the_parent_holds_tags_params_files_and_status(uri: str, tmp_path: Path)
 
 
 def test_of_a_search_that_is_interrupted_no_run_stays_running(uri: str, tmp_path: Path) -> None:
-    records = [trial(0), trial(1, State.RUNNING, 1), trial(2, State.RUNNING, 0)]
+    records = [full_record(0), full_record(1, State.RUNNING, 1), full_record(2, State.RUNNING, 0)]
     mlflow = projection(uri, tmp_path)
     mlflow.sync_parent(ParentInfo())
     for record in records[:2]:
@@ -441,12 +427,12 @@ def test_of_a_search_that_is_interrupted_no_run_stays_running(uri: str, tmp_path
 
 def test_the_parent_carries_the_best_full_value_so_far(uri: str, tmp_path: Path) -> None:
     mlflow = projection(uri, tmp_path)
-    mlflow.sync(trial(5))
-    mlflow.sync(trial(1, State.STOPPED))
-    mlflow.sync(trial(0, purpose=Purpose.CONFIRM, replicate_of=5))
+    mlflow.sync(full_record(5))
+    mlflow.sync(full_record(1, State.STOPPED))
+    mlflow.sync(full_record(0, purpose=Purpose.CONFIRM, replicate_of=5))
     again = projection(uri, tmp_path)
-    again.sync(trial(6))
-    again.sync(trial(2))
+    again.sync(full_record(6))
+    again.sync(full_record(2))
     (run,) = runs(uri, "parent")
     assert run.data.metrics == {OBJECTIVE: 100 / 3 + 2}
     assert run.data.tags[names.BEST_TRIAL] == "2"
@@ -456,7 +442,7 @@ def test_the_parent_carries_the_best_full_value_so_far(uri: str, tmp_path: Path)
 def test_the_leaderboard_is_stored_and_its_trials_are_marked(uri: str, tmp_path: Path) -> None:
     mlflow = projection(uri, tmp_path)
     for number in range(3):
-        mlflow.sync(trial(number))
+        mlflow.sync(full_record(number))
     row = {
         "rank": 1,
         "confirmed": True,
@@ -484,16 +470,16 @@ def test_the_saved_view_sorts_by_the_objective_and_leaves_out_parent_and_replica
 ) -> None:
     mlflow = projection(uri, tmp_path)
     for number in (2, 0, 1):
-        mlflow.sync(trial(number))
-    mlflow.sync(trial(3, purpose=Purpose.CONFIRM, replicate_of=0))
+        mlflow.sync(full_record(number))
+    mlflow.sync(full_record(3, purpose=Purpose.CONFIRM, replicate_of=0))
     path = mlflow.save_view()
     page, _, query = path.partition("?")
-    assert page == f"/#/experiments/{mlflow.experiment_id}/runs"
+    assert page == f"/#/experiments/{mlflow.runs.experiment_id}/runs"
     key = dict(part.split("=") for part in query.split("&"))["viewStateShareKey"]
     client = MlflowClient(uri)
-    state = json.loads(client.get_experiment(mlflow.experiment_id).tags[f"mlflow.sharedViewState.{key}"])
+    state = json.loads(client.get_experiment(mlflow.runs.experiment_id).tags[f"mlflow.sharedViewState.{key}"])
     order = f"{state['orderByKey']} {'ASC' if state['orderByAsc'] else 'DESC'}"
-    found = client.search_runs([mlflow.experiment_id], state["searchFilter"], order_by=[order])
+    found = client.search_runs([mlflow.runs.experiment_id], state["searchFilter"], order_by=[order])
     assert [run.data.tags[names.TRIAL] for run in found] == ["0", "1", "2"]
 
 
@@ -555,19 +541,19 @@ def test_an_outage_neither_blocks_nor_loses_anything(
     for number, (status, _, _, values, _) in seen.items():
         assert status == "FINISHED"
         assert [value for _, value, _ in values[OBJECTIVE]] == [
-            report.objective for report in trial(int(number)).reports
+            report.objective for report in full_record(int(number)).reports
         ]
 
 
 def test_close_says_what_mlflow_lacks_and_reconcile_fills_it_in(uri: str, tmp_path: Path) -> None:
     client = Flaky(connect(uri))
     tracker = Tracker(projection(uri, tmp_path, client), linger=0.0)
-    tracker.put(trial(0))
+    tracker.put(full_record(0))
     while tracker.num_waiting:
         time.sleep(0.01)
     client.down = True
-    tracker.put(trial(1))
-    tracker.put(trial(2))
+    tracker.put(full_record(1))
+    tracker.put(full_record(2))
     start = time.monotonic()
     left = tracker.close(timeout=0.5)
     assert time.monotonic() - start < 2
@@ -575,7 +561,7 @@ def test_close_says_what_mlflow_lacks_and_reconcile_fills_it_in(uri: str, tmp_pa
     assert left.message("reconcile s") == (
         "MLflow is not up to date (ConnectionError: MLflow is away): 2 trials wait; run `reconcile s`"
     )
-    changes = reconcile([trial(number) for number in range(3)], projection(uri, tmp_path))
+    changes = reconcile([full_record(number) for number in range(3)], projection(uri, tmp_path))
     assert (changes.runs, changes.values) == (2, 12)
 
 
@@ -600,27 +586,32 @@ def test_a_record_that_mlflow_refuses_does_not_hold_up_the_others(uri: str, tmp_
     )
     tracker = Tracker(picky, linger=0.0)
     for number in range(3):
-        tracker.put(trial(number))
+        tracker.put(full_record(number))
     left = tracker.close(timeout=20)
     assert left.trials == (0,)
     assert [run.data.tags[names.TRIAL] for run in runs(uri)] == ["1", "2"]
 
 
+def tracking_processes() -> list[multiprocessing.Process]:
+    return [child for child in multiprocessing.active_children() if child.name == "mlflow-tracker"]
+
+
 def test_a_killed_tracking_process_is_started_again_and_nothing_is_lost(uri: str, tmp_path: Path) -> None:
     remote = ProjectionProcess(settings(uri, tmp_path), tmp_path / "search.log")
     tracker = Tracker(remote, linger=0.01)
-    tracker.put(trial(0))
+    tracker.put(full_record(0))
     deadline = time.monotonic() + 60
     while tracker.num_waiting and time.monotonic() < deadline:
         time.sleep(0.05)
-    remote._process.kill()
-    remote._process.join()
-    tracker.put(trial(1, State.STOPPED))
+    (process,) = tracking_processes()
+    process.kill()
+    process.join()
+    tracker.put(full_record(1, State.STOPPED))
     tracker.put_parent(ParentInfo(status="FINISHED"))
     assert not tracker.close(60)
     remote.close()
-    assert not remote._process.is_alive()
-    assert reconcile([trial(0), trial(1, State.STOPPED)], projection(uri, tmp_path)) == Changes()
+    assert not tracking_processes()
+    assert reconcile([full_record(0), full_record(1, State.STOPPED)], projection(uri, tmp_path)) == Changes()
 
 
 def test_ctrl_c_is_none_of_the_tracking_process_that_still_starts(uri: str, tmp_path: Path) -> None:
@@ -629,8 +620,9 @@ def test_ctrl_c_is_none_of_the_tracking_process_that_still_starts(uri: str, tmp_
         try:
             written = pool.submit(process.sync_parent, ParentInfo())
             while not written.done():
-                if process._process is not None and process._process.pid is not None:
-                    os.kill(process._process.pid, signal.SIGINT)
+                for started in tracking_processes():
+                    assert started.pid is not None
+                    os.kill(started.pid, signal.SIGINT)
                 time.sleep(0.05)
             written.result()
         finally:
@@ -642,17 +634,17 @@ def test_the_tracking_process_passes_on_what_mlflow_refuses(uri: str, tmp_path: 
     remote = ProjectionProcess(settings("nosuch://store", tmp_path))
     try:
         with pytest.raises(TrackingError, match="nosuch"):
-            remote.sync(trial(0))
+            remote.sync(full_record(0))
     finally:
         remote.close()
     with pytest.raises(TrackingError, match="lost"):  # closed: not started again
-        remote.sync(trial(0))
+        remote.sync(full_record(0))
 
 
 def test_put_after_close_is_reported_not_raised(uri: str, tmp_path: Path) -> None:
     tracker = Tracker(projection(uri, tmp_path, connect(uri)))
     tracker.close(timeout=5)
-    tracker.put(trial(3))
+    tracker.put(full_record(3))
     assert tracker.close(timeout=1).trials == (3,)
 
 
@@ -669,7 +661,7 @@ def test_a_hanging_mlflow_does_not_hold_up_close(uri: str, tmp_path: Path) -> No
         uri, search_name="s", objective=OBJECTIVE, total_steps=TOTAL_STEPS, folder=folder, client=object()
     )
     tracker = Tracker(hanging, linger=0.0)
-    tracker.put(trial(0))
+    tracker.put(full_record(0))
     start = time.monotonic()
     left = tracker.close(timeout=0.2)
     assert time.monotonic() - start < 2

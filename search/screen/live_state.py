@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from search.record import Purpose, State, TrialRecord
 
 RATE_SECONDS = 30.0  # steps/s are a mean over this time
-_ENDED = (State.STOPPED, State.COMPLETE, State.DIVERGED, State.FAILED)
 PHASE_OF = {
     Purpose.BASELINE: "baselines",
     Purpose.NOISE: "noise floor",
@@ -52,14 +51,7 @@ class LiveState:
     totals: trials of each phase (`PHASE_OF`), as far as known.
     """
 
-    def __init__(
-        self,
-        name: str,
-        objective: str,
-        total_steps: int,
-        *,
-        now: float,
-    ):
+    def __init__(self, name: str, objective: str, total_steps: int, *, now: float):
         self.name = name
         self.objective = objective
         self.total_steps = total_steps
@@ -94,7 +86,7 @@ class LiveState:
         return [record for record in self.records.values() if PHASE_OF[record.purpose] == phase]
 
     def ended_in(self, phase: str) -> int:
-        return sum(record.state in _ENDED for record in self.of(phase))
+        return sum(record.state is not State.RUNNING for record in self.of(phase))
 
     def best(self) -> TrialRecord | None:
         """The smallest objective among trials of the search that got furthest; replicates apart."""
@@ -108,7 +100,7 @@ class LiveState:
         steps = 0.0
         for phase, total in self.totals.items():
             mine = self.of(phase)
-            ended = [self.steps[record.number] for record in mine if record.state in _ENDED]
+            ended = [self.steps[record.number] for record in mine if record.state is not State.RUNNING]
             # Stopped trials are shorter: the next ones are taken to be like those so far.
             expected = sum(ended) / len(ended) if ended and phase == "search" else self.total_steps
             running = [self.steps[record.number] for record in mine if record.state is State.RUNNING]
