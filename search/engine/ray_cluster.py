@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from search.engine.ray_here import QUIET, log_like_the_rest, surroundings
+from search.engine.ray_here import QUIET, behave_like_the_rest, surroundings
 from search.errors import InputError, OperationFailed
 from search.file.spec import Resources
 from search.machine.checkout import is_shipped
@@ -31,7 +31,7 @@ def cluster_ray(address: str) -> Iterator[Path]:
                 f"no Ray cluster at {address!r} lets us in: {first}. Is it up, and is its token here "
                 "(RAY_AUTH_MODE=token and ~/.ray/auth_token)?"
             ) from error
-        log_like_the_rest()
+        behave_like_the_rest()
         yield folder
 
 

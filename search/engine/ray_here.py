@@ -18,6 +18,8 @@ from typing import Any
 
 from search.errors import OperationFailed
 from search.machine.checkout import ROOT
+from search.machine.interruption import take_back_signals
+from search.machine.temporary import temporary_folder
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +66,7 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
     }
     with surroundings(environment, root=root_for_sockets()) as folder:
         _start(folder, num_cpus, num_gpus)
-        log_like_the_rest()
+        behave_like_the_rest()
         yield folder
 
 
@@ -154,15 +156,14 @@ def surroundings(environment: Mapping[str, str | None], root: Path | None = None
     """
     before = {name: os.environ.get(name) for name in environment}
     _set(environment)
-    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
-    try:
-        yield folder
-    finally:
-        import ray
+    with temporary_folder(f"{_PREFIX}{os.getpid()}-", root) as folder:
+        try:
+            yield folder
+        finally:
+            import ray
 
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
-        _set(before)
+            ray.shutdown()
+            _set(before)
 
 
 def _set(environment: Mapping[str, str | None]) -> None:
@@ -173,8 +174,9 @@ def _set(environment: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def log_like_the_rest() -> None:
-    """Ray's loggers have handlers of their own for the screen; its messages go where ours go."""
+def behave_like_the_rest() -> None:
+    """Once Ray has begun: signals are ours, and its messages go where ours go instead of to the screen."""
+    take_back_signals()
     for name, logger in logging.root.manager.loggerDict.items():
         if name.split(".")[0] == "ray" and isinstance(logger, logging.Logger):
             logger.handlers.clear()

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks the search to stop, the second ends the process."""
+"""Ctrl-C, SIGTERM and a closed terminal: the first asks the search to stop, the second ends all its processes."""
 
 import os
 import signal
@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from search.machine.descendants import kill_descendants
+from search.machine.temporary import remove_folders
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INSIST_SECONDS = 1.0
 _AGAIN = signal.SIGUSR2
 
@@ -19,6 +23,12 @@ class Interruption(threading.Event):
     def __init__(self) -> None:
         super().__init__()
         self._raises = False
+        self._received: int = signal.SIGINT
+
+    @property
+    def exit_code(self) -> int:
+        """128 and the number of the signal, as shells count it."""
+        return 128 + self._received
 
     def install(self) -> None:
         """Handle the signals from now on; in the main thread only.
@@ -32,7 +42,10 @@ class Interruption(threading.Event):
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if self.is_set():
+            kill_descendants()
+            remove_folders()
             os._exit(128 + signum)
+        self._received = signum
         self.set()
         self._raise()
 
@@ -60,6 +73,15 @@ class Interruption(threading.Event):
     def _raise(self, signum: int = 0, frame: FrameType | None = None) -> None:
         if self._raises:
             raise KeyboardInterrupt
+
+
+def take_back_signals() -> None:
+    """Handle signals again as Python was told to: Ray's C++ takes SIGTERM, prints its stack and aborts."""
+    if threading.current_thread() is threading.main_thread():
+        for number in STOPPING:
+            handler = signal.getsignal(number)
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 def _quiet(unraisable: Any) -> None:

@@ -1,0 +1,27 @@
+"""Temporary folders of this process that are gone when it ends, also where it ends at once."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_open: set[Path] = set()
+
+
+@contextmanager
+def temporary_folder(prefix: str, root: Path | None = None) -> Iterator[Path]:
+    """A folder of an unpredictable name, for this user alone. root: where; None: where temporary files go."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
+    _open.add(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _open.discard(folder)
+
+
+def remove_folders() -> None:
+    """Remove those that are open: the process ends without leaving its blocks."""
+    for folder in _open:
+        shutil.rmtree(folder, ignore_errors=True)

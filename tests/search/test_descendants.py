@@ -1,0 +1,45 @@
+"""What a process has started is found and ended, whatever it is called and whoever started it."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+# A child that starts a grandchild; both sleep. Its name has a bracket and a space in it.
+CHILD = """
+import subprocess, sys, time
+from pathlib import Path
+Path("/proc/self/comm").write_text("a) b (c")
+grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+print(grandchild.pid, flush=True)
+time.sleep(300)
+"""
+PARENT = f"""
+import subprocess, sys
+from search.machine.descendants import descendants, kill_descendants
+child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], stdout=subprocess.PIPE, text=True)
+grandchild = int(child.stdout.readline())
+assert descendants() == [child.pid, grandchild], (descendants(), child.pid, grandchild)
+kill_descendants()
+child.wait(30)
+print(grandchild)
+"""
+
+
+def test_children_and_theirs_are_ended() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PARENT], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    deadline = time.monotonic() + 10
+    while is_alive(int(done.stdout)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
