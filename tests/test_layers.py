@@ -138,7 +138,7 @@ def test_an_import_upwards_and_a_circle_would_be_seen() -> None:
     assert len(circle(arrows(late))) == 3
 
 
-PURE = ("search.record", *(f"search.{room}" for room in ("evidence", "policy")))
+PURE = tuple(f"search.{room}" for room in ("record", "evidence", "policy", "algorithms", "stopping"))
 HEAVY = ("sqlalchemy", "ray", "mlflow", "torch")
 
 
