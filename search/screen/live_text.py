@@ -17,9 +17,11 @@ def ended_text(record: TrialRecord, objective: str, total_steps: int, is_best: b
         return f"{title} diverged"
     step = record.reports[-1].step if record.reports else 0
     value = f"{objective} {value_text(record.objective)}" if record.objective is not None else "no value"
-    where = f" at step {step} of {total_steps}" if record.state is State.STOPPED else ""
+    is_stopped = record.state is State.STOPPED
+    where = f" at step {step} of {total_steps}" if is_stopped else ""
+    why = f", {record.decisions[-1].why}" if is_stopped and record.decisions else ""
     best = ", best so far" if is_best else ""
-    return f"{title} {STATE_WORDS[record.state]}{where}: {value}{best}"
+    return f"{title} {STATE_WORDS[record.state]}{where}: {value}{best}{why}"
 
 
 def counts_text(live: LiveState) -> str:

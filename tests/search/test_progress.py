@@ -6,8 +6,10 @@ import re
 import pytest
 from rich.console import Console
 
+from search.decision import Decision
 from search.record import Purpose, State, TrialRecord
 from search.screen.live_state import LiveState, Rate, best_of
+from search.screen.live_text import ended_text
 from search.screen.view import ProgressView
 from search.screen.words import rate_text, seconds_text, value_text
 from spaces import PRESETS
@@ -44,6 +46,13 @@ def shown(view: ProgressView, width: int = 100) -> list[str]:
     with console.capture() as captured:
         console.print(view.render())
     return captured.get().splitlines()
+
+
+def test_why_a_trial_was_stopped_is_shown() -> None:
+    rung = Decision("stopped", "rung", {"rank": 4, "of": 9, "step": 1000})
+    stopped = record(3, (1000, 98.0), state=State.STOPPED, decisions=(rung,))
+    text = ended_text(stopped, "fd", 2000, is_best=False)
+    assert text == "trial 3 stopped at step 1000 of 2000: fd 98, 4th of 9 at rung 1000"
 
 
 def test_without_a_terminal_each_event_is_one_unbroken_line_without_control_characters(clock: Clock) -> None:
