@@ -1,7 +1,8 @@
 """What an export format is: the form in which other software takes the noise levels of a schedule.
 
 A new format is one file in `search/exports/`: a frozen dataclass on `ExportFormat` that derives the target's own
-form and says which levels the target will really use. See `search/exports/k_diffusion.py`.
+form and says which levels the target will really use. See `search/exports/k_diffusion.py`. Its fields are options of
+the verb `export`, explained there by what the docstring says of them: see `search/exports/diffusers.py`.
 """
 
 from abc import ABC, abstractmethod

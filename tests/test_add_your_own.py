@@ -1,4 +1,4 @@
-"""The README's three files, dropped into a copy of the checkout: found, listed, searched, tested."""
+"""The README's three files, and an export format, dropped into a copy of the checkout: found, listed, used, tested."""
 
 import json
 import re
@@ -41,6 +41,42 @@ print(schedule.describe(), progress.reports[0]["metrics"])
 """
 
 
+FORMAT = """
+from dataclasses import dataclass
+
+from search.export_format import ExportFormat, Rendered
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounded(ExportFormat):
+    \"\"\"Levels as short text.
+
+    digits: how many of each level are written. The last one is rounded.
+    \"\"\"
+
+    digits: int = 6
+
+    BOUNDS = {"digits": (1, 17)}
+    TARGET = "none"
+    REMEDY = "Raise --digits"
+
+    def derive(self, loaded, steps):
+        texts = {n: " ".join(f"{level:.{self.digits}g}" for level in levels) for n, levels in steps.items()}
+        used = {n: tuple(map(float, text.split())) for n, text in texts.items()}
+        files = {"levels.txt": "".join(f"{text}\\n" for text in texts.values())}
+        return Rendered(files=files, calls=texts, wanted=steps, used=used, conditions=("a reader of text",))
+"""
+
+
+EXPORT = """
+import json
+from pathlib import Path
+from tests.search.test_export_formats import document
+
+Path("best.json").write_text(json.dumps(document()))
+"""
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout with the README's files in it."""
@@ -53,6 +89,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path, code in blocks:
         assert not (ROOT / path).exists()
         (copy / path).write_text(code)
+    (copy / "search" / "exports" / "rounded.py").write_text(FORMAT)
     (copy / "own.yaml").write_text(SEARCH)
     return copy
 
@@ -79,25 +116,19 @@ def test_a_trial_uses_all_three(checkout: Path) -> None:
 
 
 def test_the_folders_contract_tests_take_it_in(checkout: Path) -> None:
-    out = run(
-        checkout,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "-k",
-        "weibull",
-        "tests/spaces/test_noise_contract.py",
-    )
-    assert re.search(r"[1-9]\d* passed", out)
-    out = run(
-        checkout,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "-k",
-        "thorough_tpe",
-        "tests/search/test_algorithms.py",
-    )
-    assert re.search(r"[1-9]\d* passed", out)
+    for name, tests in (
+        ("weibull", "tests/spaces/test_noise_contract.py"),
+        ("thorough_tpe", "tests/search/test_algorithms.py"),
+        ("rounded", "tests/search/test_export_formats.py"),
+    ):
+        out = run(checkout, "-m", "pytest", "-p", "no:cacheprovider", "-k", name, tests)
+        assert re.search(r"[1-9]\d* passed", out)
+
+
+def test_an_export_format_brings_its_own_option(checkout: Path) -> None:
+    """One file: the verb, its help and its checks take the option from there."""
+    help_text = " ".join(run(checkout, "-m", "search", "export", "--help").split())
+    assert "--digits INT rounded: how many of each level are written" in help_text
+    run(checkout, "-c", EXPORT)
+    run(checkout, "-m", "search", "export", "best.json", "--format", "rounded", "--digits", "3", "--nfe", "2")
+    assert (checkout / "best_schedule_rounded" / "levels.txt").read_text() == "80 0.821\n"

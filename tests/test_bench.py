@@ -13,7 +13,7 @@ from bench.quality.distance_scale import Yardsticks
 from bench.quality.mutants import ROOT, chosen, mutants
 from bench.speed import slices
 from bench.speed.bare_loop import SIGMA_MIN, BareLoop, levels
-from bench.speed.search_efficiency import NUM_TRIALS, Ran, Search, search_file
+from bench.speed.search_efficiency import NUM_TRIALS, Efficiency, Ran, search_file
 from bench.speed.step import ICT, in_turns
 from search.file.spec import load_spec
 from trainable.networks.film_mlp import FilmMlp
@@ -52,7 +52,7 @@ def test_the_parts_of_a_search_add_up() -> None:
         ],
         [{"step": 50, "train_seconds": 1.0, "time": 108.0}],
     ]
-    search = Search.of(Ran(trials, began=100.0, ended=110.0), slots=2, bare=25.0)
+    search = Efficiency.of(Ran(trials, began=100.0, ended=110.0), slots=2, bare=25.0)
     assert (search.trials, search.steps, search.in_steps) == (2, 150, 5.0)
     assert (search.before, search.training, search.after, search.wall) == (4.0, 5.0, 1.0, 10.0)
     assert search.efficiency(search.wall) == pytest.approx(150 / 25 / (10 * 2))

@@ -26,7 +26,7 @@ import yaml
 from bench.figures import Spread, ratios, table
 from search.file.spec import SearchSpec, load_spec
 from search.run.runner import CACHE, Machine
-from search.run.session import find_spec, open_store
+from search.run.search import Search
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM_TRIALS, NUM_PAIRS = 40, 1
@@ -46,7 +46,7 @@ class Ran(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Search:
+class Efficiency:
     """A search that has run. Seconds of wall time.
 
     before: from the start of the process to the first training step. training: from there to the last
@@ -69,7 +69,7 @@ class Search:
         return self.before + self.training + self.after
 
     @classmethod
-    def of(cls, ran: "Ran", slots: int, bare: float) -> "Search":
+    def of(cls, ran: "Ran", slots: int, bare: float) -> "Efficiency":
         """The figures of a process."""
         trials, began, ended = ran
         first = min(results[0]["time"] - results[0]["train_seconds"] for results in trials)
@@ -111,7 +111,7 @@ def search_file(folder: Path) -> Path:
 def run_product(folder: Path) -> Ran:
     """`python -m search run`, as a user types it."""
     began, ended, _ = _process("-m", "search", "run", str(search_file(folder)), "--json")
-    records = open_store(find_spec("bench", str(folder / "runs"))).records()
+    records = Search.open("bench", str(folder / "runs")).records()
     trials = [
         [{"step": r.step, "time": r.time_ms / 1000, **r.metrics} for r in record.reports]
         for record in records
@@ -186,7 +186,7 @@ def _bare(resolved: dict[str, Any], barrier: Barrier, queue: Any) -> None:
 def main(show: Callable[[str], None]) -> None:
     """Measure and show."""
     runs = {"product": run_product, "stock wiring": run_stock}
-    searches: dict[str, list[Search]] = {which: [] for which in runs}
+    searches: dict[str, list[Efficiency]] = {which: [] for which in runs}
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         spec = load_spec(search_file(folder))
@@ -198,7 +198,7 @@ def main(show: Callable[[str], None]) -> None:
                 own.mkdir()
                 ran = run(own)
                 yardsticks.append(bare_steps_per_second(spec, slots))
-                searches[which].append(Search.of(ran, slots, statistics.mean(yardsticks[-2:])))
+                searches[which].append(Efficiency.of(ran, slots, statistics.mean(yardsticks[-2:])))
     show(
         f"efficiency: {NUM_TRIALS} trials of the digits, {spec.training.total_steps} steps, ASHA, no presets, no "
         f"confirmation; {slots} slots\n"
@@ -207,8 +207,8 @@ def main(show: Callable[[str], None]) -> None:
     show(table(["", *searches, "product / stock", "target"], _rows(*searches.values())))
 
 
-def _rows(product: list[Search], stock: list[Search]) -> list[list[str]]:
-    def row(name: str, of: Callable[[Search], float], digits: int, target: str = "") -> list[str]:
+def _rows(product: list[Efficiency], stock: list[Efficiency]) -> list[list[str]]:
+    def row(name: str, of: Callable[[Efficiency], float], digits: int, target: str = "") -> list[str]:
         both = [[of(search) for search in searches] for searches in (product, stock)]
         return [name, *(Spread.of(one).text(digits) for one in both), ratios(*both).text(), target]
 

@@ -5,71 +5,164 @@ import json
 import logging
 import os
 import sys
-import threading
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from search.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, InputError
 
 if TYPE_CHECKING:
-    from search.file.spec import SearchSpec
-    from search.run.runner import Outcome
-
-
-def carry_out(spec: "SearchSpec", args: argparse.Namespace) -> int:
-    """Run the search or go on with it, show its end. args: `json`, `output` and `address` are used."""
     from rich.console import Console
 
-    from search.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
-    from search.machine.interruption import Interruption
-    from search.machine.search_folders import make_root
-    from search.run.plan_of import objective_of
-    from search.run.result import document_of
-    from search.run.runner import run_search
-    from search.run.session import LOG_FILE
-    from search.screen.view import ProgressView
-    from search.winner.document import write_export
+    from search.file.spec import SearchSpec
+    from search.run.runner import Outcome
+    from search.run.search import Search
 
-    if args.output:
-        _check_output(Path(args.output))
-    make_root(spec.storage.path)
-    _log_to(spec.folder / LOG_FILE)
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a search is run, whatever the search. address: of the Ray that runs the trials, None: one of our own.
+
+    output: where the winner is written besides, None: nowhere. as_json: the end is told as JSON on stdout.
+    """
+
+    address: str | None
+    output: Path | None
+    as_json: bool
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Self:
+        """As the command line has them."""
+        return cls(args.address, Path(args.output) if args.output else None, args.json)
+
+
+def carry_out(search: "Search", options: RunOptions) -> int:
+    """Run the search or go on with it, show its end; returns the exit code."""
+    from rich.console import Console
+
+    from search.machine.search_folders import make_root
+    from search.run.known import LOG_FILE
+
+    if options.output is not None:
+        _check_output(options.output)
+    make_root(search.spec.storage.path)
+    _log_to(search.folder / LOG_FILE)
+    # With --json, stdout is the result's.
+    outcome = _run(search, options.address, Console(stderr=options.as_json, highlight=False))
+    end = _end_of(search, outcome, options.output)
+    if options.as_json:
+        print(json.dumps(end.to_dict(), indent=2, allow_nan=False))
+    else:
+        print("\n".join(end.lines()))
+    sys.stdout.flush()
+    sys.stderr.write("".join(f"{line}\n" for line in end.complaints()))
+    return end.exit_code
+
+
+def _run(search: "Search", address: str | None, console: "Console") -> "Outcome":
+    """Run it until it is finished, or Ctrl-C."""
+    from search.machine.interruption import Interruption
+    from search.run.runner import run_search
+    from search.screen.view import ProgressView
+
     interrupted = Interruption()
     interrupted.install()
-    # With --json, stdout is the result's.
-    console = Console(stderr=args.json, highlight=False)
-    with ProgressView(spec.name, objective_of(spec), spec.training.total_steps, console=console) as view:
-        outcome = run_search(spec, interrupted=interrupted, view=view, address=args.address)
-    result = outcome.result
-    problem, output = _problem(outcome, args.output), None
-    if args.output and result.finished and problem is None:
-        output = args.output
-        write_export(Path(output), document_of(spec, result.board, outcome.header))
-    code = EXIT_INTERRUPTED if not result.finished else EXIT_OK if problem is None else EXIT_FAILED
-    if args.json:
+    with ProgressView(
+        search.name, search.objective, search.spec.training.total_steps, console=console
+    ) as view:
+        return run_search(search, interrupted=interrupted, view=view, address=address)
+
+
+def _end_of(search: "Search", outcome: "Outcome", output: Path | None) -> "_End":
+    """Judge the outcome, and write the winner where it is wanted and there is one."""
+    from search.winner.document import write_export
+
+    result, problem, written = outcome.result, None, None
+    no_winner = result.no_winner
+    if no_winner is not None and (no_winner.failed or output is not None):
+        problem = no_winner.message
+        if output is not None:
+            problem += f". {output} was not written"
+    elif output is not None and result.finished:
+        write_export(output, search.document(result.board))
+        written = output
+    return _End(search, outcome, problem, written)
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a run ended, for the user. problem: why a finished search did not do what it was run for, in one line.
+
+    written: where the winner is.
+    """
+
+    search: "Search"
+    outcome: "Outcome"
+    problem: str | None
+    written: Path | None
+
+    @property
+    def exit_code(self) -> int:
+        if not self.outcome.result.finished:
+            return EXIT_INTERRUPTED
+        return EXIT_OK if self.problem is None else EXIT_FAILED
+
+    def to_dict(self) -> dict[str, Any]:
         plain = {
-            "name": spec.name,
-            "finished": result.finished,
-            "already_finished": outcome.already_finished,
-            "output": output,
-            "leaderboard": result.to_dict(),
+            "name": self.search.name,
+            "finished": self.outcome.result.finished,
+            "already_finished": self.outcome.already_finished,
+            "output": None if self.written is None else str(self.written),
+            "leaderboard": self.outcome.result.to_dict(),
         }
-        if problem is not None:
-            plain |= {"error": problem, "exit_code": code}
-        print(json.dumps(plain, indent=2, allow_nan=False))
-    else:
-        _show(outcome, problem, output)
-    if outcome.left:
-        sys.stderr.write(f"warning: {outcome.left}\n")
-    if problem is not None:
-        sys.stdout.flush()
-        sys.stderr.write(f"error: {problem}\n")
-    return code
+        if self.problem is not None:
+            plain |= {"error": self.problem, "exit_code": self.exit_code}
+        return plain
+
+    def lines(self) -> list[str]:
+        """For stdout. The problem is said elsewhere."""
+        return self._what_was_found() if self.outcome.result.finished else self._how_to_go_on()
+
+    def complaints(self) -> list[str]:
+        """For stderr."""
+        left, problem = self.outcome.left, self.problem
+        return [
+            *([f"warning: {left}"] if left is not None else []),
+            *([f"error: {problem}"] if problem is not None else []),
+        ]
+
+    def _how_to_go_on(self) -> list[str]:
+        from search.machine.checkout import is_shipped
+        from search.run.known import SPEC_FILE
+
+        file = self.search.folder / SPEC_FILE
+        again = self.search.command("resume") if is_shipped() else f"python -m search run {file}"
+        return [
+            "",
+            f"The search is stopped; everything is kept in {self.search.folder}. Go on with:",
+            f"  {again}",
+        ]
+
+    def _what_was_found(self) -> list[str]:
+        from search.machine.checkout import is_shipped
+
+        result, lines = self.outcome.result, []
+        if self.outcome.already_finished:
+            lines += [f"Search {self.search.name} is finished already: nothing was run and nothing changed."]
+        lines += ["", *result.table()]
+        if self.problem is None:
+            lines += ["", result.conclusion]
+        if self.written is not None:
+            lines += [f"Written: {self.written}"]
+        elif result.no_winner is None:
+            lines += [f"Write the winner with: {self.search.command('export')}"]
+        if not is_shipped():
+            lines += [f"Look at it with: {self.search.command('ui')}"]
+        return lines
 
 
 def _check_output(path: Path) -> None:
     """InputError for a file that cannot be written: told now, not when the search is over."""
-    from search.errors import InputError
-
     try:
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         if path.is_dir():
@@ -85,63 +178,17 @@ def _check_output(path: Path) -> None:
     raise InputError(f"`--output` must be a file that can be written, but {path} {why}")
 
 
-def _problem(outcome: "Outcome", output: str | None) -> str | None:
-    """Why a finished search did not do what it was run for, in one line."""
-    no_winner = outcome.result.no_winner
-    if no_winner is None or not (no_winner.failed or output):
-        return None
-    return f"{no_winner.message}. {output} was not written" if output else no_winner.message
-
-
-def carry_out_amended(spec: "SearchSpec", changes: Mapping[str, Any], args: argparse.Namespace) -> int:
-    """Change how much of an existing search is done, and go on with it."""
-    from search.file.spec import overridden
-    from search.run.session import amend, only_driver, open_store
-    from search.study.lock import only_driver_of
-
-    amended = overridden(spec, changes)
-    store = open_store(spec)
-    held = only_driver_of(store, spec.study_url_resolved, spec.name, threading.Event())
-    with only_driver(spec.folder), held:
-        amend(amended, store)
-    return carry_out(amended, args)
-
-
-def _show(outcome: "Outcome", problem: str | None, output: str | None) -> None:
-    """problem: is said elsewhere."""
-    from search.machine.checkout import is_shipped
-    from search.run.result import command
-    from search.run.session import SPEC_FILE
-
-    result = outcome.result
-    spec = result.spec
-    if not result.finished:
-        print(f"\nStopped; everything is kept in {spec.folder}. Go on with:")
-        again = command(spec, "resume") if is_shipped() else f"python -m search run {spec.folder / SPEC_FILE}"
-        print(f"  {again}")
-        return
-    if outcome.already_finished:
-        print(f"Search {spec.name} is finished already: nothing was run and nothing changed.")
-    print("\n".join(["", *result.table()]))
-    if problem is None:
-        print(f"\n{result.conclusion}")
-    if result.no_winner is None:
-        print(f"Written: {output}" if output else f"Write it with: {command(spec, 'export')}")
-    if not is_shipped():
-        print(f"Look at it with: {command(spec, 'ui')}")
-
-
-def dry_run(spec: "SearchSpec", args: argparse.Namespace) -> int:
-    """Print the resolved search and its cost. args: `json` and `address` are used."""
+def dry_run(spec: "SearchSpec", *, elsewhere: bool, as_json: bool) -> int:
+    """Print the resolved search and its cost. elsewhere: its trials are to run on a cluster."""
     from search.run.cost import cost_of
 
-    cost = cost_of(spec, elsewhere=args.address is not None)
-    if args.json:
+    cost = cost_of(spec, elsewhere=elsewhere)
+    if as_json:
         print(json.dumps({"search": spec.resolved(), "cost": cost.to_dict()}, indent=2))
     else:
         print(spec.to_yaml())
         print("\n".join(f"# {line}" for line in cost.lines()))
-    return 0
+    return EXIT_OK
 
 
 def _log_to(path: Path) -> None:

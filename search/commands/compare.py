@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.commands._options import add_dry_run, add_output, add_ray_address, add_storage_path
+from search.commands._running import RunOptions, carry_out, dry_run
 
 if TYPE_CHECKING:
-    from search.file.spec import SearchSpec
+    from search.run.search import Search
 
 HELP = "train literature presets on the same seeds and compare them"
 
@@ -39,15 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.commands._running import carry_out, carry_out_amended, dry_run
     from search.errors import EXIT_OK, InputError
     from search.file.spec import Budget, Confirm, NoiseFloor, overridden
-    from search.run.session import find_spec
+    from search.machine.search_folders import DEFAULT_STORAGE
+    from search.run.search import Search
     from spaces import PRESETS
 
     if not args.seeds >= 3:
         raise InputError(f"`--seeds >= 3` must hold, but got {args.seeds}: fewer tell nothing")
-    spec = find_spec(args.file, args.storage or "runs")
+    spec = Search.open(args.file, args.storage or DEFAULT_STORAGE).spec
     presets = list(PRESETS) if args.presets == "all" else args.presets.split(",")
     changes: dict[str, object] = {
         "name": args.name or f"{spec.name}-compare",
@@ -60,37 +61,35 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.storage is not None:
         changes["storage.path"] = args.storage
-    comparison = overridden(spec, changes)
+    comparison = Search(overridden(spec, changes))
     if args.dry_run:
-        return dry_run(comparison, args)
-    more = _is_there_on_fewer_seeds(comparison)
-    code = carry_out_amended(comparison, {}, args) if more else carry_out(comparison, args)
+        return dry_run(comparison.spec, elsewhere=args.address is not None, as_json=args.json)
+    if _is_there_on_fewer_seeds(comparison):
+        comparison = comparison.amended({})
+    code = carry_out(comparison, RunOptions.of(args))
     if code == EXIT_OK and args.table is not None:
         _write_table(comparison, Path(args.table))
     return code
 
 
-def _is_there_on_fewer_seeds(comparison: "SearchSpec") -> bool:
+def _is_there_on_fewer_seeds(comparison: "Search") -> bool:
     """Whether this very comparison was started with fewer seeds."""
     from search.file.identity import changed_fields
-    from search.run.session import SPEC_FILE, open_store
+    from search.run.known import SPEC_FILE
 
     if not (comparison.folder / SPEC_FILE).exists():
         return False
-    before = open_store(comparison).header["identity"]
-    changed = changed_fields(before, comparison.fingerprint_fields())
-    return changed == ["confirm.rounds"] and before["confirm"]["rounds"] < comparison.confirm.rounds
+    before = comparison.header["identity"]
+    changed = changed_fields(before, comparison.spec.fingerprint_fields())
+    return changed == ["confirm.rounds"] and before["confirm"]["rounds"] < comparison.spec.confirm.rounds
 
 
-def _write_table(comparison: "SearchSpec", path: Path) -> None:
+def _write_table(comparison: "Search", path: Path) -> None:
     from search.errors import OperationFailed
-    from search.run.plan_of import board_of
-    from search.run.session import open_store
     from search.screen.comparison import markdown
     from trainable.storage.atomic import write_atomically
 
-    board = board_of(comparison, open_store(comparison).records())
     try:
-        write_atomically(path, markdown(board).encode())
+        write_atomically(path, markdown(comparison.board()).encode())
     except OSError as error:
         raise OperationFailed(f"{path} cannot be written: {error.strerror or error}") from error

@@ -13,7 +13,7 @@ import argparse
 
 from search.commands import _cluster
 from search.commands._options import add_going_on, add_name
-from search.commands._running import carry_out_amended
+from search.commands._running import RunOptions, carry_out
 
 HELP = "confirm more schedules of a search, or on more seeds"
 
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from search.cluster.jobs import is_jobs_address
     from search.errors import InputError
     from search.file.spec import Confirm
-    from search.run.session import find_spec
+    from search.run.search import Search
 
     if args.seeds is not None and not 2 <= args.seeds <= 1000:
         raise InputError(f"`2 <= --seeds <= 1000` must hold, but got {args.seeds}")
@@ -38,11 +38,12 @@ def run(args: argparse.Namespace) -> int:
     if is_jobs_address(args.address):
         return _cluster.resubmit(args, "confirm", _cluster.given(args, "top", "seeds"))
     _cluster.refuse_wait(args)
-    spec = find_spec(args.name, args.storage)
+    search = Search.open(args.name, args.storage)
+    confirm = search.spec.confirm
     # Where the search confirmed nothing, its file says so of the baselines as well.
-    changes: dict[str, object] = {} if spec.confirm.rules else {"confirm": Confirm()}
+    changes: dict[str, object] = {} if confirm.rules else {"confirm": Confirm()}
     if args.top is not None:
         changes["confirm.top"] = args.top
     if args.seeds is not None:
-        changes["confirm.rounds"] = [size for size in spec.confirm.rounds if size < args.seeds] + [args.seeds]
-    return carry_out_amended(spec, changes, args)
+        changes["confirm.rounds"] = [size for size in confirm.rounds if size < args.seeds] + [args.seeds]
+    return carry_out(search.amended(changes), RunOptions.of(args))

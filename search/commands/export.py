@@ -20,11 +20,21 @@ nothing is written, unless --accept-error. Levels for more than one step are fou
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search.commands import _cluster
+from search.commands._format_options import (
+    add_format_options,
+    flag_of,
+    format_names,
+    format_options,
+)
 from search.commands._options import add_cluster, add_storage
+
+if TYPE_CHECKING:
+    from search.export_format import ExportFormat, Rendered
 
 HELP = "write the winner as JSON, or as diffusers, k-diffusion, ... take it"
 
@@ -40,48 +50,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unconfirmed", action="store_true", help="without confirmation, the best value seen"
     )
-    formats = (path.stem for path in (Path(__file__).parents[1] / "exports").glob("[!_]*.py"))
-    listed = " | ".join(sorted(name.replace("_", "-") for name in formats))
+    listed = " | ".join(format_names())
     parser.add_argument("--format", metavar="FORMAT", default="json", help=f"{listed} (default: json)")
     parser.add_argument("--nfe", metavar="LIST", help="only these numbers of network evaluations, like 1,2")
     parser.add_argument(
-        "--grid-points", type=int, metavar="N", help="size of the target's own grid (diffusers, openai-cm)"
-    )
-    parser.add_argument(
         "--accept-error", action="store_true", help="write levels that are more than 1 %% off as well"
     )
+    add_format_options(parser)
     add_cluster(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.errors import InputError
-    from search.export_format import FORMATS
+    target = _format(args)
+    document = _document(args)
+    rendered = target.render(document, nfe=_numbers(args.nfe), accept_error=args.accept_error)
+    if target.title == "json":
+        return _write_document(document, Path(args.output or _JSON_FILE), as_json=args.json)
+    folder = Path(args.output or f"best_schedule_{target.title.replace('-', '_')}")
+    return _write_folder(target.title, rendered, folder, as_json=args.json)
+
+
+def _write_document(document: Mapping[str, Any], path: Path, *, as_json: bool) -> int:
     from search.winner.document import write_export
     from spaces import NoiseSchedule
     from spaces.sparkline import with_density
 
-    name, options = _format(args)
-    try:
-        target = FORMATS[name](**options)
-    except ValueError as error:
-        raise InputError(f"--grid-points: {error}") from None
-    document = _document(args)
-    rendered = target.render(document, nfe=_numbers(args.nfe), accept_error=args.accept_error)
-    if target.title == "json":
-        output = Path(args.output or _JSON_FILE)
-        write_export(output, document)
-        if args.json:
-            print(json.dumps(document, indent=2, allow_nan=False))
-        else:
-            schedule = with_density(NoiseSchedule.from_dict(document["schedule"]))
-            print(f"{schedule}\n{document['evidence']['finding']}\nWritten: {output}")
-        return 0
-    output = Path(args.output or f"best_schedule_{target.title.replace('-', '_')}")
-    _write(output, rendered.files)
-    if args.json:
+    write_export(path, document)
+    if as_json:
+        print(json.dumps(document, indent=2, allow_nan=False))
+    else:
+        schedule = with_density(NoiseSchedule.from_dict(document["schedule"]))
+        print(f"{schedule}\n{document['evidence']['finding']}\nWritten: {path}")
+    return 0
+
+
+def _write_folder(title: str, rendered: "Rendered", folder: Path, *, as_json: bool) -> int:
+    _write(folder, rendered.files)
+    if as_json:
         result = {
-            "format": target.title,
-            "folder": str(output),
+            "format": title,
+            "folder": str(folder),
             "files": sorted(rendered.files),
             "calls": rendered.calls,
             "wanted": rendered.wanted,
@@ -92,41 +100,43 @@ def run(args: argparse.Namespace) -> int:
         }
         print(json.dumps(result, indent=2, allow_nan=False))
     else:
-        print(f"{rendered.files['README.txt']}\nWritten: {output}/ ({', '.join(sorted(rendered.files))})")
+        print(f"{rendered.files['README.txt']}\nWritten: {folder}/ ({', '.join(sorted(rendered.files))})")
     return 0
 
 
-def _format(args: argparse.Namespace) -> tuple[str, dict[str, int]]:
-    """Name and options of the format. UsageError for a flag that would have no effect."""
-    import dataclasses
-
-    from search.errors import UsageError
+def _format(args: argparse.Namespace) -> "ExportFormat":
+    """The format with its options. UsageError for a flag that would have no effect."""
+    from search.errors import InputError, UsageError
     from search.export_format import FORMATS
 
-    name = args.format.replace("-", "_")
-    if name not in FORMATS:
-        known = ", ".join(known.replace("_", "-") for known in FORMATS)
-        raise UsageError(f"Unknown export format {args.format!r}. Known: {known}")
-    fields = {field.name for field in dataclasses.fields(FORMATS[name])}
-    if args.grid_points is not None and "grid_points" not in fields:
-        raise UsageError(f"--grid-points has no effect with --format {args.format}: leave it out")
+    name = args.format.replace("_", "-")
+    if name not in format_names():
+        raise UsageError(f"Unknown export format {args.format!r}. Known: {', '.join(format_names())}")
+    options = format_options(args, name)
     if name == "json":
-        for flag, given in (("--nfe", args.nfe), ("--accept-error", args.accept_error)):
-            if given:
-                raise UsageError(
-                    f"{flag} has no effect with --format json: the file holds all levels as they are"
-                )
-        if args.name.endswith(".json"):
-            raise UsageError(f"{args.name} is an export already: name the --format to convert it to")
-    return name, {} if args.grid_points is None else {"grid_points": args.grid_points}
+        _refuse_flags_of_levels(args)
+    try:
+        return FORMATS[name.replace("-", "_")](**options)
+    except ValueError as error:
+        raise InputError(f"{', '.join(map(flag_of, options))}: {error}") from None
+
+
+def _refuse_flags_of_levels(args: argparse.Namespace) -> None:
+    from search.errors import UsageError
+
+    for flag, given in (("--nfe", args.nfe), ("--accept-error", args.accept_error)):
+        if given:
+            raise UsageError(
+                f"{flag} has no effect with --format json: the file holds all levels as they are"
+            )
+    if args.name.endswith(".json"):
+        raise UsageError(f"{args.name} is an export already: name the --format to convert it to")
 
 
 def _document(args: argparse.Namespace) -> dict[str, Any]:
     """The document of a search's winner, or that of a file."""
     from search.errors import InputError, UsageError
-    from search.run.plan_of import board_of
-    from search.run.result import document_of
-    from search.run.session import find_spec, open_store
+    from search.run.search import Search
     from spaces import load_schedule
 
     if args.name.endswith(".json"):
@@ -142,9 +152,7 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
         return document
     if args.address is not None:
         return _document_there(args)
-    spec = find_spec(args.name, args.storage)
-    store = open_store(spec)
-    return document_of(spec, board_of(spec, store.records()), store.header, unconfirmed=args.unconfirmed)
+    return Search.open(args.name, args.storage).document(unconfirmed=args.unconfirmed)
 
 
 def _document_there(args: argparse.Namespace) -> dict[str, Any]:
@@ -170,7 +178,7 @@ def _numbers(text: str | None) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _write(folder: Path, files: Any) -> None:
+def _write(folder: Path, files: Mapping[str, str]) -> None:
     from search.errors import OperationFailed
     from trainable.storage.atomic import write_atomically
 

@@ -12,7 +12,7 @@ import argparse
 
 from search.commands import _cluster
 from search.commands._options import add_going_on, add_name
-from search.commands._running import carry_out_amended
+from search.commands._running import RunOptions, carry_out
 
 HELP = "go on with a search: more trials or more time"
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from search.cluster.jobs import is_jobs_address
     from search.errors import InputError
-    from search.run.session import find_spec
+    from search.run.search import Search
 
     for option in ("trials", "hours"):
         more = getattr(args, option)
@@ -38,16 +38,16 @@ def run(args: argparse.Namespace) -> int:
     if is_jobs_address(args.address):
         return _cluster.resubmit(args, "extend", _cluster.given(args, "trials", "hours"))
     _cluster.refuse_wait(args)
-    spec = find_spec(args.name, args.storage)
+    search = Search.open(args.name, args.storage)
     changes: dict[str, float | int] = {}
     for option, field in (("trials", "max_trials"), ("hours", "max_hours")):
         more = getattr(args, option)
         if more is None:
             continue
-        before = getattr(spec.budget, field)
+        before = getattr(search.spec.budget, field)
         if before is None:
             raise InputError(
-                f"`--{option}` would have no effect: search {spec.name!r} has no budget.{field}. Leave it out"
+                f"`--{option}` would have no effect: search {search.name!r} has no budget.{field}. Leave it out"
             )
         changes[f"budget.{field}"] = before + more
-    return carry_out_amended(spec, changes, args)
+    return carry_out(search.amended(changes), RunOptions.of(args))

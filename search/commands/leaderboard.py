@@ -47,14 +47,12 @@ def run(args: argparse.Namespace) -> int:
             raise InputError("`--plot` needs the search here, not on a cluster: leave out `--address`")
         sys.stdout.write(_there(args))
         return 0
-    from search.run.result import Result
-    from search.run.session import find_spec, open_store
+    from search.run.search import Search
 
-    spec = find_spec(args.name, args.storage)
-    result = Result.read(spec, open_store(spec))
+    result = Search.open(args.name, args.storage).result()
     limit = len(result.board.rows) if args.all else 12
     if args.plot is not None:
-        _plot(result.board.rows[:limit], spec.training.total_steps, Path(args.plot))
+        _plot(result.board.rows[:limit], result.spec.training.total_steps, Path(args.plot))
     if args.json:
         print(json.dumps(result.to_dict(), indent=2, allow_nan=False))
     else:

@@ -11,6 +11,7 @@ import argparse
 
 from search.commands import _cluster
 from search.commands._options import add_going_on, add_name
+from search.commands._running import RunOptions, carry_out
 
 HELP = "go on with a search that was stopped"
 
@@ -22,12 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from search.cluster.jobs import is_jobs_address
-    from search.commands._running import carry_out
-    from search.run.session import find_spec, open_store
+    from search.run.search import Search
 
     if is_jobs_address(args.address):
         return _cluster.resubmit(args, "run")
     _cluster.refuse_wait(args)
-    spec = find_spec(args.name, args.storage)
-    open_store(spec)  # what was never started cannot go on
-    return carry_out(spec, args)
+    search = Search.open(args.name, args.storage)
+    search.check_started()
+    return carry_out(search, RunOptions.of(args))

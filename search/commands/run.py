@@ -13,7 +13,6 @@ Ctrl-C stops it in seconds; what is lost are the steps since the last checkpoint
 """
 
 import argparse
-from typing import TYPE_CHECKING
 
 from search.commands._options import (
     add_dry_run,
@@ -23,10 +22,7 @@ from search.commands._options import (
     add_storage_path,
     add_trials,
 )
-from search.commands._running import carry_out, dry_run
-
-if TYPE_CHECKING:
-    pass
+from search.commands._running import RunOptions, carry_out, dry_run
 
 HELP = "run a search, or go on with it"
 
@@ -46,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     from search.cluster.storage_defaults import with_service
     from search.errors import UsageError
     from search.file.spec import overridden
-    from search.run.session import find_spec
+    from search.machine.search_folders import DEFAULT_STORAGE
+    from search.run.search import Search
 
     if is_jobs_address(args.address):
         raise UsageError(
@@ -54,9 +51,11 @@ def run(args: argparse.Namespace) -> int:
         )
     given = {"budget.max_trials": args.trials, "storage.path": args.storage}
     spec = overridden(
-        find_spec(args.file, args.storage or "runs"),
+        Search.open(args.file, args.storage or DEFAULT_STORAGE).spec,
         {field: value for field, value in given.items() if value is not None},
     )
     if args.address is not None:
         spec = with_service(spec)
-    return dry_run(spec, args) if args.dry_run else carry_out(spec, args)
+    if args.dry_run:
+        return dry_run(spec, elsewhere=args.address is not None, as_json=args.json)
+    return carry_out(Search(spec), RunOptions.of(args))

@@ -33,31 +33,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.errors import InputError
-    from search.run.plan_of import board_of
     from search.run.runner import CACHE
-    from search.run.session import find_spec, open_store
+    from search.run.search import Search
     from search.run.tracked import track_sampling
     from search.winner.sampling import lines, measure, trial_to_measure
     from trainable.metric.assets import prepare
     from trainable.trial import device_of
 
     num_levels = _numbers(args.nfe)
-    spec = find_spec(args.name, args.storage)
-    store = open_store(spec)
-    records = store.records()
-    record = trial_to_measure(records, board_of(spec, records).winner, args.trial, spec.name)
+    search = Search.open(args.name, args.storage)
+    spec, found = search.spec, search.result()
+    record = trial_to_measure(found.records, found.board.winner, args.trial, search.name)
     assert spec.objective.extractor is not None
     assets = prepare(spec.data, spec.objective.extractor, CACHE, device_of(spec.resources.gpu))
-    for key, what in (("data_sha256", "data set"), ("extractor_sha256", "feature network")):
-        if store.header[key] != getattr(assets, key):
-            raise InputError(
-                f"search {spec.name!r} was measured with another {what} than is here: distances cannot be compared"
-            )
+    search.check_assets(assets)
     measured, path = measure(
         spec, record, assets, num_levels, on_progress=lambda line: print(line, file=sys.stderr, flush=True)
     )
-    behind = track_sampling(spec, store, record)
+    behind = track_sampling(search, record)
     if behind:
         sys.stderr.write(f"warning: {behind}\n")
     if args.json:
@@ -65,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     whose = "" if record.replicate_of is None else f", a replicate of trial {record.replicate_of}"
     print(
-        f"{spec.name}: model of trial {record.number}{whose}; {measured['num_samples']} samples, means over "
+        f"{search.name}: model of trial {record.number}{whose}; {measured['num_samples']} samples, means over "
         f"{len(measured['held_out_seeds'])} held-out seeds, lower is better"
     )
     print("\n".join([*lines(measured), f"Written: {path}"]))

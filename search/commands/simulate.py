@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
     from search.file.spec import overridden
-    from search.run.session import find_spec
+    from search.run.search import Search
     from search.simulator.quality import repeat_search
     from search.simulator.replay import Curves
     from search.simulator.table import check_recorded, read_table, table_path
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.repeats < 1:
         raise InputError(f"`--repeats` must be >= 1, but got {args.repeats}")
-    spec = find_spec(args.file, args.storage)
+    spec = Search.open(args.file, args.storage).spec
     given = {
         "algorithm": args.algorithm,
         "stopping": args.stopping,

@@ -45,20 +45,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _here(args: argparse.Namespace) -> list[dict[str, Any]]:
-    from search.run.session import find_spec, known_searches
-    from search.run.status import status_of, statuses_of
+    from search.run.known import known_searches
+    from search.run.search import Search
+    from search.run.statuses import statuses_of
 
     if args.name is None:
         return statuses_of(known_searches(args.storage))
-    spec = find_spec(args.name, args.storage)
-    return [status_of(spec.name, spec.folder)]
+    return [Search.kept_in(Search.open(args.name, args.storage).folder).status()]
 
 
 def _there(args: argparse.Namespace) -> list[dict[str, Any]]:
     from search.cluster.jobs import JobsApi
     from search.cluster.remote import ask, runs_of
     from search.errors import InputError
-    from search.run.status import with_jobs
+    from search.run.statuses import with_jobs
 
     api = JobsApi(args.address)
     command = ["status", *_cluster.storage_option(args), "--json"]

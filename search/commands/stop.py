@@ -51,23 +51,22 @@ def _here(args: argparse.Namespace) -> dict[str, Any]:
     from search.errors import OperationFailed
     from search.machine.checkout import is_shipped
     from search.machine.driver import driver_of
-    from search.run.session import find_spec
-    from search.run.status import status_of
+    from search.run.search import Search
 
-    spec = find_spec(args.name, args.storage)
-    with driver_of(spec.folder) as driver:
+    search = Search.open(args.name, args.storage)
+    with driver_of(search.folder) as driver:
         if driver is None:
             where = " --address URL" if is_shipped() else ""
             raise OperationFailed(
-                f"search {spec.name!r} {_NOT_RUNNING}. See: python -m search status {spec.name}{where}"
+                f"search {search.name!r} {_NOT_RUNNING}. See: python -m search status {search.name}{where}"
             )
         driver.send(signal.SIGINT)
         if not driver.wait(_MOST_SECONDS):
             raise OperationFailed(
-                f"search {spec.name!r} was told to stop, but process {driver.pid} has not ended in "
+                f"search {search.name!r} was told to stop, but process {driver.pid} has not ended in "
                 f"{_MOST_SECONDS:.0f} s. Tell it again to end it at once; its checkpoints are whole"
             )
-    return status_of(spec.name, spec.folder)
+    return Search.kept_in(search.folder).status()
 
 
 def _there(args: argparse.Namespace) -> dict[str, Any]:

@@ -14,14 +14,14 @@ import argparse
 import json
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from search.commands._options import add_storage
 
 if TYPE_CHECKING:
-    from search.file.spec import SearchSpec
-    from search.study.store import StudyStore
+    from search.run.search import Search
 
 HELP = "look at a search in MLflow, in the browser"
 
@@ -35,47 +35,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.errors import InputError
     from search.machine.mlflow_options import HOST, free_port
-    from search.machine.search_folders import local_root
-    from search.run.session import SPEC_FILE, find_spec, open_store
     from search.run.tracked import projection_of
-    from search.tracking.client import artifact_root, is_http
-    from search.tracking.server import mlflow_server
+    from search.tracking.client import is_http
 
-    kept = sorted(local_root(args.storage).glob(f"*/{SPEC_FILE}"), key=lambda path: -path.stat().st_mtime)
-    wanted = [args.name] if args.name else [path.parent.name for path in kept]
+    searches = _searches(args.name, args.storage)
+    uri = searches[0].spec.mlflow_uri_resolved
+    port = None if is_http(uri) else free_port(args.port)
+    base = uri.rstrip("/") if port is None else f"http://{HOST}:{port}"
+    urls = {search.name: base + projection_of(search).save_view() for search in searches}
+    text = json.dumps({"leaderboards": urls}) if args.json else "\n".join(map(": ".join, urls.items()))
+    if port is None:  # a server that runs already
+        _show(text)
+        return 0
+    return _serve(uri, searches[0].folder, port, text)
+
+
+def _searches(name: str | None, storage: str) -> "list[Search]":
+    """The search called so, or all that can be read, the newest first, and are kept in the MLflow of the first."""
+    from search.errors import InputError
+    from search.machine.search_folders import local_root
+    from search.run.known import SPEC_FILE
+    from search.run.search import Search
+
+    kept = sorted(local_root(storage).glob(f"*/{SPEC_FILE}"), key=lambda path: -path.stat().st_mtime)
+    wanted = [name] if name else [path.parent.name for path in kept]
     if not wanted:
-        raise InputError(f"there is no search in {args.storage}/. Run: python -m search run FILE")
-    specs: list[SearchSpec] = []
-    stores: dict[str, StudyStore] = {}
-    for name in wanted:
+        raise InputError(f"there is no search in {storage}/. Run: python -m search run FILE")
+    found: list[Search] = []
+    for each in wanted:
         try:
-            spec = find_spec(name, args.storage)
-            if not specs or spec.mlflow_uri_resolved == specs[0].mlflow_uri_resolved:
-                stores[spec.name] = open_store(spec)
-                specs.append(spec)
+            search = Search.open(each, storage)
+            if not found or search.spec.mlflow_uri_resolved == found[0].spec.mlflow_uri_resolved:
+                search.check_started()
+                found.append(search)
         except InputError as error:
             if len(wanted) == 1:
                 raise
             first = str(error).partition("\n")[0]
-            sys.stderr.write(f"warning: {name} is left out: {first}\n")
-    if not specs:
-        raise InputError(f"no search in {args.storage}/ can be read")
-    uri = specs[0].mlflow_uri_resolved
-    port = None if is_http(uri) else free_port(args.port)
-    base = uri.rstrip("/") if port is None else f"http://{HOST}:{port}"
-    urls = {spec.name: base + projection_of(spec, stores[spec.name]).save_view() for spec in specs}
-    if port is None:  # a server that runs already
-        _show(args, urls)
-        return 0
+            sys.stderr.write(f"warning: {each} is left out: {first}\n")
+    if not found:
+        raise InputError(f"no search in {storage}/ can be read")
+    return found
 
-    artifacts, log = artifact_root(uri, specs[0].folder), specs[0].folder / "mlflow-server.log"
+
+def _serve(uri: str, folder: Path, port: int, text: str) -> int:
+    """Run an MLflow server until Ctrl-C, with its log in `folder`; show `text` when it answers."""
+    from search.tracking.client import artifact_root
+    from search.tracking.server import mlflow_server
+
+    artifacts, log = artifact_root(uri, folder), folder / "mlflow-server.log"
     assert artifacts is not None
     signal.signal(signal.SIGTERM, _stop)
     try:
         with mlflow_server(uri, artifacts, port, log) as server:
-            _show(args, urls)
+            _show(text)
             server.wait()
     except KeyboardInterrupt:
         return 0
@@ -87,11 +101,6 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _show(args: argparse.Namespace, urls: dict[str, str]) -> None:
-    lines = (
-        [json.dumps({"leaderboards": urls})]
-        if args.json
-        else [f"{name}: {url}" for name, url in urls.items()]
-    )
-    sys.stdout.write("\n".join(lines) + "\n")
+def _show(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()

@@ -22,7 +22,7 @@ from search.engine.tune_workers import TuneWorkers, forget_results
 from search.errors import OperationFailed
 from search.policy.conductor import Conductor
 from search.record import Report
-from search.study.trial_storage import trial_folder
+from search.study.trial_storage import TrialStorage
 from trainable.gpu.gpu_slice import Card
 from trainable.metric.assets import Assets
 from trainable.network import Network
@@ -177,7 +177,7 @@ class _Searcher(Searcher):
             schedule=record.schedule.to_dict(),
             seed=record.seed,
             rungs=shared.conductor.plan.rungs,
-            folder=trial_folder(shared.trials, record.number),
+            folder=TrialStorage(shared.trials).location_of(record.number),
             micro_batch=record.micro_batch or shared.micro_batch,
             search_location=shared.trials,
             mark=shared.mark,

@@ -1,8 +1,12 @@
 """The process that drives a search on this machine."""
 
-from contextlib import AbstractContextManager
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from search.errors import OperationFailed
 from search.machine.holder import Holder, holder_of
 
 LOCK_FILE = ".lock"  # held by the driver, with its process id in it
@@ -17,3 +21,22 @@ def is_driven(folder: Path) -> bool:
     """Whether the search in `folder` is being run on this machine."""
     with driver_of(folder) as driver:
         return driver is not None
+
+
+@contextmanager
+def only_driver(folder: Path) -> Iterator[None]:
+    """Drive the search in `folder`: a second driver is refused as long as this one lives, killed or not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK_FILE).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise OperationFailed(
+                f"search {folder.name!r} is being run by process {lock.read().strip() or 'unknown'}. "
+                f"Wait for it, or run: python -m search stop {folder.name}"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

@@ -1,15 +1,48 @@
-"""The searches of a cluster's head, found by name wherever their files say that they are kept."""
+"""Searches by their names: where they are found on this machine, and the command lines that name them."""
 
 import os
 import secrets
+import shlex
 from pathlib import Path
 
-from search.machine.search_folders import local_root
+from search.errors import InputError
+from search.file.spec import SearchSpec
+from search.machine.checkout import is_shipped
+from search.machine.search_folders import DEFAULT_STORAGE, local_root
 from search.machine.service import service_here
 from search.machine.state_folder import home, make_home
 
+# In the folder of a search.
 SPEC_FILE = "search.yaml"
-_INDEX = "searches"
+LOG_FILE = "search.log"  # all that libraries have to say
+
+_INDEX = "searches"  # in the state folder of a cluster's head
+
+
+def known_searches(storage: str = DEFAULT_STORAGE) -> dict[str, Path]:
+    """Name -> folder of the searches kept in `storage`.
+
+    Where no other storage is named, the searches that were run on this machine as the head of a cluster count too. The
+    first root that has a name wins.
+    """
+    roots = [local_root(storage), *(_roots_of_the_head() if storage == DEFAULT_STORAGE else [])]
+    found: dict[str, Path] = {}
+    for root in roots:
+        for kept in sorted(root.glob(f"*/{SPEC_FILE}")):
+            found.setdefault(kept.parent.name, kept.parent.resolve())
+    return found
+
+
+def folder_of(name: str, storage: str = DEFAULT_STORAGE) -> Path:
+    """The folder of the search called so. InputError if there is none."""
+    found = known_searches(storage)
+    if name in found:
+        return found[name]
+    known = f"There: {', '.join(sorted(found))}." if found else "There is none at all."
+    where, remedy = f"in {storage.rstrip('/')}/", "Or give its search file, or its place with --storage"
+    if is_shipped():
+        where, remedy = "on this cluster", "Or give its search file"
+    raise InputError(f"no search named {name!r} {where}. {known} {remedy}")
 
 
 def remember(folder: Path) -> None:
@@ -21,19 +54,20 @@ def remember(folder: Path) -> None:
     os.replace(link, index / folder.name)
 
 
-def places() -> list[Path]:
+def command(spec: SearchSpec, verb: str, *options: str) -> str:
+    """The command line that does `verb` with this search, for a message."""
+    words = ["python -m search", verb, spec.name, *options]
+    if is_shipped():
+        words += ["--address", "URL"]
+    elif spec.storage.path != DEFAULT_STORAGE:
+        words += ["--storage", shlex.quote(spec.storage.path)]
+    return " ".join(words)
+
+
+def _roots_of_the_head() -> list[Path]:
     """Folders of this machine's service that hold searches by name; none where nothing was run for a cluster."""
     found = [home() / _INDEX]
     service = service_here()
     if service is not None:
         found.append(local_root(service.storage))
-    return [place for place in found if place.is_dir()]
-
-
-def searches_in(roots: list[Path]) -> dict[str, Path]:
-    """Name -> its folder, for every search in `roots`; the first root that has a name wins."""
-    found: dict[str, Path] = {}
-    for root in roots:
-        for kept in sorted(root.glob(f"*/{SPEC_FILE}")):
-            found.setdefault(kept.parent.name, kept.parent.resolve())
-    return found
+    return [root for root in found if root.is_dir()]

@@ -1,40 +1,26 @@
 """What a search has found so far, told in one way: on the screen, by the exit code and in MLflow."""
 
-import shlex
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from search.evidence.leaderboard import Leaderboard
 from search.file.spec import SearchSpec
-from search.machine.checkout import is_shipped
-from search.policy.conductor import Conductor
-from search.policy.trials import Trials
+from search.policy.agenda import Agenda
 from search.record import Purpose, State, TrialRecord
-from search.run.plan_of import board_of, plan_of
-from search.run.session import DEFAULT_STORAGE, LOG_FILE
+from search.run.known import LOG_FILE, command
+from search.run.plan_of import board_of
 from search.screen.leaderboard_text import evidence_lines, lines
-from search.winner.document import export_document
-from search.winner.sampling import median_trial, read_found, read_sampling
-
-
-def command(spec: SearchSpec, verb: str, *options: str) -> str:
-    """The command line that does `verb` with this search, for a message."""
-    words = ["python -m search", verb, spec.name, *options]
-    if is_shipped():
-        words += ["--address", "URL"]
-    elif spec.storage.path != DEFAULT_STORAGE:
-        words += ["--storage", shlex.quote(spec.storage.path)]
-    return " ".join(words)
+from search.study.trial_storage import TrialStorage
+from search.winner.sampling import median_trial, read_sampling
 
 
 def unmeasured(spec: SearchSpec, board: Leaderboard) -> TrialRecord | None:
     """The trial whose sampling levels the search file asks for and that has none yet."""
     if not spec.sampling.nfe or board.winner is None:
         return None
-    measured = read_sampling(spec.trials, board.winner)
+    measured = read_sampling(TrialStorage(spec.trials), board.winner)
     if measured is not None and set(map(str, spec.sampling.nfe)) <= set(measured["best"]):
         return None
     return median_trial(board.winner)
@@ -61,73 +47,69 @@ class Result:
     finished: bool
 
     @classmethod
-    def of(cls, spec: SearchSpec, conductor: Conductor) -> "Result":
-        """As the conductor has it."""
-        records = tuple(conductor.records.values())
+    def of(cls, spec: SearchSpec, agenda: Agenda) -> "Result":
+        """From the trials so far, and those to come."""
+        records = tuple(agenda.records.values())
         board = board_of(spec, list(records))
-        return cls(spec, records, board, conductor.finished and unmeasured(spec, board) is None)
-
-    @classmethod
-    def read(cls, spec: SearchSpec, trials: Trials) -> "Result":
-        """As the study has it."""
-        return cls.of(spec, Conductor(plan_of(spec, 1), trials))
+        return cls(spec, records, board, agenda.finished and unmeasured(spec, board) is None)
 
     @cached_property
     def no_winner(self) -> NoWinner | None:
         """Why there is nothing to export; None if there is, or while the search is not finished."""
         if not self.finished:
             return None
-        spec, winner = self.spec, self.board.winner
-        name = f"search {spec.name!r}"
         searched = [record for record in self.records if record.replicate_of is None]
-        states = Counter(record.state for record in searched)
-        if not searched:
-            more = command(spec, "extend", "--hours H")
-            return NoWinner(f"{name} has no trial: its budget is too small for one. More: {more}", True)
-        if states[State.FAILED] == len(searched):
-            return NoWinner(
-                f"every trial of {name} failed, {self._first_failure(searched)}. Mend the cause, and give the search "
-                "another `name`",
-                True,
-            )
-        if not states[State.COMPLETE]:
-            return NoWinner(f"no trial of {name} ran to its end: {self._why_none_ended(searched)}", True)
-        if winner is not None and median_trial(winner) is not None:
+        if not any(record.state is State.COMPLETE for record in searched):
+            return NoWinner(self._why_none_ended(searched), failed=True)
+        if self.board.winner is not None and median_trial(self.board.winner) is not None:
             return None
-        seen = f"Take the best value seen, which is partly luck, with: {command(spec, 'export', '--unconfirmed')}"
-        if winner is not None:
-            return NoWinner(f"whatever {name} confirmed diverged on fresh seeds. {seen}", True)
-        if spec.confirm.rules is None:
-            more = command(spec, "confirm", "--top 4")
-            return NoWinner(
-                f"{name} confirms nothing (confirm.top=0), so it has no winner. Confirm it with: {more}. {seen}",
-                False,
+        return self._none_confirmed()
+
+    def _why_none_ended(self, searched: list[TrialRecord]) -> str:
+        name = f"search {self.spec.name!r}"
+        counts = Counter(record.state for record in searched)
+        if not searched:
+            more = command(self.spec, "extend", "--hours H")
+            return f"{name} has no trial: its budget is too small for one. More: {more}"
+        if counts[State.FAILED] == len(searched):
+            return (
+                f"every trial of {name} failed, {self._first_failure(searched)}. Mend the cause, and give the search "
+                "another `name`"
             )
+        text = ", ".join(f"{count} {state}" for state, count in counts.most_common())
+        if counts[State.FAILED]:
+            text += f" ({self._first_failure(searched)})"
+        remedy = "Lower training.learning_rate or narrow `space`, and give the search another `name`"
+        if counts[State.STOPPED]:
+            remedy = f"The budget was too small. More: {command(self.spec, 'extend', '--hours H')}"
+        return f"no trial of {name} ran to its end: {text}. {remedy}"
+
+    def _none_confirmed(self) -> NoWinner:
+        name = f"search {self.spec.name!r}"
+        unconfirmed = command(self.spec, "export", "--unconfirmed")
+        seen = f"Take the best value seen, which is partly luck, with: {unconfirmed}"
         confirming = [record for record in self.records if record.purpose is Purpose.CONFIRM]
         num_failed = sum(record.state is State.FAILED for record in confirming)
-        if num_failed:
-            return NoWinner(
+        failed = True
+        if self.board.winner is not None:
+            why = f"whatever {name} confirmed diverged on fresh seeds"
+        elif self.spec.confirm.rules is None:
+            more = command(self.spec, "confirm", "--top 4")
+            why = f"{name} confirms nothing (confirm.top=0), so it has no winner. Confirm it with: {more}"
+            failed = False
+        elif num_failed:
+            why = (
                 f"{num_failed} of {len(confirming)} confirmation trials of {name} failed, "
-                f"{self._first_failure(confirming)}. {seen}",
-                True,
+                f"{self._first_failure(confirming)}"
             )
-        return NoWinner(
-            f"{name} ended with nothing confirmed: its budget, or confirm.max_trials, was too small. {seen}",
-            False,
-        )
+        else:
+            why = f"{name} ended with nothing confirmed: its budget, or confirm.max_trials, was too small"
+            failed = False
+        return NoWinner(f"{why}. {seen}", failed)
 
     def _first_failure(self, records: list[TrialRecord]) -> str:
         reason = next(record.reason for record in records if record.state is State.FAILED)
         return f"first with: {reason}. See {self.spec.folder / LOG_FILE}"
-
-    def _why_none_ended(self, searched: list[TrialRecord]) -> str:
-        counts = Counter(str(record.state) for record in searched)
-        text = ", ".join(f"{count} {state}" for state, count in counts.most_common())
-        if counts[State.FAILED]:
-            text += f" ({self._first_failure(searched)})"
-        if counts[State.STOPPED]:
-            return f"{text}. The budget was too small. More: {command(self.spec, 'extend', '--hours H')}"
-        return f"{text}. Lower training.learning_rate or narrow `space`, and give the search another `name`"
 
     @property
     def failed(self) -> list[TrialRecord]:
@@ -161,16 +143,3 @@ class Result:
             "no_winner": self.no_winner.message if self.no_winner is not None else None,
             "failed": [{"number": record.number, "reason": record.reason} for record in self.failed],
         }
-
-
-def document_of(
-    spec: SearchSpec, board: Leaderboard, header: Mapping[str, Any], *, unconfirmed: bool = False
-) -> dict[str, Any]:
-    """The export of this search's winner, with what its trials' folders hold of it."""
-    return export_document(
-        board,
-        header,
-        unconfirmed=unconfirmed,
-        measured=lambda row: read_sampling(spec.trials, row),
-        found=lambda row: read_found(spec.trials, row),
-    )

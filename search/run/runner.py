@@ -1,16 +1,15 @@
 """Runs a search on this machine or on a Ray cluster, from its file to its leaderboard."""
 
-import logging
 import math
 import os
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from search.cluster.storage_defaults import tracking_environment
 from search.engine.ray_cluster import cluster_ray, cluster_slots
 from search.engine.ray_here import local_ray
 from search.engine.slice_check import check_slice
@@ -22,31 +21,18 @@ from search.machine.gpus import VISIBLE, mig_devices_in
 from search.machine.interruption import Interruption
 from search.machine.state_folder import home
 from search.policy.conductor import Conductor
-from search.record import Purpose, State, TrialRecord
+from search.record import TrialRecord
+from search.run.audience import Audience
 from search.run.known import remember
-from search.run.plan_of import plan_of
-from search.run.result import Result, command, unmeasured
-from search.run.session import LOG_FILE, SPEC_FILE, only_driver, open_or_create
-from search.run.tracked import parent_info, projection_settings
-from search.screen.live_state import PHASE_OF
+from search.run.result import Result, unmeasured
+from search.run.search import Search
 from search.screen.view import ProgressView
-from search.study.lock import only_driver_of
-from search.study.retention import Janitor, Retention
-from search.study.store import StudyStore
-from search.study.trial_storage import mark_of, take_ownership
-from search.tracking import ProjectionProcess, Tracker
 from search.winner.sampling import measure
 from trainable.metric.assets import Assets, prepare
-from trainable.storage.atomic import write_atomically
 from trainable.trial import device_of
 
 # The folder of a job goes with the job, and with it what it has downloaded.
 CACHE = home() / "cache" if is_shipped() else Path(".cache")
-# How long the end waits for MLflow, and for the storage. After Ctrl-C somebody waits for it; a job may be stopped when
-# the head is busy, and has `RAY_JOB_STOP_WAIT_TIME_S` for both.
-_CLOSE_SECONDS, _STOPPED_SECONDS, _STOPPED_JOB_SECONDS = 30.0, 5.0, 25.0
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,202 +63,166 @@ class Machine:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. already_finished: it had nothing to do. left: MLflow's leftover in one line, if any."""
+    """How a run ended. already_finished: it had nothing to do. left: what MLflow lacks, in one line, if anything."""
 
     result: Result
-    header: dict[str, object]
     already_finished: bool = False
     left: str | None = None
 
 
 def run_search(
-    spec: SearchSpec,
-    *,
-    interrupted: Interruption,
-    view: ProgressView,
-    address: str | None = None,
+    search: Search, *, interrupted: Interruption, view: ProgressView, address: str | None = None
 ) -> Outcome:
     """Run the search, or go on with it, until it is finished or `interrupted` is set.
 
     address: of the Ray cluster that runs the trials; None: a Ray of our own on this machine. Raises InputError
     for a search that cannot run there, KeyboardInterrupt if it is interrupted before its study is there.
     """
-    with ExitStack() as stack:
-        stack.enter_context(only_driver(spec.folder))
-        ray_folder = None
-        if address is not None:
-            view.phase("connecting to the cluster", 0)
-            ray_folder = stack.enter_context(cluster_ray(address))
+    with search.held_here(), _connected(address, view) as ray_folder:
         with interrupted.raising():
-            if address is None:
-                slots = Machine.here().slots(spec)
-                check_here(spec.trials)
-            else:
-                slots = cluster_slots(spec.resources)
-                check_shared(spec.trials)
-                remember(spec.folder)
-            view.phase("preparing data and feature network", 0)
-            extractor = spec.objective.extractor
-            assert extractor is not None
-            device = device_of(spec.resources.gpu) if address is None else "cpu"
-            assets = prepare(spec.data, extractor, CACHE, device)
-            store = open_or_create(spec, assets)
-        store.give_up_when(interrupted.is_set)
-        stack.enter_context(only_driver_of(store, spec.study_url_resolved, spec.name, interrupted))
-        take_ownership(spec.trials, store.header["study_id"])
-        plan = plan_of(spec, slots)
-        conductor = Conductor(plan, store)
-        if conductor.finished:
-            result = Result.of(spec, conductor)
-            if result.finished:
-                return Outcome(result, store.header, already_finished=True)
-        write_atomically(spec.folder / SPEC_FILE, spec.to_yaml().encode())
-        return _run(spec, conductor, store, assets, slots, interrupted, view, ray_folder)
+            slots = _slots_here(search) if ray_folder is None else _slots_on_cluster(search)
+            assets = _prepared(search.spec, view, on_cluster=ray_folder is not None)
+            search.open_or_create(assets)
+        search.store.give_up_when(interrupted.is_set)
+        with search.held_everywhere(interrupted):
+            mark = search.trial_storage.take_ownership(search.header["study_id"])
+            conductor = Conductor(search.plan(slots), search.store)
+            run = Run(search, conductor, assets, mark, interrupted, view, ray_folder)
+            before = run.result()
+            if before.finished:
+                return Outcome(before, already_finished=True)
+            search.write_file()
+            return run.to_its_end()
 
 
-def _run(
-    spec: SearchSpec,
-    conductor: Conductor,
-    store: StudyStore,
-    assets: Assets,
-    slots: int,
-    interrupted: Interruption,
-    view: ProgressView,
-    ray_folder: Path | None,
-) -> Outcome:
-    projection = ProjectionProcess(
-        projection_settings(spec, store), spec.folder / LOG_FILE, tracking_environment(spec)
-    )
-    tracker = Tracker(projection)
-    tracker.put_parent(parent_info(spec, store, "RUNNING"))
-    for record in conductor.records.values():
-        tracker.put(record)  # what a killed driver or a lost MLflow left open
-    view.restored(conductor.records.values())
-    view.expect({name: conductor.num_trials(purpose) for purpose, name in PHASE_OF.items()})
-    janitor = Janitor(Retention(conductor.plan.race), spec.trials)
-    janitor.restored(conductor.records.values())
-    conductor.on_change = _observer(tracker, view, conductor, janitor)
-    result = None
-    try:
-        if not conductor.finished:
-            _train(spec, conductor, assets, slots, interrupted, view, ray_folder)
-        result = Result.of(spec, conductor)
-        sampled = unmeasured(spec, result.board) if conductor.finished else None
-        if sampled is not None:
-            _measure_sampling(spec, sampled, assets, tracker, interrupted, view)
-            result = Result.of(spec, conductor)
-        tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
-    finally:
-        seconds = _STOPPED_JOB_SECONDS if is_shipped() else _STOPPED_SECONDS
-        if result is not None and result.finished:
-            seconds = _CLOSE_SECONDS
-        status = (
-            result.mlflow_status() if result is not None else "KILLED"
-        )  # an error: it can be gone on with
+@contextmanager
+def _connected(address: str | None, view: ProgressView) -> Iterator[Path | None]:
+    """The folder of the cluster's Ray, connected; None without a cluster."""
+    if address is None:
+        yield None
+        return
+    view.phase("connecting to the cluster", 0)
+    with cluster_ray(address) as ray_folder:
+        yield ray_folder
+
+
+def _slots_here(search: Search) -> int:
+    slots = Machine.here().slots(search.spec)
+    check_here(search.trial_storage.location)
+    return slots
+
+
+def _slots_on_cluster(search: Search) -> int:
+    slots = cluster_slots(search.spec.resources)
+    check_shared(search.trial_storage.location)
+    remember(search.folder)
+    return slots
+
+
+def _prepared(spec: SearchSpec, view: ProgressView, *, on_cluster: bool) -> Assets:
+    view.phase("preparing data and feature network", 0)
+    assert spec.objective.extractor is not None
+    device = "cpu" if on_cluster else device_of(spec.resources.gpu)
+    return prepare(spec.data, spec.objective.extractor, CACHE, device)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One driver's part of a search, with all that it needs.
+
+    mark: name of the file by which workers know the trials' storage again. ray_folder: of the cluster's Ray that is
+    connected; None: trials get a Ray of our own.
+    """
+
+    search: Search
+    conductor: Conductor
+    assets: Assets
+    mark: str
+    interrupted: Interruption
+    view: ProgressView
+    ray_folder: Path | None
+
+    def result(self) -> Result:
+        """The search as it stands."""
+        return Result.of(self.search.spec, self.conductor.agenda)
+
+    def to_its_end(self) -> Outcome:
+        """Do what is left of the search, unless it is interrupted, and tell everybody."""
+        audience = Audience(self.search, self.conductor, self.view)
+        audience.begin()
+        result = None
         try:
-            tracker.put_parent(parent_info(spec, store, status, result))
+            if not self.conductor.finished:
+                self._train()
+            self._sample_winner(audience)
+            result = self.result()
+            audience.tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
         finally:
-            janitor.close(seconds)
-            leftover = tracker.close(seconds)
-            projection.close()
-    left = leftover.message(command(spec, "reconcile")) if leftover else None
-    return Outcome(result, store.header, left=left)
+            left = audience.close(result)
+        return Outcome(result, left=left)
+
+    def _train(self) -> None:
+        if self.interrupted.is_set():
+            return
+        with self._ray() as ray_folder:
+            if self.search.spec.resources.gpu and not self.interrupted.is_set():
+                check_slice(
+                    self.search.spec, self.assets, self.search.store, self.interrupted, self.view.note
+                )
+            if not self.interrupted.is_set():
+                self._run_trials(ray_folder)
+
+    def _ray(self) -> AbstractContextManager[Path]:
+        """The folder of a Ray that is connected."""
+        if self.ray_folder is not None:
+            return nullcontext(self.ray_folder)
+        self.view.phase("starting Ray", 0)
+        slots, wanted = self.conductor.plan.max_concurrent, self.search.spec.resources
+        cpus, gpus = math.ceil(slots * wanted.cpu), math.ceil(slots * wanted.gpu - 1e-6)
+        return local_ray(num_cpus=max(1, cpus), num_gpus=gpus)
+
+    def _run_trials(self, ray_folder: Path) -> None:
+        # Here, because Ray reads its settings when it is imported.
+        from search.engine.tune import Slots, run_trials, schedule_trainable
+
+        spec = self.search.spec
+        slots = Slots(cpu=spec.resources.cpu, gpu=spec.resources.gpu, micro_batch=spec.resources.micro_batch)
+        run_trials(
+            self.conductor,
+            trainable=schedule_trainable(
+                assets=self.assets,
+                network=spec.network,
+                training=spec.training,
+                num_samples=spec.objective.num_samples,
+                slots=slots,
+                max_concurrent=self.conductor.plan.max_concurrent,
+            ),
+            slots=slots,
+            trials=self.search.trial_storage.location,
+            ray_folder=ray_folder,
+            interrupted=self.interrupted,
+            mark=self.mark,
+            on_step=self.view.trial_progress,
+        )
+
+    def _sample_winner(self, audience: Audience) -> None:
+        """The sampling levels that the search file asks for, unless they are there."""
+        record = unmeasured(self.search.spec, self.result().board) if self.conductor.finished else None
+        if record is None:
+            return
+        self.view.phase("sampling levels of the winner", 0)
+        measured = measured_unless_interrupted(self.search.spec, record, self.assets, self.interrupted)
+        if measured is not None:
+            audience.tracker.put_sampling(record, measured)
 
 
-def _measure_sampling(
-    spec: SearchSpec,
-    record: TrialRecord,
-    assets: Assets,
-    tracker: Tracker,
-    interrupted: Interruption,
-    view: ProgressView,
-) -> None:
-    """Optimise sampling levels on the trial's model, unless the search is interrupted."""
-    view.phase("sampling levels of the winner", 0)
+def measured_unless_interrupted(
+    spec: SearchSpec, record: TrialRecord, assets: Assets, interrupted: Interruption
+) -> Mapping[str, Any] | None:
+    """The sampling levels of the trial's model, optimised and kept; None where an interruption ended that."""
     try:
         with interrupted.raising():
             measured, _ = measure(spec, record, assets, spec.sampling.nfe)
     except KeyboardInterrupt:
-        return
-    tracker.put_sampling(record, measured)
-
-
-def _train(
-    spec: SearchSpec,
-    conductor: Conductor,
-    assets: Assets,
-    slots: int,
-    interrupted: Interruption,
-    view: ProgressView,
-    ray_folder: Path | None,
-) -> None:
-    """ray_folder: of the Ray that is connected; None: start one."""
-    with ExitStack() as stack:
-        if interrupted.is_set():
-            return
-        if ray_folder is None:
-            view.phase("starting Ray", 0)
-            cpus = math.ceil(slots * spec.resources.cpu)
-            gpus = math.ceil(slots * spec.resources.gpu - 1e-6)
-            ray_folder = stack.enter_context(local_ray(num_cpus=max(1, cpus), num_gpus=gpus))
-            if interrupted.is_set():
-                return
-        # Here, because Ray reads its settings when it is imported.
-        from search.engine.tune import Slots, run_trials, schedule_trainable
-
-        wanted = spec.resources
-        if wanted.gpu:
-            check_slice(spec, assets, conductor.trials, interrupted, view.note)
-        if interrupted.is_set():
-            return
-        slot = Slots(cpu=wanted.cpu, gpu=wanted.gpu, micro_batch=wanted.micro_batch)
-        run_trials(
-            conductor,
-            trainable=schedule_trainable(
-                assets=assets,
-                network=spec.network,
-                training=spec.training,
-                num_samples=spec.objective.num_samples,
-                slots=slot,
-                max_concurrent=slots,
-            ),
-            slots=slot,
-            trials=spec.trials,
-            ray_folder=ray_folder,
-            interrupted=interrupted,
-            mark=mark_of(conductor.trials.header["study_id"]),
-            on_step=view.trial_progress,
-        )
-
-
-def _observer(
-    tracker: Tracker, view: ProgressView, conductor: Conductor, janitor: Janitor
-) -> Callable[[TrialRecord], None]:
-    """Tells the tracker, the view and the janitor of every change of a trial."""
-    started: set[int] = set()
-    entered: set[Purpose] = set()
-    retried: set[int] = set()
-
-    def on_change(record: TrialRecord) -> None:
-        tracker.put(record)
-        if record.state is not State.RUNNING:
-            janitor.ended(record)
-        _log.info("trial %d %s %s %s", record.number, record.purpose, record.state, record.objective)
-        if record.micro_batch is not None and record.number not in retried:
-            retried.add(record.number)
-            view.note(
-                f"trial {record.number} ran out of GPU memory: once more with {record.micro_batch} images at once"
-            )
-        if record.purpose is not Purpose.REPLICATE and record.purpose not in entered:
-            entered.add(record.purpose)
-            view.phase(PHASE_OF[record.purpose], conductor.num_trials(record.purpose))
-        view.expect({PHASE_OF[Purpose.CONFIRM]: conductor.num_trials(Purpose.CONFIRM)})
-        if record.state is not State.RUNNING:
-            view.trial_ended(record)
-        elif record.number not in started:
-            started.add(record.number)
-            view.trial_started(record)
-        else:
-            view.trial_reported(record)
-
-    return on_change
+        return None
+    return measured

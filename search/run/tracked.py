@@ -4,59 +4,58 @@ import os
 from typing import Any
 
 from search.cluster.storage_defaults import tracking_environment
-from search.file.spec import SearchSpec
 from search.record import TrialRecord
 from search.run.known import SPEC_FILE
-from search.run.plan_of import objective_of
-from search.run.result import Result, command, document_of
-from search.study.store import StudyStore
+from search.run.result import Result
+from search.run.search import Search
 from search.tracking import ParentInfo, Projection
 from search.winner.document import export_text
 from search.winner.sampling import sampling_of
 
 
-def projection_settings(spec: SearchSpec, store: StudyStore) -> dict[str, Any]:
+def projection_settings(search: Search) -> dict[str, Any]:
     """The search's place in MLflow: the arguments of a `Projection`."""
+    spec, header = search.spec, search.header
     return {
         "uri": spec.mlflow_uri_resolved,
-        "search_name": spec.name,
-        "objective": objective_of(spec),
+        "search_name": search.name,
+        "objective": search.objective,
         "total_steps": spec.training.total_steps,
-        "folder": spec.folder,
+        "folder": search.folder,
         "kept_at": spec.trials,
-        "study_id": store.header["study_id"],
+        "study_id": header["study_id"],
         # A value belongs to what it was measured with.
         "trial_tags": {
             "num_samples": spec.objective.num_samples,
-            "extractor_sha256": store.header["extractor_sha256"],
+            "extractor_sha256": header["extractor_sha256"],
         },
     }
 
 
-def projection_of(spec: SearchSpec, store: StudyStore) -> Projection:
+def projection_of(search: Search) -> Projection:
     """What brings MLflow to the state of the search, in this process."""
-    os.environ.update(tracking_environment(spec))
-    return Projection(**projection_settings(spec, store))
+    os.environ.update(tracking_environment(search.spec))
+    return Projection(**projection_settings(search))
 
 
-def track_sampling(spec: SearchSpec, store: StudyStore, record: TrialRecord) -> str | None:
+def track_sampling(search: Search, record: TrialRecord) -> str | None:
     """Bring the sampling levels of a trial, and the export that holds them, to MLflow; what is behind, if it fails."""
-    projection = projection_of(spec, store)
-    measured = sampling_of(spec.trials, record.number)
+    projection = projection_of(search)
+    measured = sampling_of(search.trial_storage, record.number)
     assert measured is not None
     try:
         projection.sync_sampling(record, measured)
-        result = Result.read(spec, store)
-        projection.sync_parent(parent_info(spec, store, result.mlflow_status(), result))
+        result = search.result()
+        projection.sync_parent(parent_info(search, result.mlflow_status(), result))
     except Exception as error:  # MLflow is a projection: what it lacks can be brought in later
         reason = " ".join(str(error).split())[:200]
-        return f"MLflow did not take it ({reason}); run `{command(spec, 'reconcile')}`"
+        return f"MLflow did not take it ({reason}); run `{search.command('reconcile')}`"
     return None
 
 
-def parent_info(spec: SearchSpec, store: StudyStore, status: str, result: Result | None = None) -> ParentInfo:
+def parent_info(search: Search, status: str, result: Result | None = None) -> ParentInfo:
     """What the search's own run in MLflow shows. status: `Result.mlflow_status`, or RUNNING when it begins."""
-    header = store.header
+    header = search.header
     tags = {f"version.{name}": version for name, version in header["versions"].items()}
     tags |= {
         "objective": header["objective"],
@@ -64,10 +63,10 @@ def parent_info(spec: SearchSpec, store: StudyStore, status: str, result: Result
         "data_sha256": header["data_sha256"],
         "extractor_sha256": header["extractor_sha256"],
     }
-    files = {SPEC_FILE: spec.to_yaml()}
+    files = {SPEC_FILE: search.spec.to_yaml()}
     if result is not None:
         text = [*result.table(len(result.board.rows)), "", result.conclusion]
         files["leaderboard.txt"] = "\n".join(text) + "\n"
         if result.board.winner is not None and result.no_winner is None:
-            files["best_schedule.json"] = export_text(document_of(spec, result.board, header))
-    return ParentInfo(tags=tags, params=spec.resolved(), files=files, status=status)
+            files["best_schedule.json"] = export_text(search.document(result.board))
+    return ParentInfo(tags=tags, params=search.spec.resolved(), files=files, status=status)

@@ -1,7 +1,8 @@
 """One driver for one study, on whatever machines they run: held in the study's PostgreSQL server.
 
 A lock of the session, so the server itself frees it when the driver or its machine has gone. A study in a SQLite file
-has one machine, where the lock in the search's folder (`session.only_driver`) is enough; other servers are not covered.
+has one machine, where the lock in the search's folder (`machine.driver.only_driver`) is enough; other servers are not
+covered.
 """
 
 import os

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 
 from search.evidence.race import RaceRules
 from search.record import Purpose, State, TrialRecord
-from search.study.trial_storage import trial_folder
+from search.study.trial_storage import TrialStorage
 from trainable.storage.checkpoint import discard_checkpoints
-from trainable.storage.location import open_folder
 
 _log = logging.getLogger(__name__)
 
@@ -51,11 +50,11 @@ class Retention:
 class Janitor:
     """Removes checkpoints that are not needed any more, on a thread: a bucket takes a tenth of a second for each file.
 
-    trials: location of the search's trials. What is left when a driver is killed, or where the storage did not answer,
+    What is left when a driver is killed, or where the storage did not answer,
     the next driver removes: it begins with `restored`.
     """
 
-    def __init__(self, retention: Retention, trials: str):
+    def __init__(self, retention: Retention, trials: TrialStorage):
         self._retention = retention
         self._trials = trials
         self._to_do: queue.SimpleQueue[dict[int, int] | None] = queue.SimpleQueue()
@@ -90,14 +89,13 @@ class Janitor:
                 if self._closed.is_set():
                     return
                 try:
-                    folder = open_folder(trial_folder(self._trials, number))
-                    discard_checkpoints(folder, keep=keep[number])
+                    discard_checkpoints(self._trials.folder(number), keep=keep[number])
                 except Exception as error:  # it costs space only
                     _log.warning("the checkpoints of trial %d stay: %s", number, error)
 
     def _with_checkpoints(self) -> set[int]:
         try:
-            names = open_folder(self._trials).names(below=True)
+            names = self._trials.names()
         except Exception as error:
             _log.warning("the checkpoints of earlier trials stay: %s", error)
             return set()

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from search.record import Report, State, TrialRecord
-from search.study.trial_storage import trial_folder
+from search.study.trial_storage import TrialStorage
 from search.tracking import names, tables, view
 from search.tracking.client import is_refusal
 from search.tracking.density import density_png
 from search.tracking.runs import Changes, Point, Run, Runs
 from trainable.storage.checkpoint import newest_state
-from trainable.storage.location import open_folder
 from trainable.task import SAMPLES_FILE, SAMPLING_FILE
 
 # How an MLflow run ends. A trial that was stopped at a rung or diverged did what it should: the tag
@@ -142,7 +141,7 @@ class Projection:
         its checkpoint the rest."""
         if record.state is not State.RUNNING:
             return record
-        state = newest_state(open_folder(trial_folder(self.kept_at, record.number))) or {}
+        state = newest_state(TrialStorage(self.kept_at).folder(record.number)) or {}
         kept = {report["step"]: Report(**report) for report in state.get("reports", ())}
         # The study is the truth: what it does not know yet, the trial will tell when it goes on.
         reports = [
@@ -169,7 +168,7 @@ class Projection:
 
     def _files_of(self, record: TrialRecord) -> dict[str, Callable[[], bytes | None]]:
         """The schedule, its picture and the trial's sample grid, each by what makes it."""
-        kept = open_folder(trial_folder(self.kept_at, record.number))
+        kept = TrialStorage(self.kept_at).folder(record.number)
         schedule = record.schedule
         return {
             _SCHEDULE_FILE: lambda: (json.dumps(schedule.to_dict(), indent=2) + "\n").encode(),

@@ -1,22 +1,18 @@
 """Sampling levels of a search: whose model they are measured on, where they are kept, what the export says."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from search.errors import InputError, OperationFailed
 from search.evidence.leaderboard import Row
 from search.file.spec import SearchSpec
 from search.record import State, TrialRecord
-from search.study.trial_storage import trial_folder
+from search.study.trial_storage import DamagedFile, TrialStorage
 from spaces import NoiseSchedule
 from spaces.document.format import SAMPLER
 from trainable.metric.assets import Assets
 from trainable.sampling_levels import measure_trial
-from trainable.storage.folder import Folder, StorageError
-from trainable.storage.location import open_folder, under
+from trainable.storage.folder import StorageError
 from trainable.task import FOUND_FILE, SAMPLING_FILE
 from trainable.trial import device_of
 
@@ -53,19 +49,22 @@ def trial_to_measure(
     return found
 
 
-def write_sampling(trials: str | Path, record: TrialRecord, measured: Mapping[str, Any]) -> str:
-    """Keep what was measured (`measure_trial`) beside the trial's model, and return where.
-
-    trials: location of the search's trials, here and below.
-    """
-    folder = open_folder(trial_folder(trials, record.number))
+def write_sampling(trials: TrialStorage, record: TrialRecord, measured: Mapping[str, Any]) -> str:
+    """Keep what was measured (`measure_trial`) beside the trial's model, and return where."""
     kept = {"trial": record.number, "replicate_of": record.replicate_of, **measured}
-    with _clear_errors(folder, SAMPLING_FILE, "written"):
-        folder.write(SAMPLING_FILE, (json.dumps(kept, indent=1, allow_nan=False) + "\n").encode())
-    return under(folder.location, SAMPLING_FILE)
+    return trials.write_json(record.number, SAMPLING_FILE, kept)
 
 
-def read_sampling(trials: str | Path, row: Row) -> dict[str, Any] | None:
+def sampling_of(trials: TrialStorage, number: int) -> dict[str, Any] | None:
+    """What was measured on the model of one trial, None if nothing was."""
+    try:
+        measured: dict[str, Any] | None = trials.read_json(number, SAMPLING_FILE)
+    except DamagedFile as error:
+        raise DamagedFile(f"{error}. Measure again: `sampling`") from error
+    return measured
+
+
+def read_sampling(trials: TrialStorage, row: Row) -> dict[str, Any] | None:
     """What was measured on the row's median trial; else on another one of its trials; None if nothing was."""
     median = median_trial(row)
     own = sorted({row.record.number, *(record.number for record in row.replicates.values())})
@@ -76,36 +75,17 @@ def read_sampling(trials: str | Path, row: Row) -> dict[str, Any] | None:
     return None
 
 
-def read_found(trials: str | Path, row: Row) -> NoiseSchedule | None:
-    """What the schedule of the row's median trial, or its own, had come to in training; None if that is not kept."""
+def read_found(trials: TrialStorage, row: Row) -> NoiseSchedule | None:
+    """What the row's adaptive schedule had become at the end of training; None if that is not kept.
+
+    That of the median trial, or of the row's own where nothing is confirmed.
+    """
     record = median_trial(row) or row.record
-    folder = open_folder(trial_folder(trials, record.number))
     try:
-        return NoiseSchedule.from_dict(json.loads(folder.read(FOUND_FILE) or b""))
-    except ValueError:
+        found = trials.read_json(record.number, FOUND_FILE)
+        return None if found is None else NoiseSchedule.from_dict(found)
+    except (DamagedFile, ValueError):
         return None
-    except StorageError as error:
-        raise OperationFailed(str(error)) from error
-
-
-def sampling_of(trials: str | Path, number: int) -> dict[str, Any] | None:
-    """What was measured on the model of one trial, None if nothing was."""
-    folder = open_folder(trial_folder(trials, number))
-    with _clear_errors(folder, SAMPLING_FILE, "read", "Measure again: `sampling`"):
-        data = folder.read(SAMPLING_FILE)
-        measured: dict[str, Any] | None = json.loads(data) if data is not None else None
-    return measured
-
-
-@contextmanager
-def _clear_errors(folder: Folder, name: str, verb: str, remedy: str = "") -> Iterator[None]:
-    try:
-        yield
-    except StorageError as error:
-        raise OperationFailed(str(error)) from error
-    except ValueError as error:
-        where = under(folder.location, name)
-        raise OperationFailed(f"{where} cannot be {verb}: {error}. {remedy}".strip()) from error
 
 
 def measure(
@@ -121,9 +101,10 @@ def measure(
     What was measured in the same way for other numbers of network evaluations stays.
     nfe: numbers of network evaluations.
     """
+    trials = TrialStorage(spec.trials)
     try:
         measured = measure_trial(
-            open_folder(trial_folder(spec.trials, record.number)),
+            trials.folder(record.number),
             assets=assets,
             network=spec.network,
             training=spec.training,
@@ -136,14 +117,16 @@ def measure(
         )
     except (ValueError, StorageError) as error:
         raise OperationFailed(f"trial {record.number} cannot be sampled: {error}") from error
+    measured = together(_undamaged(trials, record.number), measured)
+    return measured, write_sampling(trials, record, measured)
+
+
+def _undamaged(trials: TrialStorage, number: int) -> dict[str, Any] | None:
+    """What was measured before, None if that cannot be made out: it is replaced then."""
     try:
-        kept = sampling_of(spec.trials, record.number)
-    except OperationFailed as error:
-        if not isinstance(error.__cause__, ValueError):
-            raise
-        kept = None  # a damaged file is replaced
-    measured = together(kept, measured)
-    return measured, write_sampling(spec.trials, record, measured)
+        return sampling_of(trials, number)
+    except DamagedFile:
+        return None
 
 
 # What distances must have in common to stand in one table.

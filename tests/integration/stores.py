@@ -10,8 +10,7 @@ import sys
 from typing import Any
 
 from search.machine.service import mlflow_environment, needed_service
-from search.run.plan_of import objective_of
-from search.run.session import find_spec, open_store
+from search.run.search import Search
 from search.study.store import canonical
 from search.tracking import names
 from search.tracking.client import connect
@@ -19,8 +18,7 @@ from search.tracking.client import connect
 
 def main(name: str) -> dict[str, Any]:
     service = needed_service()
-    spec = find_spec(name, service.storage)
-    store = open_store(spec)
+    search = Search.open(name, service.storage)
     trials = [
         {
             "number": record.number,
@@ -30,18 +28,18 @@ def main(name: str) -> dict[str, Any]:
             "schedule": canonical(record.schedule.to_dict()),
             "values": [[report.step, report.objective] for report in record.reports],
         }
-        for record in store.records()
+        for record in search.records()
     ]
     os.environ.update(mlflow_environment(service))
     client = connect(service.mlflow_uri)
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    mine = f"tags.`{names.STUDY}` = '{store.header['study_id']}'"
+    mine = f"tags.`{names.STUDY}` = '{search.header['study_id']}'"
     runs, parents = [], []
     for run in client.search_runs(experiments, mine, max_results=1000):
         if run.data.tags[names.ROLE] != "trial":
             parents.append(run.info.status)
             continue
-        history = client.get_metric_history(run.info.run_id, objective_of(spec))
+        history = client.get_metric_history(run.info.run_id, search.objective)
         runs.append(
             {
                 "number": int(run.data.tags[names.TRIAL]),

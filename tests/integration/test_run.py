@@ -15,8 +15,7 @@ import pytest
 import torch
 
 from search.record import Purpose, State, TrialRecord
-from search.run.plan_of import plan_of
-from search.run.session import find_spec, open_store
+from search.run.search import Search
 from search.simulator.replay import Measured
 from search.simulator.simulation import simulate
 from spaces import NoiseSchedule, load_schedule
@@ -37,7 +36,7 @@ def search_file(folder: Path, text: str = SEARCH) -> Path:
 
 def check_complete(folder: Path) -> None:
     """Every trial of the plan is there once, ended, with all its rungs, and the winner is confirmed."""
-    records = open_store(find_spec("toy", str(folder / "runs"))).records()
+    records = Search.open("toy", str(folder / "runs")).records()
     assert Counter(record.purpose for record in records) == {
         Purpose.BASELINE: 1,
         Purpose.NOISE: 2,  # the baseline's part of the confirmation: the same seeds
@@ -105,7 +104,7 @@ def test_a_search_runs_to_its_winner_and_a_second_run_changes_nothing(tmp_path: 
     assert (code, err) == (0, "")
     code, out, err = finish(start("confirm", "toy", "--seeds", 3, *storage))
     assert (code, err) == (0, "")
-    records = open_store(find_spec("toy", str(tmp_path / "runs"))).records()
+    records = Search.open("toy", str(tmp_path / "runs")).records()
     assert sum(record.purpose is Purpose.SEARCH for record in records) == 11
     assert 3 in {record.seed for record in records if record.purpose is Purpose.CONFIRM}
     assert not any(record.state is State.RUNNING for record in records)
@@ -158,14 +157,14 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path, moment: int) -> None:
     for pipe in (process.stdout, process.stderr):
         assert pipe is not None
         pipe.close()
-    before = {r.number: r for r in open_store(find_spec("toy", str(tmp_path / "runs"))).records()}
+    before = {r.number: r for r in Search.open("toy", str(tmp_path / "runs")).records()}
     until(lambda: not workers_of(process.pid), 30, "the workers go with their driver")
     reports = {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("trials/*/000000300.json")}
 
     code, _, err = finish(start("run", file))
     assert (code, err) == (0, "")
     check_complete(tmp_path)
-    after = {r.number: r for r in open_store(find_spec("toy", str(tmp_path / "runs"))).records()}
+    after = {r.number: r for r in Search.open("toy", str(tmp_path / "runs")).records()}
     for number, record in before.items():
         known = {report.step: report.objective for report in record.reports}
         assert known.items() <= {r.step: r.objective for r in after[number].reports}.items()
@@ -203,7 +202,7 @@ def test_ctrl_c_stops_in_the_middle_of_trials_and_says_how_to_go_on(tmp_path: Pa
     code, out, err = ctrl_c(process)
     assert (code, err) == (130, "")
     assert "Go on with:" in out
-    records = open_store(find_spec("toy", str(tmp_path / "runs"))).records()
+    records = Search.open("toy", str(tmp_path / "runs")).records()
     assert {record.state for record in records} == {State.RUNNING}
     # Where it stopped is kept, though no rung was reached.
     assert list(folder.glob("trials/00000/*.json"))
@@ -237,8 +236,8 @@ def test_the_simulator_decides_what_ray_and_real_trials_decided(tmp_path: Path) 
     """Trials one at a time: what comes next does not hang on how long each took. Enough of them for the model."""
     text = toy(300, 20, VARIED).replace("max_concurrent: 2", "max_concurrent: 1")
     assert finish(start("run", search_file(tmp_path, text)))[0] == 0
-    spec = find_spec("toy", str(tmp_path / "runs"))
-    records = open_store(spec).records()
+    searched = Search.open("toy", str(tmp_path / "runs"))
+    records = searched.records()
     trained = {(record.schedule, record.seed): record.reports for record in records}
 
     def replay(schedule: NoiseSchedule, seed: int, rungs: Sequence[int]) -> list[Measured]:
@@ -252,7 +251,7 @@ def test_the_simulator_decides_what_ray_and_real_trials_decided(tmp_path: Path) 
         return record.number, record.purpose, record.state, record.schedule, record.seed, steps
 
     assert any(record.state is State.STOPPED for record in records)
-    assert [told(record) for record in simulate(plan_of(spec, 1), replay).records] == list(map(told, records))
+    assert [told(record) for record in simulate(searched.plan(), replay).records] == list(map(told, records))
 
 
 def test_if_every_trial_fails_the_cause_is_told_and_nothing_exported(tmp_path: Path) -> None:
@@ -276,7 +275,7 @@ def test_if_every_trial_fails_the_cause_is_told_and_nothing_exported(tmp_path: P
     assert err == f"{error}\n"
     assert output.read_text() == "of another search"
     output.unlink()
-    records = open_store(find_spec("toy", str(tmp_path / "runs"))).records()
+    records = Search.open("toy", str(tmp_path / "runs")).records()
     assert {record.state for record in records} == {State.FAILED}
     code, _, err = finish(start("export", "toy", "--storage", tmp_path / "runs", "--output", output))
     assert code == 1

@@ -214,7 +214,7 @@ def test_a_search_is_stopped_and_goes_on_beside_another(head: Head) -> None:
 
     # Ray's own stop, which its dashboard has a button for, is as clean.
     head.get("/api/jobs/search-long-run2/stop", "POST")
-    assert "Stopped; everything is kept in" in head.search("logs", "long", "-f").stdout
+    assert "The search is stopped; everything is kept in" in head.search("logs", "long", "-f").stdout
     until(
         lambda: json.loads(head.get("/api/jobs/search-long-run2"))["status"] == "STOPPED",
         240,

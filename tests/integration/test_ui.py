@@ -10,21 +10,24 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from search.decision import Decision
 from search.file.spec import load_spec
-from search.record import Report
-from search.run.session import find_spec, open_store
+from search.policy.trials import NewTrial
+from search.record import Purpose, Report, State
+from search.run.search import Search
 from search.run.tracked import projection_of
 from search.study.store import StudyStore
 from search.tracking import reconcile
 from spaces import PRESETS
 from tests.integration.browser import chromium
 from tests.integration.running import until
-from tests.records import OBJECTIVE, START_MS, record
+from tests.records import OBJECTIVE, START_MS
 
 pytestmark = pytest.mark.integration
 
@@ -53,11 +56,16 @@ def storage(tmp_path: Path) -> Path:
     store = StudyStore.create(spec.study_url_resolved, spec.name, header)
     schedule = PRESETS["ict"].schedule
     for value in (30.0, 5.0, 10.0):
-        attributes = {"stage": "search", "schedule": schedule.to_dict(), "seed": 1}
-        number = store.add(attributes, {}, {})
+        trial = NewTrial(
+            purpose=Purpose.SEARCH,
+            schedule=schedule,
+            seed=1,
+            decision=Decision("started", "proposed", {"algorithm": "random"}),
+        )
         report = Report(2000, value, START_MS, {OBJECTIVE: value})
-        store.finish(record(number, report, seed=1))
-    assert projection_of(spec, store).search_name == "digits"
+        record = trial.record(store.add(trial), start_ms=0)
+        store.finish(replace(record, state=State.COMPLETE, reports=(report,)), {})
+    assert projection_of(Search(spec)).search_name == "digits"
     return tmp_path / "runs"
 
 
@@ -145,9 +153,8 @@ def test_the_browser_shows_the_best_trial_first_and_its_samples(storage: Path, t
         folder = storage / "digits" / "trials" / f"{number:05d}"
         folder.mkdir(parents=True)
         Image.new("L", (100 + number, 90)).save(folder / "samples.png")
-    spec = find_spec("digits", str(storage))
-    store = open_store(spec)
-    reconcile(store.records(), projection_of(spec, store))
+    search = Search.open("digits", str(storage))
+    reconcile(search.records(), projection_of(search))
     with served(storage) as (_, url), chromium(tmp_path / "browser") as page:
         page.open(url)
         until(lambda: len(page.run(OBJECTIVES)) == 3, 90, "the table is there", told=lambda: page.text)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -56,6 +57,13 @@ def test_every_file_in_commands_is_a_verb_with_help() -> None:
     assert all(found.values())
     files = {path.stem for path in Path(search.commands.__file__).parent.glob("[!_]*.py")}
     assert set(found) == files
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands()))
+def test_no_verb_imports_another(name: str) -> None:
+    """What they share is in files whose names start with "_"."""
+    text = (Path(search.commands.__file__).parent / f"{name.replace('-', '_')}.py").read_text()
+    assert re.findall(r"search\.commands\.(?!_)\w+|from search\.commands import (?!_)\w+", text) == []
 
 
 @pytest.mark.parametrize("name", sorted(cli.commands()))

@@ -31,9 +31,8 @@ from search.machine.service import Service, write_service
 from search.policy.conductor import Conductor
 from search.record import Report
 from search.run.known import remember
-from search.run.plan_of import plan_of
-from search.run.session import find_spec, open_or_create
-from search.run.status import status_of, statuses_of
+from search.run.search import Search
+from search.run.statuses import statuses_of
 from search.run.tracked import parent_info
 from search.screen.status_text import details
 from search.tracking import ParentInfo, ProjectionProcess
@@ -82,10 +81,11 @@ def begun(spec: SearchSpec, values: dict[int, list[float]], ended: tuple[int, ..
         objective="fd_digits_cnn", data_sha256="d" * 64, extractor_sha256="e" * 64, extractor_accuracy=0.9
     )
     spec.folder.mkdir(parents=True, exist_ok=True)
-    store = open_or_create(spec, assets)
-    (spec.folder / "search.yaml").write_text(spec.to_yaml())
+    search = Search(spec)
+    search.open_or_create(assets)
+    search.write_file()
     times = iter(range(1_000_000, 2_000_000, 90))
-    conductor = Conductor(plan_of(spec, len(values)), store, clock=lambda: float(next(times)))
+    conductor = Conductor(search.plan(len(values)), search.store, clock=lambda: float(next(times)))
     for _ in values:
         conductor.next()
     for number, found in values.items():
@@ -242,7 +242,7 @@ def test_searches_that_were_run_for_a_cluster_are_found_by_name_wherever_they_ar
         remember(elsewhere.folder)
     assert cli.main(["status", "--json"]) == 0
     assert [found["name"] for found in json.loads(capsys.readouterr().out)["searches"]] == ["far", "toy"]
-    assert find_spec("far").folder == elsewhere.folder
+    assert Search.open("far").folder == elsewhere.folder
     assert cli.main(["status", "fra"]) == 2
     assert capsys.readouterr().err.startswith(
         "error: no search named 'fra' in runs/. There: far, toy. Or give"
@@ -256,7 +256,7 @@ def test_searches_that_were_run_for_a_cluster_are_found_by_name_wherever_they_ar
 def test_status_counts_trials_and_hours(head: Path) -> None:
     spec = with_service(spec_in(head))
     begun(spec, {0: [90.0, 80.0, 70.0], 1: [60.0], 2: []}, ended=(0,))
-    found = status_of("toy", spec.folder)
+    found = Search(spec).status()
     trials = found["trials"]
     assert (found["state"], trials["ended"], trials["most"], trials["open"], trials["done"]) == (
         "stopped",
@@ -273,10 +273,10 @@ def test_status_counts_trials_and_hours(head: Path) -> None:
 def test_while_it_runs_the_hours_of_open_trials_count_too(head: Path) -> None:
     spec = with_service(spec_in(head))
     begun(spec, {0: [90.0, 80.0, 70.0], 1: [60.0], 2: []}, ended=(0,))
-    stopped = status_of("toy", spec.folder)
+    stopped = Search(spec).status()
     with driving(spec.folder):
         now = time.time()
-        hour_later = status_of("toy", spec.folder, now=now + 3600)
+        hour_later = Search(spec).status(now=now + 3600)
     assert hour_later["state"] == "running"
     assert hour_later["running_seconds"] == pytest.approx(3600, abs=60)
     assert hour_later["slot_hours"] - stopped["slot_hours"] == pytest.approx(2, abs=0.05)  # two open trials
@@ -285,7 +285,7 @@ def test_while_it_runs_the_hours_of_open_trials_count_too(head: Path) -> None:
 def test_a_finished_search_says_what_was_found(head: Path) -> None:
     spec = with_service(spec_in(head, SEARCH.replace("max_trials: 3", "max_trials: 1")))
     begun(spec, {0: [90.0, 80.0, 70.0, 65.0]}, ended=(0,))
-    found = status_of("toy", spec.folder)
+    found = Search(spec).status()
     assert found["state"] == "finished"
     assert "confirmed" in found["finding"]
 
@@ -308,7 +308,7 @@ def test_a_search_that_cannot_be_read_hides_no_other(head: Path) -> None:
 DRIVER = """
 import signal, sys, time
 from pathlib import Path
-from search.run.session import only_driver
+from search.machine.driver import only_driver
 def end(*_):
     raise SystemExit(130)
 signal.signal(signal.SIGINT, end)
@@ -409,9 +409,9 @@ def test_only_the_tracking_process_knows_the_password_of_mlflow(
 ) -> None:
     uri, seen = mlflow
     spec = with_service(spec_in(head))
-    store = begun(spec, {0: []}).trials
-    info = parent_info(spec, store, "RUNNING")
-    assert PASSWORD not in repr(info) + json.dumps(store.header)
+    begun(spec, {0: []})
+    info = parent_info(Search(spec), "RUNNING")
+    assert PASSWORD not in repr(info) + json.dumps(Search(spec).header)
     settings = {"uri": uri, "search_name": "toy", "objective": "fd_toy", "total_steps": 1, "folder": head}
     before = set(multiprocessing.active_children())
     process = ProjectionProcess(settings, head / "log", tracking_environment(spec))

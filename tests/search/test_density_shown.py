@@ -9,14 +9,16 @@ import pytest
 from search import cli
 from search.evidence.leaderboard import leaderboard
 from search.file.spec import load_spec
+from search.policy.agenda import Agenda
+from search.policy.trials import KeptTrial
 from search.record import Purpose
+from search.run.plan_of import plan_of
 from search.run.status import status_of
 from search.screen.comparison import markdown
 from search.screen.leaderboard_text import lines
 from search.screen.live_state import LiveState
 from search.screen.live_text import best_lines
 from search.screen.status_text import details
-from search.study.store import StudyStore
 from spaces import PRESETS
 from spaces.sparkline import LEGEND, sparkline, with_density
 from tests.records import record
@@ -42,18 +44,13 @@ def test_the_leaderboard_shows_it_and_says_what_it_is() -> None:
 
 
 def test_the_status_of_a_search_shows_it(tmp_path: Path) -> None:
-    folder = tmp_path / "toy"
-    folder.mkdir()
-    (folder / "search.yaml").write_text(
-        f"name: toy\ndata: digits\npresets: [ict]\nstorage: {{path: {tmp_path}}}\n"
-    )
-    spec = load_spec(folder / "search.yaml")
-    store = StudyStore.create(spec.study_url_resolved, spec.name, {"search": spec.resolved()})
-    store.add({"stage": "baseline", "preset": "ict", "schedule": ICT.to_dict(), "seed": 0}, {}, {})
-    store.finish(RECORD)
-    found = status_of("toy", folder)
+    (tmp_path / "toy.yaml").write_text(f"name: toy\ndata: digits\nstorage: {{path: {tmp_path}}}\n")
+    spec = load_spec(tmp_path / "toy.yaml")
+    agenda = Agenda.of(plan_of(spec, 1), [KeptTrial(RECORD, {})], {})
+    found = status_of(spec, agenda, since=None, now=0.0)
     assert json.loads(json.dumps(found))["best"]["density"] == sparkline(ICT)
-    assert f"           {with_density(ICT)}" in details(found)
+    shown = details(found)
+    assert f"           {with_density(ICT)}" in shown
 
 
 def test_the_list_of_presets_shows_it_and_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,12 +10,10 @@ import pytest
 from search import cli
 from search.errors import InputError, OperationFailed
 from search.evidence.leaderboard import Leaderboard, leaderboard
-from search.file.spec import load_spec
 from search.policy.conductor import Conductor
 from search.record import Report, State, TrialRecord
-from search.run.plan_of import plan_of
-from search.run.session import SPEC_FILE, open_or_create, open_store
-from search.study.trial_storage import trial_folder
+from search.run.search import Search
+from search.study.trial_storage import TrialStorage
 from search.winner.sampling import (
     lines,
     median_trial,
@@ -101,15 +99,16 @@ def test_what_cannot_be_sampled_is_refused() -> None:
 def test_the_median_trials_file_is_taken_before_another_one_of_the_winner(tmp_path: Path) -> None:
     records = [*confirmed(9.0, 7.0, 8.0), record(4, 1.0)]
     winner = next(row for row in board(records).rows if row.record.number == 0)
-    assert read_sampling(tmp_path, winner) is None
+    trials = TrialStorage(tmp_path)
+    assert read_sampling(trials, winner) is None
     for number in (4, 2, 1, 3):  # the last is the median
-        path = Path(write_sampling(tmp_path, records[number], measured_of(number)))
-        assert path == Path(trial_folder(tmp_path, number), SAMPLING_FILE)
-        found = read_sampling(tmp_path, winner)
+        path = Path(write_sampling(trials, records[number], measured_of(number)))
+        assert path == Path(trials.location_of(number, SAMPLING_FILE))
+        found = read_sampling(trials, winner)
         assert (None if found is None else found["trial"]) == {4: None, 2: 2, 1: 1, 3: 3}[number]
     path.write_text("{")
     with pytest.raises(OperationFailed, match="Measure again"):
-        read_sampling(tmp_path, winner)
+        read_sampling(trials, winner)
 
 
 def test_what_was_measured_for_other_numbers_of_evaluations_stays() -> None:
@@ -181,12 +180,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("search")
     path = folder / "toy.yaml"
     path.write_text(f"{SEARCH}\nstorage: {{path: {folder / 'runs'}}}\n")
-    spec = load_spec(path)
+    search = Search.open(str(path))
+    spec = search.spec
     assert spec.objective.extractor is not None
     assets = prepare(spec.data, spec.objective.extractor, folder / ".cache")
-    store = open_or_create(spec, assets)
-    (spec.folder / SPEC_FILE).write_text(spec.to_yaml())
-    conductor = Conductor(plan_of(spec, 1), store)
+    search.open_or_create(assets)
+    search.write_file()
+    conductor = Conductor(search.plan(), search.store)
     worker = TrialWorker(assets, spec.network, spec.training, spec.objective.num_samples)
     while (trial := conductor.next()) is not None:
         task = TrialTask(
@@ -194,7 +194,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             schedule=trial.schedule.to_dict(),
             seed=trial.seed,
             rungs=conductor.plan.rungs,
-            folder=trial_folder(spec.trials, trial.number),
+            folder=search.trial_storage.location_of(trial.number),
         )
         worker.begin(task)
         result = as_result(worker.advance())
@@ -244,14 +244,14 @@ def test_another_trials_levels_are_measured_but_not_exported(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(finished)
-    records = open_store(load_spec("toy.yaml")).records()
+    records = Search.open("toy.yaml").records()
     winner = board(records).winner
     assert winner is not None
     other = next(r for r in records if r.replicate_of is None and r.number != winner.record.number)
     assert cli.main(["sampling", "toy", "--trial", str(other.number), "--nfe", "2", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["trial"] == other.number
-    assert Path(result["file"]).is_relative_to(trial_folder(finished / "runs/toy", other.number))
+    assert Path(result["file"]).is_relative_to(TrialStorage(finished / "runs/toy").location_of(other.number))
     assert cli.main(["export", "toy", "--output", "other.json"]) == 0
     sampling = load_schedule("other.json").sampling
     assert sampling is not None
@@ -285,7 +285,7 @@ def test_a_model_that_is_gone_is_one_line(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(finished)
-    folder = Path(trial_folder(finished / "runs/toy", 0))
+    folder = Path(TrialStorage(finished / "runs/toy").location_of(0))
     kept = {path: path.read_bytes() for path in folder.glob("0*")}
     for path in kept:
         path.unlink()
@@ -302,7 +302,7 @@ def test_a_distance_is_comparable_to_the_searchs_own(
 ) -> None:
     """One step on other noise: the same model, the same measure. Four seeds differ by 1 %: their mean by 5 % never."""
     monkeypatch.chdir(finished)
-    records = open_store(load_spec("toy.yaml")).records()
+    records = Search.open("toy.yaml").records()
     assert cli.main(["sampling", "toy", "--trial", "0", "--nfe", "2", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     own = records[0].objective

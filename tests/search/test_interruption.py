@@ -14,7 +14,8 @@ import search.machine.interruption
 import search.run.runner
 from search.file.spec import load_spec
 from search.machine.interruption import Interruption
-from search.run.runner import run_search
+from search.run.runner import measured_unless_interrupted, run_search
+from search.run.search import Search
 
 
 class View:
@@ -95,12 +96,12 @@ def test_a_search_is_left_while_its_data_is_prepared(
     monkeypatch.setattr(search.run.runner, "prepare", prepare)
     view: Any = View()
     with pytest.raises(KeyboardInterrupt):
-        run_search(load_spec(tmp_path / "toy.yaml"), interrupted=interruption, view=view)
+        run_search(Search(load_spec(tmp_path / "toy.yaml")), interrupted=interruption, view=view)
     assert view.phases == ["preparing data and feature network"]
     assert [path.name for path in (tmp_path / "runs" / "toy").iterdir()] == [".lock"]
 
 
-def test_the_sampling_levels_are_left_and_nothing_of_them_is_tracked(
+def test_the_sampling_levels_are_left_and_there_is_nothing_to_track(
     interruption: Interruption, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def measure(*_: Any) -> Any:
@@ -108,7 +109,8 @@ def test_the_sampling_levels_are_left_and_nothing_of_them_is_tracked(
         raise AssertionError("measured to the end")
 
     monkeypatch.setattr(search.run.runner, "measure", measure)
-    spec, nothing, view = SimpleNamespace(sampling=SimpleNamespace(nfe=[2])), None, View()
-    arguments: Any = (spec, nothing, nothing, nothing, interruption, view)
-    search.run.runner._measure_sampling(*arguments)
+    spec: Any = SimpleNamespace(sampling=SimpleNamespace(nfe=[2]))
+    record: Any = None
+    assets: Any = None
+    assert measured_unless_interrupted(spec, record, assets, interruption) is None
     assert interruption.is_set()

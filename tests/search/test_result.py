@@ -1,11 +1,8 @@
 """A search without a winner says so, everywhere: text, exit code, MLflow's status."""
 
-import argparse
-import io
 import itertools
 import json
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,16 +12,16 @@ import pytest
 
 import search.run.runner
 from search import cli
-from search.commands._running import carry_out
 from search.decision import Decision
 from search.file.spec import SearchSpec, load_spec
 from search.machine.interruption import Interruption
+from search.policy.agenda import Agenda
 from search.policy.trials import NewTrial
 from search.policy.trials import Trials as Kept
 from search.record import Purpose, Report, State
+from search.run.plan_of import plan_of
 from search.run.result import Result
-from search.run.runner import Outcome, run_search
-from search.run.session import open_or_create
+from search.run.search import Search
 from search.simulator.trials_in_memory import TrialsInMemory
 from spaces import PRESETS
 from trainable.task import WORST_OBJECTIVE
@@ -94,7 +91,8 @@ def fill(store: Kept, trials: Trials) -> Kept:
 
 
 def result_of(folder: Path, text: str, trials: Trials) -> Result:
-    return Result.read(spec_in(folder, text), fill(TrialsInMemory(), trials))
+    spec, kept = spec_in(folder, text), fill(TrialsInMemory(), trials)
+    return Result.of(spec, Agenda.of(plan_of(spec, 1), kept.read(), kept.header))
 
 
 @pytest.mark.parametrize(
@@ -170,23 +168,27 @@ def test_an_unfinished_search_is_no_failure(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
-    """`run` on a search that ends like this: exit code, stdout, stderr."""
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """A verb on a search that has ended like this: exit code, stdout, stderr."""
+    assets: Any = SimpleNamespace(
+        objective="fd_digits_cnn", data_sha256="d" * 64, extractor_sha256="e" * 64, extractor_accuracy=0.9
+    )
+    monkeypatch.setattr(search.run.runner, "prepare", lambda *_: assets)
     monkeypatch.setattr(Interruption, "install", lambda self: None)
     monkeypatch.setattr("search.commands._running._log_to", lambda path: None)
 
-    def ended(
-        text: str, trials: Trials, *, output: bool = False, as_json: bool = False
-    ) -> tuple[int, str, str]:
-        result = result_of(tmp_path, text, trials)
-        monkeypatch.setattr(search.run.runner, "run_search", lambda *_, **__: Outcome(result, {}))
-        args = argparse.Namespace(json=as_json, address=None, output=None)
-        if output:
-            args.output = str(tmp_path / "best.json")
-        out, err = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err):
-            code = carry_out(result.spec, args)
-        return code, out.getvalue(), err.getvalue()
+    def ended(text: str, trials: Trials, *options: str, verb: str = "run") -> tuple[int, str, str]:
+        toy = Search(spec_in(tmp_path, text))
+        if not toy.folder.exists():
+            toy.folder.mkdir(parents=True)
+            toy.open_or_create(assets)
+            fill(toy.store, trials)
+        capsys.readouterr()
+        code = cli.main([verb, str(tmp_path / "toy.yaml"), *options])
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
 
     return ended
 
@@ -209,7 +211,7 @@ def test_without_confirmation_only_a_file_that_is_wanted_is_missed(
     assert (code, err) == (0, "")
     assert "so it has no winner. Confirm it with: python -m search confirm toy --top 4" in out
     (tmp_path / "best.json").write_text("of another search")
-    code, out, err = run(UNCONFIRMED, SEARCHED, output=True)
+    code, out, err = run(UNCONFIRMED, SEARCHED, "--output", str(tmp_path / "best.json"))
     assert code == 1
     assert err.startswith("error: search 'toy' confirms nothing")
     assert err.endswith(f"--unconfirmed --storage {tmp_path}/runs. {tmp_path}/best.json was not written\n")
@@ -217,43 +219,35 @@ def test_without_confirmation_only_a_file_that_is_wanted_is_missed(
 
 
 def test_with_json_the_error_stands_beside_the_leaderboard(run: Callable[..., tuple[int, str, str]]) -> None:
-    code, out, err = run(CONFIRMED, FAILED, as_json=True)
+    code, out, err = run(CONFIRMED, FAILED, "--json")
     answer = json.loads(out)
     assert code == answer["exit_code"] == 1
-    assert err == f"error: {answer['error']}\n"
+    assert err.endswith(f"\nerror: {answer['error']}\n")
     assert [trial["number"] for trial in answer["leaderboard"]["failed"]] == [0, 1]
 
 
-class Quiet:
-    """A progress view that shows nothing."""
-
-    def phase(self, name: str, total: int) -> None:
-        pass
-
-
-def test_a_failed_search_fails_when_it_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assets: Any = SimpleNamespace(
-        objective="fd_digits_cnn", data_sha256="d" * 64, extractor_sha256="e" * 64, extractor_accuracy=0.9
-    )
-    monkeypatch.setattr(search.run.runner, "prepare", lambda *_: assets)
-    spec = spec_in(tmp_path, CONFIRMED)
-    fill(open_or_create(spec, assets), FAILED)
-    outcome = run_search(spec, interrupted=Interruption(), view=Quiet())  # type: ignore[arg-type]
-    assert outcome.already_finished
-    assert outcome.result.no_winner is not None
-    assert outcome.result.no_winner.failed
+def test_a_finished_search_is_not_run_again(run: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = run(CONFIRMED, WON, "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert "error: " not in err
+    assert answer["finished"] and answer["already_finished"]
+    assert answer["output"] is None
+    _, out, _ = run(CONFIRMED, WON)
+    assert "\nSearch toy is finished already: nothing was run and nothing changed.\n" in out
 
 
-def test_the_leaderboard_names_the_cause(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = fill(TrialsInMemory(), FAILED)
-    spec = spec_in(tmp_path, CONFIRMED)
-    monkeypatch.setattr("search.run.session.open_store", lambda _: store)
-    assert cli.main(["leaderboard", str(tmp_path / "toy.yaml")]) == 0
-    assert (
-        capsys.readouterr()
-        .out.splitlines()[-1]
-        .startswith("every trial of search 'toy' failed, first with: OSE")
-    )
-    assert spec.name == "toy"
+def test_the_leaderboard_names_the_cause(run: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = run(CONFIRMED, FAILED, verb="leaderboard")
+    assert code == 0
+    assert out.splitlines()[-1].startswith("every trial of search 'toy' failed, first with: OSE")
+
+
+def test_what_was_never_started_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec_in(tmp_path, CONFIRMED)
+    for verb in ("leaderboard", "resume", "confirm"):
+        assert cli.main([verb, str(tmp_path / "toy.yaml")]) == 2
+        assert capsys.readouterr().err == (
+            "error: search 'toy' has not been started. Run: python -m search run FILE\n"
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["toy.yaml"]

@@ -7,11 +7,10 @@ import pytest
 from search.evidence.race import RaceRules
 from search.record import Purpose, State, TrialRecord
 from search.study.retention import Janitor, Retention
-from search.study.trial_storage import trial_folder
+from search.study.trial_storage import TrialStorage
 from tests.records import record, replicates
 from trainable.storage.checkpoint import save_checkpoint
 from trainable.storage.folder import Folder, StorageError
-from trainable.storage.location import open_folder
 
 
 def kept(retention: Retention, *records: TrialRecord) -> set[int]:
@@ -34,17 +33,17 @@ def test_the_best_of_each_kind_and_all_replicates_stay() -> None:
 
 def test_checkpoints_go_and_the_rest_stays(tmp_path: Path) -> None:
     for number in range(5):
-        folder = open_folder(trial_folder(tmp_path, number))
+        folder = TrialStorage(tmp_path).folder(number)
         for step in (5, 10):
             save_checkpoint(folder, step, b"tensors", {})
         folder.write("samples.png", b"picture")
 
     def steps(number: int) -> list[str]:
-        names = open_folder(trial_folder(tmp_path, number)).names()
+        names = TrialStorage(tmp_path).folder(number).names()
         assert "samples.png" in names
         return [name for name in names if name.endswith(".json")]
 
-    janitor = Janitor(Retention(RaceRules(top=1, baselines=1)), str(tmp_path))
+    janitor = Janitor(Retention(RaceRules(top=1, baselines=1)), TrialStorage(tmp_path))
     janitor.ended(record(0, 2.0))
     janitor.ended(record(1, 1.0))
     janitor.ended(record(2, 0.1, state=State.STOPPED))
@@ -52,20 +51,26 @@ def test_checkpoints_go_and_the_rest_stays(tmp_path: Path) -> None:
     two = ["000000005.json", "000000010.json"]
     assert [steps(number) for number in range(5)] == [[], two[1:], [], two, two]
     # The next driver removes what this one left; a trial that runs keeps all.
-    again = Janitor(Retention(RaceRules(top=1, baselines=1)), str(tmp_path))
+    again = Janitor(Retention(RaceRules(top=1, baselines=1)), TrialStorage(tmp_path))
     again.restored([record(1, 1.0), record(3, 3.0), record(4, 9.0, state=State.RUNNING), record(7, 9.0)])
     again.close(60)
     assert [steps(number) for number in (1, 3, 4)] == [two[1:], [], two]
 
 
-def test_a_storage_that_does_not_answer_is_no_trouble_for_the_search(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def silent(location: str) -> Folder:
+class Silent(TrialStorage):
+    """Does not answer."""
+
+    def folder(self, number: int) -> Folder:
         raise StorageError("the bucket does not answer")
 
-    monkeypatch.setattr("search.study.retention.open_folder", silent)
-    janitor = Janitor(Retention(None), "s3://bucket/toy")
+    def names(self) -> list[str]:
+        raise StorageError("the bucket does not answer")
+
+
+def test_a_storage_that_does_not_answer_is_no_trouble_for_the_search(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    janitor = Janitor(Retention(None), Silent("s3://bucket/toy"))
     janitor.ended(record(0, 1.0, state=State.STOPPED))
     janitor.restored([record(number, 1.0) for number in range(5)])
     janitor.close(60)

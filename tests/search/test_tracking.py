@@ -24,7 +24,7 @@ from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from search.record import Purpose, Report, State, TrialRecord
-from search.study.trial_storage import trial_folder
+from search.study.trial_storage import TrialStorage
 from search.tracking import (
     Changes,
     Leftover,
@@ -43,7 +43,6 @@ from search.tracking.tables import html_table, markdown_table
 from spaces import NOISE, PRESETS, NoiseSchedule
 from tests.records import OBJECTIVE, full_record
 from trainable.storage.checkpoint import packed, save_checkpoint
-from trainable.storage.location import open_folder
 
 # MLflow 3.17 on SQLAlchemy 2.1; MLflow's to change.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -324,7 +323,7 @@ def as_the_study_has_it(record: TrialRecord) -> TrialRecord:
 
 def keep_checkpoint(folder: Path, reports: Sequence[Report]) -> None:
     state = {"reports": [dataclasses.asdict(report) for report in reports]}
-    save_checkpoint(open_folder(trial_folder(folder / "s", 0)), reports[-1].step, packed({}), state)
+    save_checkpoint(TrialStorage(folder / "s").folder(0), reports[-1].step, packed({}), state)
 
 
 def test_reconcile_takes_the_rungs_of_an_open_trial_from_its_checkpoint(uri: str, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     StudyStore.create(spec.study_url_resolved, "whole", {"search": {}})
     (tmp_path / "damaged" / "study.db").write_text("no database" * 100)
     saved = SimpleNamespace(save_view=lambda: "/#/view")
-    monkeypatch.setattr("search.run.tracked.projection_of", lambda spec, store: saved)
+    monkeypatch.setattr("search.run.tracked.projection_of", lambda search: saved)
     return tmp_path
 
 

@@ -1,0 +1,104 @@
+"""All who hear what becomes of a search's trials while it runs: MLflow, the screen, the log, the janitor."""
+
+import logging
+
+from search.cluster.storage_defaults import tracking_environment
+from search.machine.checkout import is_shipped
+from search.policy.conductor import Conductor
+from search.record import Purpose, State, TrialRecord
+from search.run.known import LOG_FILE
+from search.run.result import Result
+from search.run.search import Search
+from search.run.tracked import parent_info, projection_settings
+from search.screen.live_state import PHASE_OF
+from search.screen.view import ProgressView
+from search.study.retention import Janitor, Retention
+from search.tracking import ProjectionProcess, Tracker
+
+# How long the end waits for MLflow, and for the storage. After Ctrl-C somebody waits for it; a job may be stopped when
+# the head is busy, and has `RAY_JOB_STOP_WAIT_TIME_S` for both.
+_CLOSE_SECONDS, _STOPPED_SECONDS, _STOPPED_JOB_SECONDS = 30.0, 5.0, 25.0
+
+_log = logging.getLogger(__name__)
+
+
+class Audience:
+    """Told of every change of a trial. tracker: brings it to MLflow.
+
+    `begin` comes first, `close` last.
+    """
+
+    def __init__(self, search: Search, conductor: Conductor, view: ProgressView):
+        self._search = search
+        self._conductor = conductor
+        self._view = view
+        self._projection = ProjectionProcess(
+            projection_settings(search), search.folder / LOG_FILE, tracking_environment(search.spec)
+        )
+        self.tracker = Tracker(self._projection)
+        self._janitor = Janitor(Retention(conductor.plan.race), search.trial_storage)
+        # Trials and purposes that the view knows of.
+        self._started: set[int] = set()
+        self._retried: set[int] = set()
+        self._entered: set[Purpose] = set()
+
+    def begin(self) -> None:
+        """The search goes on: here are the trials that the study knows already."""
+        records = self._conductor.records.values()
+        self.tracker.put_parent(parent_info(self._search, "RUNNING"))
+        for record in records:
+            self.tracker.put(record)  # what a killed driver or a lost MLflow left open
+        self._view.restored(records)
+        self._view.expect({name: self._conductor.num_trials(purpose) for purpose, name in PHASE_OF.items()})
+        self._janitor.restored(records)
+        self._conductor.on_change = self.changed
+
+    def changed(self, record: TrialRecord) -> None:
+        """A trial was started, has reported or has ended."""
+        self.tracker.put(record)
+        if record.state is not State.RUNNING:
+            self._janitor.ended(record)
+        _log.info("trial %d %s %s %s", record.number, record.purpose, record.state, record.objective)
+        self._show_retry(record)
+        self._show_phase(record.purpose)
+        self._show_trial(record)
+
+    def close(self, result: Result | None) -> str | None:
+        """Everybody comes to an end. What MLflow lacks then, in one line, if anything.
+
+        result: how the search stands; None: an error ended it, and it can be gone on with.
+        """
+        seconds = _STOPPED_JOB_SECONDS if is_shipped() else _STOPPED_SECONDS
+        if result is not None and result.finished:
+            seconds = _CLOSE_SECONDS
+        status = result.mlflow_status() if result is not None else "KILLED"
+        try:
+            self.tracker.put_parent(parent_info(self._search, status, result))
+        finally:
+            self._janitor.close(seconds)
+            leftover = self.tracker.close(seconds)
+            self._projection.close()
+        return leftover.message(self._search.command("reconcile")) if leftover else None
+
+    def _show_retry(self, record: TrialRecord) -> None:
+        if record.micro_batch is not None and record.number not in self._retried:
+            self._retried.add(record.number)
+            self._view.note(
+                f"trial {record.number} ran out of GPU memory: once more with {record.micro_batch} images at once"
+            )
+
+    def _show_phase(self, purpose: Purpose) -> None:
+        num_trials = self._conductor.num_trials
+        if purpose is not Purpose.REPLICATE and purpose not in self._entered:
+            self._entered.add(purpose)
+            self._view.phase(PHASE_OF[purpose], num_trials(purpose))
+        self._view.expect({PHASE_OF[Purpose.CONFIRM]: num_trials(Purpose.CONFIRM)})
+
+    def _show_trial(self, record: TrialRecord) -> None:
+        if record.state is not State.RUNNING:
+            self._view.trial_ended(record)
+        elif record.number not in self._started:
+            self._started.add(record.number)
+            self._view.trial_started(record)
+        else:
+            self._view.trial_reported(record)

@@ -1,0 +1,237 @@
+"""A search: its file, its study, what its trials keep, and how it stands."""
+
+import importlib.metadata
+import os
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from search.errors import InputError
+from search.evidence.leaderboard import Leaderboard
+from search.file.identity import AMOUNT, changed_fields
+from search.file.spec import SearchSpec, load_spec, overridden
+from search.machine.checkout import git_commit
+from search.machine.driver import driver_of, only_driver
+from search.machine.search_folders import DEFAULT_STORAGE
+from search.policy.agenda import Agenda
+from search.policy.plan import Plan
+from search.policy.trials import CONFIRM_ANYWAY, SEARCH_CLOSED
+from search.record import TrialRecord
+from search.run.known import SPEC_FILE, command, folder_of
+from search.run.plan_of import board_of, objective_of, plan_of
+from search.run.result import Result
+from search.run.status import status_of
+from search.screen.status_text import Status
+from search.study.lock import only_driver_of
+from search.study.store import StudyStore
+from search.study.trial_storage import TrialStorage
+from search.winner.document import export_document
+from search.winner.sampling import read_found, read_sampling
+from trainable.metric.assets import Assets
+from trainable.storage.atomic import write_atomically
+
+_PACKAGES = ("ray", "optuna", "torch", "mlflow", "sqlalchemy", "numpy")
+
+
+class Search:
+    """One search, as its file describes it. Whatever is asked of its study is read then, and changes nothing.
+
+    What needs the study raises InputError where the search was not started, and OperationFailed where its database
+    or its trials' storage cannot be used.
+    """
+
+    def __init__(self, spec: SearchSpec, store: StudyStore | None = None):
+        self.spec = spec
+        self._store = store
+
+    @classmethod
+    def open(cls, name_or_file: str, storage: str = DEFAULT_STORAGE) -> "Search":
+        """The search called so in `storage`, or described by the file of that name. InputError if there is none."""
+        if Path(name_or_file).suffix in (".yaml", ".yml") or os.sep in name_or_file:
+            return cls(load_spec(name_or_file))
+        return cls.kept_in(folder_of(name_or_file, storage))
+
+    @classmethod
+    def kept_in(cls, folder: Path) -> "Search":
+        """The search that was started in `folder`. InputError where its file cannot be read."""
+        return cls(load_spec(folder / SPEC_FILE))
+
+    # What it is
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def folder(self) -> Path:
+        """Where the driver keeps its file, its log and, by default, its study."""
+        return self.spec.folder
+
+    @property
+    def trial_storage(self) -> TrialStorage:
+        """Where its trials keep their files."""
+        return TrialStorage(self.spec.trials)
+
+    @property
+    def objective(self) -> str:
+        """Name of what is minimised: `fid` or `fd_<network>`."""
+        return objective_of(self.spec)
+
+    def plan(self, max_concurrent: int = 1) -> Plan:
+        """What the policy needs of it, with so many trials at a time."""
+        return plan_of(self.spec, max_concurrent)
+
+    def command(self, verb: str, *options: str) -> str:
+        """The command line that does `verb` with it, for a message."""
+        return command(self.spec, verb, *options)
+
+    # What is kept of it
+
+    def check_started(self) -> None:
+        """InputError if it has no study yet."""
+        if self._store is None and self.folder.exists():
+            self._store = self._existing()
+        if self._store is None:
+            raise InputError(f"search {self.name!r} has not been started. Run: python -m search run FILE")
+
+    @property
+    def store(self) -> StudyStore:
+        """Its study, opened once."""
+        self.check_started()
+        assert self._store is not None
+        return self._store
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """Facts of the whole search that the study keeps: its resolved file, checksums, versions."""
+        return self.store.header
+
+    def records(self) -> list[TrialRecord]:
+        """All trials by number."""
+        return self.store.records()
+
+    # How it stands
+
+    def board(self) -> Leaderboard:
+        """Who leads, and how sure that is."""
+        return board_of(self.spec, self.records())
+
+    def result(self) -> Result:
+        """What was found so far, and whether anything is left to do."""
+        return Result.of(self.spec, self._agenda())
+
+    def status(self, now: float | None = None) -> Status:
+        """How it stands, in plain values. now: seconds since 1970.
+
+        Hours are those of slots held by trials: of trials that have ended, and since then of those that run.
+        """
+        agenda = self._agenda()
+        with driver_of(self.folder) as driver:
+            since = driver.since if driver is not None else None
+        return status_of(self.spec, agenda, since, time.time() if now is None else now)
+
+    def document(self, board: Leaderboard | None = None, *, unconfirmed: bool = False) -> dict[str, Any]:
+        """The export of its winner, with what its trials' folders hold of it. Raises as `export_document` does.
+
+        board: as it was read before.
+        """
+        return export_document(
+            self.board() if board is None else board,
+            self.header,
+            unconfirmed=unconfirmed,
+            measured=lambda row: read_sampling(self.trial_storage, row),
+            found=lambda row: read_found(self.trial_storage, row),
+        )
+
+    def _agenda(self) -> Agenda:
+        return Agenda.of(self.plan(), self.store.read(), self.header)
+
+    # What a driver does with it
+
+    def held_here(self) -> AbstractContextManager[None]:
+        """No other process of this machine drives it meanwhile; OperationFailed if one does."""
+        return only_driver(self.folder)
+
+    def held_everywhere(self, interrupted: threading.Event) -> AbstractContextManager[None]:
+        """No driver on another machine drives it meanwhile; see `only_driver_of`."""
+        return only_driver_of(self.store, self.spec.study_url_resolved, self.name, interrupted)
+
+    def open_or_create(self, assets: Assets) -> None:
+        """Have a study: a new one if there is none. InputError if it is that of another search or of other data."""
+        self._store = self._existing()
+        if self._store is None:
+            header = _header(self.spec, assets)
+            self._store = StudyStore.create(self.spec.study_url_resolved, self.name, header)
+            return
+        self._check_identity()
+        self.check_assets(assets)
+
+    def check_assets(self, assets: Assets) -> None:
+        """InputError for other data, or another feature network, than those it was measured with."""
+        for key, what in (("data_sha256", "data set"), ("extractor_sha256", "feature network")):
+            if self.header[key] != getattr(assets, key):
+                raise InputError(
+                    f"search {self.name!r} was measured with another {what} (checksum {self.header[key][:12]}, now "
+                    f"{getattr(assets, key)[:12]}): distances cannot be compared. Bring that {what} back, or give "
+                    "this search another `name`"
+                )
+
+    def write_file(self) -> None:
+        """Keep its resolved file in its folder."""
+        write_atomically(self.folder / SPEC_FILE, self.spec.to_yaml().encode())
+
+    def amended(self, changes: Mapping[str, Any]) -> "Search":
+        """The same search with other amounts, as its study and its folder have it from now on.
+
+        That is what only `extend`, `confirm` and `compare` may do. A larger budget opens the search again. A
+        confirmation that is asked for by itself may exceed it. OperationFailed while somebody drives it.
+        """
+        spec = overridden(self.spec, changes)
+        store, more = self.store, Search(spec, self.store)
+        with more.held_here(), more.held_everywhere(threading.Event()):
+            changed = changed_fields(store.header["identity"], more.spec.fingerprint_fields())
+            sections = {field.partition(".")[0] for field in changed}
+            assert sections <= set(AMOUNT), changed
+            store.set_header("search", more.spec.resolved())
+            store.set_header("identity", more.spec.fingerprint_fields())
+            if "budget" in sections:
+                store.set_header(SEARCH_CLOSED, False)
+            store.set_header(CONFIRM_ANYWAY, "budget" not in sections)
+            more.write_file()
+        return more
+
+    def _existing(self) -> StudyStore | None:
+        return StudyStore.open(self.spec.study_url_resolved, self.name)
+
+    def _check_identity(self) -> None:
+        changed = changed_fields(self.header["identity"], self.spec.fingerprint_fields())
+        if not changed:
+            return
+        amount = [field for field in changed if field.partition(".")[0] in AMOUNT]
+        remedy = (
+            f"Do more of it with `extend {self.name}` or `confirm {self.name}`"
+            if amount == changed
+            else "Give this one another `name`"
+        )
+        raise InputError(
+            f"search {self.name!r} exists with another {', '.join(changed)}. {remedy}, or undo the change (its file "
+            f"is {self.folder / SPEC_FILE})"
+        )
+
+
+def _header(spec: SearchSpec, assets: Assets) -> dict[str, Any]:
+    return {
+        "study_id": secrets.token_hex(8),
+        "search": spec.resolved(),
+        "identity": spec.fingerprint_fields(),
+        "objective": assets.objective,
+        "data_sha256": assets.data_sha256,
+        "extractor_sha256": assets.extractor_sha256,
+        "extractor_accuracy": assets.extractor_accuracy,
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "git_commit": git_commit(),
+    }
