@@ -7,6 +7,7 @@ EXIT_OK = 0
 EXIT_FAILED = 1  # the search or the operation failed
 EXIT_INPUT = 2  # bad input or usage
 EXIT_INTERRUPTED = 130  # Ctrl-C, as shells count it
+EXIT_STOPPED = (129, EXIT_INTERRUPTED, 143)  # a closed terminal, Ctrl-C, SIGTERM: it can be gone on with
 
 
 class InputError(ValueError):

@@ -215,3 +215,21 @@ def test_importing_spaces_brings_no_engine() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_engine_and_the_simulator_alone_drive_the_policy() -> None:
+    drives = re.compile(r"conductor\.(next|observe|lost)$")
+    drivers = {file for file, tree in FILES.items() if any(map(drives.search, called(tree)))}
+    assert drivers == {"search/engine/tune.py", "search/simulator/simulation.py"}
+
+
+def test_private_attributes_of_ray_tune_are_read_in_one_file() -> None:
+    private = {
+        file
+        for file, tree in FILES.items()
+        if file.startswith("search/engine/")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith(("_actor", "_pending", "_running", "_trial_to", "_tune"))
+    }
+    assert private == {"search/engine/tune_workers.py"}

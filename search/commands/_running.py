@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from search.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, InputError
+from search.errors import EXIT_FAILED, EXIT_OK, InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,7 +104,7 @@ class _End:
     @property
     def exit_code(self) -> int:
         if not self.outcome.result.finished:
-            return EXIT_INTERRUPTED
+            return self.outcome.stop_code
         return EXIT_OK if self.problem is None else EXIT_FAILED
 
     def to_dict(self) -> dict[str, Any]:

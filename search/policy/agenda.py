@@ -56,6 +56,11 @@ class Agenda:
         self.is_closed, self.closed_because = True, because
 
     @property
+    def is_exhausted(self) -> bool:
+        """Whether the search was closed since its space holds no schedule that was not trained."""
+        return self.closed_because is not None and self.closed_because.cause == "exhausted"
+
+    @property
     def finished(self) -> bool:
         """Whether every trial for every purpose has ended."""
         return (

@@ -58,7 +58,8 @@ class Audience:
         self.tracker.put(record)
         if record.state is not State.RUNNING:
             self._janitor.ended(record)
-        _log.info("trial %d %s %s %s", record.number, record.purpose, record.state, record.objective)
+        why = record.decisions[-1] if record.decisions else "no reason was kept"
+        _log.info("trial %d %s %s %s; %s", record.number, record.purpose, record.state, record.objective, why)
         self._show_retry(record)
         self._show_phase(record.purpose)
         self._show_trial(record)

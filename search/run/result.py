@@ -45,13 +45,15 @@ class Result:
     records: tuple[TrialRecord, ...]
     board: Leaderboard
     finished: bool
+    is_exhausted: bool = False  # the search space holds no schedule that was not trained
 
     @classmethod
     def of(cls, spec: SearchSpec, agenda: Agenda) -> "Result":
         """From the trials so far, and those to come."""
         records = tuple(agenda.records.values())
         board = board_of(spec, list(records))
-        return cls(spec, records, board, agenda.finished and unmeasured(spec, board) is None)
+        finished = agenda.finished and unmeasured(spec, board) is None
+        return cls(spec, records, board, finished, agenda.is_exhausted)
 
     @cached_property
     def no_winner(self) -> NoWinner | None:
@@ -125,6 +127,12 @@ class Result:
     def table(self, limit: int = 12) -> list[str]:
         """The leaderboard, how far it can be trusted, and what failed; for a terminal."""
         evidence = evidence_lines(self.board)
+        if self.is_exhausted:
+            trials = f"{len(self.board.rows)} of {self.spec.budget.max_trials} trials"
+            evidence.append(
+                f"The search ended after {trials}: its space seems to hold no schedule that was not trained. A wider "
+                "`space` is another search"
+            )
         if self.failed and not (self.no_winner is not None and self.no_winner.failed):
             evidence.append(
                 f"{len(self.failed)} of {len(self.records)} trials failed, {self._first_failure(self.failed)}"

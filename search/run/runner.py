@@ -14,7 +14,7 @@ from search.engine.ray_cluster import cluster_ray, cluster_slots
 from search.engine.ray_here import local_ray
 from search.engine.slice_check import check_slice
 from search.engine.storage_check import check_here, check_shared
-from search.errors import InputError
+from search.errors import EXIT_INTERRUPTED, InputError
 from search.file.spec import SearchSpec
 from search.machine.checkout import is_shipped
 from search.machine.gpus import VISIBLE, mig_devices_in
@@ -63,11 +63,15 @@ class Machine:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. already_finished: it had nothing to do. left: what MLflow lacks, in one line, if anything."""
+    """How a run ended. already_finished: it had nothing to do. left: what MLflow lacks, in one line, if anything.
+
+    stop_code: the exit code for a run that was stopped, by the signal that stopped it.
+    """
 
     result: Result
     already_finished: bool = False
     left: str | None = None
+    stop_code: int = EXIT_INTERRUPTED
 
 
 def run_search(
@@ -159,7 +163,7 @@ class Run:
             audience.tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
         finally:
             left = audience.close(result)
-        return Outcome(result, left=left)
+        return Outcome(result, left=left, stop_code=self.interrupted.exit_code)
 
     def _train(self) -> None:
         if self.interrupted.is_set():

@@ -190,6 +190,11 @@ class Search:
         That is what only `extend`, `confirm` and `compare` may do. A larger budget opens the search again. A
         confirmation that is asked for by itself may exceed it. OperationFailed while somebody drives it.
         """
+        if self._agenda().is_exhausted and any(field.startswith("budget.") for field in changes):
+            raise InputError(
+                f"search {self.name!r} cannot be extended: its space seems to hold no schedule that was not trained. "
+                "Give a wider `space` in a search file with another `name`"
+            )
         spec = overridden(self.spec, changes)
         store, more = self.store, Search(spec, self.store)
         with more.held_here(), more.held_everywhere(threading.Event()):

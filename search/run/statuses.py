@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from search.cluster.jobs import Job
-from search.errors import EXIT_INTERRUPTED, InputError, OperationFailed
+from search.errors import EXIT_STOPPED, InputError, OperationFailed
 from search.run.search import Search
 from search.screen.status_text import Status
 
@@ -37,7 +37,7 @@ def with_jobs(statuses: Sequence[Status], jobs: Mapping[str, Job]) -> list[Statu
             continue
         if not job.is_over:
             status["state"] = "starting"
-        elif job.status == "FAILED" and job.exit_code != EXIT_INTERRUPTED:
+        elif job.status == "FAILED" and job.exit_code not in EXIT_STOPPED:
             status |= {"state": "failed", "problem": job.error}
         else:
             status["state"] = "stopped"

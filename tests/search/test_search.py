@@ -14,6 +14,7 @@ from search.policy.conductor import Conductor
 from search.policy.trials import CONFIRM_ANYWAY, SEARCH_CLOSED
 from search.record import Purpose, Report
 from search.run.search import Search
+from search.study.store import StudyStore
 
 TEXT = """
 name: toy
@@ -149,3 +150,31 @@ def test_other_data_and_another_feature_network_are_refused(toy: Search) -> None
         other = SimpleNamespace(**{**vars(ASSETS), key: "0" * 64})
         with pytest.raises(InputError, match=f"was measured with another {what} .*, now 000000000000"):
             Search.open("toy.yaml").open_or_create(other)  # type: ignore[arg-type]
+
+
+def test_an_exhausted_space_is_told_and_cannot_be_extended(tmp_path: Path) -> None:
+    file = tmp_path / "exhausted.yaml"
+    file.write_text(
+        "name: exhausted\ndata: digits\ntraining: {total_steps: 100}\n"
+        "space:\n  grid: {karras: {rho: 7}}\n  noise: {uniform: }\n  curriculum: {constant: {levels: 20}}\n"
+        "presets: []\nstopping: none\nbudget: {max_trials: 12}\nconfirm: {top: 1, baselines: 0, rounds: [2]}\n"
+        f"storage: {{path: {tmp_path / 'runs'}}}\n"
+    )
+    search = Search.open(str(file))
+    search.folder.mkdir(parents=True)
+    store = StudyStore.create(
+        search.spec.study_url_resolved,
+        "exhausted",
+        {"search": search.spec.resolved(), "identity": search.spec.fingerprint_fields()},
+    )
+    conductor = Conductor(search.plan(), store)
+    while (record := conductor.next()) is not None:
+        conductor.observe(record.number, 100, [Report(100, 5.0 + record.seed, 0)], "complete")
+    assert len(conductor.records) == 3  # the one schedule there is, and its confirmation
+    table = "\n".join(search.result().table())
+    assert "The search ended after 1 of 12 trials: its space seems to hold no schedule" in table
+    with pytest.raises(
+        InputError, match="'exhausted' cannot be extended: its space seems to hold no schedule"
+    ):
+        search.amended({"budget.max_trials": 17})
+    store.close()
