@@ -194,19 +194,18 @@ def survey(
     checkouts: Sequence[Path],
     choose: Callable[[list[Mutant]], list[Mutant]],
 ) -> tuple[int, int]:
-    """(killed, tried) of one file, each shown as it is known. RuntimeError if its tests fail without a change."""
+    """(killed, tried) of one file; each mutant is shown once it is known. SystemExit if a test fails without any."""
     tests = [f"tests/search/test_{name}.py" for name in names]
     began = time.monotonic()
     plain = [started(checkout, tests, changed=False) for checkout in checkouts]
     for run in plain:
         run.join()
     if any(run.exitcode for run in plain):
-        raise RuntimeError(f"{' '.join(tests)} must pass before anything is changed, but does not")
+        sys.exit(f"{' '.join(tests)} must pass before anything is changed, but fails: see pytest")
     limit = 30 + 5 * (time.monotonic() - began)
     counts: Counter[bool] = Counter()
-    for mutant, is_killed in noticed(
-        choose(list(mutants(path, (checkouts[0] / path).read_text()))), checkouts, tests, limit
-    ):
+    found = choose(list(mutants(path, (checkouts[0] / path).read_text())))
+    for mutant, is_killed in noticed(found, checkouts, tests, limit):
         counts[is_killed] += 1
         print(f"{'killed' if is_killed else 'SURVIVED':<9} {path}:{mutant.line}  {mutant.shown}", flush=True)
     return counts[True], counts.total()

@@ -190,11 +190,11 @@ class _Replicates:
 
     def objectives_by_kind(self, racing: Iterable[TrialRecord], seeds: Collection[int]) -> list[Objectives]:
         """Of the baselines and of the proposals, the objectives of each that has one."""
-        kinds: defaultdict[bool, dict[int, Mapping[int, float]]] = defaultdict(dict)
+        kinds: defaultdict[Purpose, dict[int, Mapping[int, float]]] = defaultdict(dict)
         for record in racing:
             own = self._objectives_of(record, seeds)
             if own:
-                kinds[record.purpose is Purpose.BASELINE][record.number] = own
+                kinds[record.purpose][record.number] = own
         return list(kinds.values())
 
     def went_well(self, record: TrialRecord, seeds: Collection[int]) -> bool:

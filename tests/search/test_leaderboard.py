@@ -219,6 +219,44 @@ def test_a_finalist_that_left_the_race_never_ranks_above_the_best_of_all() -> No
     assert ranks(values, contenders={1, 2}, kinds={3: "baseline"}) == {1: 1, 2: 2, 3: 3}
 
 
+NOISE = SeedNoise(0.05, degrees=100, num_schedules=50)  # two seeds tell ratios of 1.2 from 1, not of 1.1
+
+
+def on_seeds(*means: float) -> dict[int, dict[int, float]]:
+    """Finalists 1, 2, ... with these values on each of two seeds."""
+    return {number: {0: mean, 1: mean} for number, mean in enumerate(means, start=1)}
+
+
+def test_a_group_is_tied_with_its_first() -> None:
+    assert ranks(on_seeds(30, 60, 61), NOISE) == {1: 1, 2: 2, 3: 2}
+    # The third is tied with the second, but not with the first, and so begins a group.
+    assert ranks(on_seeds(30, 33, 36.5), NOISE) == {1: 1, 2: 1, 3: 3}
+
+
+def test_a_finalist_that_left_the_race_stands_below_whole_groups() -> None:
+    kinds = {4: "baseline"}
+    assert ranks(on_seeds(30, 50, 90, 60), NOISE, contenders={1, 2, 3}, kinds=kinds) == {
+        1: 1,
+        2: 2,
+        4: 3,
+        3: 4,
+    }
+    assert ranks(on_seeds(30, 60, 62, 61), NOISE, contenders={1, 2, 3}, kinds=kinds) == {
+        1: 1,
+        2: 2,
+        3: 2,
+        4: 4,
+    }
+    # One of its kind in the group is enough.
+    kinds = {3: "baseline", 4: "baseline"}
+    assert ranks(on_seeds(30, 60, 60, 40), NOISE, contenders={1, 2, 3}, kinds=kinds) == {
+        1: 1,
+        2: 2,
+        3: 2,
+        4: 4,
+    }
+
+
 def test_finalists_without_a_common_seed_cannot_be_told_apart() -> None:
     assert ranks({1: {0: 30.0, 1: 31.0}, 2: {2: 90.0, 3: 91.0}}) == {1: 1, 2: 1}
 

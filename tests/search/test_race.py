@@ -147,12 +147,12 @@ def test_a_seed_of_a_later_round_says_nothing_yet() -> None:
 
 def test_a_finalist_that_failed_on_a_seed_stays_for_its_other_values() -> None:
     records = first_round({0: (70, 70.5), 1: (30, 31), 2: (30.2, 31.1)})
-    records[-1] = replace(records[-1], state=State.FAILED, reports=())
-    now = standing(records, RULES, SEEDS)
+    failed = replace(records[-1], state=State.FAILED, reports=(Report(50, 1e9, 0),))
+    now = standing([*records[:-1], failed], RULES, SEEDS)
     assert now.contenders == {0, 1, 2}
     assert {index for _, index in now.missing} == {2, 3}  # it is not tried again on the second
-    records[-2] = replace(records[-2], state=State.FAILED, reports=())
-    assert standing(records, RULES, SEEDS).contenders == {0, 1}
+    never = replace(records[-2], state=State.FAILED, reports=())
+    assert standing([*records[:-2], never, failed], RULES, SEEDS).contenders == {0, 1}
 
 
 def test_finalists_that_diverge_equally_often_are_told_apart_by_the_other_values() -> None:
@@ -256,6 +256,8 @@ def test_after_the_last_round_nobody_leaves() -> None:
     records = searched()
     rules = replace(RULES, rounds=(8,))
     assert run_race(records, {0: 70.0, 1: 60.0, 2: 30.0}, rules).contenders == {0, 1, 2}
+    records = first_round({0: (70, 70), 1: (30, 31), 2: (30.5, 1e9)})
+    assert standing(records, replace(RULES, rounds=(2,)), SEEDS).contenders == {0, 1, 2}
 
 
 def test_a_baseline_that_the_noise_floor_tells_from_the_best_is_not_raced() -> None:
@@ -271,6 +273,9 @@ def test_a_baseline_that_the_noise_floor_tells_from_the_best_is_not_raced() -> N
         value = 70.0 * math.exp(0.02 * math.sin(seed))
         records.append(trial(len(records), value, Purpose.NOISE, seed=seed, replicate_of=0))
     assert standing(records, rules, SEEDS).finalists == {0, 1, 3}
+    # Also where no noise is seen at all, the best itself stays.
+    records[4:] = [replace(record, reports=records[0].reports) for record in records[4:]]
+    assert standing(records, rules, SEEDS).finalists == {0, 3}
 
 
 def test_each_trial_counts_once_in_the_noise_of_a_round() -> None:

@@ -250,6 +250,15 @@ def test_asha_keeps_one_in_two_and_what_is_at_the_cut() -> None:
     assert not ASHAMargin().stops(0, rung_of([2.0, 2.0], noise=0.1))
 
 
+def test_the_cut_is_a_percentile_of_the_others() -> None:
+    others = {number: float(number) for number in range(1, 12)}  # 1, 2, ..., 11: the median is 6
+    for rule in (ASHA(), ASHAMargin()):
+        assert not rule.stops(0, Rung(step=50, values={0: 6.0, **others}))
+        assert rule.stops(0, Rung(step=50, values={0: 6.001, **others}))
+    assert not ASHA(reduction_factor=5.0).stops(0, Rung(step=50, values={0: 3.0, **others}))
+    assert ASHA(reduction_factor=5.0).stops(0, Rung(step=50, values={0: 3.001, **others}))
+
+
 def test_the_margin_is_one_standard_deviation_if_nothing_is_said() -> None:
     assert ASHAMargin() == ASHAMargin(margin=1.0, reduction_factor=2.0)
     assert ASHAMargin.USES_NOISE and not ASHA.USES_NOISE
@@ -280,6 +289,12 @@ def test_of_schedules_that_differ_by_chance_alone_the_margin_stops_its_share() -
     rungs = [Rung(step=50, values={0: cut, 1: value}, noise=0.3) for cut, value in pairs]
     share = sum(ASHAMargin(margin=1.0).stops(1, rung) for rung in rungs) / len(rungs)
     assert abs(share - 0.1587) < 0.035
+
+
+def test_the_margin_counts_for_small_values_too() -> None:
+    values = {0: 0.5, 1: 0.51}
+    assert not ASHAMargin().stops(1, Rung(step=50, values=values, noise=0.3))
+    assert ASHAMargin().stops(1, Rung(step=50, values=values, noise=0.001))
 
 
 def test_a_value_without_logarithm_is_judged_as_asha_does() -> None:
