@@ -34,7 +34,7 @@ TESTS = {
     "search/evidence/noise.py": ("race", "leaderboard"),
     "search/stopping_rule.py": ("stopping",),
     "search/stopping/*.py": ("stopping",),
-    "search/policy/*.py": ("equal_schedules", "trials", "conductor"),
+    "search/policy/*.py": ("policy_parts", "equal_schedules", "trials", "conductor"),
 }
 WITHOUT_DECISIONS = {"search/policy/plan.py", "search/policy/__init__.py", "search/stopping/__init__.py"}
 # Imported once, by the process that all test runs are forked from: they take seconds.
