@@ -34,7 +34,7 @@ TESTS = {
     "search/evidence/noise.py": ("race", "leaderboard"),
     "search/stopping_rule.py": ("stopping",),
     "search/stopping/*.py": ("stopping",),
-    "search/policy/*.py": ("conductor", "equal_schedules"),
+    "search/policy/*.py": ("policy_parts", "equal_schedules", "trials", "conductor"),
 }
 WITHOUT_DECISIONS = {"search/policy/plan.py", "search/policy/__init__.py", "search/stopping/__init__.py"}
 # Imported once, by the process that all test runs are forked from: they take seconds.
@@ -188,23 +188,27 @@ def noticed(
             yield mutant, run.exitcode != 0
 
 
-def survey(
-    path: str,
-    names: Sequence[str],
-    checkouts: Sequence[Path],
-    choose: Callable[[list[Mutant]], list[Mutant]],
-) -> tuple[int, int]:
-    """(killed, tried) of one file; each mutant is shown once it is known. SystemExit if a test fails without any."""
-    tests = [f"tests/search/test_{name}.py" for name in names]
+def seconds_unchanged(tests: Sequence[str], checkouts: Sequence[Path]) -> float:
+    """How long the tests take, in all checkouts at once. SystemExit if one fails."""
     began = time.monotonic()
     plain = [started(checkout, tests, changed=False) for checkout in checkouts]
     for run in plain:
         run.join()
     if any(run.exitcode for run in plain):
         sys.exit(f"{' '.join(tests)} must pass before anything is changed, but fails: see pytest")
-    limit = 30 + 5 * (time.monotonic() - began)
-    counts: Counter[bool] = Counter()
+    return time.monotonic() - began
+
+
+def survey(
+    path: str,
+    tests: Sequence[str],
+    checkouts: Sequence[Path],
+    choose: Callable[[list[Mutant]], list[Mutant]],
+    limit: float,
+) -> tuple[int, int]:
+    """(killed, tried) of one file; each mutant is shown once it is known. limit: seconds that the tests may take."""
     found = choose(list(mutants(path, (checkouts[0] / path).read_text())))
+    counts: Counter[bool] = Counter()
     for mutant, is_killed in noticed(found, checkouts, tests, limit):
         counts[is_killed] += 1
         print(f"{'killed' if is_killed else 'SURVIVED':<9} {path}:{mutant.line}  {mutant.shown}", flush=True)
@@ -253,9 +257,12 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(args.jobs)]
         checkouts = [copy_checkout(folder) for folder in folders]
-        rows = []
+        rows, limits = [], dict[Sequence[str], float]()
         for path, names in files.items():
-            killed, tried = survey(path, names, checkouts, choose)
+            tests = [f"tests/search/test_{name}.py" for name in names]
+            if names not in limits:
+                limits[names] = 30 + 2 * seconds_unchanged(tests, checkouts)
+            killed, tried = survey(path, tests, checkouts, choose, limits[names])
             rows.append([path, str(killed), str(tried), f"{100 * killed / tried:.0f} %" if tried else "-"])
     print(table(["", "killed", "of", "share"], rows))
     return 0

@@ -92,7 +92,7 @@ class DensityGPSampler(BaseSampler):
 
     def _proposed(self, study: Study, asking: FrozenTrial) -> dict[str, Any]:
         trials = study.get_trials(deepcopy=False)
-        seen = _Trials.of(study)
+        seen = TrialsToModel.of(study)
         running = [trial for trial in seen.update(trials) if trial.params and trial.number != asking.number]
         measured = [
             *(trials[number] for number in seen.shown()),
@@ -124,7 +124,7 @@ class DensityGPSampler(BaseSampler):
             for params in (*anywhere, *near)
         ]
 
-    def _embeddings(self, seen: "_Trials", trials: Sequence[FrozenTrial]) -> Floats:
+    def _embeddings(self, seen: "TrialsToModel", trials: Sequence[FrozenTrial]) -> Floats:
         for trial in trials:
             if trial.number not in seen.embeddings:
                 schedule = self._space.suggest(FixedTrial(trial.params))
@@ -147,7 +147,7 @@ def _expected_improvement(surrogate: Surrogate, embedding_CD: Floats) -> Floats:
     return improvement_C
 
 
-class _Trials(Seen):
+class TrialsToModel(Seen):
     """Which ended trials of a study a model is made of.
 
     embeddings: of trials, by number, as far as they are known.

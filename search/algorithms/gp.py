@@ -44,14 +44,14 @@ class WholeSpaceGPSampler(BaseSampler):
     """Optuna sampler: a GPSampler that sees a study of trials which all have the same parameters.
 
     Trials that run are points whose value is not known yet (q-batch expected improvement), which keeps
-    parallel proposals apart.
+    parallel proposals apart. gp: Optuna's own sampler, which is asked.
     """
 
     def __init__(self, seed: int, num_startup_trials: int = 10):
-        self._gp = GPSampler(seed=seed, n_startup_trials=num_startup_trials, warn_independent_sampling=False)
+        self.gp = GPSampler(seed=seed, n_startup_trials=num_startup_trials, warn_independent_sampling=False)
 
     def reseed_rng(self) -> None:
-        self._gp.reseed_rng()
+        self.gp.reseed_rng()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         space = _union(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
@@ -60,16 +60,16 @@ class WholeSpaceGPSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._gp.sample_relative(_view_of(study, trial.number), trial, search_space)
+        return self.gp.sample_relative(view_of_whole_space(study, trial.number), trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return self._gp.sample_independent(study, trial, param_name, param_distribution)
+        return self.gp.sample_independent(study, trial, param_name, param_distribution)
 
 
-def _view_of(study: Study, asking: int) -> Study:
-    """The COMPLETE trials and the RUNNING ones without `asking`, all with the same parameters."""
+def view_of_whole_space(study: Study, asking: int) -> Study:
+    """What trial number `asking` is shown: COMPLETE and other RUNNING trials, all with the same parameters."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     space = _union(complete)

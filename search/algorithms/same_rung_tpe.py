@@ -107,13 +107,13 @@ class SameRungTPESampler(BaseSampler):
         """What the trial sees of the study, the same for all its parameters."""
         if self._view is None or self._asking != trial.number:
             self._asking = trial.number
-            self._view = _Trials.of(study).view(study, trial.number, self._min_at_rung)
-            self._groups = _groups(self._view.get_trials(deepcopy=False))
+            self._view = RankedTrials.of(study).view(study, trial.number, self._min_at_rung)
+            self._groups = parameter_groups(self._view.get_trials(deepcopy=False))
             self._drawn = {}
         return self._view
 
 
-def _groups(trials: Sequence[FrozenTrial]) -> list[dict[str, BaseDistribution]]:
+def parameter_groups(trials: Sequence[FrozenTrial]) -> list[dict[str, BaseDistribution]]:
     """Parameters that occur in the same trials, by name; those with one possible value are left out."""
     kinds: dict[tuple[str, ...], FrozenTrial] = {}
     for trial in trials:
@@ -131,7 +131,7 @@ def _groups(trials: Sequence[FrozenTrial]) -> list[dict[str, BaseDistribution]]:
     return list(groups.values())
 
 
-class _Trials(Seen):
+class RankedTrials(Seen):
     """The ended trials of a study in the order that a proposal needs.
 
     at_step: (value, number) of those that have a value at a step, the best first. stopped: (last step, number) of

@@ -19,7 +19,8 @@ from search.errors import InputError, OperationFailed
 from search.machine.urls import shown_url
 
 _SECONDS = 60.0  # a head that is busy answers slowly
-_NOT_YET, _PAUSE_SECONDS = "No available agent", 1.0  # of a head whose dashboard is up before the rest of it
+_NOT_YET = "No available agent"  # of a head whose dashboard is up before the rest of it
+PAUSE_SECONDS = 1.0  # before such a head is asked again
 _IS_OVER = ("SUCCEEDED", "FAILED", "STOPPED")
 # Ray's stop, its dashboard's button too, then waits for a clean end instead of killing after 3 s.
 _ENVIRONMENT = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": "60"}
@@ -97,7 +98,7 @@ class JobsApi:
                 raise JobExistsError(f"a job {job_id!r} exists already on {self.address}")
             if _NOT_YET not in answer.text or time.monotonic() > deadline:
                 raise self._unexpected(answer)
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(PAUSE_SECONDS)
 
     def jobs(self) -> list[Job]:
         """All jobs that were submitted, in no order."""

@@ -51,7 +51,7 @@ def check_slice(
     )
     if known is None:
         note("measuring the GPU memory of a trial")
-    probe = _on_the_cluster(spec, assets, interrupted, card or Card(), known)
+    probe = measure_on_cluster(spec, assets, interrupted, card or Card(), known)
     if probe is None or probe == known:
         return
     text = finding(probe, spec.resources)
@@ -66,7 +66,7 @@ def found_before(header: Mapping[str, Any]) -> str | None:
     return known["text"] if known is not None else None
 
 
-def _on_the_cluster(
+def measure_on_cluster(
     spec: SearchSpec, assets: Assets, interrupted: threading.Event, card: Card, known: MemoryProbe | None
 ) -> MemoryProbe | None:
     """`measure` as a task with a trial's resources, which waits for a machine like a trial; None if interrupted."""

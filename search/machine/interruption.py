@@ -13,15 +13,18 @@ from search.machine.descendants import kill_descendants
 from search.machine.temporary import remove_folders
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_INSIST_SECONDS = 1.0
 _AGAIN = signal.SIGUSR2
 
 
 class Interruption(threading.Event):
-    """Set by the first signal. Whoever has something open looks at it and closes that first."""
+    """Set by the first signal. Whoever has something open looks at it and closes that first.
 
-    def __init__(self) -> None:
+    insist_seconds: after which a signal that was lost is raised again.
+    """
+
+    def __init__(self, insist_seconds: float = 1.0) -> None:
         super().__init__()
+        self._insist_seconds = insist_seconds
         self._raises = False
         self._received: int = signal.SIGINT
 
@@ -66,7 +69,7 @@ class Interruption(threading.Event):
 
     def _insist(self, over: threading.Event) -> None:
         """Raise again where it was lost: Python drops what is raised in a destructor or a callback of its memory."""
-        while not over.wait(_INSIST_SECONDS):
+        while not over.wait(self._insist_seconds):
             if self.is_set() and signal.getsignal(_AGAIN) == self._raise:
                 signal.pthread_kill(threading.main_thread().ident or 0, _AGAIN)
 

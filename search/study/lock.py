@@ -18,9 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from search.errors import OperationFailed
 from search.study.store import StudyStore
 
-_LOOK_SECONDS = 15.0
+LOOK_SECONDS = 15.0  # between two looks at whether the lock is still held
 # A driver that lost its connection takes the lock again; for a minute the server may think the old one alive.
-_TAKE_SECONDS = 90.0
+TAKE_SECONDS = 90.0
 _KEEP_ALIVE = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
 _DRIVER = "driver"  # key in the study's header: who holds it, to be told to others
 
@@ -44,7 +44,7 @@ def only_driver_of(store: StudyStore, url: str, name: str, interrupted: threadin
     over, lost = threading.Event(), threading.Event()
 
     def watch() -> None:
-        while not over.wait(_LOOK_SECONDS):
+        while not over.wait(LOOK_SECONDS):
             if not lock.is_held(over):
                 lost.set()
                 interrupted.set()
@@ -94,7 +94,7 @@ class _Lock:
                 if self.take():
                     return True
                 refused_since = refused_since or time.monotonic()
-                if time.monotonic() - refused_since > _TAKE_SECONDS:
+                if time.monotonic() - refused_since > TAKE_SECONDS:
                     return False
             except SQLAlchemyError:
                 self._close()

@@ -54,22 +54,29 @@ class TightCard(Card):
 
     def limit(self, fraction):
         import torch
-        import trainable.training.trainer
+        import trainable.training.step
+        from trainable.training.trainer import Trainer
         log = open(folder / f"worker-{os.getpid()}.json", "w")
         json.dump({"fraction": fraction, "visible": os.environ["CUDA_VISIBLE_DEVICES"]}, log)
         log.close()
-        begin, real, now = TrialWorker.begin, trainable.training.trainer.accumulate_gradient, {}
+        begin_trial, begin_training, now = TrialWorker.begin, Trainer.begin, {}
+        real = trainable.training.step.accumulate_gradient
 
-        def watched_begin(worker, task):
-            now.update(worker=worker, number=task.number)
-            begin(worker, task)
+        def watched_trial(worker, task):
+            now["number"] = task.number
+            begin_trial(worker, task)
+
+        def watched_training(trainer, *args):
+            now["trainer"] = trainer
+            begin_training(trainer, *args)
 
         def tight(*args):
-            if now and now["worker"]._trainer.step >= 75 and args[-1] > self.fits.get(now["number"], 128):
+            if "number" in now and now["trainer"].step >= 75 and args[-1] > self.fits.get(now["number"], 128):
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
             return real(*args)
 
-        TrialWorker.begin, trainable.training.trainer.accumulate_gradient = watched_begin, tight
+        TrialWorker.begin, Trainer.begin = watched_trial, watched_training
+        trainable.training.step.accumulate_gradient = tight
 
 
 assets = prepare(spec.data, spec.objective.extractor, Path(".cache"))

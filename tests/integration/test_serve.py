@@ -21,8 +21,11 @@ from typing import Any
 import optuna
 import pytest
 
+from search.decision import Decision
 from search.machine.service import Service, service_here
 from search.machine.state_folder import HOME_VARIABLE
+from search.policy.trials import NewTrial
+from search.record import Purpose, Report
 from search.study.store import StudyStore
 from spaces import PRESETS
 from tests.integration.postgres import Postgres
@@ -225,19 +228,24 @@ class Hammer(threading.Thread):
         schedule, number = PRESETS["ict"].schedule, -1
         try:
             while not self.enough.is_set():
-                attributes = {"stage": "search", "schedule": schedule.to_dict(), "seed": number + 1}
-                number = self.store.add(attributes, {}, {})
+                new = NewTrial(
+                    purpose=Purpose.SEARCH,
+                    schedule=schedule,
+                    seed=number + 1,
+                    decision=Decision("started", "proposed", {"algorithm": "random"}),
+                )
+                number = self.store.add(new)
                 self.acknowledged.append(("added", number, 0))
-                for step in (1, 2, 3):
-                    self.store.report(number, step, 100.0 * number + step)
-                    self.acknowledged.append(("reported", number, step))
-                reports = [(step, 100.0 * number + step) for step in (1, 2, 3)]
-                self.store.finish(record(number, *reports, seed=number))
+                reports = [Report(step, 100.0 * number + step, 0) for step in (1, 2, 3)]
+                for report in reports:
+                    self.store.report(number, report)
+                    self.acknowledged.append(("reported", number, report.step))
+                self.store.finish(record(number, *reports, seed=number), {})
                 self.acknowledged.append(("finished", number, 0))
         except Exception as error:
             self.error = error
         finally:
-            self.store._study._storage._backend.engine.dispose()
+            self.store.close()
 
 
 def write_search(folder: Path) -> Path:

@@ -37,14 +37,10 @@ def server() -> Iterator[Postgres]:
     server = Postgres()
     try:
         server.start()
-        close(StudyStore.create(server.url, "toy", {"search": {}, "study_id": "ff00000000000001"}))
+        StudyStore.create(server.url, "toy", {"search": {}, "study_id": "ff00000000000001"}).close()
         yield server
     finally:
         server.remove()
-
-
-def close(store: StudyStore) -> None:
-    store._study._storage._backend.engine.dispose()  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -56,7 +52,7 @@ def driver(server: Postgres, interrupted: threading.Event | None = None) -> Iter
         with only_driver_of(store, server.url, "toy", interrupted or threading.Event()):
             yield
     finally:
-        close(store)
+        store.close()
 
 
 def test_a_search_is_found_by_its_name_and_the_password_comes_from_outside(
@@ -71,7 +67,9 @@ def test_a_search_is_found_by_its_name_and_the_password_comes_from_outside(
     )
     spec = load_spec(folder / "search.yaml")
     (folder / "search.yaml").write_text(spec.to_yaml())  # as `run` keeps it
-    close(StudyStore.create(spec.study_url_resolved, "found", {"search": {}, "study_id": "ff00000000000002"}))
+    StudyStore.create(
+        spec.study_url_resolved, "found", {"search": {}, "study_id": "ff00000000000002"}
+    ).close()
     asked = ("leaderboard", "found", "--storage", tmp_path)
     code, out, err = finish(start(*asked))
     assert (code, err) == (0, "")
@@ -108,7 +106,7 @@ def test_another_driver_is_refused_until_the_first_has_gone_killed_or_not(server
 def test_a_driver_keeps_its_study_over_a_crash_of_the_server(
     server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study_lock, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(study_lock, "LOOK_SECONDS", 0.1)
     interrupted = threading.Event()
     with driver(server, interrupted):
         server.kill()
@@ -126,8 +124,8 @@ def test_a_driver_keeps_its_study_over_a_crash_of_the_server(
 def test_a_driver_that_lost_its_study_to_another_stops(
     server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study_lock, "_LOOK_SECONDS", 3.0)
-    monkeypatch.setattr(study_lock, "_TAKE_SECONDS", 0.5)
+    monkeypatch.setattr(study_lock, "LOOK_SECONDS", 3.0)
+    monkeypatch.setattr(study_lock, "TAKE_SECONDS", 0.5)
     interrupted = threading.Event()
 
     def lose_it() -> None:

@@ -29,12 +29,10 @@ from search.algorithm import ALGORITHMS, Algorithm
 from search.algorithms._surrogate import embedding
 from search.algorithms._unit_interval import value_at
 from search.algorithms.cmaes import CMAESSampler
-from search.algorithms.density_gp import DensityGP
-from search.algorithms.density_gp import _Trials as TrialsOfDensityGP
-from search.algorithms.gp import WholeSpaceGPSampler
-from search.algorithms.gp import _view_of as gp_view_of
+from search.algorithms.density_gp import DensityGP, TrialsToModel
+from search.algorithms.gp import WholeSpaceGPSampler, view_of_whole_space
 from search.algorithms.qmc import QMC, SobolSampler
-from search.algorithms.same_rung_tpe import SameRungTPE, SameRungTPESampler, _groups, _Trials
+from search.algorithms.same_rung_tpe import RankedTrials, SameRungTPE, SameRungTPESampler, parameter_groups
 from search.policy.conductor import Conductor
 from search.policy.plan import Plan
 from search.record import Report
@@ -58,7 +56,7 @@ def built(name: str, seed: int, startup: int | None = None) -> BaseSampler:
     options = {"num_startup_trials": startup} if startup and "num_startup_trials" in fields else {}
     sampler = ALGORITHMS.build({"name": name, **options}).sampler(seed)
     if isinstance(sampler, WholeSpaceGPSampler):
-        sampler._gp._n_local_search = 3  # of 10: a third of the time, under the same contract
+        sampler.gp._n_local_search = 3  # of 10: a third of the time, under the same contract
     return sampler
 
 
@@ -350,7 +348,7 @@ def test_gp_sees_logarithms_and_a_middle_value_for_what_a_family_does_not_have()
         }
         mine = {name: distributions[name] for name in params}
         study.add_trial(create_trial(value=value, params=params, distributions=mine))
-    trials = gp_view_of(study, asking=-1).get_trials(deepcopy=False)
+    trials = view_of_whole_space(study, asking=-1).get_trials(deepcopy=False)
     assert [t.params["a.x"] for t in trials] == [0.1, 0.5, 0.9]
     assert [t.params["b.y"] for t in trials] == pytest.approx([10.0, 4.0, 10.0])
     assert [t.value for t in trials] == pytest.approx([math.log(5), math.log(7), math.log(7)])
@@ -394,9 +392,9 @@ def test_same_rung_uses_the_highest_rung_with_enough_values() -> None:
             (0.3, {50: 7.0}, TrialState.PRUNED),
         ]
     )
-    seen = {t.params["x"]: t.value for t in _Trials(study).view(study, asking=-1, min_at_rung=2).trials}
+    seen = {t.params["x"]: t.value for t in RankedTrials(study).view(study, asking=-1, min_at_rung=2).trials}
     assert seen == {0.1: 1.0, 0.2: 2.0, 0.3: 2.0}  # what was stopped before is the worst
-    seen = {t.params["x"]: t.value for t in _Trials(study).view(study, asking=-1, min_at_rung=3).trials}
+    seen = {t.params["x"]: t.value for t in RankedTrials(study).view(study, asking=-1, min_at_rung=3).trials}
     assert seen == {0.1: 9.0, 0.2: 8.0, 0.3: 7.0}
 
 
@@ -409,20 +407,20 @@ def test_same_rung_takes_running_trials_for_the_worst_and_forgets_failures() -> 
             (0.4, {50: 0.0}, TrialState.FAIL),
         ]
     )
-    seen = {t.params["x"]: t.value for t in _Trials(study).view(study, asking=-1, min_at_rung=2).trials}
+    seen = {t.params["x"]: t.value for t in RankedTrials(study).view(study, asking=-1, min_at_rung=2).trials}
     assert seen == {0.1: 1.0, 0.2: 5.0, 0.3: 5.0}
 
 
 def test_what_same_rung_knows_of_a_study_follows_it_as_it_grows() -> None:
     """Trials that end in any order, four at a time: known bit by bit or looked at afresh is the same."""
     study, rng, running = optuna.create_study(), random.Random(3), []
-    known = _Trials(study)
+    known = RankedTrials(study)
     for _ in range(80):
         trial = study.ask()
         running.append((trial, toy(trial)))
         if len(running) == 4:
             end(study, *running.pop(rng.randrange(4)), rng)
-        views = [seen.view(study, trial.number, min_at_rung=12) for seen in (known, _Trials(study))]
+        views = [seen.view(study, trial.number, min_at_rung=12) for seen in (known, RankedTrials(study))]
         one, other = ([(t.number, t.value) for t in view.get_trials(deepcopy=False)] for view in views)
         assert one == other
 
@@ -449,7 +447,7 @@ def test_same_rung_proposes_what_tpe_proposes_from_a_study_of_those_values(condi
     ask = toy if conditional else flat
     study, rng, running = optuna.create_study(), random.Random(2), []
     for number in range(60):
-        view = _Trials(study).view(study, asking=number, min_at_rung=12)
+        view = RankedTrials(study).view(study, asking=number, min_at_rung=12)
         plain = plain_copy(view, number)
         study.sampler = SameRungTPE().sampler(number)
         expected, trial = plain.ask(), study.ask()
@@ -460,7 +458,7 @@ def test_same_rung_proposes_what_tpe_proposes_from_a_study_of_those_values(condi
             name: expected.params[name] for name in always
         }
         optunas = _GroupDecomposedSearchSpace().calculate(plain).search_spaces
-        mine = _groups(view.get_trials(deepcopy=False))
+        mine = parameter_groups(view.get_trials(deepcopy=False))
         assert sorted(map(sorted, mine)) == sorted(map(sorted, optunas))
         running.append((trial, value))
         if len(running) == 4:
@@ -499,7 +497,9 @@ def test_of_a_large_study_same_rung_sees_the_best_and_a_fixed_number_of_the_othe
     for value in values:
         params = {"x": value / 3000}
         study.add_trial(create_trial(value=float(value), params=params, distributions=distributions))
-    seen = [t.value for t in _Trials(study).view(study, asking=-1, min_at_rung=12).get_trials(deepcopy=False)]
+    seen = [
+        t.value for t in RankedTrials(study).view(study, asking=-1, min_at_rung=12).get_trials(deepcopy=False)
+    ]
     assert len(seen) == 300
     assert set(range(25)) <= set(seen)
     others = sorted(value for value in seen if value >= 25)
@@ -593,7 +593,7 @@ def test_density_gp_proposes_what_is_no_copy_of_a_trial_that_runs() -> None:
 
 def test_of_a_large_study_density_gp_sees_the_best_and_a_sample_of_all() -> None:
     study = optuna.create_study()
-    trials, seen = [], TrialsOfDensityGP(study)
+    trials, seen = [], TrialsToModel(study)
     for number in range(3000):
         value = float((number * 7919) % 3000)
         state = TrialState.PRUNED if number % 3 == 0 else TrialState.COMPLETE
@@ -616,6 +616,6 @@ def test_of_a_large_study_density_gp_sees_the_best_and_a_sample_of_all() -> None
     assert 190 <= len(seen.shown()) <= 200
     # The sample is no better than others: of 3000 numbers' mean, 6 standard errors of 150.
     assert abs(np.mean(seen.shown()[50:]) - 1500) < 6 * 866 / 12
-    afresh = TrialsOfDensityGP(study)
+    afresh = TrialsToModel(study)
     afresh.update(trials)
     assert afresh.shown() == seen.shown()

@@ -239,7 +239,7 @@ def test_a_search_whose_storage_cannot_be_used_there_is_not_submitted(
 def test_a_head_that_is_just_starting_is_asked_again(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.cluster.jobs._PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("search.cluster.jobs.PAUSE_SECONDS", 0.01)
     cluster.not_yet = 3
     assert cli.main(["submit", "toy.yaml", "--address", cluster.url]) == 0
     assert cluster.searches == ["search-toy-run1"]

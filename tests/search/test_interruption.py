@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import search.machine.interruption
 import search.run.runner
 from search.file.spec import load_spec
 from search.machine.interruption import Interruption
@@ -34,7 +33,7 @@ def interruption() -> Iterator[Interruption]:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
     before = {number: signal.getsignal(number) for number in numbers}
     hook = sys.unraisablehook
-    made = Interruption()
+    made = Interruption(insist_seconds=0.01)
     made.install()
     yield made
     sys.unraisablehook = hook
@@ -65,10 +64,8 @@ def test_a_signal_in_the_block_leaves_it_at_once(interruption: Interruption) -> 
 
 
 def test_a_signal_that_python_loses_is_raised_again(
-    interruption: Interruption, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    interruption: Interruption, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(search.machine.interruption, "_INSIST_SECONDS", 0.01)
-
     class Loses:
         def __del__(self) -> None:
             signal.raise_signal(signal.SIGINT)

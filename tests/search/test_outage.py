@@ -125,7 +125,7 @@ def test_every_write_that_meets_an_outage_is_there_exactly_once(
         assert found.condemned_at == 1
         assert found.reports == REPORTS
     assert again.header["note"] == store.header["note"] == 2
-    again._study._storage._backend.engine.dispose()
+    again.close()
 
 
 def test_an_outage_is_waited_for_with_growing_pauses_and_told_once(caplog: pytest.LogCaptureFixture) -> None:

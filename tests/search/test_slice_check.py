@@ -124,7 +124,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[MemoryProbe]:
             return known
         return answers.pop(0)
 
-    monkeypatch.setattr(search.engine.slice_check, "_on_the_cluster", measured)
+    monkeypatch.setattr(search.engine.slice_check, "measure_on_cluster", measured)
     return answers
 
 
