@@ -1,6 +1,7 @@
 """Tests ask for what everybody may ask for: no name of ours that begins with an underscore."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ FOLDERS = ("trainable", "spaces", "conformance", "deploy")
 
 # Private names of other libraries for which there is no public way: why a test needs them.
 OTHERS = {
+    "_BatchNorm": "torch: what all of its batch norms are",
     "_exit": "os: a process that ends without clearing up",
     "_local_scalar_dense": "torch: the one operation that reads a tensor's value",
     "_python_dispatch": "torch: where TorchDispatchMode is documented to be",
@@ -62,6 +64,14 @@ FILES = [path for folder in FOLDERS for path in sorted((TESTS / folder).rglob("*
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(TESTS).as_posix())
 def test_a_test_uses_no_private_name(path: Path) -> None:
     assert list(private_names(ast.parse(path.read_bytes()))) == []
+
+
+def test_no_name_of_ours_passes_for_one_of_another_library() -> None:
+    packages = (ROOT / package for package in ("spaces", "trainable", "search", "deploy", "bench"))
+    paths = [path for package in packages for path in package.rglob("*.py")]
+    named = "|".join(OTHERS)
+    ours = re.compile(rf"(self\.|cls\.|def |class |^)({named})\b(?=\s*[:=(])", re.MULTILINE)
+    assert [(path.name, found[0]) for path in paths if (found := ours.search(path.read_text()))] == []
 
 
 @pytest.mark.parametrize(
