@@ -35,11 +35,11 @@ class NoiseDistribution(Choice, ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Law(NoiseDistribution):
+class Law(NoiseDistribution):
     """A continuous law with distribution function `cdf`, truncated to the grid."""
 
     @abstractmethod
-    def _coordinate(self, sigma_N: Tensor) -> Tensor:
+    def coordinate(self, sigma_N: Tensor) -> Tensor:
         """The variable that the law is over, at each level: increasing."""
 
     @abstractmethod
@@ -56,7 +56,7 @@ class _Law(NoiseDistribution):
 
     def interval_probabilities(self, sigma_N: Tensor) -> Tensor:
         # In logs, so that a law whose bulk lies far outside the grid still has its truncation, not 0/0.
-        x_N = self._coordinate(sigma_N.double())
+        x_N = self.coordinate(sigma_N.double())
         log_cdf_N, log_sf_N = self.log_cdf(x_N), self.log_sf(x_N)
         from_below_M = _log_difference(log_cdf_N[1:], log_cdf_N[:-1])
         from_above_M = _log_difference(log_sf_N[:-1], log_sf_N[1:])
@@ -74,21 +74,21 @@ class _Law(NoiseDistribution):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SigmaLaw(_Law):
+class SigmaLaw(Law):
     """A law over the noise level itself: `cdf(sigma)`. Another grid does not move its mass."""
 
-    def _coordinate(self, sigma_N: Tensor) -> Tensor:
+    def coordinate(self, sigma_N: Tensor) -> Tensor:
         return sigma_N
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndexLaw(_Law):
+class IndexLaw(Law):
     """A law over the normalised index u = i/M, with `cdf(0) = 0`, `cdf(1) = 1`.
 
     Which noise levels it means follows from the grid: rho and N belong to the same configuration.
     """
 
-    def _coordinate(self, sigma_N: Tensor) -> Tensor:
+    def coordinate(self, sigma_N: Tensor) -> Tensor:
         num_intervals = len(sigma_N) - 1
         return torch.arange(num_intervals + 1, dtype=torch.float64) / num_intervals
 

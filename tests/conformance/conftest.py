@@ -29,6 +29,7 @@ from trainable.dataset import DATASETS
 from trainable.network import NETWORKS
 from trainable.training.config import TrainingConfig
 from trainable.training.consistency import NetworkFunction, sample
+from trainable.training.flat_parameters import flatten_parameters
 from trainable.training.trainer import Trainer
 
 INSTALL = {
@@ -109,7 +110,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     schedule = NoiseSchedule(grid=KarrasGrid(), noise=LogNormal(), curriculum=Constant(levels=40))
     trainer.begin(schedule, seed=0)
     assert math.isfinite(trainer.train(400))
-    return Model(trainer._ema_module, schedule, config.sigma_data)
+    averaged = NETWORKS.build("film_mlp").build(images.image_shape).requires_grad_(False)
+    flatten_parameters(averaged, torch.device("cpu")).copy_(trainer.state_dict()[0]["ema_P"])
+    return Model(averaged, schedule, config.sigma_data)
 
 
 def loaded(steps: dict[int, tuple[float, ...]], **grid: float) -> LoadedSchedule:

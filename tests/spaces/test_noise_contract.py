@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from spaces import CURRICULA, GRIDS, NOISE, KarrasGrid, NoiseDistribution, SearchSpace
-from spaces.noise_distribution import _Law
+from spaces.noise_distribution import Law
 
 EVERYTHING = SearchSpace.from_mapping({"noise": dict.fromkeys(NOISE)})
 CORNERS = {
@@ -72,9 +72,9 @@ def test_probabilities_hold_on_grids_far_from_the_usual_one(name: str) -> None:
 
 def has_no_mass_on(noise: NoiseDistribution, sigma_N: torch.Tensor) -> bool:
     """Whether a law of bounded support, as VP's, lies wholly below or above the grid."""
-    if not isinstance(noise, _Law):
+    if not isinstance(noise, Law):
         return False
-    ends = noise._coordinate(sigma_N)[[0, -1]]
+    ends = noise.coordinate(sigma_N)[[0, -1]]
     return bool(noise.log_cdf(ends)[1] == -math.inf or noise.log_sf(ends)[0] == -math.inf)
 
 
@@ -92,10 +92,10 @@ def test_an_unbounded_law_has_mass_everywhere(name: str) -> None:
 def test_probabilities_are_the_differences_of_the_cdf_divided_by_their_sum(name: str) -> None:
     """The definition, without the logarithms of the implementation."""
     for noise in [NOISE[name](), *CORNERS[name]]:
-        if isinstance(noise, _Law):
+        if isinstance(noise, Law):
             for num_levels in (2, 20, 1281):
                 sigma_N = KarrasGrid().sigmas(num_levels)
-                cdf_N = noise.cdf(noise._coordinate(sigma_N)).numpy()
+                cdf_N = noise.cdf(noise.coordinate(sigma_N)).numpy()
                 assert (np.diff(cdf_N) >= 0).all()
                 assert cdf_N[0] >= 0
                 assert cdf_N[-1] <= 1
@@ -107,8 +107,8 @@ def test_probabilities_are_the_differences_of_the_cdf_divided_by_their_sum(name:
 @every_family
 def test_both_tails_in_logs_agree_with_the_cdf(name: str) -> None:
     for noise in [NOISE[name](), *CORNERS[name]]:
-        if isinstance(noise, _Law):
-            x_N = noise._coordinate(KarrasGrid().sigmas(20))[1:-1]
+        if isinstance(noise, Law):
+            x_N = noise.coordinate(KarrasGrid().sigmas(20))[1:-1]
             torch.testing.assert_close(noise.log_cdf(x_N).exp(), noise.cdf(x_N), rtol=1e-12, atol=1e-14)
             torch.testing.assert_close(noise.log_sf(x_N).exp(), 1 - noise.cdf(x_N), rtol=0, atol=1e-14)
 

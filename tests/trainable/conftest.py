@@ -3,19 +3,24 @@
 import gzip
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
+import trainable.training.trainer
 from trainable.data._idx import TEST, TRAIN
 from trainable.dataset import DATASETS
 from trainable.extractor import EXTRACTORS
 from trainable.metric.assets import Assets, prepare
 from trainable.network import NETWORKS
 from trainable.training.config import TrainingConfig
+from trainable.training.consistency import LevelTables
+from trainable.training.step import Batch, TrainingState, training_step
 from trainable.trial import TrialWorker
 
 
@@ -71,6 +76,37 @@ def worker(digits_assets: Assets) -> Callable[..., TrialWorker]:
         )
 
     return make
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a trainer gave `training_step`: its own tensors, so they show what is in them now."""
+
+    state: TrainingState
+    batch: Batch
+    levels: LevelTables
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
+    """The steps of all trainers, in the order in which they are done."""
+    done: list[Step] = []
+
+    def watched(network, state: TrainingState, batch: Batch, levels: LevelTables, *rest) -> None:
+        done.append(Step(state, batch, levels))
+        training_step(network, state, batch, levels, *rest)
+
+    monkeypatch.setattr(trainable.training.trainer, "training_step", watched)
+    return done
+
+
+@pytest.fixture
+def passes() -> Iterator[Callable[[type[nn.Module]], list[int]]]:
+    """`passes(kind)`: how many images went through networks of that class together, pass by pass."""
+    seen: list[tuple[nn.Module, int]] = []
+    hook = register_module_forward_hook(lambda module, given, _: seen.append((module, len(given[0]))))
+    yield lambda kind: [num for module, num in seen if isinstance(module, kind)]
+    hook.remove()
 
 
 Answer = Callable[[BaseHTTPRequestHandler], None]

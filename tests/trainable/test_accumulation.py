@@ -1,6 +1,6 @@
 """A batch in parts trains the same: losses, gradients, whole trials, samples, found schedules."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spaces import PRESETS, NoiseSchedule
-from trainable.network import Network
+from trainable.network import Network, NetworkModule
 from trainable.networks.film_mlp import FilmMlp
 from trainable.networks.unet import Unet
 from trainable.optimizer_strategies.constant import Constant
@@ -22,6 +22,7 @@ ADAPTIVE = NoiseSchedule.from_dict(
 )
 MLP = FilmMlp(width=8, depth=1, noise_features=4, noise_width=4)
 UNET = Unet(channels=(8, 8), attention=True, noise_features=4, noise_width=8)
+Passes = Callable[[type[NetworkModule]], list[int]]
 Saved = tuple[dict[str, Tensor], dict[str, int | float | str]]
 CONFIG = TrainingConfig(total_steps=200, batch_size=16)
 HALVES = replace(CONFIG, optimizer_strategy=GradientNoiseScale())
@@ -36,38 +37,39 @@ def begun(
     return trainer
 
 
-def gradient_and_loss(trainer: Trainer, saved: Saved) -> tuple[Tensor, float]:
+def weights(trainer: Trainer) -> Tensor:
+    return trainer.state_dict()[0]["parameters_P"]
+
+
+def gradient_and_loss(trainer: Trainer, saved: Saved, steps) -> tuple[Tensor, float]:
     """Of one step from `saved`."""
     trainer.load_state_dict(*saved)
-    before = trainer._state.loss_sum.item()
+    before = saved[0]["loss_sum"].item()
     trainer.train(trainer.step + 1, should_pause=lambda: True)
-    return trainer._state.gradient_P.clone(), trainer._state.loss_sum.item() - before
+    return steps[-1].state.gradient_P.clone(), steps[-1].state.loss_sum.item() - before
 
 
 @pytest.mark.parametrize("network", [MLP, UNET], ids=["mlp", "unet"])
 @pytest.mark.parametrize("stratified", [True, False])
 @pytest.mark.parametrize("micro_batch", [1, 3, 8])
 def test_one_step_has_the_loss_and_the_gradient_of_the_whole_batch(
-    network: Network, stratified: bool, micro_batch: int
+    steps, network: Network, stratified: bool, micro_batch: int
 ) -> None:
     config = replace(CONFIG, stratified=stratified)
     whole = begun(config, network, None)
     whole.train(20)  # at the start the network's output is 0
     saved = whole.state_dict()
-    expected_P, expected = gradient_and_loss(whole, saved)
+    expected_P, expected = gradient_and_loss(whole, saved, steps)
     trainer = begun(config, network, micro_batch)
-    found_P, found = gradient_and_loss(trainer, saved)
+    found_P, found = gradient_and_loss(trainer, saved, steps)
     assert trainer.micro_batch == micro_batch
     assert found == pytest.approx(expected, rel=1e-5)
     assert (found_P - expected_P).norm() < 1e-5 * expected_P.norm()
 
 
-def test_each_pass_has_at_most_a_micro_batch_of_images_and_all_images_get_one() -> None:
-    trainer = begun(CONFIG, MLP, 6)
-    seen: list[int] = []
-    trainer._module.register_forward_hook(lambda module, given, output: seen.append(len(given[0])))
-    trainer.train(1)
-    assert seen == [6, 6, 6, 6, 4, 4]  # teacher and student
+def test_each_pass_has_at_most_a_micro_batch_of_images_and_all_images_get_one(passes: Passes) -> None:
+    begun(CONFIG, MLP, 6).train(1)
+    assert passes(NetworkModule) == [6, 6, 6, 6, 4, 4]  # teacher and student
 
 
 @pytest.mark.parametrize("strategy", [Constant(), GradientNoiseScale()], ids=["constant", "halves"])
@@ -76,8 +78,8 @@ def test_a_trial_in_parts_ends_where_the_undivided_one_does(strategy: Constant |
     whole, parts = begun(config, MLP, None), begun(config, MLP, 4)
     losses = [whole.train(200), parts.train(200)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
-    assert whole._state.parameters_P.norm() > 0.5
-    torch.testing.assert_close(parts._state.parameters_P, whole._state.parameters_P, rtol=0.01, atol=0.01)
+    assert weights(whole).norm() > 0.5
+    torch.testing.assert_close(weights(parts), weights(whole), rtol=0.01, atol=0.01)
     torch.testing.assert_close(parts.sample(40, seed=1), whole.sample(40, seed=1), rtol=0.02, atol=0.02)
 
 
@@ -86,8 +88,7 @@ def test_the_measured_noise_of_the_gradient_is_that_of_the_halves_of_the_whole_b
     assert (whole.micro_batch, parts.micro_batch) == (8, 3)
     for trainer in (whole, parts):
         trainer.train(1)
-    found, expected = parts._state.noise_2, whole._state.noise_2
-    assert found is not None
+    found, expected = (trainer.state_dict()[0]["noise_2"] for trainer in (parts, whole))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
 
 
@@ -101,15 +102,13 @@ def test_an_adaptive_trial_finds_the_same_schedule_in_parts() -> None:
     torch.testing.assert_close(probabilities[1], probabilities[0], rtol=1e-3, atol=1e-6)
 
 
-def test_samples_are_drawn_in_parts_as_small_and_are_the_same_images() -> None:
+def test_samples_are_drawn_in_parts_as_small_and_are_the_same_images(passes: Passes) -> None:
     whole, parts = begun(CONFIG, MLP, None), begun(CONFIG, MLP, 4)
-    for trainer in (whole, parts):
-        trainer.train(1)
-    parts._ema_module.load_state_dict(whole._ema_module.state_dict())
-    seen: list[int] = []
-    parts._ema_module.register_forward_hook(lambda module, given, output: seen.append(len(given[0])))
+    whole.train(1)
+    parts.load_state_dict(*whole.state_dict())
+    before = len(passes(NetworkModule))
     torch.testing.assert_close(parts.sample(700, seed=1), whole.sample(700, seed=1))
-    assert seen == [125, 125, 125, 125, 125, 75]
+    assert passes(NetworkModule)[before:] == [125, 125, 125, 125, 125, 75, 500, 200]
 
 
 def test_a_checkpoint_goes_on_with_another_micro_batch() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import trainable.training.accumulation
-from spaces import CURRICULA, NOISE, PRESETS, KarrasGrid, NoiseSchedule
+from spaces import CURRICULA, NOISE, PRESETS, KarrasGrid, NoiseSchedule, Stage
 from spaces.adaptive_noise import AdaptiveNoise
 from spaces.curricula.constant import Constant
 from spaces.grids.karras_master import KarrasMasterGrid
@@ -18,6 +18,7 @@ from spaces.noise.tabulated import Tabulated
 from spaces.registry import name_of
 from trainable.networks.film_mlp import FilmMlp
 from trainable.training.config import TrainingConfig
+from trainable.training.consistency import LevelTables
 from trainable.training.trainer import Trainer
 
 ICT = PRESETS["ict"].schedule
@@ -50,10 +51,15 @@ def assert_same_state(a: Trainer, b: Trainer) -> None:
     assert a.found_schedule() == b.found_schedule()
 
 
-def probabilities_in_force(running: Trainer) -> Tensor:
-    """As drawn from: the differences of the level tables' distribution function."""
-    num = len(running._stage.probability_M)
-    cdf_M = running._levels.cdf_M[:num].clamp(max=1)
+def stage_of_last_step(running: Trainer) -> Stage:
+    stages = running.found_schedule().stages(running.total_steps)
+    return [stage for stage in stages if stage.start_step < running.step][-1]
+
+
+def probabilities_in_force(running: Trainer, levels: LevelTables) -> Tensor:
+    """As drawn from: the differences of the distribution function in its level tables."""
+    num = len(stage_of_last_step(running).probability_M)
+    cdf_M = levels.cdf_M[:num].clamp(max=1)
     return cdf_M.diff(prepend=torch.zeros(1, dtype=torch.float64))
 
 
@@ -82,14 +88,16 @@ def bell_losses(monkeypatch: pytest.MonkeyPatch) -> Tensor:
     return a_M.double()
 
 
-def test_probabilities_converge_to_the_root_of_a_known_second_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probabilities_converge_to_the_root_of_a_known_second_moment(
+    monkeypatch: pytest.MonkeyPatch, steps
+) -> None:
     a_M = bell_losses(monkeypatch)
     noise = LossSecondMoment(num_bins=LEVELS - 1, history=100, every=25, uniform=0.01)
     schedule = NoiseSchedule(grid=KarrasGrid(), noise=noise, curriculum=Constant(levels=LEVELS))
     running = begun(schedule, config=TrainingConfig(total_steps=400, batch_size=64))
     running.train(400)
     expected_M = 0.99 * a_M / a_M.sum() + 0.01 / len(a_M)
-    measured_M = probabilities_in_force(running)
+    measured_M = probabilities_in_force(running, steps[-1].levels)
     # The mean of n squares z^2 has the relative deviation sqrt(2/n), its root half of that. Windows of 100 draws
     # forget like a mean of 100 to 200 of them. 6 sigma at n = 100, for each of 32 bins: by chance 6 times in 1e8.
     relative = measured_M / expected_M * (expected_M.sum() / measured_M.sum())
@@ -122,7 +130,7 @@ def test_with_importance_weights_the_expected_objective_is_that_of_uniform_sampl
 
 @every_adaptive
 def test_a_loss_without_a_spread_leaves_the_probabilities_uniform(
-    monkeypatch: pytest.MonkeyPatch, name: str
+    monkeypatch: pytest.MonkeyPatch, steps, name: str
 ) -> None:
     def loss(network, x_BCHW: Tensor, z_BCHW: Tensor, levels_BL: Tensor, huber_c: float) -> Tensor:
         t_B, r_B, weight_B = levels_BL[:, 0], levels_BL[:, 5], levels_BL[:, -1]
@@ -132,7 +140,7 @@ def test_a_loss_without_a_spread_leaves_the_probabilities_uniform(
     schedule = replace(ADAPTIVE[name], grid=KarrasGrid(rho=100.0))  # log-uniform is nearly uniform there
     running = begun(schedule)
     running.train(200)
-    probability_M = probabilities_in_force(running)
+    probability_M = probabilities_in_force(running, steps[-1].levels)
     torch.testing.assert_close(
         probability_M, torch.full_like(probability_M, 1 / len(probability_M)), rtol=0.1, atol=0
     )
@@ -143,19 +151,21 @@ def test_a_loss_without_a_spread_leaves_the_probabilities_uniform(
 
 @every_adaptive
 @pytest.mark.parametrize("step", [1, 25, 50, 77, 80, 175, 199, 200])
-def test_resume_in_a_new_trainer_equals_no_interruption_bit_for_bit(name: str, step: int) -> None:
+def test_resume_in_a_new_trainer_equals_no_interruption_bit_for_bit(steps, name: str, step: int) -> None:
     """In the middle of a window, at its end, at the end of a stage (25, 50, 175) and of the trial."""
     whole = begun(ADAPTIVE[name])
     whole.train(step)
-    halfway = whole.state_dict()
+    halfway, levels = whole.state_dict(), steps[-1].levels
     resumed = begun(ADAPTIVE[name], config=CONFIG)
     resumed.train(13)  # leaves nothing behind
+    resumed_levels = steps[-1].levels
     resumed.begin(ADAPTIVE[name], 3)
     resumed.load_state_dict(*halfway)
     assert_same_state(whole, resumed)
     assert whole.train(200) == resumed.train(200)
     assert_same_state(whole, resumed)
-    assert torch.equal(probabilities_in_force(whole), probabilities_in_force(resumed))
+    in_force_M = probabilities_in_force(whole, levels)
+    assert torch.equal(in_force_M, probabilities_in_force(resumed, resumed_levels))
 
 
 @every_adaptive
@@ -180,17 +190,18 @@ def test_a_checkpoint_without_the_statistics_is_refused(name: str) -> None:
 
 
 @every_adaptive
-def test_a_trainer_is_reused_between_adaptive_and_static_trials(name: str) -> None:
+def test_a_trainer_is_reused_between_adaptive_and_static_trials(steps, name: str) -> None:
     reused = begun(ADAPTIVE[name], seed=8)
     reused.train(60)
     for schedule in (ICT, ADAPTIVE[name], PRESETS["gokmen_constant"].schedule, ADAPTIVE[name]):
         reused.begin(schedule, 3)
         reused.train(90)
+        levels = steps[-1].levels
         fresh = begun(schedule)
         fresh.train(90)
-        rows = slice(0, len(fresh._stage.probability_M))
         assert reused.found_schedule() == fresh.found_schedule()
-        assert torch.equal(reused._levels.cdf_M[rows], fresh._levels.cdf_M[rows])
+        in_force_M = probabilities_in_force(reused, levels)
+        assert torch.equal(in_force_M, probabilities_in_force(fresh, steps[-1].levels))
         for one, other in zip(reused.state_dict()[0].values(), fresh.state_dict()[0].values(), strict=True):
             assert torch.equal(one, other)
 
@@ -199,36 +210,35 @@ def test_a_trainer_is_reused_between_adaptive_and_static_trials(name: str) -> No
 def test_a_change_of_n_keeps_what_was_learnt(name: str) -> None:
     running = begun(ADAPTIVE[name])
     running.train(25)
-    assert len(running._stage.probability_M) == 10
-    state, adaptation = running._state, running._adaptation
-    assert state.sums_M2 is not None
-    assert adaptation is not None
-    assert not state.sums_M2.any()  # taken in, though the window of 10 steps is not over
-    assert adaptation._moments.count_J.sum().item() == pytest.approx(25 * 16)
+    assert len(stage_of_last_step(running).probability_M) == 10
+    tensors, _ = running.state_dict()
+    assert not tensors["adaptive_sums_M2"].any()  # taken in, though the window of 10 steps is not over
+    assert tensors["adaptive_count_J"].sum().item() == pytest.approx(25 * 16)
     learnt = running.found_schedule()
     running.train(26)  # the first step of the next stage
-    assert len(running._stage.probability_M) == 20
+    assert len(stage_of_last_step(running).probability_M) == 20
     assert running.found_schedule() == learnt
     assert learnt != begun(ADAPTIVE[name]).found_schedule()
 
 
-def test_a_static_trial_keeps_no_statistics() -> None:
+def test_a_static_trial_keeps_no_statistics(steps) -> None:
     running = begun(ICT)
     running.train(30)
-    assert running._state.sums_M2 is None
-    assert running._adaptation is None
+    assert all(step.state.sums_M2 is None for step in steps)
     assert not [name for name in running.state_dict()[0] if name.startswith("adaptive_")]
     assert running.found_schedule() is ICT
 
 
 @every_adaptive
-def test_trials_with_one_seed_see_the_same_random_numbers_adaptive_or_not(name: str) -> None:
+def test_trials_with_one_seed_see_the_same_random_numbers_adaptive_or_not(steps, name: str) -> None:
     adaptive, static = begun(ADAPTIVE[name]), begun(ICT)
     for until in (1, 37, 150):
-        adaptive.train(until)
-        static.train(until)
+        batches = []
+        for each in (adaptive, static):
+            each.train(until)
+            batches.append(steps[-1].batch)
         for tensor in ("x_BCHW", "z_BCHW", "u_B"):
-            assert torch.equal(getattr(adaptive._batch, tensor), getattr(static._batch, tensor))
+            assert torch.equal(getattr(batches[0], tensor), getattr(batches[1], tensor))
 
 
 @every_adaptive
@@ -242,18 +252,15 @@ def test_adapting_leaves_the_global_random_state_alone(name: str) -> None:
 
 
 @every_adaptive
-def test_tables_and_sums_stay_where_they_are(name: str) -> None:
+def test_tables_and_sums_stay_where_they_are(steps, name: str) -> None:
     """A captured step reads and writes addresses."""
-    running = begun(ADAPTIVE[name])
-
-    def addresses() -> list[int]:
-        state, levels = running._state, running._levels
-        assert state.sums_M2 is not None
-        return [tensor.data_ptr() for tensor in (state.sums_M2, levels.cdf_M, levels.table_ML)]
-
-    before = addresses()
-    running.train(200)
-    assert addresses() == before
+    begun(ADAPTIVE[name]).train(200)
+    addresses = {
+        tuple(tensor.data_ptr() for tensor in (step.state.sums_M2, step.levels.cdf_M, step.levels.table_ML))
+        for step in steps
+    }
+    assert len(steps) == 200
+    assert len(addresses) == 1
 
 
 @every_adaptive
@@ -270,9 +277,7 @@ def test_sums_hold_the_draws_and_the_squared_losses_of_the_window(
     monkeypatch.setattr(trainable.training.accumulation, "consistency_loss", spy)
     running = begun(ADAPTIVE[name])
     running.train(83)
-    sums_M2 = running._state.sums_M2
-    assert sums_M2 is not None
-    count, squares = sums_M2.sum(0).tolist()
+    count, squares = running.state_dict()[0]["adaptive_sums_M2"].sum(0).tolist()
     window = torch.cat(seen[80:]).detach().double()
     assert count == len(window) == 3 * 16
     assert squares == pytest.approx(window.square().sum().item(), rel=1e-12)
@@ -289,7 +294,9 @@ def test_sums_hold_the_draws_and_the_squared_losses_of_the_window(
     ],
     ids=lambda parts: "-".join(map(name_of, parts.values())),
 )
-def test_the_schedule_found_is_the_one_in_force_in_each_stage(name: str, parts: dict[str, Any]) -> None:
+def test_the_schedule_found_is_the_one_in_force_in_each_stage(
+    steps, name: str, parts: dict[str, Any]
+) -> None:
     """Trained statically, it has the probabilities and the weights that the adaptive trial had last."""
     running = begun(replace(ADAPTIVE[name], **parts))
     for until in (1, 60, 130, 200):
@@ -297,15 +304,16 @@ def test_the_schedule_found_is_the_one_in_force_in_each_stage(name: str, parts: 
         found = running.found_schedule()
         assert isinstance(found.noise, Tabulated)
         assert NoiseSchedule.from_dict(found.to_dict()) == found
-        index = running._stages.index(running._stage)
-        stage = found.stages(200)[index]
-        torch.testing.assert_close(probabilities_in_force(running), stage.probability_M, rtol=0, atol=1e-12)
+        stage, levels = stage_of_last_step(running), steps[-1].levels
+        in_force_M = probabilities_in_force(running, levels)
+        torch.testing.assert_close(in_force_M, stage.probability_M, rtol=0, atol=1e-12)
         static = begun(found)
-        static._step = stage.start_step
-        static._enter_stage()
-        rows = slice(0, len(stage.probability_M))
-        assert torch.equal(static._levels.table_ML[rows], running._levels.table_ML[rows])
-        weight_M = static._levels.table_ML[rows, -1].double() * stage.sigma_N.diff()
+        tensors, scalars = static.state_dict()
+        static.load_state_dict(tensors, {**scalars, "step": stage.start_step})
+        static.train(stage.start_step + 1)
+        rows, table_ML = slice(0, len(stage.probability_M)), steps[-1].levels.table_ML
+        assert torch.equal(table_ML[rows], levels.table_ML[rows])
+        weight_M = table_ML[rows, -1].double() * stage.sigma_N.diff()
         drawn_M = stage.probability_M > 0
         expected_M = 1 / (len(weight_M) * stage.probability_M[drawn_M])
         torch.testing.assert_close(weight_M[drawn_M], expected_M, rtol=1e-5, atol=0)
@@ -316,6 +324,8 @@ def test_a_trial_that_diverges_ends_as_such(name: str) -> None:
     running = begun(ADAPTIVE[name])
     running.train(100)
     found = running.found_schedule()
-    running._state.parameters_P.fill_(math.nan)
+    tensors, scalars = running.state_dict()
+    tensors["parameters_P"].fill_(math.nan)
+    running.load_state_dict(tensors, scalars)
     assert not math.isfinite(running.train(200))
     assert running.found_schedule() == found

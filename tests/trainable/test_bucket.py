@@ -159,7 +159,7 @@ def test_killed_between_tensors_and_marker_the_checkpoint_before_counts(url: str
 
 @pytest.mark.parametrize("kind", ["missing bucket", "nobody there", "silent"])
 def test_what_is_wrong_is_said_in_one_line(address: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bucket, "_REQUEST_SECONDS", 1.0)
+    monkeypatch.setattr(bucket, "REQUEST_SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = {
             "missing bucket": url_of(address, bucket="not-there"),

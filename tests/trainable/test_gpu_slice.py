@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import trainable.training.step
 from spaces import PRESETS
+from trainable.extractors._classifier import ClassifierNetwork
 from trainable.gpu.gpu_slice import (
     CONTEXT_BYTES,
     Card,
@@ -17,6 +19,7 @@ from trainable.gpu.gpu_slice import (
     take_slice,
     usable_bytes,
 )
+from trainable.network import NetworkModule
 from trainable.task import OUT_OF_MEMORY, Progress, TrialTask
 from trainable.trial import TrialWorker
 
@@ -178,12 +181,11 @@ def test_one_image_at_once_cannot_be_less(
 
 
 def test_measuring_takes_as_small_a_share_of_its_images(
-    worker: Callable[[], TrialWorker], tmp_path: Path
+    worker: Callable[[], TrialWorker], tmp_path: Path, passes: Callable[[type[nn.Module]], list[int]]
 ) -> None:
     run = worker()
     run.begin(task(tmp_path, micro_batch=2))
-    samples, features = [], []
-    run._trainer._ema_module.register_forward_hook(lambda _, given, out: samples.append(len(out)))
-    run._metric._features._network.register_forward_hook(lambda _, given, out: features.append(len(out)))
     run.advance()
-    assert samples == features == [63, 63, 63, 11]
+    *training, _, _, _, _ = trained_and_sampled = passes(NetworkModule)
+    assert set(training) == {2}
+    assert trained_and_sampled[-4:] == passes(ClassifierNetwork) == [63, 63, 63, 11]

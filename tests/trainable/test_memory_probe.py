@@ -28,7 +28,7 @@ class MadeUpCard(Card):
     TOTAL = 8192 * MIB
 
     def __init__(self, fixed: int = 100):
-        self._fixed, self._limit, self._peak = fixed, self.TOTAL, 0
+        self.fixed, self._limit, self._peak = fixed, self.TOTAL, 0
         self.released = 0
 
     def is_there(self) -> bool:
@@ -53,7 +53,7 @@ class MadeUpCard(Card):
         self.released += 1
 
     def take(self, mib: int) -> None:
-        self._peak = max(self._peak, (self._fixed + mib) * MIB)
+        self._peak = max(self._peak, (self.fixed + mib) * MIB)
         if self._peak > self._limit:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB")
 
@@ -126,13 +126,13 @@ def test_one_that_is_too_small_is_measured_where_it_is_enough_and_once_below(
 
 
 def test_one_image_that_fits_is_told_alone(digits_assets: Assets, card: MadeUpCard) -> None:
-    card._fixed = 855
+    card.fixed = 855
     found = probe(digits_assets, card, 0.2)
     assert [peak.micro_batch for peak in found.peaks] == [1]
 
 
 def test_nothing_that_fits_is_an_answer_too(digits_assets: Assets, card: MadeUpCard) -> None:
-    card._fixed = 2000
+    card.fixed = 2000
     found = probe(digits_assets, card, 0.2)
     assert (found.fits, found.peaks) == (False, ())
 

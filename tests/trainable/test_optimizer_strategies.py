@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import trainable.training.accumulation
+import trainable.training.trainer
 from spaces import PRESETS
 from spaces.registry import validated
 from trainable.network import Network
@@ -22,6 +23,7 @@ from trainable.optimizer_strategies.momentum_decay import MomentumDecay
 from trainable.optimizer_strategy import OPTIMIZER_STRATEGIES, OptimizerStrategy
 from trainable.training.config import TrainingConfig
 from trainable.training.radam import BETA2, EPSILON, radam_, radam_factors
+from trainable.training.step import training_step
 from trainable.training.trainer import Trainer
 
 ICT = PRESETS["ict"].schedule
@@ -95,13 +97,20 @@ class ForbidReading(TorchDispatchMode):
 
 
 @every_strategy
-def test_the_step_reads_no_tensor_back_and_keeps_its_state_in_place(name: str) -> None:
-    running = begun(name)
-    running.train(1)
-    before = {key: tensor.data_ptr() for key, tensor in running._state.saved().items()}
-    with ForbidReading():
-        running._run_step()
-    assert {key: tensor.data_ptr() for key, tensor in running._state.saved().items()} == before
+def test_the_step_reads_no_tensor_back_and_keeps_its_state_in_place(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = []
+
+    def step(network, state, *rest) -> None:
+        with ForbidReading():
+            training_step(network, state, *rest)
+        places.append({key: tensor.data_ptr() for key, tensor in state.saved().items()})
+
+    monkeypatch.setattr(trainable.training.trainer, "training_step", step)
+    begun(name).train(3)
+    assert len(places) == 3
+    assert places[0] == places[1] == places[2]
 
 
 @every_strategy
@@ -260,24 +269,24 @@ def test_no_noise_gives_the_full_rate_and_nothing_but_noise_the_lowest() -> None
 
 
 @pytest.mark.parametrize("network", [TINY, Unet(channels=(4, 8), noise_width=4)])
-def test_the_halves_add_up_to_the_gradient_of_the_batch(network: Network) -> None:
-    whole, halves = begun("constant", network=network), begun("gradient_noise_scale", network=network)
-    for each in (whole, halves):
-        each._module.reset_parameters(torch.Generator().manual_seed(0))
-        with torch.no_grad():
-            for parameter in each._module.parameters():
-                noise = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2))
-                parameter.add_(0.1 * noise)
-        each.train(1)
-    torch.testing.assert_close(halves._state.gradient_P, whole._state.gradient_P, rtol=1e-4, atol=1e-4)
-    assert halves._state.half_P is not None
-    other_P = halves._state.gradient_P - halves._state.half_P
-    assert (halves._state.half_P - other_P).norm() > 0.01 * other_P.norm()  # they are two halves, not one
-    assert halves._state.loss_sum.item() == pytest.approx(whole._state.loss_sum.item(), rel=1e-5)
+def test_the_halves_add_up_to_the_gradient_of_the_batch(steps, network: Network) -> None:
+    losses = []
+    for name in ("constant", "gradient_noise_scale"):
+        running = begun(name, network=network)
+        tensors, scalars = running.state_dict()
+        noise_P = torch.randn(tensors["parameters_P"].shape, generator=torch.Generator().manual_seed(2))
+        tensors["parameters_P"] += 0.1 * noise_P  # at the start the network's output is 0
+        running.load_state_dict(tensors, scalars)
+        losses.append(running.train(1))
+    whole, halves = (step.state for step in steps)
+    torch.testing.assert_close(halves.gradient_P, whole.gradient_P, rtol=1e-4, atol=1e-4)
+    other_P = halves.gradient_P - halves.half_P
+    assert (halves.half_P - other_P).norm() > 0.01 * other_P.norm()  # they are two halves, not one
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 
 def test_each_half_of_a_stratified_batch_has_levels_from_all_of_the_range(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, steps
 ) -> None:
     seen: list[Tensor] = []
     loss = trainable.training.accumulation.consistency_loss
@@ -287,10 +296,10 @@ def test_each_half_of_a_stratified_batch_has_levels_from_all_of_the_range(
         return loss(network, x_BCHW, z_BCHW, levels_BL, huber_c)
 
     monkeypatch.setattr(trainable.training.accumulation, "consistency_loss", spy)
-    running = begun("gradient_noise_scale")
-    running.train(1)
-    table_ML, draw = running._levels.table_ML, running._levels.draw
-    for levels_BL, u_B in zip(seen, (running._batch.u_B[0::2], running._batch.u_B[1::2]), strict=True):
+    begun("gradient_noise_scale").train(1)
+    (step,) = steps
+    table_ML, draw = step.levels.table_ML, step.levels.draw
+    for levels_BL, u_B in zip(seen, (step.batch.u_B[0::2], step.batch.u_B[1::2]), strict=True):
         assert (u_B * 8).long().tolist() == list(range(8))  # one of each eighth of the distribution
         assert torch.equal(levels_BL, table_ML[draw(u_B.contiguous())])
 
@@ -299,12 +308,12 @@ def test_the_measured_rate_slows_training_down() -> None:
     """The step is that of RAdam times the factor: with the first, plain steps it can be read off the weights."""
     slow, fast = begun(GradientNoiseScale(memory=1)), begun("constant")
     for each in (slow, fast):
-        before_P = each._state.parameters_P.clone()
+        before, _ = each.state_dict()
         each.train(1)
-        moved = (each._state.parameters_P - before_P).norm().item()
+        after, _ = each.state_dict()
+        moved = (after["parameters_P"] - before["parameters_P"]).norm().item()
         if each is slow:
-            assert slow._state.noise_2 is not None
-            trace, squared_norm = slow._state.noise_2.tolist()
+            trace, squared_norm = after["noise_2"].tolist()
             factor = max(squared_norm, 0) / (max(squared_norm, 0) + trace / 16)
             slow_moved = moved
     assert factor < 1

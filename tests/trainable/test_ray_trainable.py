@@ -53,60 +53,70 @@ def raising(kind: type[Exception], text: str, card: WatchedCard) -> Callable[[],
     return work
 
 
-def begun(begin: Callable[[], object], advance: Callable[[], Progress], card: Card) -> ScheduleTrainable:
+def once(work: Callable[[], object]) -> Callable[[], None]:
+    """Does it when called first, and nothing later."""
+    left = [work]
+
+    def do() -> None:
+        if left:
+            left.pop()()
+
+    return do
+
+
+SetUp = Callable[..., ScheduleTrainable]
+
+
+@pytest.fixture
+def set_up(monkeypatch: pytest.MonkeyPatch) -> SetUp:
+    """A trainable that is set up as Ray does it, with a worker that is told what to do when it is built and later."""
     # Its constructor wants Ray, `setup` a process of its own.
-    trainable = ScheduleTrainable.__new__(ScheduleTrainable)
-    trainable._worker = Worker(begin, advance)  # type: ignore[assignment, arg-type]
-    trainable._card, trainable._pause_seconds = card, 1.0
-    assert trainable.reset_config({"task": TASK})
-    return trainable
+    monkeypatch.setattr(ray_trainable.signal, "signal", lambda *args: None)
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
+
+    def make(
+        card: Card,
+        build: Callable[[], object] = lambda: None,
+        begin: Callable[[], object] = lambda: None,
+        advance: Callable[[], Progress] = lambda: COMPLETE,
+    ) -> ScheduleTrainable:
+        def built(*args: object) -> Worker:
+            build()
+            return Worker(begin, advance)
+
+        monkeypatch.setattr(ray_trainable, "TrialWorker", built)
+        trainable = ScheduleTrainable.__new__(ScheduleTrainable)
+        training = TrainingConfig(total_steps=10, batch_size=16)
+        trainable.setup({"task": TASK}, None, None, training, 50, 1, 0.5, 1.0, card)
+        return trainable
+
+    return make
 
 
-def test_out_of_memory_is_told_when_its_tensors_are_gone() -> None:
+def test_out_of_memory_is_told_when_its_tensors_are_gone(set_up: SetUp) -> None:
     card = WatchedCard()
-    trainable = begun(lambda: None, raising(torch.OutOfMemoryError, "CUDA out of memory.", card), card)
+    trainable = set_up(card, advance=raising(torch.OutOfMemoryError, "CUDA out of memory.", card))
     answer = trainable.step()
     assert (answer["outcome"], answer["smaller_micro_batch"]) == ("oom", 8)
     assert card.held == [False]
 
 
-def test_an_error_at_the_beginning_is_told_at_the_first_step() -> None:
+def test_an_error_at_the_beginning_is_told_at_the_first_step(set_up: SetUp) -> None:
     card = WatchedCard()
-    trainable = begun(raising(ValueError, "of another trial", card), lambda: COMPLETE, card)
+    trainable = set_up(card, begin=once(raising(ValueError, "of another trial", card)))
     answer = trainable.step()
     assert (answer["outcome"], answer["reason"]) == ("failed", "ValueError: of another trial")
     assert card.held == [False]
-    trainable._worker = Worker(lambda: None, lambda: COMPLETE)  # type: ignore[assignment]
-    trainable.reset_config({"task": TASK})
+    assert trainable.reset_config({"task": TASK})
     assert trainable.step()["outcome"] == "complete"
 
 
-def setting_up(
-    card: Card, first: Callable[[], object], monkeypatch: pytest.MonkeyPatch, share: float = 0.5
-) -> ScheduleTrainable:
-    """A worker that is set up as Ray does it. first: what its construction does the first time."""
-    left = [first]
-
-    def build(*args: object) -> Worker:
-        if left:
-            left.pop()()
-        return Worker(lambda: None, lambda: COMPLETE)
-
-    monkeypatch.setattr(ray_trainable, "TrialWorker", build)
-    monkeypatch.setattr(ray_trainable.signal, "signal", lambda *args: None)
-    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
-    trainable = ScheduleTrainable.__new__(ScheduleTrainable)
-    training = TrainingConfig(total_steps=10, batch_size=16)
-    trainable.setup({"task": TASK}, None, None, training, 50, 1, share, 1.0, card)  # type: ignore[arg-type]
-    return trainable
-
-
 def test_out_of_memory_while_a_worker_is_made_is_told_and_the_next_trial_makes_it_anew(
-    monkeypatch: pytest.MonkeyPatch,
+    set_up: SetUp,
 ) -> None:
     card = WatchedCard()
     out = raising(torch.OutOfMemoryError, "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 ...", card)
-    trainable = setting_up(card, out, monkeypatch)
+    trainable = set_up(card, build=once(out))
     answer = trainable.step()
     assert (answer["outcome"], answer["smaller_micro_batch"]) == ("oom", 8)
     assert answer["reason"].startswith("oom at step 0 with 16 images at once: CUDA out of memory. Tried")
@@ -115,7 +125,7 @@ def test_out_of_memory_while_a_worker_is_made_is_told_and_the_next_trial_makes_i
     assert trainable.step()["outcome"] == "complete"
 
 
-def test_a_card_that_is_too_small_fails_its_trials_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_card_that_is_too_small_fails_its_trials_with_the_reason(set_up: SetUp) -> None:
     class Small(WatchedCard):
         def is_there(self) -> bool:
             return True
@@ -123,14 +133,14 @@ def test_a_card_that_is_too_small_fails_its_trials_with_the_reason(monkeypatch: 
         def total_bytes(self) -> int:
             return 2**30
 
-    answer = setting_up(Small(), lambda: None, monkeypatch).step()
+    answer = set_up(Small()).step()
     assert answer["outcome"] == "failed"
     assert "leaves nothing beside the CUDA context" in answer["reason"]
 
 
-def test_a_card_that_is_lost_to_the_process_ends_it() -> None:
+def test_a_card_that_is_lost_to_the_process_ends_it(set_up: SetUp) -> None:
     card = WatchedCard()
     text = "CUDA error: an illegal memory access was encountered"
-    trainable = begun(lambda: None, raising(RuntimeError, text, card), card)
+    trainable = set_up(card, advance=raising(RuntimeError, text, card))
     with pytest.raises(RuntimeError, match="illegal memory access"):
         trainable.step()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import trainable.training.trainer
 from spaces import CURRICULA, NOISE, PRESETS, KarrasGrid, NoiseSchedule
 from trainable.network import Network, NetworkModule
 from trainable.networks.film_mlp import FilmMlp
@@ -18,7 +19,7 @@ from trainable.training.config import TrainingConfig
 from trainable.training.ema import ema_weights
 from trainable.training.flat_parameters import flatten_gradients, flatten_parameters
 from trainable.training.radam import radam_, radam_factors
-from trainable.training.step import stream_seed
+from trainable.training.step import stream_seed, training_step
 from trainable.training.trainer import Trainer
 
 ICT = PRESETS["ict"].schedule
@@ -140,25 +141,27 @@ def test_global_random_state_is_neither_used_nor_changed():
     assert_same_state(a, b)
 
 
-def test_trials_with_one_seed_see_the_same_images_and_noise_whatever_the_schedule():
+def test_trials_with_one_seed_see_the_same_images_and_noise_whatever_the_schedule(steps):
     a, b = begun(ICT), begun(PRESETS["gokmen_constant"].schedule)
     tensors_a, tensors_b = a.state_dict()[0], b.state_dict()[0]
     assert torch.equal(tensors_a["parameters_P"], tensors_b["parameters_P"])
     for until in (1, 37, 150):
-        a.train(until)
-        b.train(until)
+        batches = []
+        for each in (a, b):
+            each.train(until)
+            batches.append(steps[-1].batch)
         for name in ("x_BCHW", "z_BCHW", "u_B"):
-            assert torch.equal(getattr(a._batch, name), getattr(b._batch, name))
+            assert torch.equal(getattr(batches[0], name), getattr(batches[1], name))
     assert not torch.equal(a.state_dict()[0]["parameters_P"], b.state_dict()[0]["parameters_P"])
 
 
-def test_another_seed_and_another_step_give_other_batches_and_weights():
+def test_another_seed_and_another_step_give_other_batches_and_weights(steps):
     a, b = begun(seed=3), begun(seed=4)
     assert not torch.equal(a.state_dict()[0]["parameters_P"], b.state_dict()[0]["parameters_P"])
     seen = []
     for each, until in ((a, 1), (a, 2), (b, 1)):
         each.train(until)
-        seen.append(each._batch.z_BCHW.clone())
+        seen.append(steps[-1].batch.z_BCHW.clone())
     assert not any(torch.equal(p, q) for i, p in enumerate(seen) for q in seen[:i])
 
 
@@ -173,21 +176,21 @@ def test_seeds_of_different_purposes_differ():
 
 
 @pytest.mark.parametrize("stratified", [True, False])
-def test_level_quantiles_are_uniform_and_stratified_ones_hit_each_slice_once(stratified: bool):
+def test_level_quantiles_are_uniform_and_stratified_ones_hit_each_slice_once(steps, stratified: bool):
     config = replace(CONFIG, stratified=stratified, batch_size=64)
     running = begun(config=config)
     running.train(1)
-    u_B = running._batch.u_B
+    u_B = steps[-1].batch.u_B
     assert u_B.dtype == torch.float64
     assert ((u_B >= 0) & (u_B < 1)).all()
     slices = (u_B * 64).long().bincount(minlength=64)
     assert bool((slices == 1).all()) == stratified
 
 
-def test_stratified_levels_are_not_tied_to_images():
+def test_stratified_levels_are_not_tied_to_images(steps):
     running = begun(config=replace(CONFIG, batch_size=50), x_NCHW=torch.arange(50.0).view(50, 1, 1, 1) / 50)
     running.train(1)
-    x_B, u_B = running._batch.x_BCHW.flatten(), running._batch.u_B
+    x_B, u_B = steps[-1].batch.x_BCHW.flatten(), steps[-1].batch.u_B
     # Correlation of 50 independent pairs has standard deviation 1/7: 6 sigma, twice in 1e9 (normal approximation).
     assert abs(torch.corrcoef(torch.stack([x_B.double(), u_B]))[0, 1]) < 6 / 7
 
@@ -205,27 +208,33 @@ class ForbidReading(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("network", [TINY, Unet(channels=(4, 4), noise_width=4, attention=True)])
-def test_the_step_reads_no_tensor_back(network: Network):
-    running = begun(network=network)
-    running.train(1)
-    with ForbidReading():
-        running._run_step()
+def test_the_step_reads_no_tensor_back(network: Network, monkeypatch: pytest.MonkeyPatch):
+    watched = []
+
+    def step(network, state, *rest) -> None:
+        with ForbidReading():
+            training_step(network, state, *rest)
+        watched.append(state)
+
+    monkeypatch.setattr(trainable.training.trainer, "training_step", step)
+    begun(network=network).train(2)
+    assert len(watched) == 2
     with pytest.raises(AssertionError), ForbidReading():
-        running._state.loss_sum.item()
+        watched[0].loss_sum.item()
 
 
-def test_each_stage_trains_on_its_own_levels():
+def test_each_stage_trains_on_its_own_levels(steps):
     running = begun()
     stages = ICT.stages(200)
     assert len(stages) == 8
     for stage, following in zip(stages, [*stages[1:], None], strict=True):
         running.train(stage.start_step + 1)  # its first step
-        num = len(stage.probability_M)
-        torch.testing.assert_close(running._levels.table_ML[:num, 0], stage.sigma_N[1:].float())
-        assert running._levels.cdf_M.isfinite().sum() <= num - 1
+        num, levels = len(stage.probability_M), steps[-1].levels
+        torch.testing.assert_close(levels.table_ML[:num, 0], stage.sigma_N[1:].float())
+        assert levels.cdf_M.isfinite().sum() <= num - 1
         if following is not None:
             running.train(following.start_step)  # its last step
-            torch.testing.assert_close(running._levels.table_ML[:num, 0], stage.sigma_N[1:].float())
+            torch.testing.assert_close(levels.table_ML[:num, 0], stage.sigma_N[1:].float())
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from trainable.storage import local as storage
 from trainable.storage.folder import StorageError
 from trainable.storage.local import LocalFolder
 from trainable.task import FOUND_FILE, NO_STORAGE, WORST_OBJECTIVE, Progress, TrialTask
+from trainable.training import accumulation
 from trainable.trial import TrialWorker, failed
 
 SCHEDULE = PRESETS["ict"].schedule.to_dict()
@@ -88,13 +89,12 @@ def test_a_worker_lost_anywhere_is_replaced_without_a_trace(
     first = worker()
     first.begin(task(tmp_path, number=1))
     for _ in range(pauses):
-        first.advance(pause_seconds=0)
+        progress = first.advance(pause_seconds=0)
     first.checkpoint()
     second = worker()
     second.begin(task(tmp_path, number=1))
     replay = second.advance()
-    assert replay.reports == first._reports  # told before anything is trained
-    assert replay.step == first._trainer.step
+    assert replay == progress  # told before anything is trained
     assert objectives(to_the_end(second)) == objectives(expected)
 
 
@@ -122,11 +122,12 @@ def test_a_finished_trial_that_is_begun_again_only_repeats_its_answer(
 
 
 def test_a_diverged_trial_ends_at_once_with_the_worst_value(
-    worker: Callable[..., TrialWorker], tmp_path: Path
+    worker: Callable[..., TrialWorker], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = worker(learning_rate=9.0, lr_decay_start=1.0, total_steps=120)
+    loss = accumulation.consistency_loss
+    monkeypatch.setattr(accumulation, "consistency_loss", lambda *args: loss(*args) * math.inf)
+    run = worker()
     run.begin(task(tmp_path))
-    run._trainer._state.parameters_P.fill_(math.inf)
     progress = run.advance()
     assert progress.outcome == "diverged"
     assert progress.step < 60

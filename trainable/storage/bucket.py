@@ -16,7 +16,7 @@ from trainable.storage.bucket_url import BucketUrl
 from trainable.storage.folder import Folder, Trouble
 
 # A server that accepts and says nothing is given up after about 2 x 15 s.
-_CONNECT_SECONDS, _REQUEST_SECONDS, _ATTEMPTS = 5.0, 15.0, 2
+CONNECT_SECONDS, REQUEST_SECONDS, ATTEMPTS = 5.0, 15.0, 2
 
 
 class BucketFolder(Folder):
@@ -89,7 +89,7 @@ def _filesystem(url: BucketUrl) -> Any:
     from pyarrow import fs
 
     if url.kind == "gs":
-        limit = datetime.timedelta(seconds=_ATTEMPTS * _REQUEST_SECONDS)
+        limit = datetime.timedelta(seconds=ATTEMPTS * REQUEST_SECONDS)
         return fs.GcsFileSystem(retry_time_limit=limit)
     options = dict(url.options)
     elsewhere = {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"} & os.environ.keys()
@@ -97,9 +97,9 @@ def _filesystem(url: BucketUrl) -> Any:
         options["region"] = fs.resolve_s3_region(url.bucket)
     return fs.S3FileSystem(
         **options,
-        connect_timeout=_CONNECT_SECONDS,
-        request_timeout=_REQUEST_SECONDS,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
+        connect_timeout=CONNECT_SECONDS,
+        request_timeout=REQUEST_SECONDS,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
         allow_delayed_open=True,  # one request for a small file instead of three
     )
 
