@@ -1,6 +1,7 @@
 """Finds the commands, reads the command line, turns what goes wrong into one line and an exit code.
 
-0: done. 1: the search or the operation failed. 2: bad input or usage. 130: Ctrl-C; 143: SIGTERM; 129: its terminal was closed.
+0: done. 1: the search or the operation failed. 2: bad input or usage. 130: Ctrl-C; 143: SIGTERM; 129: its terminal was
+closed.
 """
 
 import argparse
