@@ -76,7 +76,7 @@ class StudyStore:
         """storage: where the study is."""
         self._study, self._tables, self._outlasting = study, storage, outlasting
         self._header: dict[str, Any] | None = None
-        self._ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
+        self._known_ids: dict[int, int] | None = None  # trial number -> id; None: not looked up yet
 
     @classmethod
     def open(cls, url: str, name: str) -> "StudyStore | None":
@@ -128,7 +128,16 @@ class StudyStore:
 
     def load(self) -> list[FrozenTrial]:
         """All trials by number."""
-        return self._outlasting.do(lambda: self._study.get_trials(deepcopy=False))
+        trials = self._outlasting.do(lambda: self._study.get_trials(deepcopy=False))
+        self._known_ids = {trial.number: trial._trial_id for trial in trials}
+        return trials
+
+    @property
+    def _ids(self) -> dict[int, int]:
+        if self._known_ids is None:
+            self.load()
+        assert self._known_ids is not None
+        return self._known_ids
 
     def records(self) -> list[TrialRecord]:
         """All trials by number, as the rest of the program sees them."""
