@@ -570,3 +570,24 @@ def test_a_closed_search_is_closed_for_the_next_driver_too() -> None:
     assert trials.header["budget_spent"] is True
     assert trials.header["closed"] == Decision("closed", "spent").to_dict()
     assert Conductor(plan, trials).finished
+
+
+@pytest.mark.parametrize(
+    ("step", "num_reports", "ends"), [(75, 2, True), (80, 2, False), (75, 0, False), (50, 1, False)]
+)
+def test_what_a_killed_driver_did_not_decide_is_decided_where_the_trial_still_is(
+    step: int, num_reports: int, ends: bool
+) -> None:
+    plan = replace(PLAN, baselines={}, race=None, stopping=NoStopping(rungs=(0.5, 0.75)))
+    trials = TrialsInMemory()
+    first = Conductor(plan, trials)
+    first.next(), first.next()
+    first.observe(0, 50, [Report(50, 1.0, 0)], None)
+    first.observe(0, 75, [Report(50, 1.0, 0), Report(75, 1.0, 0)], None)
+    reports = [Report(50, 9.0, 0), Report(75, 9.0, 0)]
+    for report in reports:
+        trials.report(1, report)
+    second = Conductor(replace(plan, stopping=ASHA(rungs=(0.5, 0.75))), trials)
+    second.next(), second.next()
+    assert second.observe(1, step, reports[:num_reports], None) == ends
+    assert not second.observe(0, 80, reports[:0], None)
