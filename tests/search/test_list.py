@@ -52,9 +52,8 @@ def test_laws_over_logsnr_are_listed_with_their_peaks(capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("kind", DRAWN)
 def test_the_plot_has_a_tile_for_each_choice(
-    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("search.commands.list._PLOT_STEPS", 100)
     path = tmp_path / "plot.png"
     assert cli.main(["list", kind, "--plot", str(path)]) == 0
     assert f"{NUM_CHOICES[kind]} {kind} in spaces/" in capsys.readouterr().out

@@ -454,6 +454,31 @@ def test_what_fits_only_without_the_open_trials_waits_and_what_never_fits_closes
     assert agenda.closed_because == Decision("closed", "spent")
 
 
+def test_a_proposal_that_equals_a_finished_trial_may_become_its_next_seed() -> None:
+    space = {"noise": {"uniform": None}, "grid": {"rho": 7.0}, "curriculum": {"constant": {"levels": 20}}}
+    plan = replace(PLAN, space=SearchSpace.from_mapping(space), baselines={}, equal_schedules="replicate")
+    schedule = next(Proposals(plan, []).draws(0)).schedule
+    trained = record(0, 4.0, schedule=schedule)
+
+    def decided(*records: TrialRecord, plan: Plan = plan) -> tuple[object, ...]:
+        agenda = agenda_of(*records, plan=plan)
+        trial = NextTrial(plan, agenda, Proposals(plan, [KeptTrial(each, {}) for each in records])).decide(0)
+        because = agenda.closed_because
+        if trial is None:
+            return None, because and because.cause
+        return trial.purpose, trial.seed, trial.replicate_of
+
+    assert decided(trained) == (Purpose.REPLICATE, 1, 0)
+    again = replicates(0, [4.0, 4.1, 4.2], first=1, purpose=Purpose.REPLICATE, schedule=schedule)
+    assert decided(trained, again[0]) == (Purpose.REPLICATE, 2, 0)
+    assert decided(trained, *again) == (None, "exhausted")
+    assert decided(record(0, schedule=schedule)) == (None, "exhausted")
+    assert decided(trained, plan=replace(plan, race=None, noise_seeds=0)) == (None, "exhausted")
+    assert decided(trained, plan=replace(plan, race=None, equal_schedules="ask_again")) == (None, "exhausted")
+    assert decided(trained, plan=replace(plan, equal_schedules="train")) == (Purpose.SEARCH, 0, None)
+    assert decided(record(0, schedule=schedule, state=State.FAILED)) == (Purpose.SEARCH, 0, None)
+
+
 # Proposals
 
 
@@ -545,3 +570,24 @@ def test_a_closed_search_is_closed_for_the_next_driver_too() -> None:
     assert trials.header["budget_spent"] is True
     assert trials.header["closed"] == Decision("closed", "spent").to_dict()
     assert Conductor(plan, trials).finished
+
+
+@pytest.mark.parametrize(
+    ("step", "num_reports", "ends"), [(75, 2, True), (80, 2, False), (75, 0, False), (50, 1, False)]
+)
+def test_what_a_killed_driver_did_not_decide_is_decided_where_the_trial_still_is(
+    step: int, num_reports: int, ends: bool
+) -> None:
+    plan = replace(PLAN, baselines={}, race=None, stopping=NoStopping(rungs=(0.5, 0.75)))
+    trials = TrialsInMemory()
+    first = Conductor(plan, trials)
+    first.next(), first.next()
+    first.observe(0, 50, [Report(50, 1.0, 0)], None)
+    first.observe(0, 75, [Report(50, 1.0, 0), Report(75, 1.0, 0)], None)
+    reports = [Report(50, 9.0, 0), Report(75, 9.0, 0)]
+    for report in reports:
+        trials.report(1, report)
+    second = Conductor(replace(plan, stopping=ASHA(rungs=(0.5, 0.75))), trials)
+    second.next(), second.next()
+    assert second.observe(1, step, reports[:num_reports], None) == ends
+    assert not second.observe(0, 80, reports[:0], None)
