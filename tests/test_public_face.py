@@ -9,7 +9,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-FOLDERS = ("trainable", "spaces", "conformance", "deploy")
+FOLDERS = ("trainable", "spaces", "search", "integration", "conformance", "deploy")
 
 # Private names of other libraries for which there is no public way: why a test needs them.
 OTHERS = {
@@ -20,6 +20,16 @@ OTHERS = {
     "_private": "ray: its autoscaler's code for AWS, which the cluster file is read by",
     "_bootstrap_config": "ray: the same, what it makes of the cluster file",
     "_session": "boto3: its hooks before a request is sent",
+    "_internal": "ray: what a controller of Tune's is made with",
+    "_actor_cache": "ray: where a controller of Tune's keeps idle workers",
+    "_max_num_objects": "ray: how many it keeps",
+    "_storage": "optuna: where a study's trials are",
+    "_backend": "optuna: the database below its cache",
+    "_study_id": "optuna: by which a storage knows a study",
+    "_transform": "optuna: ranges as its samplers see them",
+    "_SearchSpaceTransform": "optuna: the same",
+    "_GroupDecomposedSearchSpace": "optuna: the groups of parameters that its samplers see",
+    "_n_local_search": "optuna: how long its Gaussian process looks for a proposal",
 }
 
 

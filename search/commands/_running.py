@@ -46,7 +46,7 @@ def carry_out(search: "Search", options: RunOptions) -> int:
     if options.output is not None:
         _check_output(options.output)
     make_root(search.spec.storage.path)
-    _log_to(search.folder / LOG_FILE)
+    log_to(search.folder / LOG_FILE)
     # With --json, stdout is the result's.
     outcome = _run(search, options.address, Console(stderr=options.as_json, highlight=False))
     end = _end_of(search, outcome, options.output)
@@ -191,7 +191,7 @@ def dry_run(spec: "SearchSpec", *, elsewhere: bool, as_json: bool) -> int:
     return EXIT_OK
 
 
-def _log_to(path: Path) -> None:
+def log_to(path: Path) -> None:
     """All that libraries have to say goes into one file; the screen is the progress view's."""
     import optuna
 

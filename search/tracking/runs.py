@@ -72,7 +72,7 @@ class Runs:
     def __init__(self, uri: str, *, search_name: str, study_id: str, folder: Path, client: Any = None):
         self._uri = uri
         self._search_name = search_name
-        self._study_id = study_id
+        self._study = study_id
         self._folder = folder
         self._given_client = client
         if client is None:
@@ -125,7 +125,7 @@ class Runs:
 
     def identity(self, role: str) -> dict[str, str]:
         """The tags by which runs of a role ("parent" or "trial") are found again."""
-        return {names.ROLE: role, names.NAME: self._search_name, names.STUDY: self._study_id}
+        return {names.ROLE: role, names.NAME: self._search_name, names.STUDY: self._study}
 
     def look_up(self, run: Run, metrics: Collection[str]) -> None:
         """Ask MLflow which values of these metrics, and which files, the run has."""
@@ -233,7 +233,7 @@ class Runs:
         while True:
             page = self._client.search_runs(
                 [self.experiment_id],
-                filter_string=f"tags.`{names.ROLE}` = '{role}' and tags.`{names.STUDY}` = '{self._study_id}'",
+                filter_string=f"tags.`{names.ROLE}` = '{role}' and tags.`{names.STUDY}` = '{self._study}'",
                 max_results=1000,
                 order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
                 page_token=token,

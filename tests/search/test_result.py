@@ -12,6 +12,7 @@ import pytest
 
 import search.run.runner
 from search import cli
+from search.commands import _running
 from search.decision import Decision
 from search.file.spec import SearchSpec, load_spec
 from search.machine.interruption import Interruption
@@ -177,7 +178,7 @@ def run(
     )
     monkeypatch.setattr(search.run.runner, "prepare", lambda *_: assets)
     monkeypatch.setattr(Interruption, "install", lambda self: None)
-    monkeypatch.setattr("search.commands._running._log_to", lambda path: None)
+    monkeypatch.setattr(_running, "log_to", lambda path: None)
 
     def ended(text: str, trials: Trials, *options: str, verb: str = "run") -> tuple[int, str, str]:
         toy = Search(spec_in(tmp_path, text))
