@@ -33,3 +33,20 @@ def test_the_first_equal_schedule_is_found_whatever_was_removed() -> None:
             known.remove(gone)
             del plain[gone]
     assert 20 < found < 120
+
+
+def test_the_short_cuts_pass_over_nothing_at_the_edge_of_the_tolerance() -> None:
+    def schedule(rho: float, levels: int) -> NoiseSchedule:
+        document = PRESETS["ict"].schedule.to_dict()
+        curriculum = {"name": "constant", "levels": levels}
+        return NoiseSchedule.from_dict(
+            {**document, "grid": {**document["grid"], "rho": rho}, "curriculum": curriculum}
+        )
+
+    first, known = schedule(7.0, 1000), KnownSchedules(K)
+    known.add(0, first)
+    near_ones = [schedule(7.0 + step / 100, 1000) for step in range(40)]
+    near_ones += [schedule(7.0, levels) for levels in range(1000, 1040, 2)]
+    found = [known.find(other) == 0 for other in near_ones]
+    assert found == [equal(first, other, K) for other in near_ones]
+    assert 4 < sum(found) < 58

@@ -488,22 +488,27 @@ def conducted(plan: Plan, **options: object) -> tuple[Conductor, list[TrialRecor
 
 
 def test_the_algorithm_is_told_the_end_of_what_it_proposed() -> None:
-    conductor, _ = conducted(
-        replace(PLAN, baselines={}, max_concurrent=5, race=None, stopping=NoStopping(rungs=(0.5,)))
-    )
-    for number, outcome in enumerate(("complete", "diverged", "failed")):
+    rungs = NoStopping(rungs=(0.5, 0.75))
+    conductor, _ = conducted(replace(PLAN, baselines={}, max_concurrent=5, race=None, stopping=rungs))
+    for number, (outcome, steps) in enumerate(
+        [("complete", (50, 75, 100)), ("diverged", (50, 75)), ("failed", (50,))]
+    ):
         trial = conductor.next()
         assert trial is not None and trial.number == number
-        steps = (50, 100) if outcome == "complete" else (50,)
         reports = [Report(step, 8.0 - step / 25, 0) for step in steps]
         assert conductor.observe(number, steps[-1], reports, outcome)
     told = conductor.proposals.told
+    assert [t.number for t in told] == [0, 1, 2]
     assert [(t.state, t.value) for t in told] == [
         (TrialState.COMPLETE, 4.0),
-        (TrialState.COMPLETE, 6.0),
+        (TrialState.COMPLETE, 5.0),
         (TrialState.FAIL, None),
     ]
-    assert [t.intermediate_values for t in told] == [{50: 6.0, 100: 4.0}, {50: 6.0, 100: 6.0}, {50: 6.0}]
+    assert [t.intermediate_values for t in told] == [
+        {50: 6.0, 75: 5.0, 100: 4.0},
+        {50: 6.0, 75: 5.0, 100: 5.0},
+        {50: 6.0},
+    ]
 
 
 def test_a_failed_trial_leaves_its_schedule_to_be_proposed_again() -> None:
@@ -578,16 +583,18 @@ def test_a_closed_search_is_closed_for_the_next_driver_too() -> None:
 def test_what_a_killed_driver_did_not_decide_is_decided_where_the_trial_still_is(
     step: int, num_reports: int, ends: bool
 ) -> None:
-    plan = replace(PLAN, baselines={}, race=None, stopping=NoStopping(rungs=(0.5, 0.75)))
+    plan = replace(PLAN, baselines={}, race=None, max_concurrent=3, stopping=NoStopping(rungs=(0.5, 0.75)))
     trials = TrialsInMemory()
     first = Conductor(plan, trials)
-    first.next(), first.next()
+    first.next(), first.next(), first.next()
     first.observe(0, 50, [Report(50, 1.0, 0)], None)
     first.observe(0, 75, [Report(50, 1.0, 0), Report(75, 1.0, 0)], None)
     reports = [Report(50, 9.0, 0), Report(75, 9.0, 0)]
     for report in reports:
         trials.report(1, report)
+    trials.report(2, Report(50, 20.0, 0))
     second = Conductor(replace(plan, stopping=ASHA(rungs=(0.5, 0.75))), trials)
-    second.next(), second.next()
+    second.next(), second.next(), second.next()
     assert second.observe(1, step, reports[:num_reports], None) == ends
     assert not second.observe(0, 80, reports[:0], None)
+    assert second.observe(2, 50, [Report(50, 20.0, 0)], None)
