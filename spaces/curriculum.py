@@ -1,7 +1,7 @@
 """How many noise levels are used when, and which of them. Axes: K optimizer steps, M intervals.
 
 A new curriculum is one file in `spaces/curricula/`: a frozen dataclass on `Curriculum` with a `levels_at`,
-what it comes to at most, its options, their BOUNDS and the SPACE to search. See
+the most levels and stages it has, its options, their BOUNDS and the SPACE to search. See
 `spaces/curricula/constant.py`; `spaces/curricula/snr_timestep.py` changes the probabilities over time as well.
 """
 

@@ -155,7 +155,7 @@ class Surrogate:
         )
 
     def believing(self, embedding_RD: Floats) -> "Surrogate":
-        """The same model with trials at more embeddings, which came to what it expects of them."""
+        """The same model with trials at more embeddings, each with the value that the model expects there."""
         embedding_SD = np.concatenate([self.embedding_SD, embedding_RD])
         value_S = np.concatenate([self.value_S, self(embedding_RD)[0]])
         noise_S = np.concatenate([self.noise_S, np.full(len(embedding_RD), self.error**2)])

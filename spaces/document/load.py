@@ -147,7 +147,7 @@ def _schedule(document: Document) -> NoiseSchedule:
     if schedule.noise.ADAPTIVE:
         raise ValueError(
             f"schedule.noise must have fixed probabilities, but {name_of(schedule.noise)} adapts in training: "
-            "an export has what it came to"
+            "an export holds the probabilities that it had at the end"
         )
     return schedule
 
