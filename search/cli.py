@@ -8,6 +8,7 @@ import argparse
 import ast
 import contextlib
 import difflib
+import errno
 import importlib
 import json
 import os
@@ -22,6 +23,7 @@ from typing import Any, NoReturn
 from search.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, OperationFailed, UsageError
 from search.machine import preflight
 from search.machine.checkout import PACKAGES, ROOT
+from search.machine.surroundings import settle
 
 _COMMANDS = Path(__file__).parent / "commands"
 
@@ -115,6 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: that of the process); returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in arguments
+    settle()
     try:
         in_the_way = preflight.problems()
         if in_the_way:
@@ -124,9 +127,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = "interrupted. The same command again goes on where this stopped"
         return _fail(message, EXIT_INTERRUPTED, as_json)
     except BrokenPipeError:
-        # The reader of our output has gone (`... | head`). Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # its reader has gone (`... | head`)
         return 141  # 128 + SIGPIPE, as if we had died of it
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            return _unexpected(error, as_json)
+        _drop_output()
+        message = f"nothing more can be written: {error.strerror}. Make room for it, then run the same command again"
+        return _fail(message, EXIT_FAILED, as_json=False)
     except Exception as error:
         if os.environ.get("SEARCH_DEBUG") == "1":
             raise
@@ -134,9 +142,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _fail(str(error), EXIT_FAILED, as_json)
         if isinstance(error, InputError) or (isinstance(error, ValueError) and _is_ours(error)):
             return _fail(str(error), EXIT_INPUT, as_json)
-        where = _write_traceback(error)
-        message = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-        return _fail(f"{message} (unexpected; traceback in {where})", EXIT_FAILED, as_json)
+        return _unexpected(error, as_json)
+
+
+def _unexpected(error: Exception, as_json: bool) -> int:
+    if os.environ.get("SEARCH_DEBUG") == "1":
+        raise error
+    where = _write_traceback(error)
+    message = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    return _fail(f"{message} (unexpected; traceback in {where})", EXIT_FAILED, as_json)
+
+
+def _drop_output() -> None:
+    """What is left to be written would fail again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(arguments: list[str]) -> int:

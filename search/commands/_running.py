@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,11 @@ class _End:
         from search.run.known import SPEC_FILE
 
         file = self.search.folder / SPEC_FILE
-        again = self.search.command("resume") if is_shipped() else f"python -m search run {file}"
+        again = (
+            self.search.command("resume")
+            if is_shipped()
+            else f"python -m search run {shlex.quote(str(file))}"
+        )
         return [
             "",
             f"The search is stopped; everything is kept in {self.search.folder}. Go on with:",

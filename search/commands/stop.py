@@ -10,6 +10,7 @@ checkpoint is made as often as costs 1 % of the time.
 
 import argparse
 import json
+import shlex
 import signal
 from typing import Any
 
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"Search {name} is stopped.{counted} Go on with:")
     where = f" --address {args.address.rstrip('/')}" if args.address else ""
     if args.address is None and args.storage != DEFAULT_STORAGE:
-        where = f" --storage {args.storage}"
+        where = f" --storage {shlex.quote(args.storage)}"
     print(f"  python -m search resume {name}{where}")
     return 0
 

@@ -10,6 +10,7 @@ from search.errors import InputError
 from search.machine.state_folder import home, make_home
 from trainable.storage.bucket_url import BucketUrl
 from trainable.storage.location import is_bucket
+from trainable.storage.path import expanded
 
 DEFAULT_STORAGE = "runs"
 
@@ -22,10 +23,9 @@ def local_root(storage: str) -> Path:
     """
     if not is_bucket(storage):
         try:
-            return Path(storage).expanduser().absolute()
-        except RuntimeError:
-            user = storage.partition("/")[0]
-            raise InputError(f"storage.path: {storage}: this machine has no user {user[1:]}") from None
+            return expanded(storage).absolute()
+        except ValueError as error:
+            raise InputError(f"storage.path: {error}") from None
     try:
         url = BucketUrl.parse(storage)
     except ValueError as error:

@@ -6,13 +6,17 @@ from pathlib import Path
 
 from search.errors import InputError
 from trainable.storage.atomic import atomic_file
+from trainable.storage.path import expanded
 
 HOME_VARIABLE = "SCHEDULE_SEARCH_HOME"
 
 
 def home() -> Path:
     """The state folder; it need not exist."""
-    return Path(os.environ.get(HOME_VARIABLE) or "~/.schedule-search").expanduser().absolute()
+    try:
+        return expanded(os.environ.get(HOME_VARIABLE) or "~/.schedule-search").absolute()
+    except ValueError as error:
+        raise InputError(f"the state folder {error}, or name another one in {HOME_VARIABLE}") from None
 
 
 def make_home() -> Path:

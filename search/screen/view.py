@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -176,4 +177,7 @@ class ProgressView:
         line = f"{seconds_text(now - self.state.start):>7}  {text}"
         self._events.append(line)
         if self._display is None:
-            self._console.print(Text(line + detail), soft_wrap=True)
+            with suppress(
+                OSError
+            ):  # a reader that has gone (`| head`), a closed terminal: the search goes on
+                self._console.print(Text(line + detail), soft_wrap=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trainable.dataset import Dataset, Images
 from trainable.download import download, file_sha256
+from trainable.storage.path import expanded
 
 # The binary version from the author's page: fixed-length records, nothing to unpickle. The page
 # gives the MD5 c32a1d4ab5d03f1284b67883e8d87530.
@@ -40,7 +41,7 @@ class CIFAR10(Dataset):
         if self.root is None:
             path = download(URLS, cache_dir / "cifar-10" / ARCHIVE, SHA256, NUM_BYTES)
         else:
-            path = Path(self.root).expanduser() / ARCHIVE
+            path = expanded(self.root) / ARCHIVE
             try:
                 sha256 = file_sha256(path)
             except OSError as error:

@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple
 from trainable.data._idx import TEST, TRAIN, read_folder
 from trainable.dataset import Dataset, Images
 from trainable.download import download, file_sha256
+from trainable.storage.path import expanded
 
 # zalandoresearch/fashion-mnist, MIT licence: its readme's addresses, the repository itself last.
 URLS = (
@@ -67,7 +68,7 @@ class FashionMNIST(Dataset):
                 urls = [url.format(name=name) for url in URLS]
                 download(urls, folder / name, original.sha256, original.num_bytes)
         else:
-            folder = Path(self.root).expanduser()
+            folder = expanded(self.root)
             for name, original in FILES.items():
                 self._check(folder / name, original)
         return read_folder("fashion_mnist", folder)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from trainable.data._idx import read_folder
 from trainable.dataset import Dataset, Images
+from trainable.storage.path import expanded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,4 +21,4 @@ class IdxFolder(Dataset):
     EXTRACTOR: ClassVar[str] = "small_cnn"
 
     def load(self, cache_dir: Path) -> Images:
-        return read_folder("idx_folder", Path(self.root).expanduser())
+        return read_folder("idx_folder", expanded(self.root))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from trainable.dataset import Images
 from trainable.download import download, file_sha256
 from trainable.extractor import Extractor, Weights
+from trainable.storage.path import expanded
 
 # Inception of 2015-12-05 as ported from TensorFlow by pytorch-fid and by torch-fidelity; the file
 # name of both releases ends in the first digits of this SHA-256.
@@ -57,7 +58,7 @@ class Inception(Extractor):
             self._checked(self.weights_path)
 
     def _checked(self, weights_path: str) -> Path:
-        path = Path(weights_path).expanduser()
+        path = expanded(weights_path)
         try:
             sha256 = file_sha256(path)
         except OSError as error:

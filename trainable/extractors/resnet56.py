@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from trainable.dataset import Images, sha256_of
 from trainable.extractor import Extractor, Weights
+from trainable.storage.path import expanded
 
 SOURCE = "https://github.com/akamaster/pytorch_resnet_cifar10 (pretrained_models/resnet56-4bfd9763.th)"
 # Of the tensors in the order of their names (`sha256_of`), not of a file: the same weights are about
@@ -85,7 +86,7 @@ class ResNet56Features(Extractor):
             raise ValueError(
                 f"Feature network 'resnet56' needs `weights_path`, a file with its weights. Get {SOURCE}"
             )
-        path = Path(self.weights_path).expanduser()
+        path = expanded(self.weights_path)
         state = _state_in(path)
         sha256 = sha256_of(*(state[name] for name in sorted(state)))
         if sha256 != SHA256:

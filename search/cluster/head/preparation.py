@@ -17,6 +17,7 @@ from search.machine.mlflow_options import HOST, free_port
 from search.machine.service import Service, service_here
 from search.machine.state_folder import home, make_home
 from trainable.storage.bucket_url import BucketUrl
+from trainable.storage.path import expanded
 
 USERNAME = "admin"
 _ARTIFACTS = "mlflow-artifacts"
@@ -92,7 +93,7 @@ def storage_of(given: str | None, folder: Path) -> str:
     if re.search(r"[\x00-\x1f?#%]", text):
         raise InputError(f"--storage must be without ? # % and control characters, but got {text!r}")
     if "://" not in text:
-        return str(Path(text).expanduser().absolute())
+        return str(expanded(text).absolute())
     if not text.startswith(_BUCKETS):
         raise InputError(f"--storage must be a folder, s3://BUCKET/... or gs://BUCKET/..., but got {text!r}")
     try:
