@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from search.engine.ray_here import QUIET, behave_like_the_rest, surroundings
+from search.engine.ray_here import QUIET, log_like_the_rest, surroundings
 from search.errors import InputError, OperationFailed
 from search.file.spec import Resources
 from search.machine.checkout import is_shipped
+from search.machine.interruption import keeping_signals
 from search.machine.package import package_here
 
 
@@ -24,14 +25,15 @@ def cluster_ray(address: str) -> Iterator[Path]:
         # A job's code is on the nodes as it came; Ray refuses to be given another.
         code = None if is_shipped() else {"working_dir": _packed(folder)}
         try:
-            ray.init(address=address, log_to_driver=False, configure_logging=False, runtime_env=code)
+            with keeping_signals():
+                ray.init(address=address, log_to_driver=False, configure_logging=False, runtime_env=code)
         except Exception as error:
             first = " ".join(str(error).split())[:300]
             raise OperationFailed(
                 f"no Ray cluster at {address!r} lets us in: {first}. Is it up, and is its token here "
                 "(RAY_AUTH_MODE=token and ~/.ray/auth_token)?"
             ) from error
-        behave_like_the_rest()
+        log_like_the_rest()
         yield folder
 
 

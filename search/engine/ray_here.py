@@ -18,7 +18,7 @@ from typing import Any
 
 from search.errors import OperationFailed
 from search.machine.checkout import ROOT
-from search.machine.interruption import take_back_signals
+from search.machine.interruption import keeping_signals
 from search.machine.temporary import temporary_folder
 
 _log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
     }
     with surroundings(environment, root=root_for_sockets()) as folder:
         _start(folder, num_cpus, num_gpus)
-        behave_like_the_rest()
+        log_like_the_rest()
         yield folder
 
 
@@ -76,19 +76,20 @@ def _start(folder: Path, num_cpus: int, num_gpus: int) -> None:
 
     for last_try in (False, True):
         try:
-            ray.init(
-                address="local",
-                num_cpus=num_cpus,
-                num_gpus=num_gpus,
-                object_store_memory=_OBJECT_STORE_BYTES,
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=False,
-                # Ray starts workers by a line for the shell, in which it does not quote its interpreter's path.
-                runtime_env={"py_executable": shlex.quote(sys.executable)},
-                _temp_dir=str(folder),
-                _node_ip_address="127.0.0.1",
-            )
+            with keeping_signals():
+                ray.init(
+                    address="local",
+                    num_cpus=num_cpus,
+                    num_gpus=num_gpus,
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    configure_logging=False,
+                    # Ray starts workers by a line for the shell, in which it does not quote its interpreter's path.
+                    runtime_env={"py_executable": shlex.quote(sys.executable)},
+                    _temp_dir=str(folder),
+                    _node_ip_address="127.0.0.1",
+                )
         except Exception as error:
             first = str(error).strip().partition("\n")[0]
             ray.shutdown()
@@ -174,9 +175,8 @@ def _set(environment: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def behave_like_the_rest() -> None:
-    """Once Ray has begun: signals are ours, and its messages go where ours go instead of to the screen."""
-    take_back_signals()
+def log_like_the_rest() -> None:
+    """Ray's loggers have handlers of their own for the screen; its messages go where ours go."""
     for name, logger in logging.root.manager.loggerDict.items():
         if name.split(".")[0] == "ray" and isinstance(logger, logging.Logger):
             logger.handlers.clear()

@@ -38,8 +38,9 @@ class Interruption(threading.Event):
 
         The second one ends the process at once: the trials' checkpoints are whole at any moment.
         """
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
+        for number in STOPPING:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # else nohup: it is to go on
+                signal.signal(number, self._handle)
         signal.signal(_AGAIN, self._raise)
         sys.unraisablehook = _quiet
 
@@ -78,12 +79,18 @@ class Interruption(threading.Event):
             raise KeyboardInterrupt
 
 
-def take_back_signals() -> None:
-    """Handle signals again as Python was told to: Ray's C++ takes SIGTERM, prints its stack and aborts."""
-    if threading.current_thread() is threading.main_thread():
-        for number in STOPPING:
-            handler = signal.getsignal(number)
-            if handler is not None:
+@contextmanager
+def keeping_signals() -> Iterator[None]:
+    """Signals are handled after the block as before it: Ray, when it begins, takes SIGTERM for itself and aborts."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # not one of Python's
                 signal.signal(number, handler)
 
 

@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from search.run.search import Search
 from search.simulator.replay import Measured
 from search.simulator.simulation import simulate
 from spaces import NoiseSchedule, load_schedule
-from tests.integration.running import VARIED, finish, start, toy, until
+from tests.integration.running import PLAIN, VARIED, finish, start, toy, until
 from trainable.storage.checkpoint import packed, save_checkpoint
 from trainable.storage.location import open_folder
 
@@ -294,3 +295,34 @@ def test_a_search_of_an_earlier_version_is_extended(tmp_path: Path) -> None:
     assert code == 0, errors
     assert "trial 16" in shown
     assert load_schedule(output).confirmed
+
+
+def folders_of(process: subprocess.Popen[str]) -> list[Path]:
+    """The temporary folders of its Ray."""
+    return list(Path(tempfile.gettempdir()).glob(f"search-{process.pid}-*"))
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_sigterm_and_a_closed_terminal_stop_as_ctrl_c_does(
+    tmp_path: Path, number: signal.Signals, expected: int
+) -> None:
+    process = start("run", search_file(tmp_path, toy(4000, 4, PLAIN)))
+    until(lambda: bool(workers_of(process.pid)), 90, "trials run")
+    time.sleep(3)
+    process.send_signal(number)
+    code, out, err = finish(process, timeout=90)
+    assert (code, "Traceback" in err, "SIGTERM" in err) == (expected, False, False)
+    assert "Go on with:" in out
+    assert workers_of(process.pid) == []
+    assert folders_of(process) == []
+
+
+def test_a_second_ctrl_c_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
+    process = start("run", search_file(tmp_path, toy(4000, 4, PLAIN)))
+    until(lambda: bool(workers_of(process.pid)), 90, "trials run")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert finish(process, timeout=30)[0] == 130
+    until(lambda: not workers_of(process.pid), 10, "the workers have ended")
+    assert folders_of(process) == []
