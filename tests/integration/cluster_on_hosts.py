@@ -72,7 +72,7 @@ class Cluster:
 
     def acknowledged(self, name: str) -> set[tuple[int, float]]:
         """(trial, objective) that the driver has heard from its database to be kept."""
-        found = re.findall(r": trial (\d+) \w+ \w+ ([\d.e+-]+)$", self.log(name), re.M)
+        found = re.findall(r": trial (\d+) \w+ \w+ ([\d.e+-]+);", self.log(name))
         return {(int(number), float(value)) for number, value in found}
 
     def jobs(self) -> str:
