@@ -39,7 +39,9 @@ class Interruption(threading.Event):
         The second one ends the process at once: the trials' checkpoints are whole at any moment.
         """
         for number in STOPPING:
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # else nohup: it is to go on
+            if (
+                number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+            ):  # else nohup: it is to go on
                 signal.signal(number, self._handle)
         signal.signal(_AGAIN, self._raise)
         sys.unraisablehook = _quiet

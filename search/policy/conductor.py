@@ -48,7 +48,7 @@ class Conductor:
         self._ledger = self.agenda.ledger
         self._next_trial = NextTrial(plan, self.agenda, self.proposals)
         self._judge = Judge(plan, self._ledger, self.agenda.budget)
-        self._open = OpenTrials(plan, {number: self.records[number] for number in self._ledger.running})
+        self._open = OpenTrials(plan, self._ledger.running)
         self._kept_at = self.spending.wall
 
     @property

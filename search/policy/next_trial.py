@@ -17,7 +17,7 @@ from spaces.registry import name_of
 
 
 class NextTrial:
-    """Decides it. Where nothing more fits or is new, it closes the search: only the confirmation is left then."""
+    """Decides what is started. Where nothing more fits or is new, it closes the search: only confirmation is left."""
 
     def __init__(self, plan: Plan, agenda: Agenda, proposals: Proposals):
         self._plan, self._agenda, self._proposals = plan, agenda, proposals

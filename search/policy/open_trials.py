@@ -1,15 +1,15 @@
 """The trials that are open: who runs, how far each is, who waits to be gone on with."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 from search.policy.plan import Plan
 from search.record import Purpose, TrialRecord
 
 
 class OpenTrials:
-    """running: trials that a former driver left, by number; each is gone on with before anything new is started."""
+    """left: numbers of the trials that a former driver left; each is gone on with before anything new is started."""
 
-    def __init__(self, plan: Plan, left: Mapping[int, TrialRecord]):
+    def __init__(self, plan: Plan, left: Collection[int]):
         self._plan = plan
         self._waiting = sorted(left)
         self._undecided = set(left)  # the former driver may have died between a report and its decision
