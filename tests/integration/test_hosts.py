@@ -112,7 +112,7 @@ def test_the_databases_and_then_mlflow_are_lost(cluster: Cluster) -> None:
     cluster.submit("stores", search(steps=LONG))  # longer than the outage
     wait_until_mid_search(cluster, "stores")
     cluster.database.kill()
-    time.sleep(6)
+    until(lambda: "does not answer" in cluster.log("stores"), 120, "the driver misses its database")
     cluster.database.start()
     over = time.monotonic() + 60
     while time.monotonic() < over:
