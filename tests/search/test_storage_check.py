@@ -130,7 +130,7 @@ def test_the_home_of_a_user_that_is_not_there_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"~nobody-here/x: this machine has no user nobody-here$"):
+    with pytest.raises(InputError, match=r"~nobody-here/x cannot be looked up: there is no user nobody-here. Write the whole path$"):
         local_root("~nobody-here/x")
     (tmp_path / "toy.yaml").write_text("name: toy\ndata: digits\nstorage: {path: ~nobody-here/x}\n")
     for verb in ("run", "doctor"):
