@@ -152,7 +152,9 @@ class Conductor:
         for report in fresh:
             self.trials.report(record.number, report)
             self.proposals.report(record.number, report)
-        self._keep(_with_reports(record, reports))
+        known = _with_reports(record, reports)
+        if known != record:  # a sign of life brings nothing, and whatever was computed from the trials still holds
+            self._keep(known)
         return bool(fresh)
 
     # What is written
