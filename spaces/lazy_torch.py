@@ -13,7 +13,9 @@ else:
 
     class _Torch:
         def __getattr__(self, name: str) -> Any:
-            return getattr(importlib.import_module("torch"), name)
+            found = getattr(importlib.import_module("torch"), name)
+            setattr(self, name, found)  # looked up once: laws are evaluated thousands of times for a proposal
+            return found
 
     torch = _Torch()
     Tensor = Any
