@@ -153,7 +153,8 @@ class Conductor:
             self.trials.report(record.number, report)
             self.proposals.report(record.number, report)
         known = _with_reports(record, reports)
-        if known != record:  # a sign of life brings nothing, and whatever was computed from the trials still holds
+        # A sign of life brings nothing, and whatever was computed from the trials still holds.
+        if known != record:
             self._keep(known)
         return bool(fresh)
 
