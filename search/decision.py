@@ -11,6 +11,7 @@ CAUSES = {
     "proposed": "proposed by {algorithm}",
     "equal": "the proposal equals trial {trial}, which is trained on another seed instead",
     "finalist": "trial {trial} is a finalist, the {nth:th} of {of} fresh seeds",
+    "holds": "trial {trial} once more in another setting, {setting}",
     "rung": "{rank:th} of {of} at rung {step}",
     "audit": "{rank:th} of {of} at rung {step}, which is stopped elsewhere; it runs on as an audit",
     "budget": "the rest does not fit into the budget",

@@ -12,7 +12,7 @@ from typing import Any
 
 from search.decision import Decision
 from spaces import NoiseSchedule
-from trainable.task import WORST_OBJECTIVE
+from trainable.task import OWN, WORST_OBJECTIVE
 
 
 class Purpose(StrEnum):
@@ -23,6 +23,7 @@ class Purpose(StrEnum):
     SEARCH = "search"  # proposed by the search algorithm
     REPLICATE = "replicate"  # in place of a proposal that equals a finished trial: that one on a fresh seed
     CONFIRM = "confirm"  # a replicate of a finalist on a fresh seed
+    HOLD = "hold"  # a replicate on a fresh seed in another setting: does the finding hold there?
 
 
 class State(StrEnum):
@@ -73,6 +74,7 @@ class TrialRecord:
     params: Mapping[str, Any] = field(default_factory=dict)  # empty when outside the search space
     preset: str | None = None  # name of the literature preset
     replicate_of: int | None = None  # the number of the trial that this one repeats on a fresh seed
+    setting: str = OWN  # in what it is trained: as searched, or a setting of `holds_at`
     condemned_at: int | None = None  # step at which the rule would have stopped it; it runs on, as an audit
     micro_batch: int | None = None  # images at once, in a second try: with more it ran out of GPU memory
     reports: tuple[Report, ...] = ()  # by increasing step
@@ -80,6 +82,11 @@ class TrialRecord:
     decisions: tuple[Decision, ...] = ()  # about it, in their order
     start_ms: int | None = None
     end_ms: int | None = None
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether its value may stand beside those that the search saw."""
+        return self.setting == OWN
 
     @property
     def objective(self) -> float | None:

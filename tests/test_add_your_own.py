@@ -27,13 +27,14 @@ from pathlib import Path
 import optuna
 from search.file.spec import load_spec
 from trainable.metric.assets import prepare
+from trainable.setting import Setting
 from trainable.trial import TrialTask, TrialWorker
 
 spec = load_spec("own.yaml")
 study = optuna.create_study(sampler=spec.algorithm.sampler(0))
 schedule = spec.space.suggest(study.ask())
 assets = prepare(spec.data, spec.objective.extractor, Path(".cache"))
-worker = TrialWorker(assets, spec.network, spec.training, spec.objective.num_samples)
+worker = TrialWorker(Setting(assets, spec.network, spec.training, spec.objective.num_samples))
 worker.begin(TrialTask(number=0, schedule=schedule.to_dict(), seed=0, rungs=(20,), folder="trial"))
 progress = worker.advance()
 assert progress.outcome == "complete", progress

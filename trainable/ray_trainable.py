@@ -6,17 +6,15 @@ after a lost worker and a later `run` of the same search begin from them.
 """
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from ray.tune import Trainable
 
 from trainable.gpu.gpu_slice import Card, card_is_lost, is_out_of_memory, take_slice
-from trainable.metric.assets import Assets
-from trainable.network import Network
+from trainable.setting import Setting
 from trainable.task import Progress, TrialTask
-from trainable.training.config import TrainingConfig
 from trainable.trial import TrialWorker, as_result, failed, out_of_memory
 
 
@@ -26,17 +24,15 @@ class ScheduleTrainable(Trainable):
     def setup(  # type: ignore[override]
         self,
         config: dict[str, Any],
-        assets: Assets,
-        network: Network,
-        training: TrainingConfig,
-        num_samples: int,
+        settings: Mapping[str, Setting],
         cpus: float,
         gpus: float,
         pause_seconds: float,
         card: Card,
     ) -> None:
-        """Build the worker once for the life of the actor, then begin the first trial. Errors are kept for the report.
+        """Begin the first trial. Errors are kept for the report.
 
+        settings: by name, in what trials are trained. The worker of one lives until a trial has another.
         pause_seconds: a step of Ray's lasts at most about so long; then it reports how far the trial is.
         gpus: the share of `card` that this actor holds.
         """
@@ -45,8 +41,8 @@ class ScheduleTrainable(Trainable):
         torch.set_num_threads(max(1, int(cpus)))
         self._pause_seconds = pause_seconds
         self._card = card
-        self._whole_pass = training.whole_pass
-        self._build = lambda: TrialWorker(assets, network, training, num_samples, take_slice(gpus, card))
+        self._gpus = gpus
+        self._settings = settings
         self._worker: TrialWorker | None = None
         self.reset_config(config)
 
@@ -57,9 +53,16 @@ class ScheduleTrainable(Trainable):
         return True
 
     def _begin(self) -> None:
+        if self._worker is not None and self._worker.setting is not self._setting:
+            self._worker = None
+            self._card.release()
         if self._worker is None:  # at first, and where its card had no room for it so far
-            self._worker = self._build()
+            self._worker = TrialWorker(self._setting, take_slice(self._gpus, self._card))
         self._worker.begin(self._task)
+
+    @property
+    def _setting(self) -> Setting:
+        return self._settings[self._task.setting]
 
     def step(self) -> dict[str, Any]:
         """Train to the next rung, or for `pause_seconds`. Errors are results: the search goes on."""
@@ -83,7 +86,8 @@ class ScheduleTrainable(Trainable):
             elif self._worker is not None:
                 failure = self._worker.out_of_memory(error)
             else:
-                failure = out_of_memory(self._task, error, self._task.micro_batch or self._whole_pass)
+                at_once = self._task.micro_batch or self._setting.training.whole_pass
+                failure = out_of_memory(self._task, error, at_once)
         # Not before the error is gone: its traceback holds the tensors of the step that failed.
         self._card.release()
         return failure

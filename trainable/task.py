@@ -7,6 +7,8 @@ from typing import Any
 # (Ray's `nan < cutoff` is False), and worse than any real Frechet distance.
 WORST_OBJECTIVE = 1e9
 
+OWN = ""  # the setting of the search itself, beside which there are those of `holds_at`
+
 # Outcomes of a trial besides "complete", "diverged" and "failed".
 OUT_OF_MEMORY = "oom"  # also the first word of a failed trial's reason
 NO_STORAGE = "no storage"
@@ -23,6 +25,7 @@ class TrialTask:
     rungs: steps at which to measure and report, increasing, the last is the full budget K.
     folder: location (`trainable/storage/location.py`) of the trial's checkpoints and files, keyed by its number.
     micro_batch: images that go through the network at once, None: the whole batch.
+    setting: name of what it is trained in (`trainable/setting.py`), of those that the worker was given.
     search_location, mark: location of the search's trials, and the name of a file that its driver has put there; None:
     nobody looks for it.
     """
@@ -33,6 +36,7 @@ class TrialTask:
     rungs: tuple[int, ...]
     folder: str
     micro_batch: int | None = None
+    setting: str = OWN
     search_location: str | None = None
     mark: str | None = None
 

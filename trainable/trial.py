@@ -17,9 +17,9 @@ import torch
 
 from spaces import NoiseSchedule
 from trainable.background import Background
-from trainable.metric.assets import BATCH_SIZE, Assets, FrechetMetric
+from trainable.metric.assets import BATCH_SIZE, FrechetMetric
 from trainable.metric.images import sample_grid_png
-from trainable.network import Network
+from trainable.setting import Setting
 from trainable.storage.checkpoint import load_checkpoint, packed, save_checkpoint
 from trainable.storage.folder import StorageError
 from trainable.storage.location import open_folder
@@ -32,7 +32,6 @@ from trainable.task import (
     Progress,
     TrialTask,
 )
-from trainable.training.config import TrainingConfig
 from trainable.training.trainer import Trainer
 
 # Between rungs a trial is checkpointed as often as costs 1 % of its time, at least every minute: what an
@@ -49,22 +48,14 @@ _GRID_IMAGES = 64
 class TrialWorker:
     """Runs trials one after another.
 
-    num_samples: images per Frechet distance. clock: wall-clock seconds, for report times.
+    setting: in what they are trained. clock: wall-clock seconds, for report times.
     """
 
-    def __init__(
-        self,
-        assets: Assets,
-        network: Network,
-        training: TrainingConfig,
-        num_samples: int,
-        device: str = "cpu",
-        clock: Callable[[], float] = time.time,
-    ):
-        self._objective = assets.objective
-        self._metric = FrechetMetric(assets, num_samples, device)
-        self._num_samples = num_samples
-        self._trainer = Trainer(network, assets.images_NCHW, training, device)
+    def __init__(self, setting: Setting, device: str = "cpu", clock: Callable[[], float] = time.time):
+        self.setting = setting
+        self._objective = setting.assets.objective
+        self._metric = FrechetMetric(setting.assets, setting.num_samples, device)
+        self._trainer = Trainer(setting.network, setting.assets.images_NCHW, setting.training, device)
         self._clock = clock
         self._upload = Background("checkpoint")
         self._marked_bucket: str | None = None  # in which the search's mark was found
@@ -139,7 +130,7 @@ class TrialWorker:
         return self._reports[-1]["step"] if self._reports else 0
 
     def _measure(self, loss: float, rung: int) -> None:
-        samples_NCHW = self._trainer.sample(self._num_samples, seed=self._task.seed)
+        samples_NCHW = self._trainer.sample(self.setting.num_samples, seed=self._task.seed)
         distance = self._metric(samples_NCHW, self._trainer.part_of(BATCH_SIZE))
         if math.isfinite(distance):
             self._files[SAMPLES_FILE] = sample_grid_png(samples_NCHW, _GRID_IMAGES)

@@ -45,6 +45,7 @@ from spaces.registry import name_of
 from spaces.space.neighbour import neighbour
 from trainable.metric.assets import Assets, prepare
 from trainable.network import Network
+from trainable.setting import Setting
 from trainable.task import WORST_OBJECTIVE, TrialTask
 from trainable.training.config import TrainingConfig
 from trainable.trial import TrialWorker
@@ -162,7 +163,7 @@ class Recorder:
         steps: Sequence[int],
     ):
         torch.set_num_threads(1)
-        self._worker = TrialWorker(assets, network, training, num_samples)
+        self._worker = TrialWorker(Setting(assets, network, training, num_samples))
         self._steps = tuple(steps)
 
     def __call__(self, task: Task) -> tuple[Task, Curve]:

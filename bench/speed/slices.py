@@ -33,6 +33,8 @@ from search.stopping.none import NoStopping
 from search.study.store import StudyStore
 from trainable.gpu.gpu_slice import gib
 from trainable.metric.assets import prepare
+from trainable.setting import Setting
+from trainable.task import OWN
 
 SLICES = (1, 2, 4, 8)
 WAVES = 4  # trials for each slice, one after another; the first one is the warm-up
@@ -118,10 +120,7 @@ def measure(spec: SearchSpec, slices: int, folder: Path) -> list[float]:
 
         slots = Slots(cpu=1, gpu=one_nth(slices))
         trainable = schedule_trainable(
-            assets=assets,
-            network=spec.network,
-            training=spec.training,
-            num_samples=spec.objective.num_samples,
+            settings={OWN: Setting(assets, spec.network, spec.training, spec.objective.num_samples)},
             slots=slots,
             max_concurrent=slices,
         )

@@ -17,6 +17,7 @@ from search.run.runner import CACHE
 from spaces import PRESETS
 from trainable.metric.assets import prepare
 from trainable.network import NETWORKS, Network
+from trainable.setting import Setting
 from trainable.task import TrialTask
 from trainable.training.config import TrainingConfig
 from trainable.training.trainer import Trainer
@@ -75,7 +76,7 @@ def whole_trials(spec: SearchSpec, num_pairs: int) -> Pairs:
     """All that a worker does for a trial, its measurements and checkpoints at the rungs included."""
     assert spec.objective.extractor is not None
     assets = prepare(spec.data, spec.objective.extractor, CACHE)
-    worker = TrialWorker(assets, spec.network, spec.training, spec.objective.num_samples)
+    worker = TrialWorker(Setting(assets, spec.network, spec.training, spec.objective.num_samples))
     total_steps = spec.training.total_steps
     numbers = itertools.count()
 

@@ -34,9 +34,12 @@ def storage_option(args: argparse.Namespace) -> list[str]:
 
 
 def given(args: argparse.Namespace, *options: str) -> list[str]:
-    """Those of `options` that the command line has, as it has them."""
+    """Those of `options` that the command line has, as it has them; one that was repeated has a list."""
     found = ((option, getattr(args, option)) for option in options)
-    return [part for option, value in found if value is not None for part in (f"--{option}", str(value))]
+    each = (
+        (option, one) for option, value in found for one in (value if isinstance(value, list) else [value])
+    )
+    return [part for option, value in each if value is not None for part in (f"--{option}", str(value))]
 
 
 def submit(

@@ -6,7 +6,7 @@ lost ones again.
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +24,9 @@ from search.policy.conductor import Conductor
 from search.record import Report
 from search.study.trial_storage import TrialStorage
 from trainable.gpu.gpu_slice import Card
-from trainable.metric.assets import Assets
-from trainable.network import Network
 from trainable.ray_trainable import ScheduleTrainable
+from trainable.setting import Setting
 from trainable.task import NO_STORAGE, TrialTask
-from trainable.training.config import TrainingConfig
 
 # A trial whose worker is lost starts again from its checkpoint this many times.
 MAX_LOST_WORKERS = 3
@@ -44,25 +42,18 @@ class Slots:
 
 
 def schedule_trainable(
-    *,
-    assets: Assets,
-    network: Network,
-    training: TrainingConfig,
-    num_samples: int,
+    settings: Mapping[str, Setting],
     slots: Slots,
     max_concurrent: int,
     card: Card | None = None,
 ) -> Any:
     """The trials of a search as Ray runs them; what they share is sent to each worker once.
 
-    card: the worker's GPU, None: the one that torch sees there.
+    settings: by name, in what they are trained. card: the worker's GPU, None: the one that torch sees there.
     """
     return tune.with_parameters(
         ScheduleTrainable,
-        assets=assets,
-        network=network,
-        training=training,
-        num_samples=num_samples,
+        settings=settings,
         cpus=slots.cpu,
         gpus=slots.gpu,
         # A sign of life a second, fewer where many trials run: the driver takes in some tens a second.
@@ -176,9 +167,10 @@ class _Searcher(Searcher):
             number=record.number,
             schedule=record.schedule.to_dict(),
             seed=record.seed,
-            rungs=shared.conductor.plan.rungs,
+            rungs=shared.conductor.plan.rungs_of(record),
             folder=TrialStorage(shared.trials).location_of(record.number),
             micro_batch=record.micro_batch or shared.micro_batch,
+            setting=record.setting,
             search_location=shared.trials,
             mark=shared.mark,
         )

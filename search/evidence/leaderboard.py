@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from search.evidence.audit import AuditReport, audit_report
+from search.evidence.holding import Held, HoldRules, InSetting, in_settings
 from search.evidence.intervals import Estimate, estimate, ranks, ratio
 from search.evidence.noise import SeedNoise, noise_at_rungs
 from search.evidence.race import Standing
@@ -16,6 +17,8 @@ INTERVALS = (
     "means are geometric, ratios are paired by seed; 95% Student t over training seeds on ln(objective), variances "
     "moderated by the noise of all replicated schedules (Smyth 2004), 95% for all together (Bonferroni)"
 )
+
+_VERDICTS = {"worse": "worse", "tied": "not told apart", "better": "better"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,15 +113,17 @@ class Row:
 class Leaderboard:
     """All schedules of a search, the best first.
 
-    baseline: the literature preset that others are compared to: the best one, or that of a comparison. noise: by
-    step, how much the objective differs between seeds. audit: what early stopping got wrong. num_missing: trials that
-    the confirmation still wants, as far as is known now. notes: what else is to be known of the winner.
+    baseline: the literature preset that others are compared to: the best one, or that of a comparison. settings: what
+    was found in other settings than the search's. noise: by step, how much the objective differs between seeds. audit:
+    what early stopping got wrong. num_missing: trials that the confirmation still wants, as far as is known now. notes:
+    what else is to be known of the winner.
     """
 
     name: str
     objective: str
     rows: tuple[Row, ...]
     baseline: Row | None
+    settings: tuple[InSetting, ...] = ()
     noise: Mapping[int, SeedNoise] = field(default_factory=dict)
     audit: AuditReport | None = None
     num_missing: int = 0
@@ -137,7 +142,37 @@ class Leaderboard:
 
     @property
     def winner(self) -> Row | None:
-        """What to use: the simplest of the best that are within one standard error of the best mean.
+        """What to use. Where other settings were tried, what holds there; else what is best as searched.
+
+        Of the schedules that are shown to be better than the best baseline somewhere and worse nowhere, the one whose
+        largest ratio to it, of all settings, is the smallest, if that is below 1; else the best baseline.
+        """
+        if not any(found.rows for found in self.settings) or self.baseline is None:
+            return self.best_as_searched
+        worst = {row.record.number: self._worst_ratio(row) for row in self.rows if self._may_hold(row)}
+        best = min(worst, key=lambda number: (worst[number], number), default=None)
+        if best is None or worst[best] >= 1:
+            return self.baseline
+        return next(row for row in self.rows if row.record.number == best)
+
+    def _may_hold(self, row: Row) -> bool:
+        verdicts = [held.verdict for held in self.held(row)]
+        if row is self.baseline or not verdicts or row.ratio is None or row.ratio.above_one:
+            return False
+        return "worse" not in verdicts and (row.is_better or "better" in verdicts)
+
+    def _worst_ratio(self, row: Row) -> float:
+        ratios = [row.ratio, *(held.ratio for held in self.held(row))]
+        return max(found.mean for found in ratios if found is not None)
+
+    def held(self, row: Row) -> tuple[Held, ...]:
+        """What is known of this schedule in other settings."""
+        found = (setting.row_of(row.record.number) for setting in self.settings)
+        return tuple(held for held in found if held is not None)
+
+    @property
+    def best_as_searched(self) -> Row | None:
+        """In the search's own setting, the simplest of the best that are within one standard error of the best mean.
 
         Breiman et al.'s rule (Classification and Regression Trees, 1984, section 3.4.3). A baseline is the simplest of
         all. Where some of the best are shown to be better than the best baseline, it is one of them.
@@ -170,6 +205,7 @@ class Leaderboard:
             "winner": self.winner.record.number if self.winner else None,
             "missing": self.num_missing,
             "notes": list(self.notes),
+            "settings": [found.to_dict() for found in self.settings],
             "interval": INTERVALS,
             "noise": {str(step): asdict(noise) for step, noise in self.noise.items()},
             "audit": self.audit.to_dict() if self.audit else None,
@@ -181,7 +217,7 @@ class Leaderboard:
         return f"{self._finding()}{self._missing_text()}"
 
     def _finding(self) -> str:
-        winner, baseline = self.winner, self.baseline
+        winner, baseline = self.best_as_searched, self.baseline
         if winner is None or winner.estimate is None:
             return "No schedule is confirmed on fresh seeds yet."
         tied = self._tied_text(winner)
@@ -190,14 +226,46 @@ class Leaderboard:
         if not baseline.confirmed:
             return f"Best mean: {winner.label}. No baseline was confirmed, so it is compared to none.{tied}"
         if winner is baseline:
-            return f"No schedule is shown to be better than the best baseline, {baseline.label}.{tied}"
+            where = ", as searched" if self.settings else ""
+            text = f"No schedule is shown to be better than the best baseline, {baseline.label}{where}."
+            return f"{text}{tied}{self._use_text(winner)}"
         seeds = winner.values.keys() & baseline.values.keys()
         lower = sum(winner.values[seed] < baseline.values[seed] for seed in seeds)
         verdict = "better than" if winner.is_better else "not shown to be better than"
         diverged = f", which diverged on {baseline.num_diverged} of them" if baseline.num_diverged else ""
         return (
             f"{winner.label} is {verdict} the best baseline, {baseline.label}: "
-            f"{self.objective} {ratio_text(winner)}, lower on {lower} of {len(seeds)} fresh seeds{diverged}.{tied}"
+            f"{self.objective} {ratio_text(winner)}, lower on {lower} of {len(seeds)} fresh seeds{diverged}"
+            f"{self._elsewhere_text(winner)}.{tied}{self._use_text(winner)}"
+        )
+
+    def _elsewhere_text(self, row: Row) -> str:
+        """How the schedule compares to the baseline in other settings, as the end of a sentence; the worst first."""
+        texts: list[tuple[int, str]] = []
+        for setting in self.settings:
+            held = setting.row_of(row.record.number)
+            if held is None or held.ratio is None:
+                texts.append((3, f"not tried with {setting.setting}"))
+            else:
+                word, change = _VERDICTS[held.verdict], change_text(held.ratio)
+                texts.append(
+                    (list(_VERDICTS).index(held.verdict), f"{word} with {setting.setting} ({change})")
+                )
+        if not texts:
+            return ""
+        texts.sort(key=lambda entry: entry[0])
+        return f"; {'but ' if texts[0][0] == 0 else ''}{', '.join(text for _, text in texts)}"
+
+    def _use_text(self, seen: Row) -> str:
+        """What is to be used instead of the best as searched, where that does not hold."""
+        winner = self.winner
+        if winner is None or winner is seen:
+            return ""
+        if winner is self.baseline:
+            return f" So the answer is {winner.label}: nothing that was tried is better than it everywhere."
+        return (
+            f" So the answer is {winner.label}: {self.objective} {ratio_text(winner)} as searched"
+            f"{self._elsewhere_text(winner)}."
         )
 
     def _missing_text(self) -> str:
@@ -238,12 +306,15 @@ def leaderboard(
     num_finalists: int = 0,
     own_values: bool = False,
     reference: str | None = None,
+    holds: HoldRules | None = None,
+    seeds: Sequence[int] = (),
 ) -> Leaderboard:
     """The leaderboard of these trials. Replicates have no row of their own.
 
     race: how the confirmation stands, None: there is none. num_finalists: proposals that are confirmed. own_values:
     the trials' own values count as well; honest only where nothing was selected by them. reference: the preset that
-    others are compared to, chosen beforehand; None: the best.
+    others are compared to, chosen beforehand; None: the best. holds: in which other settings finalists are trained, on
+    which of the fresh `seeds`.
     """
     records = list(records)
     noises = noise_at_rungs(records)
@@ -261,6 +332,7 @@ def leaderboard(
         objective=objective,
         rows=tuple(rows),
         baseline=next((row for row in rows if row.record is baseline), None),
+        settings=in_settings(records, race, holds, seeds) if race and holds else (),
         noise=noises,
         audit=audit_report(records, num_finalists),
         num_missing=len(race.missing) + num_running if race else 0,
@@ -362,7 +434,8 @@ def _replicates(
     """
     found: defaultdict[int, dict[int, TrialRecord]] = defaultdict(dict)
     for record in records:
-        done = record.state in (State.COMPLETE, State.DIVERGED) and bool(record.reports)
+        has_result = record.state in (State.COMPLETE, State.DIVERGED) and bool(record.reports)
+        done = has_result and record.is_comparable
         if done and (own_values or record.replicate_of is not None):
             found[record.number if record.replicate_of is None else record.replicate_of][record.seed] = record
     confirmed = {record.replicate_of for record in records if record.purpose is Purpose.CONFIRM}
@@ -381,10 +454,13 @@ def _tied_label(row: Row, with_ratio: bool) -> str:
 
 def ratio_text(row: Row) -> str:
     """How much lower (-) or higher (+) than the baseline, in per cent, with its interval; nothing for itself."""
-    if row.ratio is None:
-        return ""
-    interval = interval_text(bounds_of(row.ratio), lambda ratio: percent_text(ratio)[:-2])
-    return f"{percent_text(row.ratio.mean)}{interval}"
+    return "" if row.ratio is None else change_text(row.ratio)
+
+
+def change_text(ratio: Estimate) -> str:
+    """A ratio as a change in per cent: `-71 % [-76, -65]`."""
+    interval = interval_text(bounds_of(ratio), lambda bound: percent_text(bound)[:-2])
+    return f"{percent_text(ratio.mean)}{interval}"
 
 
 def bounds_of(estimate: Estimate | None) -> list[float] | None:

@@ -58,7 +58,7 @@ def replicates(records: Iterable[TrialRecord]) -> dict[int, list[TrialRecord]]:
     by_number = {record.number: record for record in records}
     groups: dict[int, list[TrialRecord]] = defaultdict(list)
     for record in records:
-        if record.replicate_of is not None:
+        if record.replicate_of is not None and record.is_comparable:
             original = by_number[record.replicate_of]
             if not groups[original.number] and original.purpose is Purpose.BASELINE:
                 groups[original.number].append(original)

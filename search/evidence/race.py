@@ -167,7 +167,8 @@ class _Replicates:
 
     @classmethod
     def of(cls, records: Iterable[TrialRecord]) -> "_Replicates":
-        keyed = [((r.replicate_of, r.seed), r) for r in records if r.replicate_of is not None]
+        comparable = (r for r in records if r.is_comparable)
+        keyed = [((r.replicate_of, r.seed), r) for r in comparable if r.replicate_of is not None]
         return cls(
             begun={key for key, _ in keyed},
             running={key for key, record in keyed if record.state is State.RUNNING},

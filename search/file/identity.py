@@ -7,9 +7,9 @@ from search.file.yaml12 import field_name
 from search.file.yaml_walk import Place
 
 # What may change between two runs of a search: on what it is done and where it is kept. Anything else makes it another
-# search; of that, `extend` and `confirm` change how much is done.
+# search; of that, `extend`, `confirm` and `hold` change how much is done.
 FREE = ("sampling", "resources", "storage")
-AMOUNT = ("budget", "confirm")
+AMOUNT = ("budget", "confirm", "holds_at")
 
 
 def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from search.evidence.race import RaceRules
+from search.file.holds import HoldsAt, SettingSpec
 from search.file.sections import Budget, Confirm, NoiseFloor, Objective, Resources, Storage
 from search.file.values import same_database
 from search.file.yaml_walk import Place
@@ -114,6 +115,33 @@ def noise_is_measured_where_it_is_used(
     # The default says nothing about presets: a file that writes it out is the same search.
     if not presets and noise_floor.seeds not in (0, NoiseFloor().seeds):
         yield ("noise_floor", "seeds"), "would have no effect without presets. Name one or leave it out"
+
+
+def settings_are_elsewhere(holds_at: HoldsAt, settings: Sequence[SettingSpec], own: SettingSpec) -> Broken:
+    for index, setting in enumerate(settings):
+        place: Place = ("holds_at", "settings", index)
+        if setting.is_like(own):
+            yield place, "must be other than the search's own setting, but is the same. Leave it out"
+        elif any(setting.is_like(other) for other in settings[:index]):
+            yield place, f"must be given once, but {setting.name} is given twice"
+
+
+def settings_have_what_is_compared(holds_at: HoldsAt, presets: Sequence[str], confirm: Confirm) -> Broken:
+    options = holds_at.model_fields_set - {"settings"}
+    if options and not holds_at.settings:
+        yield ("holds_at", min(options)), "would have no effect without `settings`. Name one or leave it out"
+    if holds_at.settings and not (presets and confirm.top and confirm.baselines):
+        yield (
+            ("holds_at",),
+            "compares confirmed trials with the best preset, but nothing of one kind is confirmed. Name a preset in "
+            "`presets`, and let confirm.top and confirm.baselines be > 0, or leave it out",
+        )
+
+
+def settings_hold_every_rung(settings: Sequence[SettingSpec], stopping: StoppingRule) -> Broken:
+    for index, setting in enumerate(settings):
+        for _, message in rungs_are_apart(stopping, setting.training):
+            yield ("holds_at", "settings", index, "training", "total_steps"), f"stopping.rungs {message}"
 
 
 def trials_run_on_something(resources: Resources, training: TrainingConfig) -> Broken:

@@ -3,10 +3,11 @@
 import math
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from search.evidence.race import RaceRules
 from search.file.choices import choice
+from search.file.model import Section
 from search.file.values import (
     checked_mlflow_uri,
     checked_nfe,
@@ -17,12 +18,6 @@ from search.file.values import (
     gpu_share,
 )
 from trainable.extractor import Extractor
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(
-        strict=True, extra="forbid", allow_inf_nan=False, frozen=True, revalidate_instances="always"
-    )
 
 
 def nothing_is_defaults(value: Any) -> Any:

@@ -16,8 +16,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 from search.algorithm import ALGORITHMS, Algorithm
 from search.file import rules
 from search.file.choices import checked_presets, checked_space, checked_training, choice
+from search.file.holds import HoldsAt, HoldsAtField, SettingSpec, settings_of, written_out
 from search.file.identity import FREE
 from search.file.messages import NAME, UNKNOWN_FIELD, Misfit, flatten, shown, unknown_field
+from search.file.model import Section
 from search.file.sections import (
     Budget,
     Confirm,
@@ -25,7 +27,6 @@ from search.file.sections import (
     Objective,
     Resources,
     Sampling,
-    Section,
     Storage,
     nothing_is_defaults,
 )
@@ -41,6 +42,7 @@ from trainable.dataset import Dataset
 from trainable.extractor import EXTRACTORS
 from trainable.network import NETWORKS, Network
 from trainable.storage.location import is_bucket, under
+from trainable.task import OWN
 from trainable.training.config import TrainingConfig
 
 
@@ -70,6 +72,7 @@ class SearchSpec(Section):
     equal_schedules: Literal["ask_again", "replicate", "train"] = "ask_again"  # as one that was trained
     budget: Annotated[Budget, BeforeValidator(nothing_is_defaults)] = Budget()
     confirm: Annotated[Confirm, BeforeValidator(nothing_is_defaults)] = Confirm()
+    holds_at: HoldsAtField = HoldsAt()
     sampling: Annotated[Sampling, BeforeValidator(nothing_is_defaults)] = Sampling()
     resources: Annotated[Resources, BeforeValidator(nothing_is_defaults)] = Resources()
     storage: Annotated[Storage, BeforeValidator(nothing_is_defaults)] = Storage()
@@ -80,6 +83,7 @@ class SearchSpec(Section):
             extractor = EXTRACTORS.build(type(self.data).EXTRACTOR)
             # The model is frozen for its users; this is still its construction.
             self.__dict__["objective"] = self.objective.model_copy(update={"extractor": extractor})
+        self.__dict__["holds_at"] = written_out(self.holds_at, self.training)
         broken = list(self._broken_rules())
         if broken:
             raise Misfit(*broken)
@@ -92,11 +96,31 @@ class SearchSpec(Section):
         yield from rules.budget_ends_the_search(self.budget, self.resources)
         yield from rules.budget_holds_presets_and_finalists(self.budget, self.presets, self.confirm)
         yield from rules.race_has_runners_and_a_first_round(self.confirm)
+        yield from rules.settings_are_elsewhere(self.holds_at, self.settings, self.own_setting)
+        yield from rules.settings_have_what_is_compared(self.holds_at, self.presets, self.confirm)
+        yield from rules.settings_hold_every_rung(self.settings, self.stopping)
         yield from rules.noise_is_measured_where_it_is_used(self.noise_floor, self.stopping, self.presets)
         yield from rules.trials_run_on_something(self.resources, self.training)
         if SERVICE not in (self.storage.study_url, self.storage.mlflow_uri):  # `serve` keeps its two apart
             study_url, mlflow_uri = self.study_url_resolved, self.mlflow_uri_resolved
             yield from rules.databases_are_two(self.storage, study_url, mlflow_uri)
+
+    @property
+    def own_setting(self) -> SettingSpec:
+        """What the trials of the search itself are trained in."""
+        assert self.objective.extractor is not None
+        return SettingSpec(
+            name=OWN,
+            training=self.training,
+            network=self.network,
+            data=self.data,
+            extractor=self.objective.extractor,
+        )
+
+    @property
+    def settings(self) -> tuple[SettingSpec, ...]:
+        """The others, in which a winner must hold too."""
+        return settings_of(self.holds_at, self.own_setting)
 
     @property
     def folder(self) -> Path:
@@ -134,6 +158,8 @@ class SearchSpec(Section):
         resolved: dict[str, Any] = plain(self)
         if self.confirm.rules is None:
             resolved["confirm"] = {"top": 0, "baselines": 0}  # the rest would have no effect
+        if not self.holds_at.settings:
+            del resolved["holds_at"]
         return resolved
 
     def to_yaml(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from search.decision import Decision
+from search.evidence.holding import Wanted
 from search.evidence.race import Standing
 from search.policy.budget import Budget, Spending
 from search.policy.ledger import Ledger
@@ -69,6 +70,7 @@ class Agenda:
             and self.next_floor() is None
             and not self.may_propose()
             and self.next_confirmation() is None
+            and self.next_in_another_setting() is None
         )
 
     def next_baseline(self) -> str | None:
@@ -107,6 +109,22 @@ class Agenda:
             return None
         return missing[0]
 
+    def next_in_another_setting(self) -> Wanted | None:
+        """The next trial that shows where the finding holds: once the confirmation is over."""
+        if self.plan.holds is None or self._is_searching() or not self._is_confirmed():
+            return None
+        missing = self.ledger.wanted_in_settings
+        return next(
+            (found for found in missing if self._confirm_anyway or self._affords(found.setting)), None
+        )
+
+    def _is_confirmed(self) -> bool:
+        """Whether nothing of the confirmation runs or will."""
+        return not self.ledger.is_running(Purpose.CONFIRM) and self.next_confirmation() is None
+
+    def _affords(self, setting: str) -> bool:
+        return self.budget.affords(self.plan.total_steps_in(setting), setting=setting)
+
     def _is_searching(self) -> bool:
         """Whether the finalists may still change."""
         return self.may_propose() or self.ledger.is_running(Purpose.SEARCH, Purpose.BASELINE)
@@ -121,11 +139,21 @@ class Agenda:
             left = self.plan.max_trials - len(self.plan.baselines) if self.plan.max_trials is not None else 0
             started = self.ledger.num_started(Purpose.SEARCH, Purpose.REPLICATE)
             return max(started, 0 if self.is_closed else left)
+        if purpose is Purpose.HOLD:
+            return self._num_in_settings()
         if self.plan.race is None:
             return 0
         if self._is_searching():
             return self.plan.race.most_trials
         return self.ledger.num_started(Purpose.CONFIRM) + len(self.standing.missing)
+
+    def _num_in_settings(self) -> int:
+        holds = self.plan.holds
+        if holds is None:
+            return 0
+        if self._is_searching() or not self._is_confirmed():
+            return holds.most_trials * len(holds.settings)
+        return self.ledger.num_started(Purpose.HOLD) + len(self.ledger.wanted_in_settings)
 
 
 def _decision(plain: Mapping[str, Any] | None) -> Decision | None:

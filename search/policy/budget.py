@@ -1,12 +1,14 @@
 """Budgets of time: what a search has spent, and whether something more can still end within its limits."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from search.policy.plan import Plan, TimeLimits
+from trainable.task import OWN
 
-# Of a budget of time, this share is kept for the confirmation; less where the whole race costs less.
+# Of a budget of time, this share is kept for the confirmation, and as much for other settings; less where these cost
+# less.
 CONFIRM_SHARE = 0.3
 
 
@@ -23,51 +25,80 @@ class Spending:
     """Counts time as trials hold their slots. All in seconds.
 
     wall: while at least one trial was open. trials: summed over open trials. steps: optimizer steps that were
-    paid with it.
+    paid with it. elsewhere: how much of trials and steps was in other settings than the search's, by setting.
     """
 
     wall: float = 0.0
     trials: float = 0.0
     steps: int = 0
+    elsewhere: dict[str, "Spending"] = field(default_factory=dict)
     _last: float | None = None
 
-    def tick(self, now: float, num_open: int) -> None:
-        """Time has gone on to `now`, with `num_open` trials since the last call."""
-        if self._last is not None and num_open:
+    def tick(self, now: float, open_in: Mapping[str, int]) -> None:
+        """Time has gone on to `now`, with so many open trials by setting since the last call."""
+        if self._last is not None and open_in:
             elapsed = max(0.0, now - self._last)
             self.wall += elapsed
-            self.trials += elapsed * num_open
+            self.trials += elapsed * sum(open_in.values())
+            for setting, num_open in open_in.items():
+                if setting != OWN:
+                    self.elsewhere.setdefault(setting, Spending()).trials += elapsed * num_open
         self._last = now
+
+    def pay(self, steps: int, setting: str) -> None:
+        """So many more steps were done there."""
+        self.steps += steps
+        if setting != OWN:
+            self.elsewhere.setdefault(setting, Spending()).steps += steps
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, to be kept with the study."""
-        return {"wall_seconds": self.wall, "trial_seconds": self.trials, "steps": self.steps}
+        plain: dict[str, Any] = {
+            "wall_seconds": self.wall,
+            "trial_seconds": self.trials,
+            "steps": self.steps,
+        }
+        if self.elsewhere:
+            plain["elsewhere"] = {setting: own.to_dict() for setting, own in self.elsewhere.items()}
+        return plain
 
     def restore(self, kept: Mapping[str, Any]) -> None:
         """Go on from what was kept, if that is later than what is known; {} is nothing."""
         if kept and kept["trial_seconds"] >= self.trials:
             self.wall, self.trials, self.steps = kept["wall_seconds"], kept["trial_seconds"], kept["steps"]
+            for setting, own in kept.get("elsewhere", {}).items():
+                self.elsewhere.setdefault(setting, Spending()).restore(own)
 
-    def fits(self, limits: TimeLimits, need: TimeNeed, reserve: TimeNeed) -> bool:
-        """Whether `need` can be met within the limits, and `reserve` after it.
+    def fits(self, limits: TimeLimits, need: TimeNeed, reserves: Collection[TimeNeed]) -> bool:
+        """Whether `need` can be met within the limits, and `reserves` after it.
 
-        Of the reserve at most CONFIRM_SHARE of a limit is kept.
+        Of each reserve at most CONFIRM_SHARE of a limit is kept.
         """
+        walls, trials = [kept.wall for kept in reserves], [kept.trials for kept in reserves]
         left = [
-            (limits.hours, self.wall, need.wall, reserve.wall, 1.0),
-            (limits.cpu_hours, self.trials, need.trials, reserve.trials, limits.cpu),
-            (limits.gpu_hours, self.trials, need.trials, reserve.trials, limits.gpu),
+            (limits.hours, self.wall, need.wall, walls, 1.0),
+            (limits.cpu_hours, self.trials, need.trials, trials, limits.cpu),
+            (limits.gpu_hours, self.trials, need.trials, trials, limits.gpu),
         ]
-        for hours, spent, needed, kept, per_trial in left:
+        for hours, spent, needed, reserved, per_trial in left:
             if hours is not None and per_trial > 0:
                 whole = hours * 3600 / per_trial
-                if not (spent < whole and spent + needed + min(kept, CONFIRM_SHARE * whole) <= whole):
+                kept = sum(min(seconds, CONFIRM_SHARE * whole) for seconds in reserved)
+                if not (spent < whole and spent + needed + kept <= whole):
                     return False
         return True
 
-    def seconds_for(self, steps: int) -> float:
-        """Expected trial seconds for `steps` more steps, as fast as so far; 0 before anything is known."""
-        return self.trials / self.steps * steps if self.steps else 0.0
+    def seconds_for(self, steps: int, setting: str = OWN) -> float:
+        """Expected trial seconds for `steps` more steps, as fast as so far there; 0 before anything is known.
+
+        In another setting of which nothing is known, as fast as in the search's.
+        """
+        there = self.elsewhere.get(setting)
+        if there is not None and there.steps:
+            return there.trials / there.steps * steps
+        trials = self.trials - sum(other.trials for other in self.elsewhere.values())
+        own_steps = self.steps - sum(other.steps for other in self.elsewhere.values())
+        return trials / own_steps * steps if own_steps else 0.0
 
 
 class Budget:
@@ -80,17 +111,20 @@ class Budget:
         self._plan = plan
         self.spending = Spending()
 
-    def affords(self, steps: int, *, open_steps: int = 0, reserve: bool = False) -> bool:
+    def affords(self, steps: int, *, setting: str = OWN, open_steps: int = 0, reserve: bool = False) -> bool:
         """Whether `steps` more steps of one trial can end within the budget.
 
-        open_steps: what trials that are open may still use. reserve: what the confirmation needs is kept back.
+        setting: of that trial. open_steps: what trials that are open may still use. reserve: what the confirmation
+        and other settings need is kept back.
         """
         slots = self._plan.max_concurrent
         seconds_for = self.spending.seconds_for
-        trials = seconds_for(steps + open_steps)
+        own = seconds_for(steps, setting)
+        trials = own + seconds_for(open_steps)
         # A trial runs from its start to its end in one slot, the steps of all are spread over all slots.
-        need = TimeNeed(wall=max(seconds_for(steps), trials / slots), trials=trials)
-        return self.spending.fits(self._plan.limits, need, self._confirmation() if reserve else TimeNeed())
+        need = TimeNeed(wall=max(own, trials / slots), trials=trials)
+        kept = (self._confirmation(), self._in_settings()) if reserve else ()
+        return self.spending.fits(self._plan.limits, need, kept)
 
     def _confirmation(self) -> TimeNeed:
         race = self._plan.race
@@ -100,3 +134,12 @@ class Budget:
         return TimeNeed(
             wall=race.most_turns(self._plan.max_concurrent) * whole, trials=race.most_trials * whole
         )
+
+    def _in_settings(self) -> TimeNeed:
+        holds = self._plan.holds
+        if holds is None:
+            return TimeNeed()
+        seconds_for = self.spending.seconds_for
+        whole = sum(seconds_for(steps, setting) for setting, steps in holds.settings.items())
+        trials = whole * holds.most_trials
+        return TimeNeed(wall=trials / self._plan.max_concurrent, trials=trials)

@@ -126,7 +126,7 @@ class Conductor:
         if record.state is not State.RUNNING:
             return True
         self._tick()
-        self.spending.steps += self._open.advance(number, step)
+        self.spending.pay(self._open.advance(number, step), record.setting)
         is_news = self._take_in(record, reports)
         record = self.records[number]
         was_undecided = self._open.take_undecided(number)
@@ -201,7 +201,7 @@ class Conductor:
         self.trials.set_header(SEARCH_CLOSED, True)
 
     def _tick(self) -> None:
-        self.spending.tick(self._clock(), len(self._open))
+        self.spending.tick(self._clock(), self._open.by_setting())
         if self.spending.wall - self._kept_at > _KEEP_SECONDS:
             self._kept_at = self.spending.wall
             self.trials.set_header(SPENT, self.spending.to_dict())

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
-from search.evidence import audit, race
+from search.evidence import audit, holding, race
 from search.evidence.noise import SeedNoise, noise_at_rungs
 from search.policy.plan import Plan
 from search.record import Purpose, State, TrialRecord
@@ -27,6 +27,7 @@ class Ledger:
         self._at_rung: defaultdict[int, dict[int, float]] = defaultdict(dict)  # step -> number -> objective
         self._noise: Mapping[int, SeedNoise] | None = None  # None: to be computed again
         self._standing: race.Standing | None = None  # likewise
+        self._wanted: tuple[holding.Wanted, ...] | None = None  # likewise
 
     def keep(self, record: TrialRecord) -> None:
         """The record as it is now."""
@@ -41,7 +42,7 @@ class Ledger:
         else:
             self.running.discard(record.number)
         self._count_condemned(before, record)
-        self._standing = None
+        self._standing = self._wanted = None
         if record.replicate_of is None:
             self._compare(record)
         else:  # on another seed: it is not compared at rungs
@@ -74,7 +75,7 @@ class Ledger:
 
     def replicate_seeds(self, number: int) -> set[int]:
         """The seeds on which a trial's schedule was trained again."""
-        return {record.seed for record in self.records.values() if record.replicate_of == number}
+        return {r.seed for r in self.records.values() if r.replicate_of == number and r.is_comparable}
 
     def rung(self, step: int) -> Rung:
         """What a stopping rule may know at a rung."""
@@ -100,6 +101,15 @@ class Ledger:
         if self._standing is None:
             self._standing = race.standing(self.records.values(), self._plan.race, self._plan.fresh_seeds)
         return self._standing
+
+    @property
+    def wanted_in_settings(self) -> tuple[holding.Wanted, ...]:
+        """What is to be trained in other settings now, the most urgent first."""
+        assert self._plan.holds is not None
+        if self._wanted is None:
+            records, seeds = self.records.values(), self._plan.fresh_seeds
+            self._wanted = holding.wanted(records, self.standing, self._plan.holds, seeds)
+        return self._wanted
 
 
 def _is_audited(record: TrialRecord) -> bool:

@@ -14,6 +14,7 @@ from search.policy.trials import NewTrial
 from search.record import Purpose, State, TrialRecord
 from spaces import NoiseSchedule
 from spaces.registry import name_of
+from trainable.task import OWN
 
 
 class NextTrial:
@@ -29,6 +30,7 @@ class NextTrial:
             or self._floor(open_steps)
             or self._proposal(open_steps)
             or self._confirmation()
+            or self._in_another_setting()
         )
 
     def _baseline(self, open_steps: int) -> NewTrial | None:
@@ -104,6 +106,14 @@ class NextTrial:
         facts = {"trial": finalist.number, "nth": index + 1, "of": len(seeds)}
         return _replicate(Purpose.CONFIRM, finalist, seeds[index], Decision("started", "finalist", facts))
 
+    def _in_another_setting(self) -> NewTrial | None:
+        found = self._agenda.next_in_another_setting()
+        if found is None:
+            return None
+        decision = Decision("started", "holds", {"trial": found.record.number, "setting": found.setting})
+        seed = self._plan.fresh_seeds[found.nth]
+        return _replicate(Purpose.HOLD, found.record, seed, decision, found.setting)
+
     def _is_within_budget(self, steps: int, open_steps: int) -> bool:
         """Whether another trial of so many steps may start before the confirmation.
 
@@ -116,7 +126,9 @@ class NextTrial:
         return False
 
 
-def _replicate(purpose: Purpose, original: TrialRecord, seed: int, decision: Decision) -> NewTrial:
+def _replicate(
+    purpose: Purpose, original: TrialRecord, seed: int, decision: Decision, setting: str = OWN
+) -> NewTrial:
     """The schedule of a trial once more, on another seed."""
     return NewTrial(
         purpose=purpose,
@@ -124,5 +136,6 @@ def _replicate(purpose: Purpose, original: TrialRecord, seed: int, decision: Dec
         seed=seed,
         preset=original.preset,
         replicate_of=original.number,
+        setting=setting,
         decision=decision,
     )

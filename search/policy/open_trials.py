@@ -1,6 +1,7 @@
 """The trials that are open: who runs, how far each is, who waits to be gone on with."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 
 from search.policy.plan import Plan
 from search.record import Purpose, TrialRecord
@@ -14,11 +15,15 @@ class OpenTrials:
         self._waiting = sorted(left)
         self._undecided = set(left)  # the former driver may have died between a report and its decision
         self._steps: dict[int, int] = {}  # as last heard
-        self._purpose: dict[int, Purpose] = {}  # of those that run
+        self._running: dict[int, TrialRecord] = {}
 
     def __len__(self) -> int:
         """How many run."""
-        return len(self._purpose)
+        return len(self._running)
+
+    def by_setting(self) -> Mapping[str, int]:
+        """How many run in each setting."""
+        return Counter(record.setting for record in self._running.values())
 
     def next_waiting(self) -> int | None:
         """The next trial to be gone on with."""
@@ -26,13 +31,13 @@ class OpenTrials:
 
     def begin(self, record: TrialRecord, *, is_new: bool) -> None:
         """The trial runs. What one that is gone on with had done before was paid for by the former driver."""
-        self._purpose[record.number] = record.purpose
+        self._running[record.number] = record
         if is_new:
             self._steps[record.number] = 0
 
     def end(self, number: int) -> None:
         """The trial does not run any more."""
-        self._purpose.pop(number, None)
+        self._running.pop(number, None)
         self._steps.pop(number, None)
 
     def wait(self, number: int) -> None:
@@ -54,10 +59,10 @@ class OpenTrials:
 
     def steps_to_come(self, *, but: int | None = None) -> int:
         """Steps that they are still allowed: up to the next rung; replicates and baselines to the end."""
-        return sum(self._to_come(number) for number in self._purpose if number != but)
+        return sum(self._to_come(record) for number, record in self._running.items() if number != but)
 
-    def _to_come(self, number: int) -> int:
-        done = self._steps.get(number, 0)
-        if self._purpose[number] is not Purpose.SEARCH:
-            return self._plan.total_steps - done
+    def _to_come(self, record: TrialRecord) -> int:
+        done = self._steps.get(record.number, 0)
+        if record.purpose is not Purpose.SEARCH:
+            return self._plan.total_steps_in(record.setting) - done
         return (self._plan.next_rung(done) or done) - done

@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from search.algorithm import Algorithm
+from search.evidence.holding import HoldRules
 from search.evidence.race import RaceRules
+from search.record import TrialRecord
 from search.stopping_rule import StoppingRule
 from spaces import NoiseSchedule, SearchSpace
+from trainable.task import OWN
 
 # What becomes of a proposal that trains the same as a schedule which was trained already: another is asked for, the
 # old one is trained on a fresh seed instead, or it is trained all the same.
@@ -36,7 +39,8 @@ class Plan:
     baselines: literature presets by name, run first and never stopped. noise_seeds: fresh seeds on which the first
     of them is trained besides, to measure the noise between seeds. max_trials: baselines and proposals of the
     algorithm together; None: as the time allows. limits: budgets of time. race: how the best are confirmed on
-    seeds that the search did not use; None: not at all. audit_share: of the trials that the stopping rule
+    seeds that the search did not use; None: not at all. holds: in which other settings finalists are trained besides;
+    None: in none. audit_share: of the trials that the stopping rule
     condemns, how many run on to the end. max_concurrent: open trials at any time.
     """
 
@@ -49,6 +53,7 @@ class Plan:
     limits: TimeLimits = field(default_factory=TimeLimits)
     noise_seeds: int = 0
     race: RaceRules | None = None
+    holds: HoldRules | None = None
     audit_share: float = 0.0
     equal_schedules: EqualSchedules = "ask_again"
     max_concurrent: int = 1
@@ -59,6 +64,16 @@ class Plan:
         """Steps at which trials are measured; the last is the full budget."""
         return self.stopping.steps(self.total_steps)
 
+    def total_steps_in(self, setting: str) -> int:
+        """The full budget of a trial there."""
+        if setting == OWN or self.holds is None:
+            return self.total_steps
+        return self.holds.settings[setting]
+
+    def rungs_of(self, record: TrialRecord) -> tuple[int, ...]:
+        """Steps at which this trial is measured."""
+        return self.stopping.steps(self.total_steps_in(record.setting))
+
     def next_rung(self, step: int) -> int | None:
         """The first rung above `step`, None from the full budget on."""
         return next((rung for rung in self.rungs if rung > step), None)
@@ -67,5 +82,6 @@ class Plan:
     def fresh_seeds(self) -> tuple[int, ...]:
         """Training seeds of the replicates. The search itself uses `seed` for every trial, so that
         all schedules meet the same initial weights, images and noise (common random numbers)."""
-        count = max(self.noise_seeds, self.race.rounds[-1] if self.race else 0)
+        rounds = [rules.rounds[-1] for rules in (self.race, self.holds) if rules is not None]
+        count = max(self.noise_seeds, *rounds, 0)
         return tuple(self.seed + 1 + replicate for replicate in range(count))

@@ -13,6 +13,7 @@ from optuna.distributions import BaseDistribution
 from search.decision import Decision
 from search.record import Purpose, Report, State, TrialRecord
 from spaces import NoiseSchedule
+from trainable.task import OWN
 
 # Keys in the header: facts of a search that its policy keeps there.
 SEARCH_CLOSED = "budget_spent"  # nothing is started any more before the confirmation
@@ -33,6 +34,7 @@ class NewTrial:
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
     preset: str | None = None
     replicate_of: int | None = None
+    setting: str = OWN
 
     def record(self, number: int, start_ms: int) -> TrialRecord:
         """As it is known once it has its number."""
@@ -45,6 +47,7 @@ class NewTrial:
             params=dict(self.params),
             preset=self.preset,
             replicate_of=self.replicate_of,
+            setting=self.setting,
             decisions=(self.decision,),
             start_ms=start_ms,
         )

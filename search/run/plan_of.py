@@ -32,6 +32,7 @@ def plan_of(spec: SearchSpec, max_concurrent: int) -> Plan:
         ),
         noise_seeds=spec.noise_floor.seeds if spec.presets else 0,
         race=spec.confirm.rules,
+        holds=spec.holds_at.rules(spec.settings),
         audit_share=spec.audit,
         equal_schedules=spec.equal_schedules,
         max_concurrent=max_concurrent,
@@ -58,6 +59,8 @@ def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:
         num_finalists=spec.confirm.top,
         own_values=compares,
         reference=COMPARED_TO if compares and COMPARED_TO in spec.presets else None,
+        holds=plan.holds,
+        seeds=plan.fresh_seeds,
     )
     best = board.winner or board.best_unconfirmed
     if best is None or best.record.purpose is not Purpose.SEARCH:

@@ -15,6 +15,7 @@ from search.engine.ray_here import local_ray
 from search.engine.slice_check import check_slice
 from search.engine.storage_check import check_here, check_shared
 from search.errors import EXIT_INTERRUPTED, InputError
+from search.file.holds import SettingSpec
 from search.file.spec import SearchSpec
 from search.machine.checkout import is_shipped
 from search.machine.gpus import VISIBLE, mig_devices_in
@@ -29,6 +30,8 @@ from search.run.search import Search
 from search.screen.view import ProgressView
 from search.winner.sampling import measure
 from trainable.metric.assets import Assets, prepare
+from trainable.setting import Setting
+from trainable.task import OWN
 from trainable.trial import device_of
 
 # The folder of a job goes with the job, and with it what it has downloaded.
@@ -85,13 +88,14 @@ def run_search(
     with search.held_here(), _connected(address, view) as ray_folder:
         with interrupted.raising():
             slots = _slots_here(search) if ray_folder is None else _slots_on_cluster(search)
-            assets = _prepared(search.spec, view, on_cluster=ray_folder is not None)
-            search.open_or_create(assets)
+            settings = _prepared(search.spec, view, on_cluster=ray_folder is not None)
+            search.open_or_create(settings[OWN].assets)
+            search.check_settings(settings)
         search.store.give_up_when(interrupted.is_set)
         with search.held_everywhere(interrupted):
             mark = search.trial_storage.take_ownership(search.header["study_id"])
             conductor = Conductor(search.plan(slots), search.store)
-            run = Run(search, conductor, assets, mark, interrupted, view, ray_folder)
+            run = Run(search, conductor, settings, mark, interrupted, view, ray_folder)
             before = run.result()
             if before.finished:
                 return Outcome(before, already_finished=True)
@@ -123,24 +127,39 @@ def _slots_on_cluster(search: Search) -> int:
     return slots
 
 
-def _prepared(spec: SearchSpec, view: ProgressView, *, on_cluster: bool) -> Assets:
+def _prepared(spec: SearchSpec, view: ProgressView, *, on_cluster: bool) -> dict[str, Setting]:
+    """By name, what trials are trained in: as searched, and in the settings where a winner must hold."""
     view.phase("preparing data and feature network", 0)
-    assert spec.objective.extractor is not None
     device = "cpu" if on_cluster else device_of(spec.resources.gpu)
-    return prepare(spec.data, spec.objective.extractor, CACHE, device)
+    own = prepare(spec.data, spec.own_setting.extractor, CACHE, device)
+
+    def assets_of(setting: SettingSpec) -> Assets:
+        if (setting.data, setting.extractor) == (spec.data, spec.own_setting.extractor):
+            return own
+        return prepare(setting.data, setting.extractor, CACHE, device)
+
+    return {
+        setting.name: Setting(
+            assets=assets_of(setting),
+            network=setting.network,
+            training=setting.training,
+            num_samples=spec.objective.num_samples,
+        )
+        for setting in (spec.own_setting, *spec.settings)
+    }
 
 
 @dataclass(frozen=True)
 class Run:
     """One driver's part of a search, with all that it needs.
 
-    mark: name of the file by which workers know the trials' storage again. ray_folder: of the cluster's Ray that is
-    connected; None: trials get a Ray of our own.
+    settings: by name, what trials are trained in. mark: name of the file by which workers know the trials' storage
+    again. ray_folder: of the cluster's Ray that is connected; None: trials get a Ray of our own.
     """
 
     search: Search
     conductor: Conductor
-    assets: Assets
+    settings: Mapping[str, Setting]
     mark: str
     interrupted: Interruption
     view: ProgressView
@@ -171,7 +190,11 @@ class Run:
         with self._ray() as ray_folder:
             if self.search.spec.resources.gpu and not self.interrupted.is_set():
                 check_slice(
-                    self.search.spec, self.assets, self.search.store, self.interrupted, self.view.note
+                    self.search.spec,
+                    self.settings[OWN].assets,
+                    self.search.store,
+                    self.interrupted,
+                    self.view.note,
                 )
             if not self.interrupted.is_set():
                 self._run_trials(ray_folder)
@@ -194,10 +217,7 @@ class Run:
         run_trials(
             self.conductor,
             trainable=schedule_trainable(
-                assets=self.assets,
-                network=spec.network,
-                training=spec.training,
-                num_samples=spec.objective.num_samples,
+                settings=self.settings,
                 slots=slots,
                 max_concurrent=self.conductor.plan.max_concurrent,
             ),
@@ -215,7 +235,9 @@ class Run:
         if record is None:
             return
         self.view.phase("sampling levels of the winner", 0)
-        measured = measured_unless_interrupted(self.search.spec, record, self.assets, self.interrupted)
+        measured = measured_unless_interrupted(
+            self.search.spec, record, self.settings[OWN].assets, self.interrupted
+        )
         if measured is not None:
             audience.tracker.put_sampling(record, measured)
 

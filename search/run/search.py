@@ -32,7 +32,9 @@ from search.study.trial_storage import TrialStorage
 from search.winner.document import export_document
 from search.winner.sampling import read_found, read_sampling
 from trainable.metric.assets import Assets
+from trainable.setting import Setting
 from trainable.storage.atomic import write_atomically
+from trainable.task import OWN
 
 _PACKAGES = ("ray", "optuna", "torch", "mlflow", "sqlalchemy", "numpy")
 
@@ -170,6 +172,19 @@ class Search:
         self._check_identity()
         self.check_assets(assets)
 
+    def check_settings(self, settings: Mapping[str, Setting]) -> None:
+        """InputError for other data in one of its other settings than those that were measured there before."""
+        known = self.header.get("settings", {})
+        found = {name: _checksums(setting.assets) for name, setting in settings.items() if name != OWN}
+        for name, checksums in found.items():
+            if known.get(name, checksums) != checksums:
+                raise InputError(
+                    f"search {self.name!r} was measured with {name} by other data or another feature network: "
+                    "distances cannot be compared. Bring these back, or give this search another `name`"
+                )
+        if not found.keys() <= known.keys():
+            self.store.set_header("settings", {**known, **found})
+
     def check_assets(self, assets: Assets) -> None:
         """InputError for other data, or another feature network, than those it was measured with."""
         for key, what in (("data_sha256", "data set"), ("extractor_sha256", "feature network")):
@@ -226,6 +241,10 @@ class Search:
             f"search {self.name!r} exists with another {', '.join(changed)}. {remedy}, or undo the change (its file "
             f"is {self.folder / SPEC_FILE})"
         )
+
+
+def _checksums(assets: Assets) -> dict[str, str]:
+    return {"data_sha256": assets.data_sha256, "extractor_sha256": assets.extractor_sha256}
 
 
 def _header(spec: SearchSpec, assets: Assets) -> dict[str, Any]:

@@ -34,6 +34,8 @@ def status_of(spec: SearchSpec, agenda: Agenda, since: float | None, now: float)
             "most": spec.budget.max_trials,
             "confirm_ended": _num_ended(records, Purpose.CONFIRM),
             "confirm_most": agenda.num_trials(Purpose.CONFIRM),
+            "hold_ended": _num_ended(records, Purpose.HOLD),
+            "hold_most": agenda.num_trials(Purpose.HOLD),
             "open": sum(record.state is State.RUNNING for record in records),
             **{word: sum(record.state is state for record in records) for state, word in ENDED_WORDS.items()},
         },

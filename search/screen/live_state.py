@@ -12,6 +12,7 @@ PHASE_OF = {
     Purpose.SEARCH: "search",
     Purpose.REPLICATE: "search",
     Purpose.CONFIRM: "confirm",
+    Purpose.HOLD: "other settings",
 }
 
 

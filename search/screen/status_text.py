@@ -63,6 +63,10 @@ def _trial_lines(status: Status) -> list[str]:
     if trials["confirm_ended"]:
         most = trials["confirm_most"]
         lines.append(f"  confirm  {trials['confirm_ended']} of at most {most} trials on fresh seeds")
+    if trials.get("hold_ended"):  # a head with an older checkout sends none
+        lines.append(
+            f"  holds    {trials['hold_ended']} of at most {trials['hold_most']} trials in other settings"
+        )
     return lines
 
 

@@ -34,6 +34,10 @@ def rate_text(per_second: float) -> str:
 
 def title_of(record: TrialRecord) -> str:
     """`trial 7`, `trial 2 (ict)`, `trial 31 (trial 7 again, seed 5)`."""
+    if not record.is_comparable:
+        return (
+            f"trial {record.number} (trial {record.replicate_of} with {record.setting}, seed {record.seed})"
+        )
     if record.replicate_of is not None:
         return f"trial {record.number} (trial {record.replicate_of} again, seed {record.seed})"
     return f"trial {record.number} ({record.preset})" if record.preset else f"trial {record.number}"

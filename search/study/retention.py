@@ -1,7 +1,8 @@
 """Which trials keep their model. All others give theirs up when they have ended: disks and buckets fill up otherwise.
 
 Kept are the last checkpoints of a trial that runs, and the final one of the best finished trials and of every
-replicate on a fresh seed, from which sampling levels are measured. Pictures, schedules and values of all trials stay.
+replicate on a fresh seed in the search's own setting, from which sampling levels are measured. Pictures, schedules and
+values of all trials stay.
 """
 
 import bisect
@@ -33,6 +34,8 @@ class Retention:
     def ended(self, record: TrialRecord) -> dict[int, int]:
         """Trial number -> how many of its checkpoints are kept from now on."""
         if record.state is not State.COMPLETE or record.objective is None:
+            return {record.number: 0}
+        if not record.is_comparable:
             return {record.number: 0}
         if record.replicate_of is not None:
             return {record.number: 1}

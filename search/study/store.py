@@ -26,6 +26,7 @@ from search.record import Purpose, Report, State, TrialRecord
 from search.study.outage import Outlasting
 from search.study.rows import finish_trial, insert_report, insert_study, insert_trial
 from spaces import NoiseSchedule
+from trainable.task import OWN
 
 # Optuna tells the screen of every study that is opened, those in memory included.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -222,6 +223,8 @@ def _running(trial: NewTrial) -> FrozenTrial:
         attributes["preset"] = trial.preset
     if trial.replicate_of is not None:
         attributes["replicate_of"] = trial.replicate_of
+    if trial.setting != OWN:
+        attributes["setting"] = trial.setting
     return create_trial(
         state=TrialState.RUNNING,
         params=dict(trial.params),
@@ -256,6 +259,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         params=trial.params,
         preset=attributes.get("preset"),
         replicate_of=attributes.get("replicate_of"),
+        setting=attributes.get("setting", OWN),
         condemned_at=trial.user_attrs.get("condemned_at"),
         micro_batch=trial.user_attrs.get("retry", {}).get("micro_batch"),
         decisions=tuple(_decisions(trial)),

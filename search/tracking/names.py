@@ -22,6 +22,7 @@ STATE = "search.state"
 STEP = "search.step"  # optimizer steps done at the last report: the rung of a stopped trial
 PRESET = "search.preset"
 REPLICATE_OF = "search.replicate_of"
+SETTING = "search.setting"
 SCHEDULE = "search.schedule"  # one line for tables
 REASON = "search.reason"
 MICRO_BATCH = "search.micro_batch"  # images at once, in the second try of a trial that ran out of GPU memory

@@ -209,6 +209,7 @@ class Projection:
             names.SCHEDULE: record.schedule.describe(),
             names.PRESET: record.preset,
             names.REPLICATE_OF: record.replicate_of,
+            names.SETTING: record.setting or None,
             names.CONDEMNED_AT: record.condemned_at,
             names.MICRO_BATCH: record.micro_batch,
             names.REASON: record.reason,
@@ -292,12 +293,15 @@ def _params_of(record: TrialRecord) -> dict[str, str]:
     params = {"seed": str(record.seed), "stage": record.purpose.value}
     if record.preset is not None:
         params["preset"] = record.preset
+    if not record.is_comparable:
+        params["setting"] = record.setting
     return params | names.flatten(record.schedule.to_dict())
 
 
 def _run_name(record: TrialRecord) -> str:
     if record.replicate_of is not None:
-        return f"{record.number:05d} again {record.replicate_of:05d}"
+        where = "" if record.is_comparable else f" with {record.setting}"
+        return f"{record.number:05d} again {record.replicate_of:05d}{where}"
     return f"{record.number:05d} {record.preset or record.schedule.to_dict()['noise']['name']}"
 
 

@@ -28,6 +28,8 @@ from search.study.store import StudyStore
 from search.file.yaml12 import Document
 from trainable.metric.assets import prepare
 from trainable.gpu.gpu_slice import Card
+from trainable.setting import Setting
+from trainable.task import OWN
 from trainable.trial import TrialTask, TrialWorker
 
 folder = Path(sys.argv[1])
@@ -84,6 +86,7 @@ folder.mkdir(exist_ok=True)
 conductor = Conductor(plan_of(spec, 2), StudyStore.create(spec.study_url_resolved, "toy", {"search": {}}))
 changes, notes = [], []
 conductor.on_change = lambda record: changes.append((record.number, record.state, record.micro_batch))
+setting = Setting(assets, spec.network, spec.training, 200)
 with local_ray(num_cpus=2, num_gpus=1) as ray_folder:
     from search.engine.tune import Slots, run_trials, schedule_trainable
 
@@ -92,8 +95,7 @@ with local_ray(num_cpus=2, num_gpus=1) as ray_folder:
     run_trials(
         conductor,
         trainable=schedule_trainable(
-            assets=assets, network=spec.network, training=spec.training, num_samples=200, slots=slots,
-            max_concurrent=2, card=TightCard(),
+            settings={OWN: setting}, slots=slots, max_concurrent=2, card=TightCard(),
         ),
         slots=slots, trials=spec.trials, ray_folder=ray_folder, interrupted=threading.Event(),
     )
@@ -101,7 +103,7 @@ assert conductor.finished
 
 import torch
 torch.set_num_threads(1)
-worker = TrialWorker(assets, spec.network, spec.training, 200)
+worker = TrialWorker(setting)
 undisturbed = {}
 for number in (0, 1):
     record = conductor.records[number]

@@ -27,6 +27,7 @@ from spaces import PRESETS, load_schedule
 from spaces.sparkline import with_density
 from tests.records import record, replicates
 from trainable.metric.assets import prepare
+from trainable.setting import Setting
 from trainable.task import SAMPLING_FILE, TrialTask
 from trainable.trial import TrialWorker, as_result
 
@@ -187,7 +188,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     search.open_or_create(assets)
     search.write_file()
     conductor = Conductor(search.plan(), search.store)
-    worker = TrialWorker(assets, spec.network, spec.training, spec.objective.num_samples)
+    worker = TrialWorker(Setting(assets, spec.network, spec.training, spec.objective.num_samples))
     while (trial := conductor.next()) is not None:
         task = TrialTask(
             number=trial.number,

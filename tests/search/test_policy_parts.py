@@ -27,6 +27,7 @@ from search.stopping.none import NoStopping
 from spaces import PRESETS, SearchSpace
 from spaces.equality import equal
 from tests.records import record, replicates
+from trainable.task import OWN
 
 PLAN = Plan(
     space=SearchSpace.from_mapping({"noise": {"lognormal": None}, "curriculum": {"exponential": None}}),
@@ -69,7 +70,7 @@ def test_time_counts_while_trials_are_open_and_once_for_each() -> None:
         (125.0, 3),
         (120.0, 3),
     ):  # a clock that is set back
-        spending.tick(now, num_open)
+        spending.tick(now, {OWN: num_open} if num_open else {})
     spending.steps = 7
     assert spending.to_dict() == {"wall_seconds": 15.0, "trial_seconds": 35.0, "steps": 7}
 
@@ -103,7 +104,7 @@ def test_a_limit_is_used_to_its_end_with_room_for_the_confirmation(limits: TimeL
 
     def fits(spent: float, needed: float, kept: float) -> bool:
         spending = Spending(wall=spent, trials=spent, steps=1)
-        return spending.fits(limits, TimeNeed(wall=needed, trials=needed), TimeNeed(wall=kept, trials=kept))
+        return spending.fits(limits, TimeNeed(wall=needed, trials=needed), [TimeNeed(wall=kept, trials=kept)])
 
     assert fits(whole - 10, 10, 0) and not fits(whole - 10, 10.5, 0)
     assert not fits(whole, 0, 0)
@@ -113,8 +114,8 @@ def test_a_limit_is_used_to_its_end_with_room_for_the_confirmation(limits: TimeL
 
 def test_what_has_no_limit_or_costs_nothing_fits() -> None:
     spending, need = Spending(wall=1e9, trials=1e9, steps=1), TimeNeed(wall=1e9, trials=1e9)
-    assert spending.fits(TimeLimits(), need, need)
-    assert spending.fits(TimeLimits(gpu_hours=1.0, gpu=0.0), need, need)
+    assert spending.fits(TimeLimits(), need, [need])
+    assert spending.fits(TimeLimits(gpu_hours=1.0, gpu=0.0), need, [need])
 
 
 def budget_after(plan: Plan, *, wall: float, trials: float, steps: int) -> Budget:

@@ -34,6 +34,7 @@ from search.file.yaml12 import Document
 from search.simulator.table import check_recorded, read_table, table_path
 from spaces import PRESETS, SearchSpace
 from trainable.metric.assets import Assets, prepare
+from trainable.setting import Setting
 from trainable.task import WORST_OBJECTIVE, TrialTask
 from trainable.trial import TrialWorker
 
@@ -157,7 +158,7 @@ def test_a_recorded_curve_is_bit_for_bit_what_a_trial_reports(
     assert steps == (2, 4, 6, 8, 10, 12, 14, 16)
     setting = (assets, spec.network, spec.training, spec.objective.num_samples)
     recorder = Recorder(*setting, steps)
-    worker = TrialWorker(*setting)
+    worker = TrialWorker(Setting(*setting))
     for seed, schedule in enumerate(PRESET.values()):
         _, curve = recorder(Task(schedule, seed, "preset"))
         task = TrialTask(

@@ -18,6 +18,7 @@ from trainable.dataset import DATASETS
 from trainable.extractor import EXTRACTORS
 from trainable.metric.assets import Assets, prepare
 from trainable.network import NETWORKS
+from trainable.setting import Setting
 from trainable.training.config import TrainingConfig
 from trainable.training.consistency import LevelTables
 from trainable.training.step import Batch, TrainingState, training_step
@@ -67,13 +68,8 @@ def worker(digits_assets: Assets) -> Callable[..., TrialWorker]:
 
     def make(**training: object) -> TrialWorker:
         config = TrainingConfig(**{"total_steps": 120, "batch_size": 16, **training})  # type: ignore[arg-type]
-        return TrialWorker(
-            digits_assets,
-            NETWORKS.build({"name": "film_mlp", "width": 16, "depth": 1}),
-            config,
-            num_samples=200,
-            clock=lambda: 1e9,
-        )
+        network = NETWORKS.build({"name": "film_mlp", "width": 16, "depth": 1})
+        return TrialWorker(Setting(digits_assets, network, config, num_samples=200), clock=lambda: 1e9)
 
     return make
 

@@ -9,7 +9,8 @@ import torch
 from trainable import ray_trainable
 from trainable.gpu.gpu_slice import Card
 from trainable.ray_trainable import ScheduleTrainable
-from trainable.task import Progress, TrialTask
+from trainable.setting import Setting
+from trainable.task import OWN, Progress, TrialTask
 from trainable.training.config import TrainingConfig
 
 TASK = {"number": 3, "schedule": {}, "seed": 0, "rungs": (10,), "folder": "nowhere"}
@@ -19,8 +20,8 @@ COMPLETE = Progress(number=3, step=10, reports=[], outcome="complete")
 class Worker:
     """A TrialWorker that does what it is told."""
 
-    def __init__(self, begin: Callable[[], None], advance: Callable[[], Progress]):
-        self._begin, self._advance = begin, advance
+    def __init__(self, setting: object, begin: Callable[[], None], advance: Callable[[], Progress]):
+        self.setting, self._begin, self._advance = setting, begin, advance
 
     def begin(self, task: TrialTask) -> None:
         self._begin()
@@ -80,14 +81,15 @@ def set_up(monkeypatch: pytest.MonkeyPatch) -> SetUp:
         begin: Callable[[], object] = lambda: None,
         advance: Callable[[], Progress] = lambda: COMPLETE,
     ) -> ScheduleTrainable:
-        def built(*args: object) -> Worker:
+        def built(setting: object, device: str) -> Worker:
             build()
-            return Worker(begin, advance)
+            return Worker(setting, begin, advance)
 
         monkeypatch.setattr(ray_trainable, "TrialWorker", built)
         trainable = ScheduleTrainable.__new__(ScheduleTrainable)
         training = TrainingConfig(total_steps=10, batch_size=16)
-        trainable.setup({"task": TASK}, None, None, training, 50, 1, 0.5, 1.0, card)
+        settings = {OWN: Setting(None, None, training, 50)}
+        trainable.setup({"task": TASK}, settings, 1, 0.5, 1.0, card)
         return trainable
 
     return make

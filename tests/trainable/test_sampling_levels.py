@@ -20,6 +20,7 @@ from trainable.sampling_levels import (
     measure_trial,
     optimise_levels,
 )
+from trainable.setting import Setting
 from trainable.storage.local import LocalFolder
 from trainable.task import WORST_OBJECTIVE, TrialTask
 from trainable.training.config import TrainingConfig
@@ -162,7 +163,7 @@ NETWORK, TRAINING = (
 
 
 def trained(folder: Path, assets: Assets, rungs: tuple[int, ...] = (150,)) -> None:
-    worker = TrialWorker(assets, NETWORK, TRAINING, num_samples=100)
+    worker = TrialWorker(Setting(assets, NETWORK, TRAINING, 100))
     worker.begin(TrialTask(number=3, schedule=SCHEDULE.to_dict(), seed=5, rungs=rungs, folder=str(folder)))
     worker.advance()
 

@@ -1,0 +1,278 @@
+"""Where a finding holds: finalists and the best baseline, trained on fresh seeds in other settings than the search's.
+
+A setting is another network, length of training or data set (`holds_at` in the search file). In each of them the best
+proposals of the confirmation and the best baseline are trained on the same seeds; seeds are added while a proposal
+cannot be told from the baseline there. Some other trials are trained there on one seed each: how well the values that
+the search saw order the schedules as this setting does is a rank correlation over all of them.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from search.evidence.intervals import Estimate, ratio
+from search.evidence.noise import SeedNoise, pooled
+from search.evidence.race import Standing
+from search.evidence.rank_correlation import RankCorrelation, rank_correlation
+from search.record import Purpose, State, TrialRecord, has_diverged, ln
+
+_WITH_RESULT = (State.COMPLETE, State.DIVERGED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldRules:
+    """In which settings, and on how many seeds.
+
+    settings: name -> full budget there, in steps. top: proposals, the best of the confirmation. rounds: seeds after
+    each round, increasing. spread: other trials, on the first seed alone.
+    """
+
+    settings: Mapping[str, int]
+    top: int = 2
+    rounds: tuple[int, ...] = (2, 4)
+    spread: int = 5
+
+    @property
+    def most_trials(self) -> int:
+        """Upper bound of the trials in one setting."""
+        return (self.top + 1) * self.rounds[-1] + self.spread
+
+
+class Wanted(NamedTuple):
+    """A trial to be started: the schedule of `record` on a fresh seed, the nth of them from 0, in a setting."""
+
+    record: TrialRecord
+    nth: int
+    setting: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """One schedule in one setting. values: by seed. ratio: to the baseline there; None for the baseline itself.
+
+    verdict: "better" or "worse" than the baseline where that is shown, else "tied".
+    """
+
+    record: TrialRecord
+    values: Mapping[int, float]
+    ratio: Estimate | None
+    verdict: str
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values for JSON."""
+        return {
+            "number": self.record.number,
+            "preset": self.record.preset,
+            "values": {str(seed): value for seed, value in sorted(self.values.items())},
+            "ratio": self.ratio.mean if self.ratio else None,
+            "ratio_interval": [self.ratio.low, self.ratio.high] if self.ratio else None,
+            "verdict": self.verdict,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class InSetting:
+    """What was found in one setting.
+
+    rows: the proposals that are compared, and the baseline. correlation: of the values that the search saw with those
+    here. is_over: nothing more is to be trained here, as far as is known.
+    """
+
+    setting: str
+    rows: tuple[Held, ...]
+    correlation: RankCorrelation
+    is_over: bool
+
+    def row_of(self, number: int) -> Held | None:
+        """That of a trial's schedule."""
+        return next((row for row in self.rows if row.record.number == number), None)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values for JSON."""
+        return {
+            "setting": self.setting,
+            "rows": [row.to_dict() for row in self.rows],
+            "rank_correlation": self.correlation.value,
+            "rank_correlation_interval": [self.correlation.low, self.correlation.high],
+            "rank_correlation_trials": self.correlation.num_pairs,
+            "is_over": self.is_over,
+        }
+
+
+def wanted(
+    records: Iterable[TrialRecord], race: Standing, rules: HoldRules, seeds: Sequence[int]
+) -> tuple[Wanted, ...]:
+    """What is to be trained now, once the confirmation is over; the most urgent first."""
+    records = list(records)
+    chosen = _Chosen.of(records, race, rules)
+    if chosen is None:
+        return ()
+    return tuple(
+        found
+        for setting in rules.settings
+        for found in _Trials.of(records, setting).wanted(chosen, rules, seeds)
+    )
+
+
+def in_settings(
+    records: Iterable[TrialRecord], race: Standing, rules: HoldRules, seeds: Sequence[int]
+) -> tuple[InSetting, ...]:
+    """What is known in each setting; nothing before the confirmation has an answer."""
+    records = list(records)
+    chosen = _Chosen.of(records, race, rules)
+    if chosen is None:
+        return ()
+    found = (_Trials.of(records, setting).summary(chosen, rules, seeds) for setting in rules.settings)
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Whose schedules are trained in other settings. spread: on one seed. num_comparisons: that hold together."""
+
+    baseline: TrialRecord
+    proposals: tuple[TrialRecord, ...]
+    spread: tuple[TrialRecord, ...]
+    num_comparisons: int
+
+    @classmethod
+    def of(cls, records: Sequence[TrialRecord], race: Standing, rules: HoldRules) -> "_Chosen | None":
+        """None before the confirmation has an answer, and where it has nothing to compare."""
+        means = _confirmed_means(records)
+        racing = [r for r in records if r.number in race.contenders and r.number in means]
+        in_order = sorted(racing, key=lambda record: (means[record.number], record.number))
+        baseline = next((r for r in in_order if r.purpose is Purpose.BASELINE), None)
+        proposals = tuple(r for r in in_order if r.purpose is Purpose.SEARCH)[: rules.top]
+        if baseline is None or not proposals or not race.is_decided:
+            return None
+        others = [
+            r
+            for r in records
+            if r.replicate_of is None and r.state is State.COMPLETE and r not in (baseline, *proposals)
+        ]
+        num_comparisons = max(1, len(proposals) * len(rules.settings))
+        return cls(baseline, proposals, tuple(_evenly(others, rules.spread)), num_comparisons)
+
+    @property
+    def compared(self) -> tuple[TrialRecord, ...]:
+        return (self.baseline, *self.proposals)
+
+
+def _confirmed_means(records: Iterable[TrialRecord]) -> dict[int, tuple[int, float]]:
+    """Finalist -> (on how many fresh seeds it diverged, mean of ln(objective)), as searched."""
+    found: defaultdict[int, list[float]] = defaultdict(list)
+    for record in records:
+        if record.replicate_of is not None and record.is_comparable and record.state in _WITH_RESULT:
+            assert record.objective is not None
+            found[record.replicate_of].append(record.objective)
+    return {
+        number: (sum(map(has_diverged, own)), math.fsum(map(ln, own)) / len(own))
+        for number, own in found.items()
+    }
+
+
+def _evenly(records: Sequence[TrialRecord], count: int) -> Iterator[TrialRecord]:
+    """So many of them, evenly over their order by what the search saw: from the best to the worst."""
+    in_order = sorted(records, key=lambda record: (record.objective, record.number))
+    count = min(count, len(in_order))
+    for index in range(count):
+        yield in_order[round(index * (len(in_order) - 1) / max(1, count - 1))]
+
+
+@dataclass(frozen=True)
+class _Trials:
+    """The trials of one setting.
+
+    begun, running: each by (number of its schedule's trial, seed). values: by both, of those with a result.
+    """
+
+    setting: str
+    begun: Collection[tuple[int, int]]
+    running: Collection[tuple[int, int]]
+    values: Mapping[int, Mapping[int, float]]
+
+    @classmethod
+    def of(cls, records: Iterable[TrialRecord], setting: str) -> "_Trials":
+        begun, running = set(), set()
+        values: defaultdict[int, dict[int, float]] = defaultdict(dict)
+        for record in records:
+            if record.setting != setting or record.replicate_of is None:
+                continue
+            begun.add((record.replicate_of, record.seed))
+            if record.state is State.RUNNING:
+                running.add((record.replicate_of, record.seed))
+            elif record.state in _WITH_RESULT and record.objective is not None:
+                values[record.replicate_of][record.seed] = record.objective
+        return cls(setting, begun, running, values)
+
+    def wanted(self, chosen: _Chosen, rules: HoldRules, seeds: Sequence[int]) -> list[Wanted]:
+        """What is to be trained now: of the round that is not over, and of the spread."""
+        spread = self._missing(chosen.spread, seeds[:1])
+        racing: Sequence[TrialRecord] = chosen.compared
+        for size in rules.rounds:
+            missing = self._missing(racing, seeds[:size])
+            if missing or self._any_runs(racing, seeds[:size]):
+                return [*missing, *spread]
+            undecided = [r for r in racing if r is not chosen.baseline and self._verdict(r, chosen) == "tied"]
+            if not undecided:
+                break
+            racing = (chosen.baseline, *undecided)
+        return spread
+
+    def _missing(self, records: Iterable[TrialRecord], seeds: Sequence[int]) -> list[Wanted]:
+        records = list(records)
+        return [
+            Wanted(record, nth, self.setting)
+            for nth, seed in enumerate(seeds)
+            for record in records
+            if (record.number, seed) not in self.begun
+        ]
+
+    def _any_runs(self, records: Iterable[TrialRecord], seeds: Collection[int]) -> bool:
+        return any((record.number, seed) in self.running for record in records for seed in seeds)
+
+    def summary(self, chosen: _Chosen, rules: HoldRules, seeds: Sequence[int]) -> InSetting:
+        rows = tuple(self._row(r, chosen) for r in chosen.compared if self.values.get(r.number))
+        measured = [r for r in (*chosen.compared, *chosen.spread) if self.values.get(r.number)]
+        pairs = [(r.objective, _mean_ln(self.values[r.number])) for r in measured if r.objective is not None]
+        is_over = not self.running and not self.wanted(chosen, rules, seeds)
+        return InSetting(
+            setting=self.setting, rows=rows, correlation=rank_correlation(pairs), is_over=is_over
+        )
+
+    def _row(self, record: TrialRecord, chosen: _Chosen) -> Held:
+        return Held(
+            record=record,
+            values=self.values[record.number],
+            ratio=self._ratio(record, chosen),
+            verdict=self._verdict(record, chosen),
+        )
+
+    def _verdict(self, record: TrialRecord, chosen: _Chosen) -> str:
+        against = self._ratio(record, chosen)
+        if against is None:
+            return "tied"
+        own, other = (self._num_diverged(r.number) for r in (record, chosen.baseline))
+        if own != other:
+            return "worse" if own > other else "better"
+        return "better" if against.below_one else "worse" if against.above_one else "tied"
+
+    def _ratio(self, record: TrialRecord, chosen: _Chosen) -> Estimate | None:
+        if record is chosen.baseline:
+            return None
+        own, other = (self.values.get(r.number, {}) for r in (record, chosen.baseline))
+        return ratio(own, other, self._noise(chosen), comparisons=chosen.num_comparisons)
+
+    def _noise(self, chosen: _Chosen) -> SeedNoise | None:
+        """Between seeds in this setting."""
+        sound = (self.values.get(r.number, {}).values() for r in chosen.compared)
+        return pooled(group for group in sound if not any(map(has_diverged, group)))
+
+    def _num_diverged(self, number: int) -> int:
+        return sum(map(has_diverged, self.values.get(number, {}).values()))
+
+
+def _mean_ln(values: Mapping[int, float]) -> float:
+    return math.fsum(map(ln, values.values())) / len(values)

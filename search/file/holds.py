@@ -1,0 +1,160 @@
+"""`holds_at`: the settings in which a winner must hold too, as the search file gives them and filled in."""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from search.evidence.holding import HoldRules
+from search.file.choices import checked_training, choice
+from search.file.messages import Misfit, shown
+from search.file.model import Section
+from search.file.values import checked_rounds
+from search.file.yaml_walk import Place
+from spaces.registry import name_of
+from trainable.dataset import Dataset
+from trainable.extractor import EXTRACTORS, Extractor
+from trainable.network import Network
+from trainable.training.config import TrainingConfig
+
+_TIMES = re.compile(r"([0-9]+(?:\.[0-9]+)?)x")
+
+
+def _changes(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError(f"must be a mapping with what is other than in the search, but got {shown(value)}")
+    return dict(value)
+
+
+class Elsewhere(Section):
+    """A setting: what is other than in the search. `training.total_steps` may be a multiple of the search's: `4x`."""
+
+    training: Annotated[dict[str, Any], BeforeValidator(_changes)] | None = None
+    network: Annotated[Network, choice("network")] | None = None
+    data: Annotated[Dataset, choice("data")] | None = None
+
+    @model_validator(mode="after")
+    def _is_elsewhere(self) -> Self:
+        if self.training is None and self.network is None and self.data is None:
+            raise ValueError(
+                "must have at least one of training, network, data: what is other than in the search"
+            )
+        return self
+
+
+def _settings_alone(value: Any) -> Any:
+    """A list is the settings, nothing below the key is none."""
+    return {"settings": value} if isinstance(value, list) else {} if value is None else value
+
+
+class HoldsAt(Section):
+    """Where a winner must hold besides: the best trials of the confirmation and the best preset are trained there."""
+
+    settings: list[Elsewhere] = Field(default_factory=list)
+    top: int = Field(default=2, ge=1, le=100)  # the best trials of the confirmation
+    rounds: Annotated[list[int], AfterValidator(checked_rounds)] = Field(default_factory=lambda: [2, 4])
+    # Other trials on one seed each: does the setting order them as the search did?
+    spread: int = Field(default=5, ge=0, le=1000)
+
+    def rules(self, settings: Sequence["SettingSpec"]) -> HoldRules | None:
+        """What the policy needs of it; None without a setting."""
+        if not settings:
+            return None
+        return HoldRules(
+            settings={setting.name: setting.training.total_steps for setting in settings},
+            top=self.top,
+            rounds=tuple(self.rounds),
+            spread=self.spread,
+        )
+
+
+HoldsAtField = Annotated[HoldsAt, BeforeValidator(_settings_alone)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingSpec:
+    """A setting with everything filled in. name: what is other than in the search, as people write it."""
+
+    name: str
+    training: TrainingConfig
+    network: Network
+    data: Dataset
+    extractor: Extractor
+
+    def is_like(self, other: "SettingSpec") -> bool:
+        """Whether a trial trains the same in both."""
+        mine, others = (
+            (setting.training, setting.network, setting.data, setting.extractor) for setting in (self, other)
+        )
+        return mine == others
+
+
+def written_out(holds_at: HoldsAt, training: TrainingConfig) -> HoldsAt:
+    """The section with plain numbers of steps. Raises Misfit for training options that cannot be."""
+    problems: list[tuple[Place, str]] = []
+    settings = []
+    for index, setting in enumerate(holds_at.settings):
+        try:
+            settings.append(_with_steps(setting, training))
+        except Misfit as error:
+            problems += [
+                (("holds_at", "settings", index, "training", *place), text) for place, text in error.items
+            ]
+    if problems:
+        raise Misfit(*problems)
+    return holds_at.model_copy(update={"settings": settings})
+
+
+def _with_steps(setting: Elsewhere, training: TrainingConfig) -> Elsewhere:
+    if setting.training is None:
+        return setting
+    changes = dict(setting.training)
+    steps = changes.get("total_steps")
+    if isinstance(steps, str):
+        times = _TIMES.fullmatch(steps)
+        if times is None:
+            message = (
+                f"must be a number of steps, or a multiple of the search's such as 4x, but got {shown(steps)}"
+            )
+            raise Misfit((("total_steps",), message))
+        changes["total_steps"] = round(float(times[1]) * training.total_steps)
+    checked_training({**training.to_dict(), **changes})
+    return setting.model_copy(update={"training": changes})
+
+
+def settings_of(holds_at: HoldsAt, own: SettingSpec) -> tuple[SettingSpec, ...]:
+    """The settings of a section that is `written_out`. own: that of the search."""
+    return tuple(
+        SettingSpec(
+            name=" + ".join(_parts(setting)),
+            training=checked_training({**own.training.to_dict(), **(setting.training or {})}),
+            network=setting.network or own.network,
+            data=setting.data or own.data,
+            extractor=own.extractor
+            if setting.data is None
+            else EXTRACTORS.build(type(setting.data).EXTRACTOR),
+        )
+        for setting in holds_at.settings
+    )
+
+
+def _parts(setting: Elsewhere) -> Iterator[str]:
+    for option, value in (setting.training or {}).items():
+        yield f"{option} {value}"
+    for choice_ in (setting.network, setting.data):
+        if choice_ is not None:
+            yield _described(choice_)
+
+
+def _described(chosen: Network | Dataset) -> str:
+    """`unet(channels=[16, 32])`: the name, and the options that are not the defaults."""
+    options = []
+    for field in dataclasses.fields(chosen):
+        value = getattr(chosen, field.name)
+        is_default = value == field.default if field.default is not dataclasses.MISSING else False
+        if not is_default and field.name != "root":
+            options.append(f"{field.name}={list(value) if isinstance(value, tuple) else value}")
+    return name_of(chosen) + (f"({', '.join(options)})" if options else "")
