@@ -115,6 +115,7 @@ def _readme(target: ExportFormat, loaded: LoadedSchedule, rendered: Rendered) ->
         f"Target: {target.TARGET}",
         f"Schedule ({confirmed}), with its density over ln sigma:",
         f"  {with_density(loaded.schedule)}",
+        *loaded.warnings,
     ]
     errors = rendered.relative_errors
     for n, call in rendered.calls.items():

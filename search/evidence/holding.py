@@ -25,7 +25,8 @@ _WITH_RESULT = (State.COMPLETE, State.DIVERGED)
 class HoldRules:
     """In which settings, and on how many seeds.
 
-    settings: name -> full budget there, in steps. top: proposals, the best of the confirmation. rounds: seeds after
+    settings: name -> full budget there, in steps. top: proposals, the best of the confirmation; those that left it come
+    last, and may hold where the others do not. rounds: seeds after
     each round, increasing. spread: other trials, on the first seed alone.
     """
 
@@ -141,8 +142,10 @@ class _Chosen:
     def of(cls, records: Sequence[TrialRecord], race: Standing, rules: HoldRules) -> "_Chosen | None":
         """None before the confirmation has an answer, and where it has nothing to compare."""
         means = _confirmed_means(records)
-        racing = [r for r in records if r.number in race.contenders and r.number in means]
-        in_order = sorted(racing, key=lambda record: (means[record.number], record.number))
+        confirmed = [r for r in records if r.number in race.finalists and r.number in means]
+        in_order = sorted(
+            confirmed, key=lambda r: (r.number not in race.contenders, means[r.number], r.number)
+        )
         baseline = next((r for r in in_order if r.purpose is Purpose.BASELINE), None)
         proposals = tuple(r for r in in_order if r.purpose is Purpose.SEARCH)[: rules.top]
         if baseline is None or not proposals or not race.is_decided:

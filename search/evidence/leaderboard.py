@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -262,7 +262,9 @@ class Leaderboard:
         if winner is None or winner is seen:
             return ""
         if winner is self.baseline:
-            return f" So the answer is {winner.label}: nothing that was tried is better than it everywhere."
+            return (
+                f" So the answer is {winner.label}: by the mean ratios nothing else holds in every setting."
+            )
         return (
             f" So the answer is {winner.label}: {self.objective} {ratio_text(winner)} as searched"
             f"{self._elsewhere_text(winner)}."
@@ -284,6 +286,28 @@ class Leaderboard:
             "a baseline" if winner.record.purpose is Purpose.BASELINE else f"{winner.num_options} options"
         )
         return f"{text} Of these it is taken as the simplest ({reason})."
+
+    def setting_lines(self) -> list[str]:
+        """For each other setting: how schedules compare there, and whether it orders them as the search did."""
+        return [line for found in self.settings for line in self._setting_lines(found)]
+
+    def _setting_lines(self, found: InSetting) -> Iterator[str]:
+        labels = {row.record.number: row.label for row in self.rows}
+        compared = [
+            f"{labels[held.record.number]} {_VERDICTS[held.verdict]} ({change_text(held.ratio)})"
+            for held in found.rows
+            if held.ratio is not None
+        ]
+        missing = "" if found.is_over else " Trials are missing there."
+        yield f"With {found.setting}, against {self._baseline_label}: {', '.join(compared) or 'not tried'}.{missing}"
+        order = found.correlation
+        if order.value is not None:
+            interval = "" if order.low is None else f" [{order.low:.2f}, {order.high:.2f}]"
+            yield f"  Rank correlation with the search: {order.value:.2f}{interval}, {order.num_pairs} schedules."
+
+    @property
+    def _baseline_label(self) -> str:
+        return self.baseline.label if self.baseline else "no baseline"
 
     def noise_line(self) -> str | None:
         """How much seeds alone make, in one line."""

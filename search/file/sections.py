@@ -83,7 +83,7 @@ class Sampling(Section):
     """Sampling levels that are optimised for the winner when the search is over."""
 
     # Numbers of network evaluations, none: not at all.
-    nfe: Annotated[list[int], AfterValidator(checked_nfe)] = []
+    nfe: Annotated[list[int], AfterValidator(checked_nfe)] = Field(default_factory=list)
 
 
 class Resources(Section):

@@ -1,12 +1,13 @@
 """What a search costs before it is run: trials, steps, hours."""
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from search.file.holds import SettingSpec
 from search.file.spec import Budget, SearchSpec
 from search.run.runner import CACHE, Machine
 from spaces import PRESETS
@@ -17,14 +18,25 @@ _TIMED_STEPS = 60
 
 
 @dataclass(frozen=True)
+class CostThere:
+    """What another setting costs at most. trials: on fresh seeds. steps: of all of them."""
+
+    trials: int
+    steps: int
+    steps_per_second: float | None
+
+
+@dataclass(frozen=True)
 class Cost:
     """An upper bound: as if no trial were stopped early.
 
+    replicates, steps: in the search's own setting. elsewhere: what other settings cost, by their names.
     steps_per_second: of one trial, measured here on this machine; None if the data is not at hand.
     """
 
     trials: int | None
     replicates: int
+    elsewhere: dict[str, "CostThere"]
     steps: int | None
     slots: int
     steps_per_second: float | None
@@ -34,13 +46,22 @@ class Cost:
     def hours(self) -> float | None:
         """Wall-clock hours at most, start-up and measuring left out; None if unknown."""
         limits = [self.budget.max_hours] if self.budget.max_hours is not None else []
-        if self.steps is not None and self.steps_per_second is not None:
-            limits.append(self.steps / (self.steps_per_second * self.slots) / 3600)
+        all_steps = [(self.steps, self.steps_per_second)]
+        all_steps += [(there.steps, there.steps_per_second) for there in self.elsewhere.values()]
+        seconds = [steps / rate for steps, rate in all_steps if steps is not None and rate is not None]
+        if len(seconds) == len(all_steps):
+            limits.append(sum(seconds) / self.slots / 3600)
         return min(limits, default=None)
 
     def to_dict(self) -> dict[str, Any]:
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**plain, "budget": self.budget.model_dump(), "hours_at_most": self.hours}
+        elsewhere = {name: asdict(there) for name, there in self.elsewhere.items()}
+        return {
+            **plain,
+            "elsewhere": elsewhere,
+            "budget": self.budget.model_dump(),
+            "hours_at_most": self.hours,
+        }
 
     def lines(self) -> list[str]:
         """For the screen."""
@@ -49,6 +70,10 @@ class Cost:
         text = [
             f"trials: {trials}, and at most {self.replicates} more on fresh seeds: noise between seeds, confirmation",
             f"steps: {steps} ({self.slots} trials at a time)",
+            *(
+                f"with {name}: at most {there.trials} trials, {there.steps:,} steps"
+                for name, there in self.elsewhere.items()
+            ),
         ]
         if self.steps_per_second is None:
             return [*text, "hours: unknown, since the data is not at hand to time a step"]
@@ -83,29 +108,45 @@ def cost_of(spec: SearchSpec, cache: Path = CACHE, *, elsewhere: bool = False) -
         replicates=confirm,
         steps=(trials + confirm) * spec.training.total_steps if trials is not None else None,
         slots=slots,
-        steps_per_second=_steps_per_second(spec, cache, elsewhere),
+        elsewhere=_in_settings(spec, cache, elsewhere),
+        steps_per_second=_steps_per_second(spec, spec.own_setting, cache, elsewhere),
         budget=spec.budget,
     )
 
 
-def _steps_per_second(spec: SearchSpec, cache: Path, elsewhere: bool) -> float | None:
+def _in_settings(spec: SearchSpec, cache: Path, elsewhere: bool) -> dict[str, CostThere]:
+    """What the settings of `holds_at` cost at most."""
+    rules = spec.holds_at.rules(spec.settings)
+    if rules is None:
+        return {}
+    return {
+        setting.name: CostThere(
+            trials=rules.most_trials,
+            steps=rules.most_trials * setting.training.total_steps,
+            steps_per_second=_steps_per_second(spec, setting, cache, elsewhere),
+        )
+        for setting in spec.settings
+    }
+
+
+def _steps_per_second(spec: SearchSpec, setting: SettingSpec, cache: Path, elsewhere: bool) -> float | None:
     if not elsewhere:
-        assert spec.objective.extractor is not None
-        spec.objective.extractor.check()
+        setting.extractor.check()
     try:
-        images = spec.data.load(cache)
+        images = setting.data.load(cache)
     except ValueError:
-        if not elsewhere and getattr(spec.data, "root", None) is not None:
+        if not elsewhere and getattr(setting.data, "root", None) is not None:
             raise
         return None
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, int(spec.resources.cpu)))
     try:
         device = device_of(spec.resources.gpu)
-        trainer = Trainer(spec.network, images.x_NCHW, spec.training, device)
+        trainer = Trainer(setting.network, images.x_NCHW, setting.training, device)
         trainer.begin(PRESETS["ict"].schedule, spec.seed, spec.resources.micro_batch)
-        warm_up = min(10, spec.training.total_steps // 2)
-        timed = min(_TIMED_STEPS, spec.training.total_steps - warm_up)
+        total_steps = setting.training.total_steps
+        warm_up = min(10, total_steps // 2)
+        timed = min(_TIMED_STEPS, total_steps - warm_up)
         trainer.train(warm_up)
         start = time.perf_counter()
         trainer.train(warm_up + timed)

@@ -11,6 +11,7 @@ from scipy.stats import trim_mean
 
 from search.errors import InputError
 from search.evidence.leaderboard import Leaderboard, Row
+from search.file.holds import HoldsAt
 from search.file.spec import SearchSpec
 from search.record import Purpose
 from search.run.plan_of import board_of, plan_of
@@ -79,8 +80,10 @@ def repeat_search(
 ) -> Iterator[Repeat]:
     """The search played once for each number in `repeats`: other proposals, another recorded training seed.
 
-    A repeat meets the same recorded seeds whatever the search: contenders can be compared repeat by repeat.
+    A repeat meets the same recorded seeds whatever the search: contenders can be compared repeat by repeat. Nothing is
+    played in other settings (`holds_at`): the curves are of one.
     """
+    spec = spec.model_copy(update={"holds_at": HoldsAt()})
     for number in repeats:
         # Far apart: the seeds next to a search's own are those of its replicates.
         seeded = spec.model_copy(update={"seed": (spec.seed + 10_000 * number) % 2**31})

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import OperationFailed
-from search.evidence.leaderboard import INTERVALS, Leaderboard, Row
+from search.evidence.leaderboard import INTERVALS, Leaderboard, Row, bounds_of
 from search.winner.sampling import sampling_part
 from spaces import NoiseSchedule
 from spaces.document.format import FORMAT, FUNCTION, loss_and_weighting
@@ -45,6 +45,8 @@ def export_document(
         "training": _training(schedule, header["search"]["training"]),
         "sampling": sampling_part(schedule, measured(row)),
         "objective": _objective(board, header),
+        "searched_at": _searched_at(header["search"]),
+        "holds_at": _holds_at(board, row, header["search"]),
         "evidence": _evidence(board, row),
         "provenance": _provenance(board, row, header),
     }
@@ -87,6 +89,41 @@ def _objective(board: Leaderboard, header: Mapping[str, Any]) -> dict[str, Any]:
         "data": search["data"]["name"],
         "data_sha256": header["data_sha256"],
     }
+
+
+def _searched_at(search: Mapping[str, Any]) -> dict[str, Any]:
+    return {"network": search["network"], "training": search["training"], "data": search["data"]["name"]}
+
+
+def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What was found in other settings, with what is other there, as the search file has it."""
+    if row is board.baseline or board.baseline is None:
+        return []
+    return [
+        {
+            "setting": found.setting,
+            **_without_data_folder(given),
+            "verdict": held.verdict,
+            "ratio": held.ratio.mean,
+            "interval": bounds_of(held.ratio),
+            "values": _by_seed(held.values),
+            "baseline_values": _by_seed(baseline.values),
+        }
+        for found, given in zip(board.settings, search.get("holds_at", {}).get("settings", []), strict=True)
+        if (held := found.row_of(row.record.number)) is not None
+        and held.ratio is not None
+        and (baseline := found.row_of(board.baseline.record.number)) is not None
+    ]
+
+
+def _without_data_folder(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the files of the data lie says nothing on another machine."""
+    data = setting["data"]
+    return {**setting, "data": data and {key: value for key, value in data.items() if key != "root"}}
+
+
+def _by_seed(values: Mapping[int, float]) -> dict[str, float]:
+    return {str(seed): value for seed, value in sorted(values.items())}
 
 
 def _provenance(board: Leaderboard, row: Row, header: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,13 +5,14 @@ All raise ValueError, in one line that names the key.
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from spaces.document.format import (
+    HoldsAtPart,
     MeasuredPart,
     ObjectivePart,
     SamplingPart,
@@ -83,6 +84,29 @@ def check_evidence(confirmed: bool, evidence: Mapping[str, Any]) -> None:
     arithmetic = sum(numbers) / len(numbers)  # as version 0.1.0 has it; inf and no mean beyond the floats
     if not any(math.isclose(mean, expected, rel_tol=1e-6) for expected in (geometric, arithmetic)):
         raise ValueError(f"evidence.mean must be the geometric mean of evidence.values, but is {mean!r}")
+
+
+def check_holds_at(parts: Iterable[HoldsAtPart]) -> None:
+    """Each ratio is that of the values, and the verdict is what ratio and interval say."""
+    for part in parts:
+        where = f"holds_at, setting {part.setting!r:.60}"
+        seeds = part.values.keys() & part.baseline_values.keys()
+        pairs = [(part.values[seed], part.baseline_values[seed]) for seed in seeds]
+        if not pairs:
+            raise ValueError(f"{where}: `values` and `baseline_values` must have a seed in common")
+        logs = (math.log(max(own, 1e-12)) - math.log(max(other, 1e-12)) for own, other in pairs)
+        ratio = math.exp(math.fsum(logs) / len(pairs))
+        if not math.isclose(part.ratio, ratio, rel_tol=1e-6):
+            raise ValueError(
+                f"{where}: `ratio` must be that of the values, {ratio:.6g}, but is {part.ratio!r}"
+            )
+        low, high = part.interval or (0.0, math.inf)
+        if not low <= part.ratio <= high:
+            raise ValueError(
+                f"{where}: `interval` must hold the ratio {part.ratio:.6g}, but is {part.interval}"
+            )
+        if {"better": low > 1, "worse": high < 1, "tied": low > 1 or high < 1}[part.verdict]:
+            raise ValueError(f"{where}: `verdict` must be what the interval says, but is {part.verdict!r}")
 
 
 def check_sampling(sampling: SamplingPart, objective: ObjectivePart, stages: tuple[Stage, ...]) -> None:

@@ -4,7 +4,7 @@ One frozen dataclass for each object of the document. Attributes are its keys; w
 description, which the JSON Schema repeats and docs/export.md lists. Read by `load.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
@@ -24,6 +24,7 @@ Function = Literal[
 ]
 Weight = Literal["1 / (sigma[i+1] - sigma[i])", "1 / ((sigma[i+1] - sigma[i]) M p[i])"]
 WeightName = Literal["inverse_gap", "inverse_gap_importance"]
+Verdict = Literal["better", "tied", "worse"]
 Sampler = Literal[
     "x = f(s[0] z, s[0]); for each further level s: x = f(x + sqrt(s^2 - sigma_min^2) z, s), z ~ N(0, I) anew"
 ]
@@ -190,6 +191,47 @@ class ObjectivePart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchedAtPart:
+    """In what the schedule was searched: what `evidence` is about."""
+
+    __pydantic_config__ = STRICT
+
+    network: Annotated[dict[str, Any], _about("name and options of the network")]
+    training: Annotated[dict[str, Any], _about("options of the training, total_steps included")]
+    data: Annotated[str, _about("name of the data set")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldsAtPart:
+    """What was found in another setting, on fresh seeds that both schedules were trained on."""
+
+    __pydantic_config__ = STRICT
+
+    setting: Annotated[str, _about("its name")]
+    network: Annotated[dict[str, Any] | None, _about("its network; null: as searched")] = None
+    training: Annotated[
+        dict[str, Any] | None, _about("the options of the training that differ; null: none")
+    ] = None
+    data: Annotated[dict[str, Any] | None, _about("its data set; null: as searched")] = None
+    verdict: Annotated[
+        Verdict, _about("`better` or `worse` than the baseline where that is shown, else `tied`")
+    ]
+    ratio: Annotated[float, _about("geometric mean of the ratios to the baseline, seed by seed", ge=0)]
+    interval: Annotated[
+        list[Annotated[float, Field(ge=0)]] | None,
+        _about(
+            "of the ratio, 95 % for all comparisons in other settings together; null: on one seed",
+            min_length=2,
+            max_length=2,
+        ),
+    ] = None
+    values: Annotated[dict[str, float], _about("the distance by training seed", min_length=1)]
+    baseline_values: Annotated[
+        dict[str, float], _about("those of evidence.baseline on the same seeds", min_length=1)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Document:
     """A noise schedule for consistency training, found by a search, with its evidence."""
 
@@ -208,6 +250,13 @@ class Document:
         SamplingPart | None, _about("levels to sample at; absent in exports of version 0.1.0")
     ] = None
     objective: Annotated[ObjectivePart, _about("what was minimised")]
+    searched_at: Annotated[
+        SearchedAtPart | None, _about("in what it was searched; absent in exports of version 0.2.0")
+    ] = None
+    holds_at: Annotated[
+        list[HoldsAtPart],
+        _about("what was found in other settings: empty where none was tried, or it is the baseline itself"),
+    ] = field(default_factory=list)
     evidence: Annotated[
         dict[str, Any], _about("why it is believed: `values` by seed, their `mean`, and more, for people")
     ]

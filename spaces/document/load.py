@@ -13,8 +13,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from spaces.document import strict_json
-from spaces.document.agreement import check_evidence, check_sampling, check_weighting, checked_stages
-from spaces.document.format import FORMAT, Document, SamplingPart, loss_and_weighting
+from spaces.document.agreement import (
+    check_evidence,
+    check_holds_at,
+    check_sampling,
+    check_weighting,
+    checked_stages,
+)
+from spaces.document.format import FORMAT, Document, HoldsAtPart, SamplingPart, loss_and_weighting
 from spaces.registry import adapter, name_of, one_line
 from spaces.schedule import NoiseSchedule, Stage
 
@@ -58,7 +64,8 @@ class LoadedSchedule:
 
     confirmed: whether its value was confirmed on fresh seeds. sampling: None in exports of version 0.1.0.
     objective, evidence, provenance: as they stand in the document. Evidence and provenance are facts for
-    people: other keys may come, and only `mean` and `values` are checked.
+    people: other keys may come, and only `mean` and `values` are checked. searched_at: in what it was searched; None in
+    exports of version 0.2.0. holds_at: what was found in other settings.
     """
 
     schedule: NoiseSchedule
@@ -66,8 +73,20 @@ class LoadedSchedule:
     training: Training | None = None
     sampling: Sampling | None = None
     objective: Mapping[str, Any] | None = None
+    searched_at: Mapping[str, Any] | None = None
+    holds_at: tuple[HoldsAtPart, ...] = ()
     evidence: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Where the schedule is shown to be worse than a baseline of the literature, a sentence for each setting."""
+        baseline = (self.evidence or {}).get("baseline") or "the baseline"
+        return tuple(
+            f"It does not hold with {part.setting}: there its distance is {part.ratio:.3g} times that of {baseline}."
+            for part in self.holds_at
+            if part.verdict == "worse"
+        )
 
 
 def load_schedule(source: str | os.PathLike[str] | Mapping[str, Any]) -> LoadedSchedule:
@@ -118,6 +137,7 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
             f"`describe` must be the schedule's, {schedule.describe()!r:.120}, but got {document.describe!r:.60}"
         )
     check_evidence(document.confirmed, document.evidence)
+    check_holds_at(document.holds_at)
     if document.sampling is not None:
         check_sampling(document.sampling, document.objective, stages)
     return LoadedSchedule(
@@ -133,6 +153,8 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
         ),
         sampling=None if document.sampling is None else _sampling(document.sampling, data["sampling"]),
         objective=data["objective"],
+        searched_at=data.get("searched_at"),
+        holds_at=tuple(document.holds_at),
         evidence=document.evidence,
         provenance=document.provenance,
     )

@@ -1,0 +1,379 @@
+"""Other settings: what is trained there, what is said of it, what the answer of the search is then."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.evidence.holding import HoldRules, in_settings, wanted
+from search.evidence.leaderboard import Leaderboard, leaderboard
+from search.evidence.race import RaceRules, Standing, standing
+from search.file.spec import SearchSpec, SpecError, spec_of
+from search.file.yaml12 import parse_document
+from search.policy.conductor import Conductor
+from search.record import Purpose, Report, State, TrialRecord
+from search.simulator.trials_in_memory import TrialsInMemory
+from search.winner.document import export_document
+from spaces import load_schedule
+from tests.records import record, replicates
+from tests.search.test_conductor import PLAN, conductor_in, toy_value
+
+SEEDS = (1, 2, 3, 4)
+RACE = RaceRules(top=2, baselines=1, rounds=(2,))
+LONGER = "total_steps 400"
+RULES = HoldRules(settings={LONGER: 400, "unet": 100}, top=2, rounds=(2, 4), spread=2)
+# As searched: trial 1 is worth half of ict, trial 2 three quarters; 3, 4 and 5 were not confirmed.
+SEARCHED = [
+    record(0, 100.0, preset="ict", purpose=Purpose.BASELINE),
+    *(record(number, value) for number, value in ((1, 50.0), (2, 75.0), (3, 80.0), (4, 90.0), (5, 95.0))),
+    *replicates(0, [100.0, 101.0], first=6),
+    *replicates(1, [50.0, 51.0], first=8),
+    *replicates(2, [75.0, 76.0], first=10),
+]
+
+
+def race_of(records: list[TrialRecord]) -> Standing:
+    return standing(records, RACE, SEEDS)
+
+
+def there(of: int, values: list[float], setting: str, **fields: Any) -> list[TrialRecord]:
+    """The schedule of trial `of` in a setting, on seeds 1, 2, ..."""
+    first = 100 + 1000 * list(RULES.settings).index(setting) + 10 * of
+    return replicates(of, values, first=first, purpose=Purpose.HOLD, setting=setting, **fields)
+
+
+def wants(records: list[TrialRecord]) -> list[tuple[int, int, str]]:
+    return [
+        (found.record.number, SEEDS[found.nth], found.setting)
+        for found in wanted(records, race_of(records), RULES, SEEDS)
+    ]
+
+
+def board_of(records: list[TrialRecord]) -> Leaderboard:
+    return leaderboard("toy", "fd", records, race=race_of(records), num_finalists=2, holds=RULES, seeds=SEEDS)
+
+
+def test_finalists_and_the_baseline_are_wanted_seed_by_seed_then_a_spread_of_others_on_one() -> None:
+    found = wants(SEARCHED)
+    assert [entry[:2] for entry in found if entry[2] == LONGER] == [
+        *((0, 1), (1, 1), (2, 1), (0, 2), (1, 2), (2, 2)),
+        *((3, 1), (5, 1)),  # the best and the worst of those that are left
+    ]
+    assert [entry[2] for entry in found] == [LONGER] * 8 + ["unet"] * 8
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [r for r in SEARCHED if r.replicate_of is None],  # nothing is confirmed yet
+        [r for r in SEARCHED if 0 not in (r.number, r.replicate_of)],  # there is no baseline
+        [
+            r for r in SEARCHED if r.purpose is Purpose.BASELINE or r.replicate_of == 0
+        ],  # there is nothing else
+    ],
+)
+def test_nothing_is_wanted_without_an_answer_to_ask_about(records: list[TrialRecord]) -> None:
+    assert wants(records) == []
+    assert in_settings(records, race_of(records), RULES, SEEDS) == ()
+
+
+def test_seeds_are_added_only_while_a_schedule_is_not_told_from_the_baseline() -> None:
+    first_round = [
+        *there(0, [50.0, 51.0], LONGER),
+        *there(1, [25.0, 25.5], LONGER),  # half of it: decided
+        *there(2, [50.5, 50.0], LONGER),  # not told apart
+        *there(3, [60.0], LONGER),
+        *there(5, [70.0], LONGER),
+    ]
+    records = [*SEARCHED, *first_round]
+    assert [entry[:2] for entry in wants(records) if entry[2] == LONGER] == [(0, 3), (2, 3), (0, 4), (2, 4)]
+    decided = [
+        *records,
+        *there(0, [50.0, 51.0, 50.0, 51.0], LONGER)[2:],
+        *there(2, [50.5, 50.0, 50.5, 50.0], LONGER)[2:],
+    ]
+    assert [entry for entry in wants(decided) if entry[2] == LONGER] == []
+    assert in_settings(decided, race_of(decided), RULES, SEEDS)[0].is_over
+
+
+def test_a_round_is_not_decided_while_a_part_of_it_runs() -> None:
+    running = there(2, [50.0, 50.0], LONGER)
+    running[1] = replace(running[1], state=State.RUNNING, reports=())
+    records = [*SEARCHED, *there(0, [50.0, 51.0], LONGER), *there(1, [25.0, 25.5], LONGER), *running]
+    assert [entry[:2] for entry in wants(records) if entry[2] == LONGER] == [(3, 1), (5, 1)]
+    assert not in_settings(records, race_of(records), RULES, SEEDS)[0].is_over
+
+
+def held_everywhere(**ratios: tuple[float, float]) -> list[TrialRecord]:
+    """All settings tried: the ratios of trials 1 and 2 to the baseline in LONGER and in the U-Net."""
+    records = list(SEARCHED)
+    for setting, (one, two) in zip(RULES.settings, ratios.values(), strict=True):
+        base = [10.0, 10.1, 9.9, 10.0]
+        records += there(0, base, setting)
+        records += there(1, [one * value for value in base[::-1]], setting)
+        records += there(2, [two * value for value in base[::-1]], setting)
+        records += there(3, [15.0], setting) + there(5, [20.0], setting)
+    return records
+
+
+def test_a_schedule_that_is_better_everywhere_is_the_answer_and_says_where() -> None:
+    board = board_of(held_everywhere(longer=(0.5, 0.8), unet=(0.9, 0.95)))
+    assert board.winner is not None and board.winner.record.number == 1
+    assert [[held.verdict for held in found.rows] for found in board.settings] == [
+        ["tied", "better", "better"]
+    ] * 2
+    sentence = board.sentence()
+    assert sentence.startswith("trial 1 is better than the best baseline, ict: fd -50 %")
+    assert "better with total_steps 400 (-50 % [" in sentence and "better with unet (-10 % [" in sentence
+    assert "but" not in sentence and "So the answer" not in sentence
+
+
+def test_a_schedule_that_loses_anywhere_is_not_named_without_that() -> None:
+    board = board_of(held_everywhere(longer=(2.0, 0.8), unet=(0.9, 0.95)))
+    assert board.winner is not None and board.winner.record.number == 2
+    first, _, rest = board.sentence().partition(". ")
+    assert (
+        first.startswith("trial 1 is better than") and "; but worse with total_steps 400 (+100 % [" in first
+    )
+    assert rest.startswith("So the answer is trial 2: fd -25 % [")
+
+
+def test_where_nothing_holds_the_baseline_is_the_answer() -> None:
+    board = board_of(held_everywhere(longer=(2.0, 3.0), unet=(8.0, 0.95)))
+    assert board.winner is board.baseline
+    assert board.sentence().endswith(
+        "So the answer is ict: by the mean ratios nothing else holds in every setting."
+    )
+
+
+def test_a_mean_above_the_baseline_does_not_hold_even_where_it_is_not_told_apart() -> None:
+    board = board_of(held_everywhere(longer=(0.5, 1.02), unet=(1.02, 0.95)))
+    assert [held.verdict for found in board.settings for held in found.rows[1:]].count("tied") >= 1
+    assert board.winner is board.baseline
+
+
+def test_a_setting_where_a_schedule_diverges_more_often_is_one_where_it_is_worse() -> None:
+    records = [
+        r
+        for r in held_everywhere(longer=(0.5, 0.5), unet=(0.9, 0.9))
+        if (r.number, r.setting) != (110, LONGER)
+    ]
+    records += there(1, [1e9], LONGER, state=State.DIVERGED)
+    board = board_of(records)
+    row = next(found for found in board.settings if found.setting == LONGER).row_of(1)
+    assert row is not None and row.verdict == "worse"
+    assert board.winner is not None and board.winner.record.number == 2
+
+
+def test_the_order_of_the_search_is_compared_with_that_of_the_setting() -> None:
+    same = in_settings(held_everywhere(longer=(0.5, 0.8), unet=(2.0, 1.5)), race_of(SEARCHED), RULES, SEEDS)
+    assert [found.correlation.num_pairs for found in same] == [5, 5]
+    # Searched: 1 2 3 5 0. Here: 1 2 0 3 5, and 0 3 2 5 1 or so.
+    assert same[0].correlation.value == pytest.approx(0.7)
+    assert same[0].correlation.low is not None and same[0].correlation.low < 0.7 < same[0].correlation.high
+    assert same[1].correlation.value < 0
+
+
+def test_values_of_other_settings_are_not_mixed_with_those_of_the_search() -> None:
+    plain = leaderboard("toy", "fd", SEARCHED, race=race_of(SEARCHED), num_finalists=2)
+    held = board_of(held_everywhere(longer=(0.5, 0.8), unet=(0.9, 0.95)))
+    assert [row.to_dict() for row in held.rows] == [row.to_dict() for row in plain.rows]
+    assert held.noise == plain.noise and held.audit == plain.audit
+
+
+# The whole search
+
+
+HOLDING = replace(PLAN, holds=HoldRules(settings={LONGER: 400}, top=2, rounds=(2, 3), spread=4))
+
+
+def drive(conductor: Conductor, kill_after: int | None = None) -> None:
+    """One trial after the other; in the other setting the best of the search are the worst."""
+    events = 0
+    while (now := conductor.next()) is not None:
+        for step in conductor.plan.rungs_of(now):
+            value = toy_value(now, step) if now.is_comparable else 1e4 / toy_value(replace(now, seed=0), 100)
+            reports = [*conductor.records[now.number].reports, Report(step, value, step)]
+            done = step == conductor.plan.total_steps_in(now.setting)
+            over = conductor.observe(now.number, step, reports, "complete" if done else None)
+            events += 1
+            if events == kill_after:
+                return
+            if over:
+                break
+    assert conductor.finished
+
+
+def test_other_settings_come_after_the_confirmation_and_last_as_long_as_they_say(tmp_path: Path) -> None:
+    conductor = conductor_in(tmp_path, HOLDING)
+    drive(conductor)
+    records = list(conductor.records.values())
+    held = [r for r in records if r.purpose is Purpose.HOLD]
+    assert {r.setting for r in held} == {LONGER}
+    assert min(r.number for r in held) > max(r.number for r in records if r.purpose is Purpose.CONFIRM)
+    assert {r.reports[-1].step for r in held} == {400}
+    assert conductor.num_trials(Purpose.HOLD) == len(held) <= HOLDING.holds.most_trials
+    assert str(held[0].decisions[0]).startswith("started: trial ")
+    assert "in another setting, total_steps 400" in str(held[0].decisions[0])
+
+
+@pytest.mark.parametrize("kill_after", [60, 75, 90, 95, 100])
+def test_a_driver_that_is_killed_goes_on_to_the_same_end(tmp_path: Path, kill_after: int) -> None:
+    whole = conductor_in(tmp_path / "whole", HOLDING)
+    drive(whole)
+    drive(conductor_in(tmp_path / "killed", HOLDING), kill_after)
+    again = conductor_in(tmp_path / "killed", HOLDING)
+    drive(again)
+
+    def ends(conductor: Conductor) -> Counter[Any]:
+        return Counter(
+            (r.purpose, r.replicate_of, r.seed, r.setting, r.objective) for r in conductor.records.values()
+        )
+
+    assert ends(again) == ends(whole)
+
+
+def test_time_that_is_not_there_is_not_spent_in_other_settings() -> None:
+    clock = iter(range(10**9))
+    timed = replace(HOLDING, limits=replace(PLAN.limits, hours=0.02))
+
+    def conductor(plan: Any) -> Conductor:
+        return Conductor(plan, TrialsInMemory(), clock=lambda: float(next(clock)))
+
+    without = conductor(timed)
+    drive(without)
+    assert not any(r.purpose is Purpose.HOLD for r in without.records.values())
+
+
+# The search file
+
+
+FILE = """\
+name: h
+data: digits
+training: {total_steps: 200}
+presets: [ict]
+budget: {max_trials: 8}
+"""
+
+
+def read(text: str) -> SearchSpec:
+    return spec_of(parse_document(FILE + text))
+
+
+def test_a_setting_is_what_is_other_than_in_the_search() -> None:
+    spec = read(
+        "holds_at:\n- training: {total_steps: 4x}\n- network: {name: film_mlp, width: 32}\n- data: fashion_mnist\n"
+    )
+    longer, narrow, fashion = spec.settings
+    assert [s.name for s in spec.settings] == ["total_steps 800", "film_mlp(width=32)", "fashion_mnist"]
+    assert longer.training == replace(spec.training, total_steps=800)
+    assert (longer.network, longer.data, longer.extractor) == (
+        spec.network,
+        spec.data,
+        spec.objective.extractor,
+    )
+    assert (narrow.network.width, narrow.training) == (32, spec.training)
+    assert type(fashion.extractor).__name__ == "FashionCNN"
+    again = spec_of(parse_document(spec.to_yaml()))
+    assert again == spec and again.settings == spec.settings
+
+
+def test_a_file_without_other_settings_is_written_and_known_as_before() -> None:
+    assert "holds_at" not in read("").resolved()
+    assert "holds_at" not in read("holds_at:\n").fingerprint_fields()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "holds_at: [{training: {total_steps: 4y}}]",
+            "must be a number of steps, or a multiple of the search's such as 4x",
+        ),
+        ("holds_at: [{}]", r"settings\[0\]: must have at least one of training, network, data"),
+        ("holds_at: [{training: {total_steps: 1x}}]", "must be other than the search's own setting"),
+        (
+            "holds_at: [{training: {total_steps: 400}}, {training: {total_steps: 2x}}]",
+            r"settings\[1\]: must be given once",
+        ),
+        (
+            "holds_at: [{training: {batch: 4}}]",
+            r"settings\[0\]\.training\.batch: unknown field \(did you mean batch_size",
+        ),
+        ("holds_at: [{network: mlp}]", r"settings\[0\]\.network\.name: unknown network 'mlp'"),
+        ("holds_at: [{training: {total_steps: 2}}]", r"training\.total_steps: stopping\.rungs must be apart"),
+        ("holds_at: {top: 3}", r"holds_at\.top: would have no effect without `settings`"),
+        (
+            "holds_at: [{data: fashion_mnist}]\nconfirm: {top: 0}",
+            "holds_at: compares confirmed trials with the best preset",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message) as error:
+        read(text)
+    assert len(str(error.value).splitlines()) == 1
+
+
+# The export
+
+
+def document(records: list[TrialRecord]) -> dict[str, Any]:
+    spec = read("holds_at: [{training: {total_steps: 400}}, {network: {name: unet, channels: [16, 32]}}]")
+    header = {
+        **{"search": spec.resolved(), "extractor_sha256": "0" * 64, "data_sha256": "1" * 64},
+        **{"versions": {}, "git_commit": None},
+    }
+    return export_document(board_of(records), header)
+
+
+def test_the_export_says_where_it_holds_and_is_read_back() -> None:
+    exported = document(held_everywhere(longer=(0.5, 0.8), unet=(0.9, 0.95)))
+    assert exported["searched_at"]["network"]["name"] == "film_mlp"
+    longer, unet = exported["holds_at"]
+    assert (longer["training"], longer["network"], longer["verdict"]) == (
+        {"total_steps": 400},
+        None,
+        "better",
+    )
+    assert unet["network"]["channels"] == [16, 32]
+    assert unet["ratio"] == pytest.approx(0.9) and unet["interval"][0] < 0.9 < unet["interval"][1] < 1
+    loaded = load_schedule(exported)
+    assert [part.setting for part in loaded.holds_at] == list(RULES.settings)
+    assert loaded.warnings == ()
+
+
+def changed(**changes: Any) -> Iterator[tuple[str, Any]]:
+    yield from changes.items()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ratio": 0.3}, "`ratio` must be that of the values"),
+        ({"verdict": "worse"}, "`verdict` must be what the interval says"),
+        ({"verdict": "tied"}, "`verdict` must be what the interval says"),
+        ({"interval": [0.1, 0.2]}, "`interval` must hold the ratio"),
+        ({"values": {"9": 1.0}}, "must have a seed in common"),
+        ({"verdict": "perfect"}, "holds_at.0.verdict"),
+    ],
+)
+def test_a_changed_claim_is_refused(change: dict[str, Any], message: str) -> None:
+    exported = document(held_everywhere(longer=(0.5, 0.8), unet=(0.9, 0.95)))
+    exported["holds_at"][0] |= change
+    with pytest.raises(ValueError, match=message):
+        load_schedule(exported)
+
+
+def test_who_loads_a_schedule_is_told_where_it_does_not_hold() -> None:
+    exported = document(held_everywhere(longer=(0.5, 0.8), unet=(0.9, 0.95)))
+    part = exported["holds_at"][1]
+    part["values"] = {seed: 8 * value for seed, value in part["baseline_values"].items()}
+    part |= {"ratio": 8.0, "interval": [6.0, 10.0], "verdict": "worse"}
+    assert load_schedule(exported).warnings == (
+        "It does not hold with unet: there its distance is 8 times that of ict.",
+    )
