@@ -110,6 +110,24 @@ def test_a_search_runs_to_its_winner_and_a_second_run_changes_nothing(tmp_path: 
     assert 3 in {record.seed for record in records if record.purpose is Purpose.CONFIRM}
     assert not any(record.state is State.RUNNING for record in records)
 
+    # Where it holds: at more steps, and in a network that the workers have to change for.
+    settings = ("--at", "training: {total_steps: 2x}", "--at", "network: {name: film_mlp, width: 8}")
+    code, out, err = finish(start("hold", "toy", *settings, "--seeds", 2, "--output", output, *storage))
+    assert (code, err) == (0, "")
+    search = Search.open("toy", str(tmp_path / "runs"))
+    longer, narrow = search.board().settings
+    assert (longer.setting.startswith("total_steps "), narrow.setting) == (True, "film_mlp(width=8)")
+    assert longer.is_over and narrow.is_over and len(longer.rows) == len(narrow.rows) >= 2
+    held = [record for record in search.records() if record.purpose is Purpose.HOLD]
+    assert {record.reports[-1].step for record in held if record.setting == longer.setting} == {
+        2 * search.spec.training.total_steps
+    }
+    document = json.loads(output.read_text())
+    assert document["searched_at"]["network"] == search.spec.resolved()["network"]
+    assert f"With {longer.setting}, against" in out and f"With {narrow.setting}, against" in out
+    code, out, err = finish(start("hold", "toy", *settings, "--seeds", 2, "--output", output, *storage))
+    assert (code, err) == (0, "") and "finished already" in out
+
 
 def test_presets_are_compared_on_the_same_seeds(tmp_path: Path) -> None:
     file = search_file(tmp_path)

@@ -1,7 +1,6 @@
 """Other settings: what is trained there, what is said of it, what the answer of the search is then."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -345,10 +344,6 @@ def test_the_export_says_where_it_holds_and_is_read_back() -> None:
     loaded = load_schedule(exported)
     assert [part.setting for part in loaded.holds_at] == list(RULES.settings)
     assert loaded.warnings == ()
-
-
-def changed(**changes: Any) -> Iterator[tuple[str, Any]]:
-    yield from changes.items()
 
 
 @pytest.mark.parametrize(
