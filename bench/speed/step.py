@@ -121,6 +121,12 @@ def main(show: Callable[[str], None]) -> None:
         training_steps(unet, images_NCHW, small, 5, 3).row(
             f"U-Net, 28x28, batch {small.batch_size}: training", ">= 0.95"
         ),
+        training_steps(NETWORKS.build({"name": "unet", "channels": [16, 32]}), digits_NCHW, mlp, 5, 10).row(
+            f"U-Net 16, 32, digits, batch {mlp.batch_size}: training", ">= 0.95"
+        ),
+        training_steps(NETWORKS.build("small_unet"), digits_NCHW, mlp, 5, 20).row(
+            f"small U-Net, digits, batch {mlp.batch_size}: training", ">= 0.95, 60/s"
+        ),
     ]
     show("step: training steps per second on one core; median [smallest, largest] of the pairs")
     show(table(["", "bare loop", "trial", "trial / bare", "pairs", "target"], rows))

@@ -12,6 +12,7 @@ from trainable.networks.unet import Unet
 SMALL: dict[str, dict[str, object]] = {
     "film_mlp": {"width": 16, "depth": 2},
     "unet": {"channels": [8, 12], "blocks": 1, "attention": True, "noise_width": 8},
+    "small_unet": {"channels": [8, 12], "attention": True, "noise_width": 8},
 }
 IMAGE_SHAPE = (1, 8, 8)
 

@@ -73,6 +73,8 @@ class Classifier(Extractor):
     min_accuracy: float = 0.9  # on held-out images; a worse network measures nothing and is refused
 
     SEED: ClassVar[int] = 0
+    # Built from an image's shape, `width` and the number of classes; its `scores` take its features.
+    NETWORK: ClassVar[type[nn.Module]] = ClassifierNetwork
 
     def __post_init__(self) -> None:
         for name in ("width", "epochs", "batch_size", "learning_rate"):
@@ -83,7 +85,7 @@ class Classifier(Extractor):
 
     def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> nn.Module:
         with torch.device("meta"):  # no memory, no random numbers: all comes from `state`
-            net = ClassifierNetwork(image_shape, self.width, len(state["scores.bias"]))
+            net = self.NETWORK(image_shape, self.width, len(state["scores.bias"]))
         net.load_state_dict(state, assign=True)
         return net.eval().requires_grad_(False)
 
@@ -128,7 +130,7 @@ class Classifier(Extractor):
             )
         num_classes = int(images.y_N.max()) + 1
         with torch.device("meta"):
-            net = ClassifierNetwork(images.image_shape, self.width, num_classes)
+            net: Any = self.NETWORK(images.image_shape, self.width, num_classes)
         net.to_empty(device="cpu")
         for module in net.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
