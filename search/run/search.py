@@ -13,7 +13,7 @@ from typing import Any
 from search.errors import InputError
 from search.evidence.leaderboard import Leaderboard
 from search.file.identity import AMOUNT, changed_fields
-from search.file.spec import SearchSpec, load_spec, overridden
+from search.file.spec import SearchSpec, overridden
 from search.machine.checkout import git_commit
 from search.machine.driver import driver_of, only_driver
 from search.machine.search_folders import DEFAULT_STORAGE
@@ -21,6 +21,7 @@ from search.policy.agenda import Agenda
 from search.policy.plan import Plan
 from search.policy.trials import CONFIRM_ANYWAY, SEARCH_CLOSED
 from search.record import TrialRecord
+from search.run.kept import spec_at, spec_in
 from search.run.known import SPEC_FILE, command, folder_of
 from search.run.plan_of import board_of, objective_of, plan_of
 from search.run.result import Result
@@ -52,13 +53,13 @@ class Search:
     def open(cls, name_or_file: str, storage: str = DEFAULT_STORAGE) -> "Search":
         """The search called so in `storage`, or described by the file of that name. InputError if there is none."""
         if Path(name_or_file).suffix in (".yaml", ".yml") or os.sep in name_or_file:
-            return cls(load_spec(name_or_file))
+            return cls(spec_at(Path(name_or_file)))
         return cls.kept_in(folder_of(name_or_file, storage))
 
     @classmethod
     def kept_in(cls, folder: Path) -> "Search":
         """The search that was started in `folder`. InputError where its file cannot be read."""
-        return cls(load_spec(folder / SPEC_FILE))
+        return cls(spec_in(folder))
 
     # What it is
 

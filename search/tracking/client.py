@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+ARTIFACTS = "mlflow-artifacts"  # folder of the files of runs
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # it also writes an id into the home folder
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -59,7 +60,7 @@ def artifact_root(uri: str, folder: Path) -> Path | None:
     if is_http(uri):
         return None
     database = sqlite_file(uri)
-    return (database.parent if database else folder.resolve()) / "mlflow-artifacts"
+    return (database.parent if database else folder.resolve()) / ARTIFACTS
 
 
 def is_refusal(error: Exception) -> bool:
