@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 def bring_artifacts_along(uri: str, experiment_id: str, name: str, before: str, now: str) -> None:
-    """Have the experiment `name`, and all its runs, keep files at `now`; nothing if it never had them where we put them.
+    """Have the experiment `name`, and all its runs, keep files at `now`, unless they were somebody else's choice.
 
     uri: of the database. before, now: the experiment's artifact location as MLflow knows it, and as it is.
     """

@@ -62,7 +62,7 @@ def prepare(url: str | None, folder: Path) -> DatabaseUrls:
     Takes seconds and much memory (Optuna and torch): for a process of its own. InputError for a URL that is none,
     OperationFailed for a database that does not let us in.
     """
-    from search.study.store import open_storage
+    from search.study.database import open_storage
 
     urls = _sqlite(folder) if url is None else _postgresql(url)
     open_storage(urls.study).engine.dispose()
