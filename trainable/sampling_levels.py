@@ -307,9 +307,11 @@ def measure_trial(
     folder, schedule, seed: of the trial, as its `TrialTask` had them; the others as its `TrialWorker`. The
     noise is that of no other sampling of the search. Raises ValueError if there is no model of the full budget.
     """
-    found = load_checkpoint(folder)
+    damaged: dict[int, str] = {}
+    found = load_checkpoint(folder, damaged.__setitem__)
     if found is None or found[0] != training.total_steps:
         at = "none" if found is None else f"one of step {found[0]}"
+        at = "; ".join([at, *damaged.values()])
         raise ValueError(
             f"a checkpoint of step {training.total_steps} is needed in {folder.location}, but there is {at}"
         )

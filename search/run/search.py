@@ -22,7 +22,7 @@ from search.policy.plan import Plan
 from search.policy.trials import CONFIRM_ANYWAY, SEARCH_CLOSED
 from search.record import TrialRecord
 from search.run.kept import spec_at, spec_in
-from search.run.known import SPEC_FILE, command, folder_of
+from search.run.known import SPEC_FILE, SUMS_FILE, command, folder_of
 from search.run.plan_of import board_of, objective_of, plan_of
 from search.run.result import Result
 from search.run.status import status_of
@@ -92,11 +92,16 @@ class Search:
 
     # What is kept of it
 
-    def check_started(self) -> None:
-        """InputError if it has no study yet."""
+    @property
+    def is_started(self) -> bool:
+        """Whether it has a study."""
         if self._store is None and self.folder.exists():
             self._store = self._existing()
-        if self._store is None:
+        return self._store is not None
+
+    def check_started(self) -> None:
+        """InputError if it has no study yet."""
+        if not self.is_started:
             raise InputError(f"search {self.name!r} has not been started. Run: python -m search run FILE")
 
     @property
@@ -123,7 +128,8 @@ class Search:
 
     def result(self) -> Result:
         """What was found so far, and whether anything is left to do."""
-        return Result.of(self.spec, self._agenda())
+        agenda = self._agenda()
+        return Result.of(self.spec, agenda, len(self.store.enqueued()))
 
     def status(self, now: float | None = None) -> Status:
         """How it stands, in plain values. now: seconds since 1970.
@@ -165,8 +171,8 @@ class Search:
         """Have a study: a new one if there is none. InputError if it is that of another search or of other data."""
         self._store = self._existing()
         if self._store is None:
-            header = _header(self.spec, assets)
-            self._store = StudyStore.create(self.spec.study_url_resolved, self.name, header)
+            header, url = _header(self.spec, assets), self.spec.study_url_resolved
+            self._store = StudyStore.create(url, self.name, header, sums=self._sums)
             return
         self._check_identity()
         self.check_assets(assets)
@@ -210,8 +216,15 @@ class Search:
             more.write_file()
         return more
 
+    @property
+    def _sums(self) -> Path:
+        return self.folder / SUMS_FILE
+
     def _existing(self) -> StudyStore | None:
-        return StudyStore.open(self.spec.study_url_resolved, self.name)
+        store = StudyStore.open(self.spec.study_url_resolved, self.name, self._sums)
+        if store is not None:
+            store.check_header()
+        return store
 
     def _check_identity(self) -> None:
         changed = changed_fields(self.header["identity"], self.spec.fingerprint_fields())

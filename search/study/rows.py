@@ -96,6 +96,14 @@ def _rows_after(connection: Connection, study_id: int, trial_id: int) -> list[Ro
     return [Row(*row) for row in connection.execute(found.order_by(trials.c.trial_id))]
 
 
+def trial_ids(storage: RDBStorage, study_id: int) -> list[tuple[int, int]]:
+    """(id, number) of all trials of the study, however damaged they are."""
+    trials = _table(models.TrialModel)
+    with storage.engine.connect() as connection:
+        found = select(trials.c.trial_id, trials.c.number).where(trials.c.study_id == study_id)
+        return [(row[0], row[1]) for row in connection.execute(found)]
+
+
 def begin_waiting(storage: RDBStorage, trial_id: int, trial: FrozenTrial) -> None:
     """Make a WAITING trial the RUNNING `trial`; nothing if it is. What else it carries stays."""
     kept = _table(models.TrialUserAttributeModel)

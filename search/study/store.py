@@ -34,6 +34,7 @@ from search.study.rows import (
     insert_trial,
     refuse_waiting,
     rows_after,
+    trial_ids,
 )
 from search.study.sums import Facts, Sums, began_sum, ended_sum, ended_sum_of
 
@@ -76,6 +77,7 @@ class StudyStore:
         if not is_ours:
             if facts.began:
                 whole.check_header(store.header, where)
+                raise whole.unreadable([], where, LookupError("it does not minimise any more"))
             raise InputError(
                 f"the study {name!r} in {shown_url(url)} was not made by this program: "
                 "choose another `name` or `storage.study_url`"
@@ -155,11 +157,11 @@ class StudyStore:
             return self._study.get_trials(deepcopy=False)
         except whole.UNREADABLE as error:
             bad = []
-            for row in rows_after(self._tables, self._study._study_id, -1):
+            for trial_id, number in trial_ids(self._tables, self._study._study_id):
                 try:
-                    self._tables.get_trial(row.trial_id)
+                    self._tables.get_trial(trial_id)
                 except whole.UNREADABLE:
-                    bad.append(row.number)
+                    bad.append(number)
             raise whole.unreadable(bad, self._where, error) from error
 
     @property
@@ -202,10 +204,9 @@ class StudyStore:
         return notes
 
     @property
-    def next_number(self) -> int:
-        """Of the next trial, unless others come first."""
-        assert self._ids is not None
-        return self._queue.next_number
+    def first_unknown(self) -> int:
+        """The number after the last one that was ever begun."""
+        return max(self._ids, default=-1) + 1
 
     # What is written
 
