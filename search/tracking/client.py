@@ -17,6 +17,7 @@ from search.tracking.database import (
     damaged,
     is_damage,
     make_database,
+    of_another_version,
     passes,
 )
 
@@ -102,6 +103,8 @@ def connect(uri: str) -> "MlflowClient":
     try:
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
     except Exception as error:
-        if passes(error) or "out-of-date" in str(error):  # which says itself what to do
+        if passes(error):
             raise
+        if "out-of-date" in str(error):
+            raise of_another_version(database) from error
         raise damaged(database, f"{type(error).__name__}: {error}") from error

@@ -55,6 +55,8 @@ def check_database(path: Path) -> None:
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=20)) as connection:
             verdict = connection.execute("pragma quick_check(1)").fetchone()[0]
+            if verdict == "ok":
+                verdict = _lacks(connection) or verdict
     except sqlite3.DatabaseError as error:
         if _code(error) not in _DAMAGED:
             return
@@ -63,9 +65,37 @@ def check_database(path: Path) -> None:
         raise damaged(path, str(verdict))
 
 
+def _lacks(connection: sqlite3.Connection) -> str | None:
+    """What of MLflow's tables is not there. MLflow would make a lost table anew as its first version had it."""
+    from mlflow.store.db.base_sql_model import Base
+    from mlflow.store.db.utils import _get_latest_schema_revision
+    from mlflow.store.tracking.dbmodels import models  # noqa: F401
+
+    try:
+        versions = [row[0] for row in connection.execute("select version_num from alembic_version")]
+    except sqlite3.OperationalError:
+        versions = []
+    if not versions:
+        return "the version of its tables is lost"
+    if versions != [_get_latest_schema_revision()]:
+        return None  # MLflow brings them to its own version, or says how
+    for table in Base.metadata.sorted_tables:
+        found = {row[1] for row in connection.execute(f"pragma table_xinfo('{table.name}')")}
+        if not found.issuperset(table.columns.keys()):
+            return f"the table {table.name} is lost"
+    return None
+
+
+def of_another_version(path: Path) -> DamagedDatabase:
+    """The error for a file of another MLflow."""
+    return DamagedDatabase(
+        f"MLflow's database {path} is of another version of MLflow. Copy it, then run: mlflow db upgrade sqlite:///{path}"
+    )
+
+
 def damaged(path: Path, reason: str) -> DamagedDatabase:
     """The error for a file that MLflow will never open again."""
-    first = " ".join(reason.split())[:200]
+    first = " ".join(reason.split())[:120]
     return DamagedDatabase(
         f"MLflow's database {path} is damaged ({first}). No result is lost with it: remove it and what is called "
         f"{path.name}-*, then bring all in again with `python -m search reconcile NAME` for each search"

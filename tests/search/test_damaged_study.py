@@ -1,5 +1,6 @@
 """A study that was cut, emptied or edited is told in one line, and never gone on with in silence."""
 
+import contextlib
 import json
 import shutil
 import sqlite3
@@ -22,27 +23,36 @@ from tests.search.test_search import ASSETS, TEXT
 RUNNING = 6  # the number of the trial that is open
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a search of which six trials have ended and one is open, left by its driver."""
+    folder = tmp_path_factory.mktemp("made")
+    with contextlib.chdir(folder):
+        Path("toy.yaml").write_text(TEXT.replace("max_trials: 3", "max_trials: 20"))
+        search = Search.open("toy.yaml")
+        search.folder.mkdir(parents=True)
+        search.open_or_create(ASSETS)
+        search.write_file()
+        conductor = Conductor(search.plan(), search.store)
+        rungs = conductor.plan.rungs
+        for _ in range(RUNNING):
+            trial = conductor.next()
+            assert trial is not None
+            for index, step in enumerate(rungs, start=1):
+                reports = [Report(s, 50.0 + trial.number - s / 1e4, 0, {"loss": 0.1}) for s in rungs[:index]]
+                outcome = "complete" if step == rungs[-1] else None
+                if conductor.observe(trial.number, step, reports, outcome):
+                    break
+        assert conductor.next() is not None
+        search.store.close()
+    return folder
+
+
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
-    """A search of which six trials have ended and one is open, left by its driver."""
+def toy(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
+    """That search in the current folder."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    Path("toy.yaml").write_text(TEXT.replace("max_trials: 3", "max_trials: 20"))
-    search = Search.open("toy.yaml")
-    search.folder.mkdir(parents=True)
-    search.open_or_create(ASSETS)
-    search.write_file()
-    conductor = Conductor(search.plan(), search.store)
-    rungs = conductor.plan.rungs
-    for _ in range(RUNNING):
-        trial = conductor.next()
-        assert trial is not None
-        for index, step in enumerate(rungs, start=1):
-            reports = [Report(s, 50.0 + trial.number - s / 1e4, 0, {"loss": 0.1}) for s in rungs[:index]]
-            outcome = "complete" if step == rungs[-1] else None
-            if conductor.observe(trial.number, step, reports, outcome):
-                break
-    assert conductor.next() is not None
-    search.store.close()
     return Search.open("toy.yaml")
 
 
