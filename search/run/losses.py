@@ -1,12 +1,34 @@
 """What a search has lost and can do without is told when it is run, and what is left of it is cleared away."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from search.run.search import Search
 from search.screen.view import ProgressView
 from search.study.retention import remove_unknown
 
 _log = logging.getLogger(__name__)
+
+
+class _Shown(logging.Handler):
+    def __init__(self, view: ProgressView):
+        super().__init__(logging.WARNING)
+        self._view = view
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._view.note(f"warning: {record.getMessage()}")
+
+
+@contextmanager
+def shown_warnings(logger: logging.Logger, view: ProgressView) -> Iterator[None]:
+    """In this block the warnings of `logger` are on the screen too, not in the log alone."""
+    handler = _Shown(view)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def tell_losses(search: Search, view: ProgressView) -> None:

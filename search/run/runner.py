@@ -24,11 +24,12 @@ from search.policy.conductor import Conductor
 from search.record import TrialRecord
 from search.run.audience import Audience, bring_up_to_date
 from search.run.known import remember
-from search.run.losses import tell_losses
+from search.run.losses import shown_warnings, tell_losses
 from search.run.result import Result, unmeasured
 from search.run.search import Search
 from search.screen.view import ProgressView
 from search.winner.sampling import measure
+from trainable.metric import cache
 from trainable.metric.assets import Assets, prepare
 from trainable.trial import device_of
 
@@ -130,7 +131,8 @@ def _prepared(spec: SearchSpec, view: ProgressView, *, on_cluster: bool) -> Asse
     view.phase("preparing data and feature network", 0)
     assert spec.objective.extractor is not None
     device = "cpu" if on_cluster else device_of(spec.resources.gpu)
-    return prepare(spec.data, spec.objective.extractor, CACHE, device)
+    with shown_warnings(cache.logger, view):
+        return prepare(spec.data, spec.objective.extractor, CACHE, device)
 
 
 @dataclass(frozen=True)
