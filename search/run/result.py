@@ -135,14 +135,20 @@ class Result:
                 "`space` is another search"
             )
         if self.finished and self.num_enqueued:
-            waiting = "1 trial waits" if self.num_enqueued == 1 else f"{self.num_enqueued} trials wait"
-            more = command(self.spec, "extend", f"--trials {self.num_enqueued}")
-            evidence.append(f"{waiting} in the study's queue, beyond the budget. Train them with: {more}")
+            evidence.append(self._what_waits())
         if self.failed and not (self.no_winner is not None and self.no_winner.failed):
             evidence.append(
                 f"{len(self.failed)} of {len(self.records)} trials failed, {self._first_failure(self.failed)}"
             )
         return [*lines(self.board, limit), *([""] if evidence else []), *evidence]
+
+    def _what_waits(self) -> str:
+        waiting = "1 trial waits" if self.num_enqueued == 1 else f"{self.num_enqueued} trials wait"
+        if self.is_exhausted:
+            return f"{waiting} in the study's queue, but nothing is started any more"
+        option = "--hours H" if self.spec.budget.max_trials is None else f"--trials {self.num_enqueued}"
+        more = command(self.spec, "extend", option)
+        return f"{waiting} in the study's queue, beyond the budget. Train what waits with: {more}"
 
     @property
     def conclusion(self) -> str:
