@@ -22,12 +22,14 @@ from search.machine.interruption import Interruption
 from search.machine.state_folder import home
 from search.policy.conductor import Conductor
 from search.record import TrialRecord
-from search.run.audience import Audience
+from search.run.audience import Audience, bring_up_to_date
 from search.run.known import remember
+from search.run.losses import shown_warnings, tell_losses
 from search.run.result import Result, unmeasured
 from search.run.search import Search
 from search.screen.view import ProgressView
 from search.winner.sampling import measure
+from trainable.metric import cache
 from trainable.metric.assets import Assets, prepare
 from trainable.trial import device_of
 
@@ -90,11 +92,13 @@ def run_search(
         search.store.give_up_when(interrupted.is_set)
         with search.held_everywhere(interrupted):
             mark = search.trial_storage.take_ownership(search.header["study_id"])
+            tell_losses(search, view)
             conductor = Conductor(search.plan(slots), search.store)
             run = Run(search, conductor, assets, mark, interrupted, view, ray_folder)
             before = run.result()
             if before.finished:
-                return Outcome(before, already_finished=True)
+                view.phase("looking at MLflow", 0)
+                return Outcome(before, already_finished=True, left=bring_up_to_date(search, before))
             search.write_file()
             return run.to_its_end()
 
@@ -127,7 +131,8 @@ def _prepared(spec: SearchSpec, view: ProgressView, *, on_cluster: bool) -> Asse
     view.phase("preparing data and feature network", 0)
     assert spec.objective.extractor is not None
     device = "cpu" if on_cluster else device_of(spec.resources.gpu)
-    return prepare(spec.data, spec.objective.extractor, CACHE, device)
+    with shown_warnings(cache.logger, view):
+        return prepare(spec.data, spec.objective.extractor, CACHE, device)
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,8 @@ class Run:
 
     def result(self) -> Result:
         """The search as it stands."""
-        return Result.of(self.search.spec, self.conductor.agenda)
+        waiting = self.search.store.enqueued() if self.conductor.finished else ()
+        return Result.of(self.search.spec, self.conductor.agenda, len(waiting))
 
     def to_its_end(self) -> Outcome:
         """Do what is left of the search, unless it is interrupted, and tell everybody."""
@@ -157,7 +163,7 @@ class Run:
         result = None
         try:
             if not self.conductor.finished:
-                self._train()
+                self._train(audience)
             self._sample_winner(audience)
             result = self.result()
             audience.tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
@@ -165,7 +171,7 @@ class Run:
             left = audience.close(result)
         return Outcome(result, left=left, stop_code=self.interrupted.exit_code)
 
-    def _train(self) -> None:
+    def _train(self, audience: Audience) -> None:
         if self.interrupted.is_set():
             return
         with self._ray() as ray_folder:
@@ -174,7 +180,7 @@ class Run:
                     self.search.spec, self.assets, self.search.store, self.interrupted, self.view.note
                 )
             if not self.interrupted.is_set():
-                self._run_trials(ray_folder)
+                self._run_trials(ray_folder, audience)
 
     def _ray(self) -> AbstractContextManager[Path]:
         """The folder of a Ray that is connected."""
@@ -185,7 +191,7 @@ class Run:
         cpus, gpus = math.ceil(slots * wanted.cpu), math.ceil(slots * wanted.gpu - 1e-6)
         return local_ray(num_cpus=max(1, cpus), num_gpus=gpus)
 
-    def _run_trials(self, ray_folder: Path) -> None:
+    def _run_trials(self, ray_folder: Path, audience: Audience) -> None:
         # Here, because Ray reads its settings when it is imported.
         from search.engine.tune import Slots, run_trials, schedule_trainable
 
@@ -207,6 +213,7 @@ class Run:
             interrupted=self.interrupted,
             mark=self.mark,
             on_step=self.view.trial_progress,
+            on_note=audience.note,
         )
 
     def _sample_winner(self, audience: Audience) -> None:
