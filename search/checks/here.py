@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.checks.check import Check, guarded
-from search.checks.stores import GIB, check_server, check_sqlite, check_url, space_of
+from search.checks.stores import GIB, check_mlflow, check_server, check_sqlite, check_url, space_of
 from search.machine import preflight
 from search.machine.checkout import ROOT
 
@@ -46,6 +46,7 @@ def findings(spec: "SearchSpec | None", *, with_ray: bool) -> Iterator[Check]:
     yield from guarded("disk", check_disk(folder))
     yield from guarded("limits", check_files())
     yield from guarded("stores", check_stores(spec, folder))
+    yield from guarded("study", check_study(spec))
     if with_ray:
         yield from guarded("ray", check_ray())
 
@@ -192,7 +193,7 @@ def check_stores(spec: "SearchSpec | None", folder: Path) -> Iterator[Check]:
     """The study's database and the MLflow backend: those of the search, or where they are by default."""
     if spec is None:
         yield from check_sqlite("study", folder / "NAME" / "study.db")
-        yield from check_sqlite("mlflow", folder / "mlflow.db")
+        yield from check_mlflow(folder / "mlflow.db")
         return
     yield from check_url("study", spec.study_url_resolved)
     uri = spec.mlflow_uri_resolved
@@ -200,6 +201,16 @@ def check_stores(spec: "SearchSpec | None", folder: Path) -> Iterator[Check]:
         yield check_server(uri)
     else:
         yield from check_url("mlflow", uri)
+
+
+def check_study(spec: "SearchSpec | None") -> Iterator[Check]:
+    """Whether all trials of a search that was started are there, as they were written."""
+    from search.run.search import Search
+
+    if spec is not None and (search := Search(spec)).is_started:
+        yield Check(
+            "study", "ok", f"{len(search.records())} trials of {spec.name!r} are there as they were written"
+        )
 
 
 def check_ray() -> Iterator[Check]:

@@ -46,7 +46,8 @@ def check_url(name: str, url: str) -> Iterator[Check]:
 
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        yield from check_sqlite(name, Path(parsed.database or ""))
+        path = Path(parsed.database or "")
+        yield from check_mlflow(path) if name == "mlflow" else check_sqlite(name, path)
         return
     shown = shown_url(url)
     try:
@@ -80,6 +81,20 @@ def check_sqlite(name: str, path: Path) -> Iterator[Check]:
         yield Check(name, "ok", f"{path} will be made")
     else:
         yield Check(name, "fail", f"{path} cannot be made in {existing}", "Set storage.path")
+
+
+def check_mlflow(path: Path) -> Iterator[Check]:
+    """The same for MLflow's SQLite file, which MLflow opens then as for a search."""
+    found = list(check_sqlite("mlflow", path))
+    yield from found
+    if path.exists() and all(check.level == "ok" for check in found):
+        from search.tracking.client import connect
+
+        try:
+            connect(f"sqlite:///{path}").search_experiments(max_results=1)
+        except Exception as error:
+            message, _, remedy = " ".join(str(error).split()).partition(". ")
+            yield Check("mlflow", "fail", message[:300], remedy[:300])
 
 
 def check_server(uri: str) -> Check:

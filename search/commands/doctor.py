@@ -12,6 +12,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from search.checks.check import Check, text_of
@@ -55,9 +56,9 @@ def _findings(args: argparse.Namespace) -> Iterator[Check]:
 
     spec = None
     if args.file is not None:
-        from search.file.spec import load_spec
+        from search.run.kept import spec_at
 
-        spec = load_spec(args.file)
+        spec = spec_at(Path(args.file))
     return here.findings(spec, with_ray=args.ray)
 
 

@@ -72,15 +72,17 @@ def run_trials(
     interrupted: threading.Event,
     mark: str | None = None,
     on_step: Callable[[int, int], None] = lambda number, step: None,
+    on_note: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Run trials on the connected Ray until the conductor has finished or `interrupted` is set.
 
     trainable: a Ray Trainable that takes a `TrialTask` and answers with `Progress`, as `ScheduleTrainable` does.
     trials: location (`trainable/storage/location.py`) of the trials' folders. OperationFailed if a trial cannot use it.
     mark: name of a file in it by which a worker knows that it is the same place there.
-    on_step: called with (trial number, step) at every sign of life of a trial.
+    on_step: called with (trial number, step) at every sign of life of a trial. on_note: with what a worker has to tell
+    the user, in one line.
     """
-    shared = Shared(conductor, trials, mark, slots.micro_batch, interrupted, on_step)
+    shared = Shared(conductor, trials, mark, slots.micro_batch, interrupted, on_step, on_note)
     # Start the workers side by side: by default one starts after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(conductor.plan.max_concurrent)
     tuner = tune.Tuner(
@@ -115,6 +117,7 @@ class Shared:
         micro_batch: int | None,
         interrupted: threading.Event,
         on_step: Callable[[int, int], None],
+        on_note: Callable[[str], None] = lambda text: None,
     ):
         self.conductor = conductor
         self.trials = trials
@@ -122,6 +125,7 @@ class Shared:
         self.micro_batch = micro_batch
         self.interrupted = interrupted
         self.on_step = on_step
+        self.on_note = on_note
         self.number_of: dict[str, int] = {}  # Tune's trial id -> trial number
         self.workers: TuneWorkers | None = None  # Tune's, once it has a trial
         # An error of ours in a callback of Tune's would come out wrapped in a page of text.
@@ -211,6 +215,8 @@ class _Scheduler(TrialScheduler):
         number = shared.number_of[trial.trial_id]
         reports = [Report(**report) for report in result["reports"]]
         try:
+            for note in result["notes"]:
+                shared.on_note(f"trial {number}: {note}")
             if result["outcome"] == NO_STORAGE:
                 raise OperationFailed(
                     f"trial {number} cannot keep its checkpoints, {result['reason']} Nothing that was reported is "

@@ -16,7 +16,7 @@ from search.evidence.noise import SeedNoise
 from search.evidence.race import Standing
 from search.policy.agenda import Agenda
 from search.policy.budget import Spending
-from search.policy.next_trial import NextTrial
+from search.policy.next_trial import NextTrial, Refused
 from search.policy.open_trials import OpenTrials
 from search.policy.plan import Plan
 from search.policy.proposals import Proposals
@@ -31,6 +31,7 @@ class Conductor:
     """Drives one search. Not thread-safe: one driver thread owns it.
 
     trials: where the trials are kept. on_change: called with the new record after every change of a trial.
+    on_refused: called with what waited in the study's queue and cannot be trained.
     clock: seconds since 1970.
     """
 
@@ -42,6 +43,7 @@ class Conductor:
         clock: Callable[[], float] = time.time,
     ):
         self.plan, self.trials, self.on_change, self._clock = plan, trials, on_change, clock
+        self.on_refused: Callable[[Refused], None] = lambda refused: None
         kept = trials.read()
         self.agenda = Agenda.of(plan, kept, trials.header)
         self.proposals = Proposals(plan, kept)
@@ -96,12 +98,20 @@ class Conductor:
 
     def _new_trial(self) -> TrialRecord | None:
         was_closed = self.agenda.is_closed
-        trial = self._next_trial.decide(self._open.steps_to_come())
+        trial = self._next_trial.decide(self._open.steps_to_come(), self.trials.enqueued)
+        while isinstance(trial, Refused):
+            self.trials.refuse(trial.number, trial.reason)
+            self.on_refused(trial)
+            trial = self._next_trial.decide(self._open.steps_to_come(), self.trials.enqueued)
         if self.agenda.is_closed and not was_closed:
             self._keep_closing()
         if trial is None:
             return None
-        number = self.trials.add(trial)
+        if trial.waited_as is None:
+            number = self.trials.add(trial)
+        else:
+            number = trial.waited_as
+            self.trials.begin(number, trial)
         self.proposals.started(number, trial)
         return trial.record(number, start_ms=self._now_ms())
 

@@ -5,6 +5,7 @@ import logging
 from search.cluster.storage_defaults import tracking_environment
 from search.machine.checkout import is_shipped
 from search.policy.conductor import Conductor
+from search.policy.next_trial import Refused
 from search.record import Purpose, State, TrialRecord
 from search.run.known import LOG_FILE
 from search.run.result import Result
@@ -14,12 +15,36 @@ from search.screen.live_state import PHASE_OF
 from search.screen.view import ProgressView
 from search.study.retention import Janitor, Retention
 from search.tracking import ProjectionProcess, Tracker
+from search.winner.sampling import median_trial, sampling_of
 
 # How long the end waits for MLflow, and for the storage. After Ctrl-C somebody waits for it; a job may be stopped when
 # the head is busy, and has `RAY_JOB_STOP_WAIT_TIME_S` for both.
 _CLOSE_SECONDS, _STOPPED_SECONDS, _STOPPED_JOB_SECONDS = 30.0, 5.0, 25.0
+_AGAIN_SECONDS = 60.0  # what a search that is finished already gives it: MLflow alone takes seconds to begin
 
 _log = logging.getLogger(__name__)
+
+
+def bring_up_to_date(search: Search, result: Result) -> str | None:
+    """Tell MLflow of a finished search what a driver that was killed could not; what it lacks then, in one line.
+
+    What has its final status there is taken to be complete: it is written last.
+    """
+    projection = ProjectionProcess(
+        projection_settings(search), search.folder / LOG_FILE, tracking_environment(search.spec)
+    )
+    tracker = Tracker(projection, linger=0.0)
+    for record in result.records:
+        tracker.put(record)
+    median = median_trial(result.board.winner) if result.board.winner is not None else None
+    measured = sampling_of(search.trial_storage, median.number) if median is not None else None
+    if median is not None and measured is not None:
+        tracker.put_sampling(median, measured)
+    tracker.put_parent(parent_info(search, result.mlflow_status(), result))
+    tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
+    leftover = tracker.close(_AGAIN_SECONDS)
+    projection.close()
+    return leftover.message(search.command("reconcile")) if leftover else None
 
 
 class Audience:
@@ -52,6 +77,7 @@ class Audience:
         self._view.expect({name: self._conductor.num_trials(purpose) for purpose, name in PHASE_OF.items()})
         self._janitor.restored(records)
         self._conductor.on_change = self.changed
+        self._conductor.on_refused = self._refused
 
     def changed(self, record: TrialRecord) -> None:
         """A trial was started, has reported or has ended."""
@@ -63,6 +89,16 @@ class Audience:
         self._show_retry(record)
         self._show_phase(record.purpose)
         self._show_trial(record)
+
+    def note(self, text: str) -> None:
+        """Something that the user should know, in one line: for the log and the screen."""
+        _log.warning(text)
+        self._view.note(f"warning: {text}")
+
+    def _refused(self, refused: Refused) -> None:
+        self.note(
+            f"trial {refused.number}, which somebody put into the study's queue, is refused: {refused.reason}"
+        )
 
     def close(self, result: Result | None) -> str | None:
         """Everybody comes to an end. What MLflow lacks then, in one line, if anything.

@@ -15,7 +15,6 @@ from search.engine.ray_here import local_ray
 from search.engine.slice_check import check_slice
 from search.engine.storage_check import check_here, check_shared
 from search.errors import EXIT_INTERRUPTED, InputError
-from search.file.holds import SettingSpec
 from search.file.spec import SearchSpec
 from search.machine.checkout import is_shipped
 from search.machine.gpus import VISIBLE, mig_devices_in
@@ -23,12 +22,14 @@ from search.machine.interruption import Interruption
 from search.machine.state_folder import home
 from search.policy.conductor import Conductor
 from search.record import TrialRecord
-from search.run.audience import Audience
+from search.run.audience import Audience, bring_up_to_date
 from search.run.known import remember
+from search.run.losses import shown_warnings, tell_losses
 from search.run.result import Result, unmeasured
 from search.run.search import Search
 from search.screen.view import ProgressView
 from search.winner.sampling import measure
+from trainable.metric import cache
 from trainable.metric.assets import Assets, prepare
 from trainable.setting import Setting
 from trainable.task import OWN
@@ -94,11 +95,13 @@ def run_search(
         search.store.give_up_when(interrupted.is_set)
         with search.held_everywhere(interrupted):
             mark = search.trial_storage.take_ownership(search.header["study_id"])
+            tell_losses(search, view)
             conductor = Conductor(search.plan(slots), search.store)
             run = Run(search, conductor, settings, mark, interrupted, view, ray_folder)
             before = run.result()
             if before.finished:
-                return Outcome(before, already_finished=True)
+                view.phase("looking at MLflow", 0)
+                return Outcome(before, already_finished=True, left=bring_up_to_date(search, before))
             search.write_file()
             return run.to_its_end()
 
@@ -131,22 +134,20 @@ def _prepared(spec: SearchSpec, view: ProgressView, *, on_cluster: bool) -> dict
     """By name, what trials are trained in: as searched, and in the settings where a winner must hold."""
     view.phase("preparing data and feature network", 0)
     device = "cpu" if on_cluster else device_of(spec.resources.gpu)
-    own = prepare(spec.data, spec.own_setting.extractor, CACHE, device)
-
-    def assets_of(setting: SettingSpec) -> Assets:
-        if (setting.data, setting.extractor) == (spec.data, spec.own_setting.extractor):
-            return own
-        return prepare(setting.data, setting.extractor, CACHE, device)
-
-    return {
-        setting.name: Setting(
-            assets=assets_of(setting),
-            network=setting.network,
-            training=setting.training,
-            num_samples=spec.objective.num_samples,
-        )
-        for setting in (spec.own_setting, *spec.settings)
-    }
+    settings: dict[str, Setting] = {}
+    with shown_warnings(cache.logger, view):
+        for setting in (spec.own_setting, *spec.settings):
+            own = settings.get(OWN)
+            is_like_own = (setting.data, setting.extractor) == (spec.data, spec.own_setting.extractor)
+            settings[setting.name] = Setting(
+                assets=own.assets
+                if own is not None and is_like_own
+                else prepare(setting.data, setting.extractor, CACHE, device),
+                network=setting.network,
+                training=setting.training,
+                num_samples=spec.objective.num_samples,
+            )
+    return settings
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,8 @@ class Run:
 
     def result(self) -> Result:
         """The search as it stands."""
-        return Result.of(self.search.spec, self.conductor.agenda)
+        waiting = self.search.store.enqueued() if self.conductor.finished else ()
+        return Result.of(self.search.spec, self.conductor.agenda, len(waiting))
 
     def to_its_end(self) -> Outcome:
         """Do what is left of the search, unless it is interrupted, and tell everybody."""
@@ -176,7 +178,7 @@ class Run:
         result = None
         try:
             if not self.conductor.finished:
-                self._train()
+                self._train(audience)
             self._sample_winner(audience)
             result = self.result()
             audience.tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
@@ -184,7 +186,7 @@ class Run:
             left = audience.close(result)
         return Outcome(result, left=left, stop_code=self.interrupted.exit_code)
 
-    def _train(self) -> None:
+    def _train(self, audience: Audience) -> None:
         if self.interrupted.is_set():
             return
         with self._ray() as ray_folder:
@@ -197,7 +199,7 @@ class Run:
                     self.view.note,
                 )
             if not self.interrupted.is_set():
-                self._run_trials(ray_folder)
+                self._run_trials(ray_folder, audience)
 
     def _ray(self) -> AbstractContextManager[Path]:
         """The folder of a Ray that is connected."""
@@ -208,7 +210,7 @@ class Run:
         cpus, gpus = math.ceil(slots * wanted.cpu), math.ceil(slots * wanted.gpu - 1e-6)
         return local_ray(num_cpus=max(1, cpus), num_gpus=gpus)
 
-    def _run_trials(self, ray_folder: Path) -> None:
+    def _run_trials(self, ray_folder: Path, audience: Audience) -> None:
         # Here, because Ray reads its settings when it is imported.
         from search.engine.tune import Slots, run_trials, schedule_trainable
 
@@ -227,6 +229,7 @@ class Run:
             interrupted=self.interrupted,
             mark=self.mark,
             on_step=self.view.trial_progress,
+            on_note=audience.note,
         )
 
     def _sample_winner(self, audience: Audience) -> None:

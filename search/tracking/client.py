@@ -4,18 +4,27 @@ Env variables are set once, before MLflow is imported, and never unset: changing
 thread while native code reads it is not safe. Values that the user has set are kept.
 """
 
-import contextlib
 import logging
 import os
-import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import make_url
 
+from search.tracking.database import (
+    DamagedDatabase,
+    check_database,
+    damaged,
+    is_damage,
+    make_database,
+    of_another_version,
+    passes,
+)
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+ARTIFACTS = "mlflow-artifacts"  # folder of the files of runs
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # it also writes an id into the home folder
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -59,29 +68,24 @@ def artifact_root(uri: str, folder: Path) -> Path | None:
     if is_http(uri):
         return None
     database = sqlite_file(uri)
-    return (database.parent if database else folder.resolve()) / "mlflow-artifacts"
+    return (database.parent if database else folder.resolve()) / ARTIFACTS
 
 
 def is_refusal(error: Exception) -> bool:
     """Whether MLflow would refuse the same request again."""
+    if isinstance(error, DamagedDatabase) or is_damage(error):
+        return True
     if isinstance(error, OSError):  # what `requests` raises, among it an unreadable answer (a ValueError)
         return False
     return isinstance(error, TypeError | ValueError) or getattr(error, "error_code", "") in _REFUSALS
 
 
 def connect(uri: str) -> "MlflowClient":
-    """A client of the tracking server or database `uri`; creates the tables of a new database."""
+    """A client of the tracking server or database `uri`; creates the tables of a new database.
+
+    DamagedDatabase for a SQLite file that MLflow cannot open, whatever is waited for.
+    """
     set_environment()
-    database = sqlite_file(uri)
-    if database is not None:
-        database.parent.mkdir(parents=True, exist_ok=True)
-        # Write-ahead logging stays set in the file: a commit costs one sync instead of several, and the UI
-        # reads while a search writes. A file system without it keeps the default mode.
-        with (
-            contextlib.suppress(sqlite3.OperationalError),
-            contextlib.closing(sqlite3.connect(database, timeout=20)) as connection,
-        ):
-            connection.execute("pragma journal_mode=wal")
     from mlflow import MlflowClient
 
     # MLflow gives its loggers a handler that writes to the screen. Its messages go where the application's
@@ -91,4 +95,16 @@ def connect(uri: str) -> "MlflowClient":
         logger.handlers[:] = [logging.NullHandler()]
         logger.propagate = True
         logger.setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    database = sqlite_file(uri)
+    if database is None:
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    make_database(database, database.parent / ARTIFACTS)
+    check_database(database)
+    try:
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    except Exception as error:
+        if passes(error):
+            raise
+        if "out-of-date" in str(error):
+            raise of_another_version(database) from error
+        raise damaged(database, f"{type(error).__name__}: {error}") from error

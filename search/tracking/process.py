@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from search.errors import OperationFailed
 from search.record import TrialRecord
 from search.tracking.names import check_metric_name
 from search.tracking.projection import ParentInfo, Projection
@@ -149,7 +150,8 @@ def _serve(
         try:
             getattr(projection, method)(*arguments)
         except Exception as error:
-            text = " ".join(f"{type(error).__name__}: {error}".split())
+            kind = "" if isinstance(error, OperationFailed) else f"{type(error).__name__}: "
+            text = " ".join(f"{kind}{error}".split())
             problem = (text, projection.is_refusal(error))
         try:
             connection.send(problem)

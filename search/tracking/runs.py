@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from search.tracking import names, view
+from search.tracking.artifacts import bring_artifacts_along
 from search.tracking.client import artifact_root, connect, set_environment
 
 _MAX_VALUES = 900  # in one request: MLflow takes 1000 values, parameters and tags, 100 of these
@@ -101,6 +102,11 @@ class Runs:
             else:
                 if experiment.lifecycle_stage == "deleted":
                     self._client.restore_experiment(experiment.experiment_id)
+                if (location := self._artifact_location) is not None:
+                    before = experiment.artifact_location
+                    bring_artifacts_along(
+                        self._uri, experiment.experiment_id, self._search_name, before, location
+                    )
                 self._experiment_id = experiment.experiment_id
         return self._experiment_id
 
@@ -215,9 +221,14 @@ class Runs:
             self._client_made = self._given_client or connect(self._uri)
         return self._client_made
 
-    def _create_experiment(self) -> str:
+    @property
+    def _artifact_location(self) -> str | None:
+        """Where the files of the search's runs go, as a URI; None: the server decides."""
         root = artifact_root(self._uri, self._folder)
-        location = (root / self._search_name).as_uri() if root else None
+        return (root / self._search_name).as_uri() if root else None
+
+    def _create_experiment(self) -> str:
+        location = self._artifact_location
         made = self._client.create_experiment(self._search_name, location, tags=view.EXPERIMENT_TAGS)
         return str(made)
 

@@ -176,7 +176,7 @@ class Tracker:
     def _failed(self, key: int | str, job: _Job, error: Exception) -> bool:
         """Put the job back, or give it up; whether MLflow answered, so that waiting is of no use."""
         text = str(error) if isinstance(error, TrackingError) else f"{type(error).__name__}: {error}"
-        self._error = " ".join(text.split())[:300]
+        self._error = " ".join(text.split())[:500]
         refusal = self._projection.is_refusal(error)
         with contextlib.suppress(TrackingError):
             self._projection.reload()  # what was written before the failure is looked up again

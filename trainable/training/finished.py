@@ -23,9 +23,10 @@ def finished_trainer(
 
     Raises ValueError if there is no model of the full budget.
     """
-    found = load_checkpoint(folder)
+    damaged: dict[int, str] = {}
+    found = load_checkpoint(folder, damaged.__setitem__)
     if found is None or found[0] != training.total_steps:
-        at = "none" if found is None else f"one of step {found[0]}"
+        at = "; ".join(["none" if found is None else f"one of step {found[0]}", *damaged.values()])
         raise ValueError(
             f"a checkpoint of step {training.total_steps} is needed in {folder.location}, but there is {at}"
         )

@@ -62,7 +62,7 @@ def prepare(url: str | None, folder: Path) -> DatabaseUrls:
     Takes seconds and much memory (Optuna and torch): for a process of its own. InputError for a URL that is none,
     OperationFailed for a database that does not let us in.
     """
-    from search.study.store import open_storage
+    from search.study.database import open_storage
 
     urls = _sqlite(folder) if url is None else _postgresql(url)
     open_storage(urls.study).engine.dispose()
@@ -70,7 +70,14 @@ def prepare(url: str | None, folder: Path) -> DatabaseUrls:
 
 
 def _sqlite(folder: Path) -> DatabaseUrls:
+    from search.tracking.client import ARTIFACTS, set_environment
+    from search.tracking.database import make_database
+
     paths = [folder / f"{name}.db" for name in ("study", "mlflow", "mlflow-auth")]
+    set_environment()
+    make_database(
+        folder / "mlflow.db", folder / ARTIFACTS
+    )  # by the server, one that is killed would spoil it
     for path in paths:
         with contextlib.closing(sqlite3.connect(path, timeout=20)) as connection:
             # Readers do not wait for writers; it stays in the file.
