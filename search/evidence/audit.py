@@ -153,7 +153,7 @@ def rank_interval(correlation: float, count: int) -> tuple[float, float]:
     """95 % interval of a rank correlation of so many pairs, four at least: Fisher's z, variance (1 + r^2/2)/(n - 3).
 
     Bonett & Wright 2000 (doi:10.1007/BF02294183), with Student's t in place of the normal quantile. Of normal pairs it
-    holds in .93 or more up to a correlation of .98; nearer to 1 in less (`python -m bench.quality.coverage`).
+    holds in .92 or more up to a correlation of .98; nearer to 1 in less (`python -m bench.quality.coverage`).
     """
     error = math.sqrt((1 + correlation**2 / 2) / (count - 3))
     half = float(student_t.ppf((1 + CONFIDENCE) / 2, count - 3)) * error

@@ -168,8 +168,8 @@ def test_the_interval_of_a_rank_correlation_holds_what_it_says(correlation: floa
     found_S = (ranks_SN[0] * ranks_SN[1]).sum(1) / (ranks_SN[0][0] ** 2).sum()
     intervals = [rank_interval(float(found), count) for found in found_S]
     held = np.mean([low <= correlation <= high for low, high in intervals])
-    # .93 is the least that is claimed (20 pairs at .98); standard deviation .0057, 4 sigma below.
-    assert held >= 0.93 - 0.023
+    # .92 is the least that is claimed; standard deviation .006, 4 sigma below.
+    assert held >= 0.92 - 0.024
 
 
 def quality(early: list[float], late: list[float]) -> RungQuality:

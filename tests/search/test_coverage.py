@@ -31,7 +31,7 @@ def test_all_intervals_hold_together_wherever_a_search_ends(name: str) -> None:
 
 
 def test_rank_correlations_near_one_have_intervals_that_hold() -> None:
-    assert rank_coverage(0.98, 40, 1000) >= 0.93 - 4 * math.sqrt(0.93 * 0.07 / 1000)
+    assert rank_coverage(0.98, 40, 1000) >= 0.92 - 4 * math.sqrt(0.92 * 0.08 / 1000)
 
 
 def board(*values: float, search_value: float = 30.0) -> Leaderboard:
@@ -57,7 +57,8 @@ def test_the_seed_of_the_search_is_a_seed_that_was_seen() -> None:
 def test_of_a_winner_without_a_bad_seed_it_is_said_what_its_seeds_leave_open() -> None:
     found = board(30.0, 31.0, 32.0, 33.0, 29.0)
     assert "stable" not in found.sentence()
-    line = "No seed of trial 1 stands out. A fault on one seed in ten would stay unseen on 5 seeds with probability 0.59."
+    line = "No seed of trial 1 stands out. A fault on one seed in ten would stay unseen on 5 seeds with "
+    line += "probability 0.59."
     assert found.stability_line() == line
     assert evidence_lines(found)[0] == line
     assert leaderboard("toy", "fd_toy", []).stability_line() is None

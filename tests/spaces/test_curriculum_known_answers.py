@@ -170,6 +170,16 @@ def test_snr_timestep_trains_over_the_run_as_its_formula_says() -> None:
     assert (trained_KM - formula_KM).abs().max().item() <= 0.5 / 32
 
 
+@pytest.mark.parametrize("total_steps", [1, 2, 16, 31, 33, 100, 2000, 4097])
+def test_snr_timestep_takes_parts_for_the_run_but_for_half_a_step(total_steps: int) -> None:
+    """How much of p is trained over the run: one half by the formula."""
+    curriculum = SNRTimestep()
+    phase_K = curriculum.phases_at(np.arange(total_steps), total_steps)
+    p_M = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    share_K = [2 * curriculum.reweighted(p_M, phase)[0].item() - 1 for phase in phase_K.tolist()]
+    assert abs(np.mean(share_K) - 0.5) < 1 / (2 * total_steps)
+
+
 def test_ict_has_8_stages_of_equal_length() -> None:
     num_levels_K = ICT.num_levels(np.arange(8000, dtype=np.int64), 8000)
     levels, lengths = np.unique(num_levels_K, return_counts=True)
