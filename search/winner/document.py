@@ -9,6 +9,7 @@ from search.errors import OperationFailed
 from search.evidence.leaderboard import INTERVALS, Leaderboard, Row
 from search.winner.sampling import sampling_part
 from spaces import NoiseSchedule
+from spaces.document.checksum import with_checksum
 from spaces.document.format import FORMAT, FUNCTION, loss_and_weighting
 from trainable.storage.atomic import write_atomically
 
@@ -37,7 +38,7 @@ def export_document(
             f"{row.label} has a schedule that adapts in training, and the one that it ended with is no longer on "
             f"disk: train the search {board.name!r} again, or export another one"
         )
-    return {
+    document = {
         "format": FORMAT,
         "confirmed": row.confirmed,
         "schedule": schedule.to_dict(),
@@ -48,6 +49,7 @@ def export_document(
         "evidence": _evidence(board, row),
         "provenance": _provenance(board, row, header),
     }
+    return with_checksum(document)
 
 
 def _exported_row(board: Leaderboard, *, unconfirmed: bool) -> Row:
