@@ -9,8 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy.engine import make_url
-
+from search.machine.sqlite_url import for_mlflow, sqlite_file
 from search.tracking.database import (
     DamagedDatabase,
     check_database,
@@ -51,16 +50,6 @@ def is_http(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
-def sqlite_file(uri: str) -> Path | None:
-    """The absolute path of a SQLite database URI, None for any other URI."""
-    if not uri.startswith("sqlite"):
-        return None
-    database = make_url(uri).database
-    if not database or database == ":memory:":
-        raise ValueError(f"MLflow needs a SQLite file that other processes can open, but got {uri!r}")
-    return Path(database).resolve()
-
-
 def artifact_root(uri: str, folder: Path) -> Path | None:
     """Where the files of runs go: beside a SQLite database, in `folder` for another one, None (the
     server decides) behind a tracking server.
@@ -95,7 +84,7 @@ def connect(uri: str) -> "MlflowClient":
         logger.handlers[:] = [logging.NullHandler()]
         logger.propagate = True
         logger.setLevel(logging.WARNING)
-    database = sqlite_file(uri)
+    database, uri = sqlite_file(uri), for_mlflow(uri)
     if database is None:
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
     make_database(database, database.parent / ARTIFACTS)
