@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from search.file.spec import Budget, SearchSpec
-from search.run.runner import CACHE, Machine
+from search.machine.cache_folder import cache_folder
+from search.run.runner import Machine
 from spaces import PRESETS
 from trainable.training.trainer import Trainer
 from trainable.trial import device_of
@@ -63,7 +64,7 @@ class Cost:
         ]
 
 
-def cost_of(spec: SearchSpec, cache: Path = CACHE, *, elsewhere: bool = False) -> Cost:
+def cost_of(spec: SearchSpec, *, elsewhere: bool = False) -> Cost:
     """Count the trials and time a few steps. Raises InputError if this machine cannot run one trial.
 
     elsewhere: trials are to run on a cluster: `max_concurrent` at a time, or one; a step is timed here all the same.
@@ -83,7 +84,7 @@ def cost_of(spec: SearchSpec, cache: Path = CACHE, *, elsewhere: bool = False) -
         replicates=confirm,
         steps=(trials + confirm) * spec.training.total_steps if trials is not None else None,
         slots=slots,
-        steps_per_second=_steps_per_second(spec, cache, elsewhere),
+        steps_per_second=_steps_per_second(spec, cache_folder(), elsewhere),
         budget=spec.budget,
     )
 
