@@ -1,5 +1,6 @@
 """The log of a program: its times are UTC, and a disk that is full ends neither the program nor in tracebacks."""
 
+import contextlib
 import logging
 import sys
 import time
@@ -20,6 +21,11 @@ class LogFile(logging.FileHandler):
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
         self.setFormatter(UtcFormatter(form))
         self._told = False
+
+    def close(self) -> None:
+        """What could not be written until now is lost."""
+        with contextlib.suppress(OSError):
+            super().close()
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Called where a line could not be written."""
