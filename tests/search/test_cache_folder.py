@@ -52,9 +52,9 @@ def test_one_that_fills_up_is_one_line_and_other_troubles_are_not_its(
     with usable_cache() as cache:
         assert not cache.exists()  # looking at it makes nothing
     named.setattr(os, "fsync", full)
-    with pytest.raises(OperationFailed, match=rf"the cache folder {cache} cannot be used: No space left"):
-        with usable_cache() as cache:
-            write_atomically(cache / "networks" / "x.json", b"{}")
-    with pytest.raises(OSError, match="No space left on device: .*elsewhere"), usable_cache():
+    said = rf"the cache folder {cache} cannot be used: No space left"
+    with pytest.raises(OperationFailed, match=said), usable_cache() as cache:
+        write_atomically(cache / "networks" / "x.json", b"{}")
+    with pytest.raises(OSError, match=r"No space left on device: .*elsewhere"), usable_cache():
         write_atomically(tmp_path / "elsewhere", b"{}")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
