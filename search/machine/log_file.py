@@ -10,7 +10,7 @@ from pathlib import Path
 class UtcFormatter(logging.Formatter):
     """`2026-01-31 12:00:00.000Z LEVEL ...`: in order whatever the machine, and wherever its clock is set to."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_msec_format = "%s.%03dZ"
 
 

@@ -7,21 +7,15 @@ from typing import Any
 
 import pytest
 
-from search.commands._running import _End
+from search import cli
+from search.commands import _running
 from search.file.spec import load_spec
 from search.machine import preflight
+from search.machine.interruption import Interruption
+from search.run.runner import Outcome
 from search.run.search import Search
 
 NAMES = ["My Projects (1) & Co", 'it\'s "it"', "a;b|c>d<e", "$HOME `id` *", "new\nline", "#ünï!"]
-
-
-@pytest.fixture(params=NAMES)
-def search(request: pytest.FixtureRequest, tmp_path: Path) -> Search:
-    """A search whose file and results lie in a folder of an odd name; its search file names no odd storage."""
-    folder = tmp_path / request.param
-    folder.mkdir()
-    (folder / "x.yaml").write_text("name: x\ndata: digits\n")
-    return Search(load_spec(folder / "x.yaml"))
 
 
 def words_of(line: str) -> list[str]:
@@ -31,12 +25,23 @@ def words_of(line: str) -> list[str]:
     return done.stdout.decode().split("\0")[:-1]
 
 
-def test_how_to_go_on(search: Search, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(next(tmp_path.iterdir()))
-    outcome: Any = SimpleNamespace(result=SimpleNamespace(finished=False))
-    *_, said, line = _End(search, outcome, None, None).lines()
-    assert said.endswith("Go on with:")
-    assert words_of(line) == ["-m", "search", "run", str(Path("runs/x/search.yaml").absolute())]
+@pytest.mark.parametrize("name", NAMES)
+def test_how_to_go_on(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The search lies in a folder of an odd name, and somebody stops it."""
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    Path("x.yaml").write_text("name: x\ndata: digits\n")
+    stopped: Any = SimpleNamespace(finished=False, no_winner=None)
+    monkeypatch.setattr("search.run.runner.run_search", lambda *_, **__: Outcome(stopped))
+    monkeypatch.setattr(Interruption, "install", lambda self: None)
+    monkeypatch.setattr(_running, "log_to", lambda path: None)
+    assert cli.main(["run", "x.yaml"]) == 130
+    _, said, line = capsys.readouterr().out.rpartition("Go on with:\n")
+    assert said
+    assert words_of(line) == ["-m", "search", "run", str(folder / "runs/x/search.yaml")]
 
 
 @pytest.mark.parametrize("storage", ["My Results (1) & Co", "it's", "$HOME", "a#b", "~/x y"])

@@ -80,6 +80,7 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[Exception | None]:
 
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray_here, "log_like_the_rest", lambda: None)
     monkeypatch.setattr(os, "getloadavg", lambda: (15.2, 9.0, 3.0))
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     return left
@@ -89,22 +90,23 @@ SLOW = RuntimeError("The node with name 'x' did not register within 30 s\nand a 
 
 
 def test_ray_is_started_once_more_where_it_was_too_slow(
-    starts: list[Exception | None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    starts: list[Exception | None], caplog: pytest.LogCaptureFixture
 ) -> None:
     starts += [SLOW, None]
-    ray_here._start(tmp_path, num_cpus=2, num_gpus=0)
-    assert starts == []
+    with local_ray(num_cpus=2, num_gpus=0) as folder:
+        assert starts == []
+    assert not folder.exists()
     assert [record.getMessage() for record in caplog.records] == [
         "Ray did not start (The node with name 'x' did not register within 30 s); it is started once more"
     ]
 
 
 def test_after_the_second_time_one_line_names_the_load(
-    starts: list[Exception | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    starts: list[Exception | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts += [SLOW, SLOW, None]
-    with pytest.raises(OperationFailed) as told:
-        ray_here._start(tmp_path, num_cpus=2, num_gpus=0)
+    with pytest.raises(OperationFailed) as told, local_ray(num_cpus=2, num_gpus=0):
+        pytest.fail("Ray has not started")
     assert str(told.value) == (
         "Ray did not start, twice: The node with name 'x' did not register within 30 s (the load of this machine is "
         "15, and it has 2 CPUs). See: python -m search doctor --ray"
@@ -112,8 +114,8 @@ def test_after_the_second_time_one_line_names_the_load(
     assert starts == [None]  # no third time
     starts[:] = [SLOW, SLOW]
     monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 0.5, 0.5))  # it is not to blame
-    with pytest.raises(OperationFailed, match=r"within 30 s\. See: "):
-        ray_here._start(tmp_path, num_cpus=2, num_gpus=0)
+    with pytest.raises(OperationFailed, match=r"within 30 s\. See: "), local_ray(num_cpus=2, num_gpus=0):
+        pytest.fail("Ray has not started")
 
 
 def test_the_longest_socket_fits_whatever_the_user_id() -> None:

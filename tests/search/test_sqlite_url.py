@@ -1,7 +1,10 @@
 """A database lies in the folder that was meant, whatever the folder is called."""
 
+import importlib.util
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sqlalchemy import make_url
@@ -107,12 +110,14 @@ def test_a_folder_that_no_url_can_name_is_one_line(tmp_path: Path) -> None:
 
 def test_a_place_that_mlflow_cannot_run_from_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow hands its own folder to alembic's configuration, where a % begins a name."""
-    here = preflight._found
+    find = importlib.util.find_spec
 
-    def moved(package: str) -> Path | None:
-        return Path("/home/me/a%2Fb/.venv/mlflow") if package == "mlflow" else here(package)
+    def moved(package: str) -> Any:
+        if package == "mlflow":
+            return SimpleNamespace(origin="/home/me/a%2Fb/.venv/mlflow/__init__.py")
+        return find(package)
 
-    monkeypatch.setattr(preflight, "_found", moved)
+    monkeypatch.setattr(importlib.util, "find_spec", moved)
     [problem] = preflight.problems()
     assert problem.startswith(
         "MLflow cannot make its tables from a folder with % in its name, but is installed in /home/me/a%2Fb/.venv. "
