@@ -37,6 +37,9 @@ _ENVIRONMENT = {
 _REFUSALS = frozenset(
     {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "RESOURCE_DOES_NOT_EXIST"}
 )
+_NOWHERE = (
+    "mlflow-artifacts:/"  # with a server, which there is not: nothing of ours is kept in that experiment
+)
 
 
 def set_environment() -> None:
@@ -86,6 +89,11 @@ def connect(uri: str) -> "MlflowClient":
         logger.setLevel(logging.WARNING)
     database, uri = sqlite_file(uri), for_mlflow(uri)
     if database is None:
+        if not is_http(uri):
+            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+            # By default MLflow's own experiment is in the current folder, whose name is pasted into a statement of SQL.
+            SqlAlchemyStore(uri, _NOWHERE)
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
     make_database(database, database.parent / ARTIFACTS)
     check_database(database)

@@ -17,7 +17,9 @@ from search.machine.sqlite_url import for_mlflow, sqlite_file, sqlite_url
 from search.study.store import StudyStore
 from search.tracking.client import artifact_root, connect
 
-ODD = "a%2Fb what?#;&'\"()[ünï] $HOME."  # each of these means something in a URL, to a shell or to a library
+ODD = (
+    "a%2Fb what?#;&'\"()[ünï] $HOME :x."  # each of these means something in a URL, to a shell or to a library
+)
 NAMES = [
     "feature%2Fnew",
     "what?",
@@ -86,9 +88,13 @@ def test_the_services_databases_are_in_their_folder(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [ODD]
 
 
-def test_mlflow_keeps_runs_and_files_there_and_makes_nothing_beside(tmp_path: Path) -> None:
+def test_mlflow_keeps_runs_and_files_there_and_makes_nothing_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, sent = tmp_path / ODD, tmp_path / "sent"
     sent.mkdir()
+    folder.mkdir()
+    monkeypatch.chdir(folder)
     (sent / "a.txt").write_text("as it was")
     uri = sqlite_url(folder / "mlflow.db")
     client, root = connect(uri), artifact_root(uri, folder)
