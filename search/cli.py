@@ -24,6 +24,7 @@ from search.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError,
 from search.machine import preflight
 from search.machine.checkout import PACKAGES, ROOT
 from search.machine.surroundings import settle
+from search.machine.temporary import temporary_root
 
 _COMMANDS = Path(__file__).parent / "commands"
 
@@ -206,7 +207,7 @@ def _write_traceback(error: BaseException) -> str:
     """Keep the traceback in a file beside the results; returns its path."""
     text = "".join(traceback.format_exception(error))
     prefix = f"search-error-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-"
-    for folder in (Path("runs") / "errors", Path(tempfile.gettempdir())):
+    for folder in (Path("runs") / "errors", temporary_root()):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # Others may write there too: a new file, of a name that nobody can know before.

@@ -169,12 +169,15 @@ class _End:
         return lines
 
 
-def dry_run(spec: "SearchSpec", *, elsewhere: bool, as_json: bool) -> int:
-    """Print the resolved search and its cost. elsewhere: its trials are to run on a cluster."""
+def dry_run(spec: "SearchSpec", *, elsewhere: bool, as_json: bool, driven_here: bool = True) -> int:
+    """Print the resolved search and its cost.
+
+    elsewhere: its trials are to run on a cluster. driven_here: this machine is to keep its files; they are tried.
+    """
     from search.run.cost import cost_of
     from search.run.places import check_places
 
-    if not elsewhere:
+    if driven_here:
         check_places(spec)
     cost = cost_of(spec, elsewhere=elsewhere)
     if as_json:

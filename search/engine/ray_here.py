@@ -9,7 +9,6 @@ import shlex
 import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -19,7 +18,7 @@ from typing import Any
 from search.errors import OperationFailed
 from search.machine.checkout import ROOT
 from search.machine.interruption import keeping_signals
-from search.machine.temporary import temporary_folder
+from search.machine.temporary import temporary_folder, temporary_root
 from search.machine.writable import why_not_writable
 
 _log = logging.getLogger(__name__)
@@ -111,7 +110,7 @@ def root_for_sockets() -> Path:
     OperationFailed where neither will do.
     """
     reasons = []
-    for root in dict.fromkeys((Path(tempfile.gettempdir()), Path("/tmp"))):
+    for root in dict.fromkeys((temporary_root(), Path("/tmp"))):
         reason = _unfit_because(root)
         if reason is None:
             return root
@@ -206,7 +205,7 @@ def _log_lines(data: Mapping[str, Any], ignore_prefix: bool) -> None:
 
 def _remove_leftovers() -> None:
     """Remove the folders of this user's drivers that were killed: named by process id, and that process is gone."""
-    for root in {Path(tempfile.gettempdir()), Path("/tmp")}:
+    for root in {temporary_root(), Path("/tmp")}:
         for folder in root.glob(f"{_PREFIX}*"):
             match = re.fullmatch(rf"{_PREFIX}(\d+)-\w+", folder.name)
             if match and _is_our_folder(folder) and _is_gone(int(match[1])):

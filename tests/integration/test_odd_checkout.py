@@ -9,12 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.running import PLAIN, ROOT, toy
+from tests.integration.running import ROOT, toy
 
 pytestmark = pytest.mark.integration
 
 # Each of these means something in a URL, to a shell or to a library.
 ODD = "My Projects%2Fb (1) what?#;&'\"[ünï] $HOME :x."
+
+
+SHORT = """
+space: {noise: {lognormal: }, curriculum: {constant: }}
+noise_floor: {seeds: 0}
+confirm: {top: 0}
+"""
 
 
 def files_in(folder: Path) -> list[str]:
@@ -34,13 +41,12 @@ def checkout(tmp_path: Path) -> Path:
     return root
 
 
-def test_it_ends_with_a_winner_and_writes_where_it_should_and_nowhere_else(
-    checkout: Path, tmp_path: Path
-) -> None:
+@pytest.mark.timeout(600)
+def test_it_ends_and_writes_where_it_should_and_nowhere_else(checkout: Path, tmp_path: Path) -> None:
     home, results = tmp_path / "home", tmp_path / f"results {ODD}"
     home.mkdir()
     results.mkdir()
-    (results / "toy.yaml").write_text(toy(200, 2, PLAIN))
+    (results / "toy.yaml").write_text(toy(100, 2, SHORT))
     before = files_in(checkout)
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("SCHEDULE_SEARCH_")
@@ -55,8 +61,9 @@ def test_it_ends_with_a_winner_and_writes_where_it_should_and_nowhere_else(
         return finished(checkout, environment, *arguments)
 
     file, storage, output = results / "toy.yaml", results / "runs", results / "best.json"
-    assert f"Written: {output}" in search("run", file, "--storage", storage, "--output", output)
-    assert "Nothing to do" in search("reconcile", "toy", "--storage", storage)
+    assert "toy: fd_digits_cnn, lower is better" in search("run", file, "--storage", storage)
+    exported = search("export", "toy", "--unconfirmed", "--storage", storage, "--output", output)
+    assert exported.endswith(f"Written: {output}\n")
     assert files_in(checkout) == before
     assert files_in(home) == []
     assert {path.name for path in (tmp_path / "xdg/schedule-search").iterdir()} == {

@@ -18,7 +18,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "here"
 
 
-@pytest.mark.parametrize("options", [("--dry-run",), ()])
+@pytest.mark.parametrize("options", [("--dry-run",), ("--dry-run", "--address", "auto"), ()])
 @pytest.mark.parametrize(
     ("storage", "said"),
     [

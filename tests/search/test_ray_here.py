@@ -1,5 +1,6 @@
 """A Ray of our own: where its sockets lie, what it needs of this user's limits. No Ray is started."""
 
+import errno
 import os
 import resource
 import shutil
@@ -64,6 +65,21 @@ def test_a_folder_without_room_is_passed_over_or_told(temporary: pytest.MonkeyPa
     ):
         root_for_sockets()
     full.rmdir()
+
+
+def test_where_all_is_full_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp', '/var/tmp', ...]")
+
+    def full(*options: object, **more: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/x")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    with pytest.raises(
+        OperationFailed, match=r"but /tmp cannot be written to: No space left on device\. Set TMPDIR"
+    ):
+        root_for_sockets()
 
 
 @pytest.fixture
@@ -144,10 +160,10 @@ def test_leftovers_of_others_and_links_are_not_followed(
     temporary.setattr(ray_here, "root_for_sockets", lambda: stop(0))
     with pytest.raises(OperationFailed, match="before Ray starts"), local_ray(num_cpus=1, num_gpus=0):
         pass
-    assert sorted(path.name for path in root.iterdir()) == [
+    assert {path.name for path in root.iterdir()} == {
         f"search-{mine}-abcdefgh",
         f"search-{gone}-ijklmnop",
-    ]
+    }
     assert other.is_dir()
 
 
