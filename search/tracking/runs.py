@@ -134,13 +134,9 @@ class Runs:
         return {names.ROLE: role, names.NAME: self._search_name, names.STUDY: self._study}
 
     def look_up(self, run: Run, metrics: Collection[str]) -> None:
-        """Ask MLflow which values of these metrics, and which files, the run has.
-
-        MLflow copies files in place: those of a run that has not ended may be cut, and count as missing.
-        """
+        """Ask MLflow which values of these metrics, and which files, the run has."""
         self._look_up_points(run, metrics)
-        listed = self._client.list_artifacts(run.run_id) if run.status != "RUNNING" else []
-        run.files = {file.path: None for file in listed}
+        run.files = {file.path: None for file in self._client.list_artifacts(run.run_id)}
 
     # What is written
 
