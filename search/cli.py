@@ -24,6 +24,7 @@ from search.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError,
 from search.machine import preflight
 from search.machine.checkout import PACKAGES, ROOT
 from search.machine.surroundings import settle
+from search.machine.temporary import temporary_root
 
 _COMMANDS = Path(__file__).parent / "commands"
 
@@ -132,9 +133,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             return _unexpected(error, as_json)
-        _drop_output()
-        message = f"nothing more can be written: {error.strerror}. Make room for it, then run the same command again"
-        return _fail(message, EXIT_FAILED, as_json=False)
+        what = f"{error.filename} cannot"
+        if error.filename is None:  # our output
+            _drop_output()
+            what, as_json = "nothing more can", False
+        message = f"{what} be written: {error.strerror}. Make room for it, then run the same command again"
+        return _fail(message, EXIT_FAILED, as_json)
     except Exception as error:
         if os.environ.get("SEARCH_DEBUG") == "1":
             raise
@@ -202,13 +206,15 @@ def _fail(message: str, code: int, as_json: bool) -> int:
 def _write_traceback(error: BaseException) -> str:
     """Keep the traceback in a file beside the results; returns its path."""
     text = "".join(traceback.format_exception(error))
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-    for folder in (Path("runs") / "errors", Path(tempfile.gettempdir()) / f"search-errors-{os.getuid()}"):
+    prefix = f"search-error-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-"
+    for folder in (Path("runs") / "errors", temporary_root()):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path = folder / name
-            path.write_text(f"{' '.join(sys.argv)}\n\n{text}", encoding="utf-8", errors="backslashreplace")
-            return str(path)
+            # Others may write there too: a new file, of a name that nobody can know before.
+            descriptor, path = tempfile.mkstemp(prefix=prefix, suffix=".log", dir=folder)
+            with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"{' '.join(sys.argv)}\n\n{text}")
+            return path
         except OSError:
             continue
     return "no file: no folder could be written to. Set SEARCH_DEBUG=1 to see it"

@@ -9,7 +9,6 @@ import platform
 import resource
 import shutil
 import sys
-import tempfile
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 from search.checks.check import Check, guarded
 from search.checks.stores import GIB, check_mlflow, check_server, check_sqlite, check_url, space_of
 from search.machine import preflight
+from search.machine.cache_folder import CACHE_VARIABLE, cache_folder
 from search.machine.checkout import ROOT
 
 if TYPE_CHECKING:
@@ -165,9 +165,12 @@ def slice_found_before(spec: "SearchSpec | None") -> Iterator[Check]:
 
 
 def check_disk(folder: Path) -> Iterator[Check]:
-    """Whether results, Ray's temporary files and shared memory have room."""
+    """Whether results, cached data, Ray's temporary files and shared memory have room."""
+    from search.engine.ray_here import root_for_sockets
+
     yield from space_of("results", folder)
-    yield from space_of("Ray's temporary files", Path(tempfile.gettempdir()))
+    yield from space_of("cached data and feature networks", cache_folder(), f"set {CACHE_VARIABLE}")
+    yield from space_of("Ray's temporary files", root_for_sockets(), "set TMPDIR")
     shared = Path("/dev/shm")
     if shared.exists():
         free = shutil.disk_usage(shared).free / GIB

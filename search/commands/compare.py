@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from search.errors import EXIT_OK, InputError
     from search.file.spec import Budget, Confirm, NoiseFloor, overridden
+    from search.machine.output import check_file
     from search.machine.search_folders import DEFAULT_STORAGE
     from search.run.search import Search
     from spaces import PRESETS
@@ -62,11 +63,14 @@ def run(args: argparse.Namespace) -> int:
     if args.storage is not None:
         changes["storage.path"] = args.storage
     comparison = Search(overridden(spec, changes))
+    options = RunOptions.of(args)
+    if args.table is not None:
+        check_file(Path(args.table), "--table")
     if args.dry_run:
         return dry_run(comparison.spec, elsewhere=args.address is not None, as_json=args.json)
     if _is_there_on_fewer_seeds(comparison):
         comparison = comparison.amended({})
-    code = carry_out(comparison, RunOptions.of(args))
+    code = carry_out(comparison, options)
     if code == EXIT_OK and args.table is not None:
         _write_table(comparison, Path(args.table))
     return code
@@ -85,11 +89,7 @@ def _is_there_on_fewer_seeds(comparison: "Search") -> bool:
 
 
 def _write_table(comparison: "Search", path: Path) -> None:
-    from search.errors import OperationFailed
+    from search.machine.output import write_file
     from search.screen.comparison import markdown
-    from trainable.storage.atomic import write_atomically
 
-    try:
-        write_atomically(path, markdown(comparison.board()).encode())
-    except OSError as error:
-        raise OperationFailed(f"{path} cannot be written: {error.strerror or error}") from error
+    write_file(path, markdown(comparison.board()).encode())

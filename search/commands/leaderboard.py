@@ -70,10 +70,10 @@ def _there(args: argparse.Namespace) -> str:
 
 
 def _plot(rows: "Sequence[Row]", total_steps: int, path: Path) -> None:
-    from search.commands._picture import write_picture
+    from search.machine.output import write_file
     from search.tracking.density import densities_png
 
     if not rows:
         raise InputError("there is nothing to draw yet: no trial has been started")
     ranked = [(f"{row.rank}  {row.label}" if row.rank else row.label, row.record.schedule) for row in rows]
-    write_picture(path, densities_png(ranked, total_steps))
+    write_file(path, densities_png(ranked, total_steps))

@@ -9,7 +9,6 @@ import shlex
 import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -19,17 +18,17 @@ from typing import Any
 from search.errors import OperationFailed
 from search.machine.checkout import ROOT
 from search.machine.interruption import keeping_signals
-from search.machine.temporary import temporary_folder
+from search.machine.temporary import temporary_folder, temporary_root
+from search.machine.writable import why_not_writable
 
 _log = logging.getLogger(__name__)
 
 _OBJECT_STORE_BYTES = 512 * 2**20
 # Of Ray's folder: _PREFIX, a process id, 8 characters at random. Short, since a Unix socket's address is.
 _PREFIX = "search-"
-_LONGEST_ADDRESS = 107
-_LONGEST_SOCKET = len(
-    "/search-4194304-12345678/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
-)
+_LONGEST_SOCKET = "/search-4194304-12345678/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+_LONGEST_ROOT = 107 - len(_LONGEST_SOCKET)
+_LEAST_ROOM = 8 * 2**20  # bytes; a search of minutes leaves 0.3 MB of logs there
 
 # Ray Tune reads these when it is imported or run. Its files hold nothing that we read again, its output
 # and its handler of Ctrl-C would get into the way of ours, and a report without an objective is no error.
@@ -110,16 +109,28 @@ def root_for_sockets() -> Path:
 
     OperationFailed where neither will do.
     """
-    roots = [Path(tempfile.gettempdir()), Path("/tmp")]
-    for root in roots:
-        if len(os.fsencode(root)) + _LONGEST_SOCKET <= _LONGEST_ADDRESS and os.access(
-            root, os.W_OK | os.X_OK
-        ):
+    reasons = []
+    for root in dict.fromkeys((temporary_root(), Path("/tmp"))):
+        reason = _unfit_because(root)
+        if reason is None:
             return root
+        reasons.append(reason)
     raise OperationFailed(
-        f"Ray needs a folder for its sockets whose path has at most {_LONGEST_ADDRESS - _LONGEST_SOCKET} characters, "
-        f"but {roots[0]} has {len(os.fsencode(roots[0]))} and /tmp cannot be written to. Set TMPDIR to a shorter one"
+        f"Ray needs a folder for its sockets and logs, with a path of at most {_LONGEST_ROOT} characters and "
+        f"{_LEAST_ROOM >> 20} MiB free, but {' and '.join(reasons)}. Set TMPDIR to another one"
     )
+
+
+def _unfit_because(root: Path) -> str | None:
+    """Why Ray's folder cannot be in `root`, None if it can."""
+    length = len(os.fsencode(root))
+    if length > _LONGEST_ROOT:
+        return f"{root} has {length} characters"
+    why = why_not_writable(root)
+    if why is not None:
+        return why
+    free = shutil.disk_usage(root).free
+    return f"{root} has {free >> 20} MiB free" if free < _LEAST_ROOM else None
 
 
 def ensure_limits(num_workers: int) -> None:
@@ -194,7 +205,7 @@ def _log_lines(data: Mapping[str, Any], ignore_prefix: bool) -> None:
 
 def _remove_leftovers() -> None:
     """Remove the folders of this user's drivers that were killed: named by process id, and that process is gone."""
-    for root in {Path(tempfile.gettempdir()), Path("/tmp")}:
+    for root in {temporary_root(), Path("/tmp")}:
         for folder in root.glob(f"{_PREFIX}*"):
             match = re.fullmatch(rf"{_PREFIX}(\d+)-\w+", folder.name)
             if match and _is_our_folder(folder) and _is_gone(int(match[1])):

@@ -9,10 +9,18 @@ from pathlib import Path
 _open: set[Path] = set()
 
 
+def temporary_root() -> Path:
+    """Where this user's temporary files go; /tmp where nothing can be written anywhere, as whoever tries will hear."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        return Path("/tmp")
+
+
 @contextmanager
 def temporary_folder(prefix: str, root: Path | None = None) -> Iterator[Path]:
     """A folder of an unpredictable name, for this user alone. root: where; None: where temporary files go."""
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=root or temporary_root()))
     _open.add(folder)
     try:
         yield folder

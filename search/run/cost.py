@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from search.file.spec import Budget, SearchSpec
-from search.run.runner import CACHE, Machine
+from search.machine.cache_folder import cache_folder
+from search.run.runner import Machine
 from search.run.size import check_memory, size_of
 from spaces import PRESETS
 from trainable.training.trainer import Trainer
@@ -72,7 +73,7 @@ class Cost:
         ]
 
 
-def cost_of(spec: SearchSpec, cache: Path = CACHE, *, elsewhere: bool = False) -> Cost:
+def cost_of(spec: SearchSpec, *, elsewhere: bool = False) -> Cost:
     """Count the trials and time a few steps. Raises InputError if this machine cannot run one trial.
 
     elsewhere: trials are to run on a cluster: `max_concurrent` at a time, or one; a step is timed here all the same.
@@ -87,7 +88,7 @@ def cost_of(spec: SearchSpec, cache: Path = CACHE, *, elsewhere: bool = False) -
             rules.most_trials, (rules.top + min(rules.baselines, len(spec.presets))) * rules.rounds[-1]
         )
     trials = spec.budget.max_trials
-    steps_per_second, operations = _steps_per_second(spec, cache, elsewhere)
+    steps_per_second, operations = _steps_per_second(spec, cache_folder(), elsewhere)
     return Cost(
         trials=trials,
         replicates=confirm,

@@ -16,10 +16,9 @@ from search.engine.slice_check import check_slice
 from search.engine.storage_check import check_here, check_shared
 from search.errors import EXIT_INTERRUPTED, InputError
 from search.file.spec import SearchSpec
-from search.machine.checkout import is_shipped
+from search.machine.cache_folder import usable_cache
 from search.machine.gpus import VISIBLE, mig_devices_in
 from search.machine.interruption import Interruption
-from search.machine.state_folder import home
 from search.policy.conductor import Conductor
 from search.record import TrialRecord
 from search.run.audience import Audience, bring_up_to_date
@@ -32,9 +31,6 @@ from search.winner.sampling import measure
 from trainable.metric import cache
 from trainable.metric.assets import Assets, prepare
 from trainable.trial import device_of
-
-# The folder of a job goes with the job, and with it what it has downloaded.
-CACHE = home() / "cache" if is_shipped() else Path(".cache")
 
 
 @dataclass(frozen=True)
@@ -131,8 +127,8 @@ def _prepared(spec: SearchSpec, view: ProgressView, *, on_cluster: bool) -> Asse
     view.phase("preparing data and feature network", 0)
     assert spec.objective.extractor is not None
     device = "cpu" if on_cluster else device_of(spec.resources.gpu)
-    with shown_warnings(cache.logger, view):
-        return prepare(spec.data, spec.objective.extractor, CACHE, device)
+    with usable_cache() as folder, shown_warnings(cache.logger, view):
+        return prepare(spec.data, spec.objective.extractor, folder, device)
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import contextlib
 import fcntl
 import os
 import secrets
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy.engine import URL
-
 from search.errors import OperationFailed
+from search.machine.sqlite_url import for_mlflow, sqlite_url
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 # Of SQLite's troubles those that pass.
@@ -89,7 +89,8 @@ def _lacks(connection: sqlite3.Connection) -> str | None:
 def of_another_version(path: Path) -> DamagedDatabase:
     """The error for a file of another MLflow."""
     return DamagedDatabase(
-        f"MLflow's database {path} is of another version of MLflow. Copy it, then run: mlflow db upgrade sqlite:///{path}"
+        f"MLflow's database {path} is of another version of MLflow. Copy it, then run: mlflow db upgrade "
+        f"{shlex.quote(for_mlflow(sqlite_url(path)))}"
     )
 
 
@@ -152,8 +153,7 @@ def _only_one_in(folder: Path) -> Iterator[None]:
 def _make(path: Path, artifacts: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    uri = URL.create("sqlite", database=str(path)).render_as_string()
-    SqlAlchemyStore(uri, artifacts.as_uri()).engine.dispose()
+    SqlAlchemyStore(for_mlflow(sqlite_url(path)), artifacts.as_uri()).engine.dispose()
     # Write-ahead logging stays set in the file: a commit costs one sync instead of several, and the UI reads while a
     # search writes. A file system without it keeps the default mode.
     with (

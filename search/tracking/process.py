@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import OperationFailed
+from search.machine.log_file import UtcFormatter
 from search.record import TrialRecord
 from search.tracking.names import check_metric_name
 from search.tracking.projection import ParentInfo, Projection
@@ -137,9 +138,9 @@ def _serve(
         descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(descriptor, sys.stdout.fileno())
         os.dup2(descriptor, sys.stderr.fileno())
-        logging.basicConfig(
-            level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-        )
+        handler = logging.StreamHandler()
+        handler.setFormatter(UtcFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     projection = Projection(**settings)
     while True:
         try:

@@ -7,11 +7,11 @@ from typing import Any
 
 from search.errors import OperationFailed
 from search.evidence.leaderboard import INTERVALS, Leaderboard, Row
+from search.machine.output import write_file
 from search.winner.sampling import sampling_part
 from spaces import NoiseSchedule
 from spaces.document.checksum import with_checksum
 from spaces.document.format import FORMAT, FUNCTION, loss_and_weighting
-from trainable.storage.atomic import write_atomically
 
 
 def export_document(
@@ -158,7 +158,4 @@ def export_text(document: Mapping[str, Any]) -> str:
 
 def write_export(path: Path, document: Mapping[str, Any]) -> None:
     """Write the document: all of it, or nothing and an OperationFailed."""
-    try:
-        write_atomically(path, export_text(document).encode())
-    except OSError as error:
-        raise OperationFailed(f"{path} cannot be written: {error.strerror or error}") from error
+    write_file(path, export_text(document).encode())
