@@ -1,6 +1,9 @@
 """All who hear what becomes of a search's trials while it runs: MLflow, the screen, the log, the janitor."""
 
 import logging
+import math
+import time
+from collections.abc import Callable
 
 from search.cluster.storage_defaults import tracking_environment
 from search.machine.checkout import is_shipped
@@ -21,6 +24,7 @@ from search.winner.sampling import median_trial, sampling_of
 # the head is busy, and has `RAY_JOB_STOP_WAIT_TIME_S` for both.
 _CLOSE_SECONDS, _STOPPED_SECONDS, _STOPPED_JOB_SECONDS = 30.0, 5.0, 25.0
 _AGAIN_SECONDS = 60.0  # what a search that is finished already gives it: MLflow alone takes seconds to begin
+_FORESEE_SECONDS = 2.0  # how often the end is foretold: in a large search that costs some milliseconds
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +57,13 @@ class Audience:
     `begin` comes first, `close` last.
     """
 
-    def __init__(self, search: Search, conductor: Conductor, view: ProgressView):
+    def __init__(
+        self,
+        search: Search,
+        conductor: Conductor,
+        view: ProgressView,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self._search = search
         self._conductor = conductor
         self._view = view
@@ -66,6 +76,7 @@ class Audience:
         self._started: set[int] = set()
         self._retried: set[int] = set()
         self._entered: set[Purpose] = set()
+        self._clock, self._foreseen_at = clock, -math.inf
 
     def begin(self) -> None:
         """The search goes on: here are the trials that the study knows already."""
@@ -89,6 +100,21 @@ class Audience:
         self._show_retry(record)
         self._show_phase(record.purpose)
         self._show_trial(record)
+        self._foresee()
+
+    def progressed(self, number: int, step: int) -> None:
+        """A sign of life of a trial."""
+        self._view.trial_progress(number, step)
+        self._foresee()
+
+    def _foresee(self) -> None:
+        now = self._clock()
+        if now - self._foreseen_at < _FORESEE_SECONDS:
+            return
+        self._foreseen_at = now
+        found = self._conductor.outlook()
+        left = None if found.least is None or found.most is None else (found.least, found.most)
+        self._view.foresee(found.steps, found.seconds, left)
 
     def note(self, text: str) -> None:
         """Something that the user should know, in one line: for the log and the screen."""

@@ -212,8 +212,8 @@ class Run:
             ray_folder=ray_folder,
             interrupted=self.interrupted,
             mark=self.mark,
-            on_step=self.view.trial_progress,
             on_note=audience.note,
+            on_step=audience.progressed,
         )
 
     def _sample_winner(self, audience: Audience) -> None:

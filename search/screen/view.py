@@ -18,7 +18,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from search.record import TrialRecord
-from search.screen.live_state import LiveState, Rate
+from search.screen.live_state import Foreseen, LiveState
 from search.screen.live_text import (
     best_lines,
     confirm_lines,
@@ -40,7 +40,7 @@ def view_of(live: LiveState, events: Iterable[str], now: float) -> Group:
     """The live view. Lines are cut to the terminal's width; only the best schedule is shown in full."""
     lines: list[Text] = [
         Text.assemble((live.name, "bold"), "  ", (phase_text(live), "cyan"), "  ", time_text(live, now)),
-        Text(f"  {counts_text(live)}  {rate_text(live.rate.per_second(now))}"),
+        Text(f"  {counts_text(live)}  {rate_text(live.per_second(now))}"),
     ]
     leader, *schedule = best_lines(live)
     lines.append(Text(f"  {leader}", style="green" if schedule else ""))
@@ -126,9 +126,14 @@ class ProgressView:
             self._say(f"{name}: {total} trials" if total else name)
 
     def expect(self, totals: Mapping[str, int]) -> None:
-        """How many trials the phases have, those to come included: for the time left."""
+        """How many trials the phases have, those to come included."""
         with self._lock:
             self.state.totals |= totals
+
+    def foresee(self, steps: int, seconds: float, left: tuple[float, float] | None) -> None:
+        """How fast the search is, and how long it still takes; see `Foreseen`."""
+        with self._lock:
+            self.state.foreseen = Foreseen(self._clock(), steps, seconds, left)
 
     def restored(self, records: Iterable[TrialRecord]) -> None:
         """Trials of an earlier run of this search."""
@@ -138,15 +143,13 @@ class ProgressView:
 
     def trial_started(self, record: TrialRecord) -> None:
         with self._lock:
-            if self.state.rate.is_idle:
-                self.state.rate = Rate(self._clock())  # the time before the first trial is no training
             self.state.put(record)
 
     def trial_progress(self, number: int, step: int) -> None:
         """A sign of life: trial `number` has done `step` steps."""
         with self._lock:
             now = self._clock()
-            self.state.advance(number, step, now)
+            self.state.advance(number, step)
             if self._display is None and now - self._last_line >= HEARTBEAT_SECONDS:
                 self._say(summary_text(self.state, now))
 
@@ -155,7 +158,7 @@ class ProgressView:
         with self._lock:
             self.state.put(record)
             if record.reports:
-                self.state.advance(record.number, record.reports[-1].step, self._clock())
+                self.state.advance(record.number, record.reports[-1].step)
 
     def trial_ended(self, record: TrialRecord) -> None:
         with self._lock:
