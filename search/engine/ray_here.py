@@ -207,5 +207,12 @@ def _is_our_folder(path: Path) -> bool:
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
 
 
+def own_folder() -> Path | None:
+    """The folder of the Ray that this process starts or has started, None if there is none."""
+    roots = {Path(tempfile.gettempdir()), Path("/tmp")}
+    found = (path for root in roots for path in root.glob(f"{_PREFIX}{os.getpid()}-*"))
+    return next((path for path in found if _is_our_folder(path)), None)
+
+
 def _is_gone(process: int) -> bool:
     return Path("/proc").exists() and not Path("/proc", str(process)).exists()

@@ -4,6 +4,8 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 from search.cluster.storage_defaults import tracking_environment
 from search.machine.checkout import is_shipped
@@ -15,6 +17,7 @@ from search.run.result import Result
 from search.run.search import Search
 from search.run.tracked import parent_info, projection_settings
 from search.screen.live_state import PHASE_OF
+from search.screen.silence import Waiting
 from search.screen.view import ProgressView
 from search.study.retention import Janitor, Retention
 from search.tracking import ProjectionProcess, Tracker
@@ -89,6 +92,7 @@ class Audience:
         self._janitor.restored(records)
         self._conductor.on_change = self.changed
         self._conductor.on_refused = self._refused
+        self._view.watch("mlflow", self._mlflow)
 
     def changed(self, record: TrialRecord) -> None:
         """A trial was started, has reported or has ended."""
@@ -142,6 +146,15 @@ class Audience:
             leftover = self.tracker.close(seconds)
             self._projection.close()
         return leftover.message(self._search.command("reconcile")) if leftover else None
+
+    def _mlflow(self) -> Waiting | None:
+        """MLflow, while it owes an answer."""
+        since = self.tracker.silent_since
+        if since is None:
+            return None
+        error = f": {self.tracker.error}" if self.tracker.error else ""
+        whom = f"MLflow ({self.tracker.num_waiting} changes wait{error})"
+        return Waiting(whom, since, partial(Path, self._search.folder, LOG_FILE))
 
     def _show_retry(self, record: TrialRecord) -> None:
         if record.micro_batch is not None and record.number not in self._retried:
