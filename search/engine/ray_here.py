@@ -99,7 +99,7 @@ def _start(folder: Path, num_cpus: int, num_gpus: int) -> None:
             load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
             busy = f" (the load of this machine is {load:.0f}, and it has {cpus} CPUs)" if load > cpus else ""
             raise OperationFailed(
-                f"Ray did not start, twice: {first}{busy}. See: python -m search doctor --ray"
+                f"Ray did not start, twice: {first}{busy}. Run: python -m search doctor"
             ) from error
         else:
             return
