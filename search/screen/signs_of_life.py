@@ -24,7 +24,9 @@ class SignsOfLife:
         self._heard[number] = now
 
     def heard(self, number: int, step: int, now: float) -> None:
-        """The trial has done `step` steps."""
+        """The trial has done `step` steps. The last sign of one that has ended is none."""
+        if number not in self._heard:
+            return
         if number in self._steps:
             self._longest = max(self._longest, now - self._heard[number])
         self._heard[number], self._steps[number], self._any = now, step, True
