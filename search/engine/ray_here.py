@@ -98,7 +98,7 @@ def _start(folder: Path, num_cpus: int, num_gpus: int) -> None:
             load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
             busy = f" (the load of this machine is {load:.0f}, and it has {cpus} CPUs)" if load > cpus else ""
             raise OperationFailed(
-                f"Ray did not start, twice: {first}{busy}. See: python -m search doctor --ray"
+                f"Ray did not start, twice: {first}{busy}. Run: python -m search doctor"
             ) from error
         else:
             return
@@ -216,6 +216,13 @@ def _is_our_folder(path: Path) -> bool:
     """Whether it is a folder of this user's, and not a link to one."""
     status = path.lstat()
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+
+
+def own_folder() -> Path | None:
+    """The folder of the Ray that this process starts or has started, None if there is none."""
+    roots = {temporary_root(), Path("/tmp")}
+    found = (path for root in roots for path in root.glob(f"{_PREFIX}{os.getpid()}-*"))
+    return next((path for path in found if _is_our_folder(path)), None)
 
 
 def _is_gone(process: int) -> bool:

@@ -19,6 +19,7 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from search.engine.tune_workers import TuneWorkers, forget_results
+from search.engine.worker_start import WorkerStart
 from search.errors import OperationFailed
 from search.policy.conductor import Conductor
 from search.record import Report
@@ -82,6 +83,8 @@ def run_trials(
     mark: str | None = None,
     on_step: Callable[[int, int], None] = lambda number, step: None,
     on_note: Callable[[str], None] = lambda text: None,
+    on_turn: Callable[[], None] = lambda: None,
+    worker_start: WorkerStart | None = None,
 ) -> None:
     """Run trials on the connected Ray until the conductor has finished or `interrupted` is set.
 
@@ -89,9 +92,11 @@ def run_trials(
     trials: location (`trainable/storage/location.py`) of the trials' folders. OperationFailed if a trial cannot use it.
     mark: name of a file in it by which a worker knows that it is the same place there.
     on_step: called with (trial number, step) at every sign of life of a trial. on_note: with what a worker has to tell
-    the user, in one line.
+    the user, in one line. on_turn: called whenever it is looked for such signs. worker_start: how long the first worker
+    is waited for, None: for ever.
     """
     shared = Shared(conductor, trials, mark, slots.micro_batch, interrupted, on_step, on_note)
+    shared.on_turn, shared.worker_start = on_turn, worker_start
     # Start the workers side by side: by default one starts after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(conductor.plan.max_concurrent)
     tuner = tune.Tuner(
@@ -135,6 +140,8 @@ class Shared:
         self.interrupted = interrupted
         self.on_step = on_step
         self.on_note = on_note
+        self.on_turn: Callable[[], None] = lambda: None
+        self.worker_start: WorkerStart | None = None
         self.number_of: dict[str, int] = {}  # Tune's trial id -> trial number
         self.workers: TuneWorkers | None = None  # Tune's, once it has a trial
         # An error of ours in a callback of Tune's would come out wrapped in a page of text.
@@ -147,6 +154,15 @@ class Shared:
     def has_room(self) -> bool:
         """Whether one more trial finds a worker, or a slot without one."""
         return self.workers is None or self.workers.counts().have_room(self.conductor.plan.max_concurrent)
+
+    def look(self) -> None:
+        """Once in a turn of Tune's loop: tell that we listen, and see whether there is somebody to listen to."""
+        self.on_turn()
+        try:
+            if self.worker_start is not None:
+                self.worker_start.check()
+        except OperationFailed as error:
+            self.error = self.error or error
 
     @property
     def over(self) -> bool:
@@ -176,6 +192,8 @@ class _Searcher(Searcher):
             shared.error = error
             return Searcher.FINISHED
         shared.number_of[trial_id] = record.number
+        if shared.worker_start is not None:
+            shared.worker_start.begin()
         task = TrialTask(
             number=record.number,
             schedule=record.schedule.to_dict(),
@@ -220,6 +238,8 @@ class _Scheduler(TrialScheduler):
         shared = self._shared
         if shared.over:
             return TrialScheduler.STOP
+        if shared.worker_start is not None:
+            shared.worker_start.heard()
         number = shared.number_of[trial.trial_id]
         reports = [Report(**report) for report in result["reports"]]
         try:
@@ -282,6 +302,7 @@ class StopWhenFinished(Stopper):
         return False
 
     def stop_all(self) -> bool:
+        self._shared.look()
         if self._shared.over or self._shared.conductor.finished:
             raise LeaveTune
         return False

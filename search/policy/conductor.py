@@ -18,6 +18,7 @@ from search.policy.agenda import Agenda
 from search.policy.budget import Spending
 from search.policy.next_trial import NextTrial, Refused
 from search.policy.open_trials import OpenTrials
+from search.policy.outlook import Forecast, Outlook
 from search.policy.plan import Plan
 from search.policy.proposals import Proposals
 from search.policy.trials import CLOSED_BECAUSE, SEARCH_CLOSED, SPENT, Trials
@@ -51,6 +52,7 @@ class Conductor:
         self._next_trial = NextTrial(plan, self.agenda, self.proposals)
         self._judge = Judge(plan, self._ledger, self.agenda.budget)
         self._open = OpenTrials(plan, self._ledger.running)
+        self._forecast = Forecast(self.agenda)
         self._kept_at = self.spending.wall
 
     @property
@@ -81,6 +83,10 @@ class Conductor:
     def num_trials(self, purpose: Purpose) -> int:
         """How many trials there are for a purpose, those to come included."""
         return self.agenda.num_trials(purpose)
+
+    def outlook(self) -> Outlook:
+        """How long it still takes."""
+        return self._forecast.outlook(self._open.steps)
 
     # What comes next
 
@@ -137,6 +143,7 @@ class Conductor:
             return True
         self._tick()
         self.spending.steps += self._open.advance(number, step)
+        self._forecast.heard()
         is_news = self._take_in(record, reports)
         record = self.records[number]
         was_undecided = self._open.take_undecided(number)

@@ -1,6 +1,6 @@
 """The trials that are open: who runs, how far each is, who waits to be gone on with."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from search.policy.plan import Plan
 from search.record import Purpose, TrialRecord
@@ -51,6 +51,11 @@ class OpenTrials:
         was = number in self._undecided
         self._undecided.discard(number)
         return was
+
+    @property
+    def steps(self) -> Mapping[int, int]:
+        """Of those that run, the steps that each has done."""
+        return {number: self._steps.get(number, 0) for number in self._purpose}
 
     def steps_to_come(self, *, but: int | None = None) -> int:
         """Steps that they are still allowed: up to the next rung; replicates and baselines to the end."""

@@ -3,8 +3,9 @@
 import math
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import torch
 
 from search.engine.ray_cluster import cluster_ray, cluster_slots
 from search.engine.ray_here import local_ray
+from search.engine.ray_logs import log_of_start, log_of_workers
 from search.engine.slice_check import check_slice
 from search.engine.storage_check import check_here, check_shared
+from search.engine.worker_start import START_SECONDS, WorkerStart
 from search.errors import EXIT_INTERRUPTED, InputError
 from search.file.spec import SearchSpec
 from search.machine.cache_folder import usable_cache
@@ -22,10 +25,11 @@ from search.machine.interruption import Interruption
 from search.policy.conductor import Conductor
 from search.record import TrialRecord
 from search.run.audience import Audience, bring_up_to_date
-from search.run.known import remember
+from search.run.known import LOG_FILE, remember
 from search.run.losses import shown_warnings, tell_losses
 from search.run.result import Result, unmeasured
 from search.run.search import Search
+from search.screen.silence import Log
 from search.screen.view import ProgressView
 from search.winner.sampling import measure
 from trainable.metric import cache
@@ -80,11 +84,14 @@ def run_search(
     address: of the Ray cluster that runs the trials; None: a Ray of our own on this machine. Raises InputError
     for a search that cannot run there, KeyboardInterrupt if it is interrupted before its study is there.
     """
-    with search.held_here(), _connected(address, view) as ray_folder:
+    log = partial(Path, search.folder, LOG_FILE)
+    with search.held_here(), _connected(address, view, log) as ray_folder:
         with interrupted.raising():
-            slots = _slots_here(search) if ray_folder is None else _slots_on_cluster(search)
-            assets = _prepared(search.spec, view, on_cluster=ray_folder is not None)
-            search.open_or_create(assets)
+            with view.waiting("the storage", log):
+                slots = _slots_here(search) if ray_folder is None else _slots_on_cluster(search)
+            assets = _prepared(search.spec, view, log, on_cluster=ray_folder is not None)
+            with view.waiting("the study's database", log):
+                search.open_or_create(assets)
         search.store.give_up_when(interrupted.is_set)
         with search.held_everywhere(interrupted):
             mark = search.trial_storage.take_ownership(search.header["study_id"])
@@ -100,13 +107,15 @@ def run_search(
 
 
 @contextmanager
-def _connected(address: str | None, view: ProgressView) -> Iterator[Path | None]:
+def _connected(address: str | None, view: ProgressView, log_of_driver: Log) -> Iterator[Path | None]:
     """The folder of the cluster's Ray, connected; None without a cluster."""
     if address is None:
         yield None
         return
     view.phase("connecting to the cluster", 0)
-    with cluster_ray(address) as ray_folder:
+    with ExitStack() as stack:
+        with view.waiting(f"the cluster at {address}", log_of_driver):
+            ray_folder = stack.enter_context(cluster_ray(address))
         yield ray_folder
 
 
@@ -123,11 +132,12 @@ def _slots_on_cluster(search: Search) -> int:
     return slots
 
 
-def _prepared(spec: SearchSpec, view: ProgressView, *, on_cluster: bool) -> Assets:
+def _prepared(spec: SearchSpec, view: ProgressView, log: Log, *, on_cluster: bool) -> Assets:
     view.phase("preparing data and feature network", 0)
     assert spec.objective.extractor is not None
     device = "cpu" if on_cluster else device_of(spec.resources.gpu)
-    with usable_cache() as folder, shown_warnings(cache.logger, view):
+    waiting = view.waiting("the preparation of data and feature network", log)
+    with usable_cache() as folder, shown_warnings(cache.logger, view), waiting:
         return prepare(spec.data, spec.objective.extractor, folder, device)
 
 
@@ -164,28 +174,38 @@ class Run:
             result = self.result()
             audience.tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
         finally:
-            left = audience.close(result)
+            with self.view.waiting("MLflow and the storage, which take what is left to keep", self._log):
+                left = audience.close(result)
         return Outcome(result, left=left, stop_code=self.interrupted.exit_code)
+
+    def _log(self) -> Path:
+        return self.search.folder / LOG_FILE
 
     def _train(self, audience: Audience) -> None:
         if self.interrupted.is_set():
             return
         with self._ray() as ray_folder:
             if self.search.spec.resources.gpu and not self.interrupted.is_set():
-                check_slice(
-                    self.search.spec, self.assets, self.search.store, self.interrupted, self.view.note
-                )
+                with self.view.waiting("the worker that measures the GPU memory of a trial", log_of_workers):
+                    check_slice(
+                        self.search.spec, self.assets, self.search.store, self.interrupted, self.view.note
+                    )
             if not self.interrupted.is_set():
                 self._run_trials(ray_folder, audience)
 
-    def _ray(self) -> AbstractContextManager[Path]:
+    @contextmanager
+    def _ray(self) -> Iterator[Path]:
         """The folder of a Ray that is connected."""
         if self.ray_folder is not None:
-            return nullcontext(self.ray_folder)
+            yield self.ray_folder
+            return
         self.view.phase("starting Ray", 0)
         slots, wanted = self.conductor.plan.max_concurrent, self.search.spec.resources
         cpus, gpus = math.ceil(slots * wanted.cpu), math.ceil(slots * wanted.gpu - 1e-6)
-        return local_ray(num_cpus=max(1, cpus), num_gpus=gpus)
+        with ExitStack() as stack:
+            with self.view.waiting("Ray, which is to start", log_of_start):
+                ray_folder = stack.enter_context(local_ray(num_cpus=max(1, cpus), num_gpus=gpus))
+            yield ray_folder
 
     def _run_trials(self, ray_folder: Path, audience: Audience) -> None:
         # Here, because Ray reads its settings when it is imported.
@@ -193,24 +213,28 @@ class Run:
 
         spec = self.search.spec
         slots = Slots(cpu=spec.resources.cpu, gpu=spec.resources.gpu, micro_batch=spec.resources.micro_batch)
-        run_trials(
-            self.conductor,
-            trainable=schedule_trainable(
-                assets=self.assets,
-                network=spec.network,
-                training=spec.training,
-                num_samples=spec.objective.num_samples,
+        here = self.ray_folder is None  # on a cluster, machines may still come
+        with self.view.listening(log_of_workers, self._log):
+            run_trials(
+                self.conductor,
+                trainable=schedule_trainable(
+                    assets=self.assets,
+                    network=spec.network,
+                    training=spec.training,
+                    num_samples=spec.objective.num_samples,
+                    slots=slots,
+                    max_concurrent=self.conductor.plan.max_concurrent,
+                ),
                 slots=slots,
-                max_concurrent=self.conductor.plan.max_concurrent,
-            ),
-            slots=slots,
-            trials=self.search.trial_storage.location,
-            ray_folder=ray_folder,
-            interrupted=self.interrupted,
-            mark=self.mark,
-            on_step=self.view.trial_progress,
-            on_note=audience.note,
-        )
+                trials=self.search.trial_storage.location,
+                ray_folder=ray_folder,
+                interrupted=self.interrupted,
+                mark=self.mark,
+                on_step=audience.progressed,
+                on_note=audience.note,
+                on_turn=self.view.turn,
+                worker_start=WorkerStart(START_SECONDS if here else None, log_of_workers),
+            )
 
     def _sample_winner(self, audience: Audience) -> None:
         """The sampling levels that the search file asks for, unless they are there."""
@@ -218,7 +242,8 @@ class Run:
         if record is None:
             return
         self.view.phase("sampling levels of the winner", 0)
-        measured = measured_unless_interrupted(self.search.spec, record, self.assets, self.interrupted)
+        with self.view.waiting("the optimisation of the winner's sampling levels", self._log):
+            measured = measured_unless_interrupted(self.search.spec, record, self.assets, self.interrupted)
         if measured is not None:
             audience.tracker.put_sampling(record, measured)
 

@@ -286,7 +286,7 @@ def test_missing_packages_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPa
 
 
 def test_doctor_reports_levels_and_leaves_no_files(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = cli.main(["doctor", "--json"])
+    code = cli.main(["doctor", "--quick", "--json"])
     report = json.loads(capsys.readouterr().out)
     levels = {check["level"] for check in report["checks"]}
     assert levels <= {"ok", "warn", "fail"}
@@ -303,7 +303,7 @@ def test_a_check_that_breaks_is_a_finding_with_its_name(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1 // 0)
-    assert cli.main(["doctor"]) == 1
+    assert cli.main(["doctor", "--quick"]) == 1
     assert "fail  gpu        ZeroDivisionError: " in capsys.readouterr().out
 
 
@@ -314,7 +314,7 @@ def test_doctor_fails_on_a_damaged_or_unreachable_store(
     Path("x.yaml").write_text(
         "name: x\ndata: digits\nstorage:\n  study_url: sqlite:///broken.db\n  mlflow_uri: http://127.0.0.1:9\n"
     )
-    assert cli.main(["doctor", "x.yaml"]) == 1
+    assert cli.main(["doctor", "x.yaml", "--quick"]) == 1
     shown = capsys.readouterr().out
     assert "fail  study      broken.db: file is not a database" in shown
     assert "fail  mlflow     http://127.0.0.1:9 does not answer" in shown
