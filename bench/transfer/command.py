@@ -5,6 +5,7 @@ python -m bench transfer --report                  # takes that into the table, 
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -13,13 +14,17 @@ from pathlib import Path
 
 from bench.figures import heading
 from bench.transfer.measuring import Recorders
-from bench.transfer.recording import Folder, pieces, rows_in, work
+from bench.transfer.page import Page
+from bench.transfer.recording import Folder, Row, pieces, rows_in, work
 from bench.transfer.schedules import kept
 from bench.transfer.settings import SETTINGS
 from bench.transfer.table import rows_of, together, write
-from search.errors import EXIT_INPUT
+from search.errors import EXIT_INPUT, EXIT_INTERRUPTED
+from search.machine.checkout import ROOT
+from trainable.storage.atomic import write_atomically
 
 _FOLDER = Path("runs/transfer")
+_PAGE = ROOT / "docs/transfer.md"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,18 +46,33 @@ def main(arguments: Sequence[str]) -> int:
     args = parser.parse_args(arguments)
     try:
         if args.report:
-            _report(args.folder)
+            _report(args.folder, _PAGE)
         else:
             _record(args.folder, args.minutes)
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            "interrupted: the trial at work is lost, what was recorded is kept; the same command goes on\n"
+        )
+        return EXIT_INTERRUPTED
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_INPUT
     return 0
 
 
+def _rows(path: Path) -> dict[str, list[Row]]:
+    """All that is recorded, by setting: in the table and in the folder."""
+    return {
+        setting.name: together(setting, rows_of(setting), rows_in(path, setting.name)) for setting in SETTINGS
+    }
+
+
 def _record(path: Path, minutes: float | None) -> None:
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # as Ctrl-C: nothing is left in the temporary folder
     began = time.monotonic()
-    rows = {setting.name: rows_of(setting) for setting in SETTINGS}
+    rows = _rows(path)
     folder = Folder(path, rows)
     wanted = pieces(SETTINGS, kept())
     num_missing = sum(not folder.has(piece) for piece in wanted)
@@ -67,9 +87,11 @@ def _record(path: Path, minutes: float | None) -> None:
     folder.close()
 
 
-def _report(path: Path) -> None:
+def _report(path: Path, page: Path) -> None:
     order = kept()
+    rows = _rows(path)
     for setting in SETTINGS:
-        rows = together(rows_of(setting), rows_in(path, setting.name))
-        if rows:
-            print(f"{len(rows)} trials: {write(setting, rows, order)}")
+        if rows[setting.name]:
+            write(setting, rows[setting.name], order)
+    write_atomically(page, Page(rows, order).text().encode())
+    print(f"{sum(map(len, rows.values()))} trials: {page}")

@@ -13,7 +13,7 @@ from bench.figures import machine, versions
 from bench.quality.record_curves import Recorder, Task
 from bench.transfer.recording import Piece, Row
 from bench.transfer.settings import SECOND_LEVEL, Setting
-from bench.transfer.table import check_alike, features_of
+from bench.transfer.table import check_alike, features_of, measured_with
 from search.machine.checkout import git_commit
 from search.run.runner import CACHE
 from trainable.metric.assets import Assets, FrechetMetric, prepare
@@ -104,7 +104,7 @@ class Recorders:
             self._recorders[name] = recorder
         recorder = self._recorders[name]
         row = recorder(Task(piece.chosen.schedule, piece.seed, piece.chosen.origin))
-        return row | {"made": {**self._made, **recorder.features}}
+        return row | {"made": {**self._made, **recorder.features, "search": measured_with(piece.setting)}}
 
     def _prepared(self, setting: Setting) -> list[Assets]:
         spec = setting.spec

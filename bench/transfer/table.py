@@ -5,7 +5,7 @@ of features; none where the trial diverged. `made`: which entry of `about.made` 
 which code. `extractor_sha256` is that of the objective's features, `about.extractor_sha256` has those of all.
 
 While curves are recorded they are rows: a mapping with `schedule`, `seed`, `origin`, `values`, `cpu_seconds`,
-`outcome`, `measures` and `made`, the last in full.
+`outcome`, `measures` and `made`, the last in full and with `search`, the options that it was trained with.
 """
 
 import json
@@ -17,8 +17,9 @@ from bench.transfer.recording import Row, key_of
 from bench.transfer.schedules import TABLE, Chosen
 from bench.transfer.settings import Setting
 from search.errors import InputError
-from search.file.identity import changed_fields
-from search.simulator.table import MEASURED_WITH, write_table
+from search.simulator.table import MEASURED_WITH, changed_since, write_table
+from spaces.registry import name_of
+from trainable.extractor import objective_name
 from trainable.task import WORST_OBJECTIVE
 
 
@@ -30,15 +31,12 @@ def measured_with(setting: Setting) -> dict[str, Any]:
 
 
 def rows_of(setting: Setting, folder: Path = TABLE) -> list[Row]:
-    """What the table holds of a setting, as rows. InputError where it was recorded with other options."""
+    """What the table holds of a setting, as rows."""
     path = folder / f"{setting.name}.json"
     if not path.exists():
         return []
     document = json.loads(path.read_bytes())
-    changed = changed_fields(document["search"], measured_with(setting))
-    if changed:
-        raise InputError(f"{path} was recorded with another {', '.join(changed)}: rename the setting")
-    made = document["about"]["made"]
+    made = [{**each, "search": document["search"]} for each in document["about"]["made"]]
     return [
         _row(row, int(seed), curve, document["steps"], made[curve["made"]])
         for row in document["schedules"]
@@ -62,11 +60,21 @@ def _row(
     }
 
 
-def together(*rows: Iterable[Row]) -> list[Row]:
-    """The rows of all, each trial once: as it was found first. InputError where their features differ."""
+def together(setting: Setting, *rows: Iterable[Row]) -> list[Row]:
+    """The rows of all, each trial once: as it was found first.
+
+    InputError where they were recorded with other options than the setting has, or their features differ.
+    """
     found: dict[str, Row] = {}
     for row in (row for some in rows for row in some):
         found.setdefault(key_of(row), row)
+    for text in {json.dumps(row["made"]["search"], sort_keys=True) for row in found.values()}:
+        changed = changed_since(json.loads(text), setting.spec)
+        if changed:
+            raise InputError(
+                f"{setting.name}: trials were recorded with another {', '.join(changed)}: give the setting as it is "
+                "now another name in bench/transfer/settings.py"
+            )
     check_alike(map(features_of, found.values()))
     return list(found.values())
 
@@ -88,7 +96,7 @@ def features_of(row: Row) -> Any:
 
 def write(setting: Setting, rows: Sequence[Row], order: Sequence[Chosen], folder: Path = TABLE) -> Path:
     """Write the table of a setting from all its rows (at least one); schedules in the order given."""
-    made = [json.loads(text) for text in sorted({json.dumps(row["made"], sort_keys=True) for row in rows})]
+    made = [json.loads(text) for text in sorted({_made(row) for row in rows})]
     by_key = {key_of(row): row for row in rows}
     seeds = sorted({row["seed"] for row in rows})
     schedules = []
@@ -102,17 +110,17 @@ def write(setting: Setting, rows: Sequence[Row], order: Sequence[Chosen], folder
     if count != len(by_key):
         raise InputError(f"{setting.name}: {len(by_key) - count} curves are of schedules that are not listed")
     features = features_of(rows[0])
-    objective = next(iter(features["extractor_sha256"]))
+    sha256 = dict(sorted(features["extractor_sha256"].items()))
     hours = sum(row["cpu_seconds"][-1] for row in rows) / 3600
     header = {
         "search": measured_with(setting),
         "steps": list(setting.steps),
         "data_sha256": features["data_sha256"],
-        "extractor_sha256": features["extractor_sha256"][objective],
+        "extractor_sha256": sha256[objective_name(name_of(setting.spec.objective.extractor))],
         "about": {
             "command": "python -m bench transfer",
             "made": made,
-            "extractor_sha256": features["extractor_sha256"],
+            "extractor_sha256": sha256,
             "num_curves": count,
             "cpu_hours": round(hours, 2),
         },
@@ -129,5 +137,12 @@ def _curve(row: Row, setting: Setting, made: Sequence[Any]) -> dict[str, Any]:
         "cpu_seconds": row["cpu_seconds"][-1],
         "values": values,
         "measures": row["measures"],
-        "made": made.index(row["made"]),
+        "made": made.index(json.loads(_made(row))),
     }
+
+
+def _made(row: Row) -> str:
+    """Where it was trained and with which code, as JSON: without the options, which all have."""
+    return json.dumps(
+        {name: value for name, value in row["made"].items() if name != "search"}, sort_keys=True
+    )

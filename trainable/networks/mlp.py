@@ -39,9 +39,8 @@ class _MlpModule(NetworkModule):
 class Mlp(Network):
     """Plain multilayer perceptron, the noise level one more input; no norm, no residuals, for tiny images.
 
-    `depth` hidden layers of `width` with SiLU. Nothing in it carries what is learnt at one noise level over to
-    others better than in other networks: a schedule that this network forgives, others mostly forgive too
-    (docs/transfer.md). The last layer starts at zero, so training starts from f = c_skip x.
+    `depth` hidden layers of `width` with SiLU. The last layer starts at zero, so training starts from f = c_skip x.
+    docs/transfer.md says how far other networks order schedules as this one does.
     """
 
     width: int = 256
