@@ -1,9 +1,13 @@
 """The table of how schedules do in many settings: recorded by many, interrupted at will, and what the page says."""
 
+import itertools
 import json
 import math
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import command
 from bench.quality.record_curves import Task
-from bench.transfer import command
 from bench.transfer.agreement import LEAST, agreement, between_seeds, scores
 from bench.transfer.measuring import SettingRecorder
 from bench.transfer.page import Page
@@ -20,7 +24,7 @@ from bench.transfer.recording import Folder, Piece, Row, key_of, pieces, rows_in
 from bench.transfer.schedules import TABLE, Chosen, kept
 from bench.transfer.settings import SEEDS, SETTINGS, Setting
 from bench.transfer.table import measured_with, rows_of, together, write
-from search.errors import InputError
+from search.errors import EXIT_INTERRUPTED, InputError
 from search.machine.checkout import ROOT
 from search.simulator.table import check_recorded, read_table
 from spaces import PRESETS
@@ -319,11 +323,51 @@ def test_the_page_says_how_much_is_recorded_and_ranks_the_proxies() -> None:
     )
 
 
-def test_bad_use_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    assert command.main(["--folder", str(tmp_path / "file")]) == 2
+@pytest.mark.parametrize("content", ["{}\n", "[]\n", "3\n", "no JSON\n"])
+@pytest.mark.parametrize("options", [[], ["--report"]])
+def test_a_folder_of_something_else_is_one_line(
+    content: str, options: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "mlp_2000.jsonl").write_text(content)
+    assert command.main(["transfer", "--folder", str(tmp_path), *options]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ") and "file" in line
+    assert line.startswith(f"error: {tmp_path}/mlp_2000.jsonl, line 1: a trial has schedule, seed")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"about": {"made": [3]}, "search": {}}'])
+def test_a_damaged_table_is_one_line(content: str, tmp_path: Path) -> None:
+    (tmp_path / "cheap.json").write_text(content)
+    with pytest.raises(
+        InputError, match=r"cheap\.json is no table of this benchmark .*take it from git again"
+    ):
+        rows_of(CHEAP, tmp_path)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_recording_that_is_ended_says_so_and_leaves_no_temporary_folder(
+    number: int, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench", "transfer", "--folder", str(tmp_path / "kept")],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert "trials are there" in "".join(itertools.islice(process.stdout, 5))
+    # The first trial may be at work or finished, whatever the machine's speed.
+    while not any(temporary.glob("transfer-*")) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, said = process.communicate()
+    assert process.returncode == EXIT_INTERRUPTED
+    assert said.splitlines()[-1].startswith("interrupted: ")
+    assert not any(temporary.glob("transfer-*"))
 
 
 # What is shipped

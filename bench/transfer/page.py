@@ -40,10 +40,11 @@ Recorded so far: {num_trials:,} of {num_wanted:,} trials. `nice -n 19 python -m 
 """
 _LEGEND = """
 **Rank correlation**: Spearman's, over the schedules that both have. **Better half**: the same among those that are
-best in the target. **Winner**: what the proxy ranks first; **/ best** and **/ ict**: its Frechet distance in the
-target, over that of the target's best and of the preset ict there (1.00 is as good as it). Values are geometric means
-over seeds; brackets are 95 % bootstrap intervals over schedules and seeds. Several proxies with `+`: the geometric
-mean of their distances. A target with fewer than {least} schedules in common with a proxy has no row of it.
+best in the target. **Winner**: what the proxy ranks first. The regret of taking it: **/ best** and **/ ict** are its
+Frechet distance in the target over that of the target's best and of the preset ict there (1.00: as good as it). Values
+are geometric means over seeds; brackets are 95 % bootstrap intervals over schedules and seeds. Several proxies with
+`+`: the geometric mean of their distances. A target with fewer than {least} schedules in common with a proxy has no row
+of it.
 """
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from bench.quality.record_curves import whole_lines
 from bench.transfer.schedules import Chosen
 from bench.transfer.settings import SEEDS, Setting
+from search.errors import InputError
 
 _CLAIMS_FILE = "claims"
 
@@ -31,8 +32,9 @@ class Piece:
         return key_of({"schedule": self.chosen.schedule.to_dict(), "seed": self.seed})
 
 
-# One trial as it is kept: plain JSON values, with `schedule` and `seed`; `bench.transfer.table` has the others.
+# One trial as it is kept, in plain JSON values; `bench.transfer.table` explains the fields.
 Row = Mapping[str, Any]
+FIELDS = ("schedule", "seed", "origin", "values", "cpu_seconds", "outcome", "measures", "made")
 
 
 def key_of(row: Row) -> str:
@@ -114,12 +116,28 @@ class Folder:
 
 
 def rows_in(path: Path, setting: str) -> list[Row]:
-    """The whole rows of a setting in a folder."""
+    """The whole rows of a setting in a folder. InputError for lines that are something else."""
+    path = path / f"{setting}.jsonl"
     try:
-        with (path / f"{setting}.jsonl").open("rb") as file:
-            return [json.loads(line) for line in whole_lines(file).splitlines()]
+        with path.open("rb") as file:
+            lines = whole_lines(file).splitlines()
     except FileNotFoundError:
         return []
+    return [_row(path, number, line) for number, line in enumerate(lines, start=1)]
+
+
+def _row(path: Path, number: int, line: bytes) -> Row:
+    try:
+        row = json.loads(line)
+        missing = [name for name in FIELDS if name not in row]
+    except (ValueError, TypeError):
+        missing = list(FIELDS)
+    if missing:
+        raise InputError(
+            f"{path}, line {number}: a trial has {', '.join(FIELDS)}, but this line lacks {', '.join(missing)}. "
+            "Take the file away, or give another --folder"
+        )
+    return dict(row)
 
 
 def work(

@@ -31,22 +31,25 @@ def measured_with(setting: Setting) -> dict[str, Any]:
 
 
 def rows_of(setting: Setting, folder: Path = TABLE) -> list[Row]:
-    """What the table holds of a setting, as rows."""
+    """What the table holds of a setting, as rows. InputError where the file is something else."""
     path = folder / f"{setting.name}.json"
     if not path.exists():
         return []
-    document = json.loads(path.read_bytes())
-    made = [{**each, "search": document["search"]} for each in document["about"]["made"]]
-    return [
-        _row(row, int(seed), curve, document["steps"], made[curve["made"]])
-        for row in document["schedules"]
-        for seed, curve in row["curves"].items()
-    ]
+    try:
+        document = json.loads(path.read_bytes())
+        made = [{**each, "search": document["search"]} for each in document["about"]["made"]]
+        return [
+            _row(row, int(seed), curve, made[curve["made"]])
+            for row in document["schedules"]
+            for seed, curve in row["curves"].items()
+        ]
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise InputError(
+            f"{path} is no table of this benchmark ({type(error).__name__}: {error}): take it from git again"
+        ) from error
 
 
-def _row(
-    schedule: Row, seed: int, curve: Mapping[str, Any], steps: Sequence[int], made: Mapping[str, Any]
-) -> Row:
+def _row(schedule: Row, seed: int, curve: Mapping[str, Any], made: Mapping[str, Any]) -> Row:
     values = [WORST_OBJECTIVE if value is None else value for value in curve["values"]]
     return {
         "schedule": schedule["schedule"],
