@@ -168,18 +168,22 @@ class Recorder:
     def __call__(self, task: Task) -> tuple[Task, Curve]:
         """The whole trial; its checkpoints and pictures are thrown away."""
         with tempfile.TemporaryDirectory(prefix="curve-") as folder:
-            schedule = task.schedule.to_dict()
-            begun = time.process_time()
-            self._worker.begin(
-                TrialTask(number=0, schedule=schedule, seed=task.seed, rungs=self._steps, folder=folder)
-            )
-            cpu_seconds = []
-            outcome = None
-            while outcome is None:
-                progress = self._worker.advance()
-                outcome = progress.outcome
-                cpu_seconds.append(round(time.process_time() - begun, 3))
-        return task, Curve(
+            return task, self.curve(task, folder)
+
+    def curve(self, task: Task, folder: str) -> Curve:
+        """The whole trial; its checkpoints and pictures are kept in the empty folder."""
+        schedule = task.schedule.to_dict()
+        begun = time.process_time()
+        self._worker.begin(
+            TrialTask(number=0, schedule=schedule, seed=task.seed, rungs=self._steps, folder=folder)
+        )
+        cpu_seconds = []
+        outcome = None
+        while outcome is None:
+            progress = self._worker.advance()
+            outcome = progress.outcome
+            cpu_seconds.append(round(time.process_time() - begun, 3))
+        return Curve(
             values=[report["objective"] for report in progress.reports],
             losses=[report["metrics"].get("loss") for report in progress.reports],
             cpu_seconds=cpu_seconds,
