@@ -8,7 +8,7 @@ examples:
   python -m search leaderboard digits --address http://127.0.0.1:8265
 
 Means are geometric and ratios to the best baseline paired by seed; their 95 % intervals, Student's t over training
-seeds with variances moderated by the noise of other schedules of their kind, hold together. Schedules that cannot be told
+seeds with variances moderated by the noise of others of their kind, hold together. Schedules that cannot be told
 from the best of their group share its rank. What was not confirmed stands below, with the value seen in the search,
 which is partly luck. Below the table: the noise between seeds, and what the trials that early stopping condemned, but
 an audit let run on, say of the stopping.
