@@ -5,10 +5,8 @@ import os
 import re
 import resource
 import secrets
-import shlex
 import shutil
 import stat
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,14 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from search.engine.ray_lost import left_when_lost
+from search.engine.ray_start import PATIENT, start_ray
 from search.errors import OperationFailed
 from search.machine.checkout import ROOT
-from search.machine.interruption import keeping_signals
+from search.machine.descendants import adopt_orphans, kill_descendants_with
 from search.machine.temporary import temporary_folder
 
 _log = logging.getLogger(__name__)
 
-_OBJECT_STORE_BYTES = 512 * 2**20
 # Of Ray's folder: _PREFIX, a process id, 8 characters at random. Short, since a Unix socket's address is.
 _PREFIX = "search-"
 _LONGEST_ADDRESS = 107
@@ -43,6 +42,8 @@ QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    # How often Tune asks Ray for its resources, for a warning: a lost Ray never answers that.
+    "TUNE_STATE_REFRESH_PERIOD": "86400",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "86400",
 }
@@ -59,50 +60,29 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
     _remove_leftovers()
     environment: dict[str, str | None] = {
         **QUIET,
+        **PATIENT,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": _token(),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         **dict.fromkeys(("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_TMPDIR")),
     }
+    adopt_orphans()
     with surroundings(environment, root=root_for_sockets()) as folder:
-        _start(folder, num_cpus, num_gpus)
-        log_like_the_rest()
-        yield folder
+        try:
+            with left_when_lost():
+                start_ray(folder, num_cpus, num_gpus)
+                log_like_the_rest()
+                yield folder
+        finally:
+            _end()
 
 
-def _start(folder: Path, num_cpus: int, num_gpus: int) -> None:
-    """Start Ray in `folder`. Its own time limit is 30 s, which a busy machine exceeds: it is tried twice."""
+def _end() -> None:
+    """Leave Ray, and end what it has not ended: what a raylet has started outlives it for some seconds."""
     import ray
 
-    for last_try in (False, True):
-        try:
-            with keeping_signals():
-                ray.init(
-                    address="local",
-                    num_cpus=num_cpus,
-                    num_gpus=num_gpus,
-                    object_store_memory=_OBJECT_STORE_BYTES,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    configure_logging=False,
-                    # Ray starts workers by a line for the shell, in which it does not quote its interpreter's path.
-                    runtime_env={"py_executable": shlex.quote(sys.executable)},
-                    _temp_dir=str(folder),
-                    _node_ip_address="127.0.0.1",
-                )
-        except Exception as error:
-            first = str(error).strip().partition("\n")[0]
-            ray.shutdown()
-            if not last_try:
-                _log.warning("Ray did not start (%s); it is started once more", first)
-                continue
-            load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
-            busy = f" (the load of this machine is {load:.0f}, and it has {cpus} CPUs)" if load > cpus else ""
-            raise OperationFailed(
-                f"Ray did not start, twice: {first}{busy}. See: python -m search doctor --ray"
-            ) from error
-        else:
-            return
+    ray.shutdown()
+    kill_descendants_with(("RAY_NODE_ID", "RAY_RAYLET_PID"))
 
 
 def root_for_sockets() -> Path:
