@@ -19,12 +19,11 @@ from search.engine.ray_start import PATIENT, start_ray
 from search.errors import OperationFailed
 from search.machine.checkout import ROOT
 from search.machine.descendants import adopt_orphans, kill_descendants_with
-from search.machine.temporary import temporary_folder
+from search.machine.temporary import PREFIX, temporary_folder
 
 _log = logging.getLogger(__name__)
 
-# Of Ray's folder: _PREFIX, a process id, 8 characters at random. Short, since a Unix socket's address is.
-_PREFIX = "search-"
+# Ray's folder is called PREFIX, a process id, 8 characters at random. Short, since a Unix socket's address is.
 _LONGEST_ADDRESS = 107
 _LONGEST_SOCKET = len(
     "/search-4194304-12345678/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
@@ -137,7 +136,7 @@ def surroundings(environment: Mapping[str, str | None], root: Path | None = None
     """
     before = {name: os.environ.get(name) for name in environment}
     _set(environment)
-    with temporary_folder(f"{_PREFIX}{os.getpid()}-", root) as folder:
+    with temporary_folder(f"{PREFIX}{os.getpid()}-", root) as folder:
         try:
             yield folder
         finally:
@@ -175,8 +174,8 @@ def _log_lines(data: Mapping[str, Any], ignore_prefix: bool) -> None:
 def _remove_leftovers() -> None:
     """Remove the folders of this user's drivers that were killed: named by process id, and that process is gone."""
     for root in {Path(tempfile.gettempdir()), Path("/tmp")}:
-        for folder in root.glob(f"{_PREFIX}*"):
-            match = re.fullmatch(rf"{_PREFIX}(\d+)-\w+", folder.name)
+        for folder in root.glob(f"{PREFIX}*"):
+            match = re.fullmatch(rf"{PREFIX}(\d+)-\w+", folder.name)
             if match and _is_our_folder(folder) and _is_gone(int(match[1])):
                 shutil.rmtree(folder, ignore_errors=True)
 
