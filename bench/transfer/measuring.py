@@ -87,9 +87,9 @@ class Recorders:
     known: rows by setting that the new ones are to stand beside.
     """
 
-    def __init__(self, known: Mapping[str, Sequence[Row]], cache: Path = cache_folder()):
+    def __init__(self, known: Mapping[str, Sequence[Row]], cache: Path | None = None):
         torch.set_num_threads(1)
-        self._known, self._cache = known, cache
+        self._known, self._cache = known, cache or cache_folder()
         self._assets: dict[tuple[str, ...], list[Assets]] = {}
         self._recorders: dict[str, SettingRecorder] = {}
         # Of the code that is running, whatever is committed meanwhile.

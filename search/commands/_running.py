@@ -42,17 +42,16 @@ class RunOptions:
 
 def carry_out(search: "Search", options: RunOptions) -> int:
     """Run the search or go on with it, show its end; returns the exit code."""
-    from rich.console import Console
-
     from search.machine.search_folders import make_root
     from search.run.known import LOG_FILE
     from search.run.places import check_places
+    from search.screen.console import ReadConsole
 
     check_places(search.spec)
     make_root(search.spec.storage.path)
     log_to(search.folder / LOG_FILE)
     # With --json, stdout is the result's.
-    outcome = _run(search, options.address, Console(stderr=options.as_json, highlight=False))
+    outcome = _run(search, options.address, ReadConsole(stderr=options.as_json, highlight=False))
     end = _end_of(search, outcome, options.output)
     if options.as_json:
         print(json.dumps(end.to_dict(), indent=2, allow_nan=False))

@@ -1,23 +1,25 @@
 """Ray Tune under the conductor: a Searcher that asks it, a TrialScheduler that tells it.
 
-No decision is taken here. Ray Tune places trials on machines, keeps workers alive between them and starts
-lost ones again.
+No decision is taken here. Ray Tune places trials on machines and keeps workers alive between them. A trial whose worker
+is lost comes back from the conductor as any that waits: Tune's own retry counts one loss twice where a worker is lost
+between two trials, and gives up the trial.
 """
 
+import logging
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.tune import FailureConfig, RunConfig, TuneConfig
+from ray.tune import RunConfig, TuneConfig
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
+from search.engine.ray_lost import RayLost, lost_part, told
 from search.engine.tune_workers import TuneWorkers, forget_results
 from search.engine.worker_start import WorkerStart
 from search.errors import OperationFailed
@@ -31,8 +33,7 @@ from trainable.ray_trainable import ScheduleTrainable
 from trainable.task import NO_STORAGE, TrialTask
 from trainable.training.config import TrainingConfig
 
-# A trial whose worker is lost starts again from its checkpoint this many times.
-MAX_LOST_WORKERS = 3
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,8 @@ def run_trials(
     on_step: called with (trial number, step) at every sign of life of a trial. on_note: with what a worker has to tell
     the user, in one line. on_turn: called whenever it is looked for such signs. worker_start: how long the first worker
     is waited for, None: for ever.
+
+    RayLost where the Ray is our own and was lost: the trials that ran go on when they are run again, on another one.
     """
     shared = Shared(conductor, trials, mark, slots.micro_batch, interrupted, on_step, on_note)
     shared.on_turn, shared.worker_start = on_turn, worker_start
@@ -109,15 +112,28 @@ def run_trials(
             storage_path=str(ray_folder / "results"),
             verbose=0,
             stop=StopWhenFinished(shared),
-            failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS),
         ),
     )
-    with suppress(LeaveTune):
-        tuner.fit()
-    if shared.workers is not None:
+    _fit(tuner)
+    part = lost_part()
+    if part is None and shared.workers is not None:
         shared.workers.free()  # a trial in the middle of a step goes on from its last checkpoint
     if shared.error is not None:
         raise shared.error
+    if part is not None:
+        raise RayLost(told(part))
+
+
+def _fit(tuner: tune.Tuner) -> None:
+    """Run Tune's loop until it is left, or its Ray is lost."""
+    try:
+        tuner.fit()
+    except LeaveTune:
+        pass
+    except Exception as error:
+        if lost_part() is None:
+            raise
+        _log.warning("Tune met the loss of its Ray: %s", error)
 
 
 class Shared:
@@ -166,7 +182,7 @@ class Shared:
 
     @property
     def over(self) -> bool:
-        return self.interrupted.is_set() or self.error is not None
+        return self.interrupted.is_set() or self.error is not None or lost_part() is not None
 
 
 def _nothing() -> None:
@@ -216,7 +232,10 @@ class _Searcher(Searcher):
         if not error or number is None or self._shared.over:
             return
         try:
-            self._shared.conductor.lost(number, f"its worker was lost {MAX_LOST_WORKERS + 1} times")
+            _log.warning("trial %d lost its worker", number)
+            if self._shared.workers is not None:
+                self._shared.workers.free_idle()  # they may be lost with it, as those of a machine are
+            self._shared.conductor.lost(number)
         except Exception as problem:
             self._shared.error = problem
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PREFIX = "search-"  # of all of them; the number of the process that made it follows
+
 _open: set[Path] = set()
 
 
@@ -27,6 +29,12 @@ def temporary_folder(prefix: str, root: Path | None = None) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         _open.discard(folder)
+
+
+def remove_folders_of(process: int) -> None:
+    """Remove what another process of this program, which was ended inside its blocks, has left."""
+    for folder in temporary_root().glob(f"{PREFIX}{process}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_folders() -> None:

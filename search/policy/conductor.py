@@ -25,6 +25,8 @@ from search.policy.trials import CLOSED_BECAUSE, SEARCH_CLOSED, SPENT, Trials
 from search.policy.verdict import End, Judge, Retry, RunOn, Verdict, verdict_of
 from search.record import Purpose, Report, State, TrialRecord
 
+# A trial whose worker is lost goes on from its checkpoint this many times.
+MAX_LOST_WORKERS = 3
 _KEEP_SECONDS = 60.0  # how much of what was spent a driver that is killed may lose
 
 
@@ -156,12 +158,25 @@ class Conductor:
         self._carry_out(record, verdict, is_news)
         return isinstance(verdict, End | Retry)
 
-    def lost(self, number: int, reason: str) -> None:
-        """The trial could not be run to its end, whatever was tried: it is no observation."""
+    def lost(self, number: int) -> None:
+        """The trial's worker was lost: the trial goes on from its checkpoint, when `next` is asked.
+
+        One that lost MAX_LOST_WORKERS before has failed: it is no observation.
+        """
         record = self.records[number]
-        if record.state is State.RUNNING:
-            self._tick()
-            self._end(record, End(State.FAILED, reason))
+        if record.state is not State.RUNNING:
+            return
+        self._tick()
+        losses = self._open.count_loss(number)
+        if losses > MAX_LOST_WORKERS:
+            self._end(record, End(State.FAILED, f"its worker was lost {losses} times"))
+        else:
+            self._open.wait(number)
+
+    def all_lost(self) -> None:
+        """All workers were lost, by no fault of the trials: those that ran go on when `next` is asked."""
+        self._tick()
+        self._open.wait_all()
 
     def _take_in(self, record: TrialRecord, reports: Sequence[Report]) -> bool:
         """Keep what the trial reports; whether any of it is news."""

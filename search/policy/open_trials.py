@@ -1,5 +1,6 @@
 """The trials that are open: who runs, how far each is, who waits to be gone on with."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 from search.policy.plan import Plan
@@ -15,6 +16,7 @@ class OpenTrials:
         self._undecided = set(left)  # the former driver may have died between a report and its decision
         self._steps: dict[int, int] = {}  # as last heard
         self._purpose: dict[int, Purpose] = {}  # of those that run
+        self._losses: Counter[int] = Counter()  # workers that were lost, by trial
 
     def __len__(self) -> int:
         """How many run."""
@@ -39,6 +41,16 @@ class OpenTrials:
         """The trial is to be gone on with."""
         self.end(number)
         self._waiting.append(number)
+
+    def wait_all(self) -> None:
+        """All trials that run are to be gone on with."""
+        for number in sorted(self._purpose):
+            self.wait(number)
+
+    def count_loss(self, number: int) -> int:
+        """One more worker of the trial was lost; how many were."""
+        self._losses[number] += 1
+        return self._losses[number]
 
     def advance(self, number: int, step: int) -> int:
         """The trial has done `step` steps; how many more than before."""

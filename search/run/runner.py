@@ -14,6 +14,7 @@ import torch
 from search.engine.ray_cluster import cluster_ray, cluster_slots
 from search.engine.ray_here import local_ray
 from search.engine.ray_logs import log_of_start, log_of_workers
+from search.engine.ray_lost import RayLost
 from search.engine.slice_check import check_slice
 from search.engine.storage_check import check_here, check_shared
 from search.engine.worker_start import START_SECONDS, WorkerStart
@@ -27,6 +28,7 @@ from search.record import TrialRecord
 from search.run.audience import Audience, bring_up_to_date
 from search.run.known import LOG_FILE, remember
 from search.run.losses import shown_warnings, tell_losses
+from search.run.ray_losses import outlive_rays
 from search.run.result import Result, unmeasured
 from search.run.search import Search
 from search.screen.silence import Log
@@ -182,8 +184,18 @@ class Run:
         return self.search.folder / LOG_FILE
 
     def _train(self, audience: Audience) -> None:
-        if self.interrupted.is_set():
-            return
+        def on_loss(loss: RayLost) -> None:
+            self.conductor.all_lost()
+            audience.note(f"{loss}. It is started again, and the trials go on from their checkpoints")
+
+        outlive_rays(
+            lambda: self._train_on_one_ray(audience),
+            interrupted=self.interrupted,
+            num_done=lambda: sum(len(record.reports) for record in self.conductor.records.values()),
+            on_loss=on_loss,
+        )
+
+    def _train_on_one_ray(self, audience: Audience) -> None:
         with self._ray() as ray_folder:
             if self.search.spec.resources.gpu and not self.interrupted.is_set():
                 with self.view.waiting("the worker that measures the GPU memory of a trial", log_of_workers):

@@ -17,6 +17,7 @@ from typing import Any
 
 from search.errors import OperationFailed
 from search.machine.log_file import UtcFormatter
+from search.machine.temporary import remove_folders_of
 from search.record import TrialRecord
 from search.tracking.names import check_metric_name
 from search.tracking.projection import ParentInfo, Projection
@@ -87,6 +88,7 @@ class ProjectionProcess:
         if self._process is not None:
             self._process.terminate()  # a thread that waits for its answer hears that it has gone
             self._process.join()
+            remove_folders_of(self._process.pid)
 
     def _call(self, method: str, *arguments: Any) -> None:
         try:

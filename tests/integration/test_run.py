@@ -20,6 +20,7 @@ from search.run.search import Search
 from search.simulator.replay import Measured
 from search.simulator.simulation import simulate
 from spaces import NoiseSchedule, load_schedule
+from tests.integration.processes import workers_of
 from tests.integration.running import PLAIN, VARIED, finish, start, toy, until
 from trainable.storage.checkpoint import packed, save_checkpoint
 from trainable.storage.location import open_folder
@@ -54,20 +55,6 @@ def check_complete(folder: Path) -> None:
         assert all(
             set(report.metrics) == {"fd_digits_cnn", "loss", "train_seconds"} for report in record.reports
         )
-
-
-def workers_of(session: int) -> list[int]:
-    """Processes of a session that run trials."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            command = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] != "Z" and b"Trainable" in command:
-            found.append(int(folder.name))
-    return found
 
 
 def test_a_search_runs_to_its_winner_and_a_second_run_changes_nothing(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def test_the_installed_ray_tune_has_what_is_private_there(tune: Any) -> None:
     assert workers.counts() == WorkerCounts(workers=0, idle=0, trials=1, waiting=1)
     workers.keep(trial, 2)
     assert controller._actor_cache._max_num_objects[trial.placement_group_factory] == 2
+    workers.free_idle()
     workers.free()
     assert workers.counts().workers == 0
 

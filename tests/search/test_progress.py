@@ -1,6 +1,7 @@
 """What is shown while a search runs, on a fake clock."""
 
 import io
+import os
 import re
 
 import pytest
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from search.decision import Decision
 from search.record import Purpose, State, TrialRecord
+from search.screen.console import ReadConsole
 from search.screen.live_state import best_of
 from search.screen.live_text import ended_text
 from search.screen.view import ProgressView
@@ -271,3 +273,17 @@ def test_numbers_read_well() -> None:
         "1e+09",
     ]
     assert [rate_text(value) for value in (412.3, 1.234, 0.0)] == ["412 steps/s", "1.2 steps/s", "0 steps/s"]
+
+
+def test_a_reader_that_has_gone_ends_nothing(clock: Clock) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as pipe:
+        view = ProgressView(
+            "toy", "fd", 600, console=ReadConsole(file=pipe, force_terminal=False), clock=clock
+        )
+        for _ in range(2):
+            view.note("nobody reads this")
+        with pytest.raises(BrokenPipeError):
+            print("nor this", file=pipe, flush=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writer)  # what is left in the buffer goes nowhere
