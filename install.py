@@ -2,9 +2,9 @@
 
     python3 install.py FOLDER [EXTRA ...]
 
-FOLDER is the environment, EXTRA an extra of pyproject.toml. It is ready when a file in it says for what it was made: one
-that was interrupted is made anew. Of several who begin at once, on machines that share the folder too, one makes it and
-the others wait. What pip prints goes into FOLDER/setup.log; its warnings are summed up.
+FOLDER is the environment, EXTRA an extra of pyproject.toml. It is ready when a file in it says for what it was made:
+one that was interrupted is made anew. Of several who begin at once, on machines that share the folder too, one makes it
+and the others wait. What pip prints goes into FOLDER/setup.log; its warnings are summed up.
 """
 
 import contextlib
