@@ -29,6 +29,10 @@ _QUICK = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 _LONG = settings(_QUICK, derandomize=False, print_blob=True)
+_SLOW = (
+    pytest.mark.integration,
+    pytest.mark.timeout(1800),
+)  # to find the smallest input that fails takes long
 
 
 def shares(quick: int, long: int) -> pytest.MarkDecorator:
@@ -37,7 +41,7 @@ def shares(quick: int, long: int) -> pytest.MarkDecorator:
         "share",
         [
             pytest.param(settings(_QUICK, max_examples=quick), id="share"),
-            pytest.param(settings(_LONG, max_examples=long), id="long", marks=pytest.mark.integration),
+            pytest.param(settings(_LONG, max_examples=long), id="long", marks=_SLOW),
         ],
     )
 

@@ -149,6 +149,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@shares(quick=60, long=600)
+@shares(quick=60, long=400)
 def test_a_command_line_is_answered_in_words(share: settings, here: Path) -> None:
     hold(check, command_lines(), share)

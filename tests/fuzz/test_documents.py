@@ -54,7 +54,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@shares(quick=50, long=500)
+@shares(quick=50, long=250)
 def test_a_damaged_export_is_refused_in_words(share: settings, here: Path) -> None:
     def read(content: bytes) -> None:
         Path("x.json").write_bytes(content)
@@ -66,7 +66,7 @@ def test_a_damaged_export_is_refused_in_words(share: settings, here: Path) -> No
     hold(read, damaged(whole) | bare, share)
 
 
-@shares(quick=30, long=300)
+@shares(quick=30, long=150)
 def test_a_damaged_table_of_curves_is_refused_in_words(share: settings, here: Path) -> None:
     Path("x.yaml").write_bytes((Path(__file__).parents[2] / "searches" / "digits.yaml").read_bytes())
 
@@ -90,7 +90,7 @@ def test_a_damaged_table_of_curves_is_refused_in_words(share: settings, here: Pa
     hold(read, damaged(curves()), share)
 
 
-@shares(quick=30, long=300)
+@shares(quick=30, long=150)
 def test_a_damaged_state_file_is_refused_in_words(share: settings, here: Path) -> None:
     Path("x.yaml").write_text("name: x\ndata: digits\nstorage: {study_url: service}\n")
 

@@ -43,7 +43,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@shares(quick=60, long=400)
+@shares(quick=60, long=250)
 def test_a_search_file_with_odd_values_is_refused_in_words(share: settings, here: Path) -> None:
     def read(content: bytes) -> None:
         Path("x.yaml").write_bytes(content)
@@ -52,7 +52,7 @@ def test_a_search_file_with_odd_values_is_refused_in_words(share: settings, here
     hold(read, damaged_data(whole()).map(text_of), share)
 
 
-@shares(quick=60, long=400)
+@shares(quick=60, long=250)
 def test_a_search_file_whose_text_is_damaged_is_refused_in_words(share: settings, here: Path) -> None:
     def read(content: bytes) -> None:
         Path("x.yaml").write_bytes(content)
