@@ -9,7 +9,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-FOLDERS = ("trainable", "spaces", "search", "integration", "conformance", "deploy")
+FOLDERS = ("trainable", "spaces", "search", "integration", "conformance", "deploy", "fuzz")
 
 # Private names of other libraries for which there is no public way: why a test needs them.
 OTHERS = {

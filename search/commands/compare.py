@@ -41,23 +41,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from search.errors import EXIT_OK, InputError
-    from search.file.spec import Budget, Confirm, NoiseFloor, overridden
+    from search.file.spec import overridden
     from search.machine.output import check_file
     from search.machine.search_folders import DEFAULT_STORAGE
     from search.run.search import Search
     from spaces import PRESETS
 
-    if not args.seeds >= 3:
-        raise InputError(f"`--seeds >= 3` must hold, but got {args.seeds}: fewer tell nothing")
+    if not 3 <= args.seeds <= 1001:
+        raise InputError(f"`3 <= --seeds <= 1001` must hold, but got {args.seeds}: fewer tell nothing")
     spec = Search.open(args.file, args.storage or DEFAULT_STORAGE).spec
     presets = list(PRESETS) if args.presets == "all" else args.presets.split(",")
     changes: dict[str, object] = {
         "name": args.name or f"{spec.name}-compare",
         "presets": presets,
-        "budget": Budget(max_trials=len(presets)),
+        "budget": {"max_trials": len(presets)},
         # The preset's own trial is its first seed.
-        "confirm": Confirm(top=0, baselines=len(presets), rounds=[args.seeds - 1]),
-        "noise_floor": NoiseFloor(seeds=0),
+        "confirm": {"top": 0, "baselines": len(presets), "rounds": [args.seeds - 1]},
+        "noise_floor": {"seeds": 0},
         "audit": 0.0,
     }
     if args.storage is not None:

@@ -23,7 +23,11 @@ def local_root(storage: str) -> Path:
     """
     if not is_bucket(storage):
         try:
-            return expanded(storage).absolute()
+            folder = expanded(storage).absolute()
+            folder.exists()  # told here once for all who look into it: a path of thousands of characters
+            return folder
+        except OSError as error:
+            raise InputError(f"storage.path: {storage[:80]} cannot be looked up: {error.strerror}") from None
         except ValueError as error:
             raise InputError(f"storage.path: {error}") from None
     try:

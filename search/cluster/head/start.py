@@ -187,4 +187,4 @@ def _ended(code: int, log: Path, said_before: int) -> OperationFailed:
     """Why the services have ended: the errors that they have said since the log had `said_before` bytes."""
     said = log.read_bytes()[said_before:].decode(errors="replace")
     problems = re.findall(r"^error: (.*)$", said, re.MULTILINE)
-    return OperationFailed("\n".join(problems) or f"the services ended with code {code}. See {log}")
+    return OperationFailed(*problems or [f"the services ended with code {code}. See {log}"])
