@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search.decision import Decision
 from search.errors import InputError, OperationFailed
+from search.machine.urls import shown_url
 from search.policy.budget import Spending
 from search.policy.trials import CLOSED_BECAUSE, SPENT
 from search.study.outage import unusable
@@ -58,7 +59,7 @@ def check_file(url: str) -> None:
     if verdict != "ok":
         what = " ".join(str(verdict).split())[:200]
         raise DamagedStudy(
-            f"the study's database {parsed.database} is damaged ({what}): its trials cannot be relied on. {RESTORE}"
+            f"the study's database {shown_url(url)} is damaged ({what}): its trials cannot be relied on. {RESTORE}"
         )
 
 
