@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -17,7 +18,7 @@ from typing import Any
 
 from search.errors import OperationFailed
 from search.machine.log_file import UtcFormatter
-from search.machine.temporary import remove_folders_of
+from search.machine.temporary import PREFIX, remove_folders_of, temporary_folder
 from search.record import TrialRecord
 from search.tracking.names import check_metric_name
 from search.tracking.projection import ParentInfo, Projection
@@ -143,7 +144,13 @@ def _serve(
         handler = logging.StreamHandler()
         handler.setFormatter(UtcFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    projection = Projection(**settings)
+    # MLflow has temporary folders of its own, and is ended inside their blocks.
+    with temporary_folder(f"{PREFIX}{os.getpid()}-") as folder:
+        tempfile.tempdir = str(folder)
+        _answer(connection, Projection(**settings))
+
+
+def _answer(connection: Connection, projection: Projection) -> None:
     while True:
         try:
             method, arguments = connection.recv()
