@@ -227,7 +227,7 @@ def _write_traceback(error: BaseException) -> str:
             descriptor, path = tempfile.mkstemp(prefix=prefix, suffix=".log", dir=folder)
             with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"{' '.join(sys.argv)}\n\n{text}")
-            return path
+            return str(folder / Path(path).name)
         except OSError:
             continue
     return "no file: no folder could be written to. Set SEARCH_DEBUG=1 to see it"

@@ -5,7 +5,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -207,7 +207,8 @@ class Search:
         with more.held_here(), more.held_everywhere(threading.Event()):
             changed = changed_fields(store.header["identity"], more.spec.fingerprint_fields())
             sections = {field.partition(".")[0] for field in changed}
-            assert sections <= set(AMOUNT), changed
+            if not sections <= set(AMOUNT):  # its file was edited
+                raise self._is_another(changed)
             store.set_header("search", more.spec.resolved())
             store.set_header("identity", more.spec.fingerprint_fields())
             if "budget" in sections:
@@ -228,15 +229,18 @@ class Search:
 
     def _check_identity(self) -> None:
         changed = changed_fields(self.header["identity"], self.spec.fingerprint_fields())
-        if not changed:
-            return
+        if changed:
+            raise self._is_another(changed)
+
+    def _is_another(self, changed: Sequence[str]) -> InputError:
+        """What is told where the study is that of a search with other `changed` fields."""
         amount = [field for field in changed if field.partition(".")[0] in AMOUNT]
         remedy = (
             f"Do more of it with `extend {self.name}` or `confirm {self.name}`"
             if amount == changed
             else "Give this one another `name`"
         )
-        raise InputError(
+        return InputError(
             f"search {self.name!r} exists with another {', '.join(changed)}. {remedy}, or undo the change (its file "
             f"is {self.folder / SPEC_FILE})"
         )

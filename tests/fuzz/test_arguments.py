@@ -139,7 +139,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "search.run.cost.cost_of",
         "search.cluster.head.start.in_background",
         "search.cluster.head.start.in_foreground",
-        "search.checks.here.check_ray",
+        "search.checks.here.check_rehearsal",
         "search.tracking.server.mlflow_server",
         "search.checks.head.findings",
         "search.simulator.quality.repeat_search",
