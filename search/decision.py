@@ -9,6 +9,7 @@ CAUSES = {
     "preset": "a baseline of the literature, {preset}",
     "seed_noise": "trial {trial} on another seed, to measure the noise between seeds",
     "proposed": "proposed by {algorithm}",
+    "enqueued": "put into the study's queue by somebody",
     "equal": "the proposal equals trial {trial}, which is trained on another seed instead",
     "finalist": "trial {trial} is a finalist, the {nth:th} of {of} fresh seeds",
     "rung": "{rank:th} of {of} at rung {step}",

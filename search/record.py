@@ -1,6 +1,6 @@
 """What is known of one trial: the immutable view that everything but the engine works with.
 
-The Optuna study is the truth; a `TrialRecord` is read from it (`search.study.store.record_of`) and handed to the
+The Optuna study is the truth; a `TrialRecord` is read from it (`search.study.records.record_of`) and handed to the
 leaderboard, the tracker, the progress view and the export. It holds plain values only.
 """
 

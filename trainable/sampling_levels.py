@@ -19,12 +19,11 @@ from torch import Tensor
 from spaces import NoiseSchedule
 from trainable.metric.assets import Assets, FrechetMetric
 from trainable.network import Network
-from trainable.storage.checkpoint import load_checkpoint
 from trainable.storage.folder import Folder
 from trainable.task import WORST_OBJECTIVE
 from trainable.training.config import TrainingConfig
+from trainable.training.finished import finished_trainer
 from trainable.training.step import stream_seed
-from trainable.training.trainer import Trainer
 
 Levels = tuple[float, ...]  # decreasing, from sigma_max
 Distance = Callable[[Levels, int], float]  # (levels, seed of latents and re-noising) -> distance
@@ -307,15 +306,7 @@ def measure_trial(
     folder, schedule, seed: of the trial, as its `TrialTask` had them; the others as its `TrialWorker`. The
     noise is that of no other sampling of the search. Raises ValueError if there is no model of the full budget.
     """
-    found = load_checkpoint(folder)
-    if found is None or found[0] != training.total_steps:
-        at = "none" if found is None else f"one of step {found[0]}"
-        raise ValueError(
-            f"a checkpoint of step {training.total_steps} is needed in {folder.location}, but there is {at}"
-        )
-    trainer = Trainer(network, assets.images_NCHW, training, device)
-    trainer.begin(schedule, seed)
-    trainer.load_state_dict(found[1], found[2]["trainer"])
+    trainer = finished_trainer(folder, network, assets.images_NCHW, training, schedule, seed, device)
     metric = FrechetMetric(assets, num_samples, device)
     # 31 bits: every reader of JSON keeps them.
     search_seed, *held_out_seeds = (

@@ -44,6 +44,7 @@ class Progress:
     outcome: None while the trial can go on, else "complete", "diverged", "failed" with its reason; OUT_OF_MEMORY where
     the GPU's memory was not enough; NO_STORAGE with the reason where the trial is not over, but no trial can go on.
     smaller_micro_batch: for OUT_OF_MEMORY, what to try instead; None: there is nothing.
+    notes: what the user should know, in one line each; told once.
     """
 
     number: int
@@ -52,3 +53,4 @@ class Progress:
     outcome: str | None = None
     reason: str | None = None
     smaller_micro_batch: int | None = None
+    notes: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ from trainable.background import Background
 from trainable.metric.assets import BATCH_SIZE, Assets, FrechetMetric
 from trainable.metric.images import sample_grid_png
 from trainable.network import Network
-from trainable.storage.checkpoint import load_checkpoint, packed, save_checkpoint
+from trainable.storage.checkpoint import load_checkpoint, packed, remove_checkpoint, save_checkpoint
 from trainable.storage.folder import StorageError
 from trainable.storage.location import open_folder
 from trainable.task import (
@@ -85,7 +85,10 @@ class TrialWorker:
         self._save_at = time.monotonic() + CHECKPOINT_SECONDS if self._folder.is_remote else 0.0
         self._schedule = NoiseSchedule.from_dict(task.schedule)
         self._trainer.begin(self._schedule, task.seed, task.micro_batch)
-        found = load_checkpoint(self._folder)
+        self._damaged: dict[int, str] = {}
+        found = load_checkpoint(self._folder, self._damaged.__setitem__)
+        go_on = f"the trial goes on from step {found[0] if found is not None else 0}"
+        self._notes = tuple(f"{text}: {go_on}" for text in self._damaged.values())
         # Reports that reached the checkpoint but perhaps not the driver are sent before any training.
         self._replay = found is not None
         if found is not None:
@@ -181,11 +184,14 @@ class TrialWorker:
             "train_seconds": self._train_seconds,
         }
         folder, files, self._files = self._folder, self._files, {}
+        damaged, self._damaged = self._damaged, {}
         step, tensor_bytes = self._trainer.step, packed(tensors)
 
         def save() -> None:
             for name, data in files.items():
                 folder.write(name, data)
+            for older in damaged:
+                remove_checkpoint(folder, older)
             save_checkpoint(folder, step, tensor_bytes, state)
 
         if folder.is_remote:
@@ -202,11 +208,13 @@ class TrialWorker:
         diverged = bool(self._reports) and self._reports[-1]["objective"] >= WORST_OBJECTIVE
         complete = self._last_reported == self._task.rungs[-1]
         outcome = "diverged" if diverged else "complete" if complete else None
+        notes, self._notes = self._notes, ()
         return Progress(
             number=self._task.number,
             step=self._trainer.step,
             reports=list(self._reports),
             outcome=outcome,
+            notes=notes,
         )
 
     def out_of_memory(self, error: BaseException) -> Progress:

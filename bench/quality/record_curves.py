@@ -37,8 +37,8 @@ from bench.figures import heading, machine, versions
 from search.errors import EXIT_INPUT, InputError
 from search.file.identity import changed_fields
 from search.file.spec import SearchSpec, load_spec
+from search.machine.cache_folder import cache_folder
 from search.machine.checkout import git_commit
-from search.run.runner import CACHE
 from search.simulator.table import FOLDER, write_table
 from spaces import PRESETS, NoiseSchedule, SearchSpace
 from spaces.registry import name_of
@@ -381,7 +381,7 @@ def main(arguments: Sequence[str]) -> int:
 def _record(spec: SearchSpec, path: Path, workers: int) -> None:
     torch.set_num_threads(1)
     assert spec.objective.extractor is not None
-    assets = prepare(spec.data, spec.objective.extractor, CACHE)
+    assets = prepare(spec.data, spec.objective.extractor, cache_folder())
     about = {"machine": machine(), "versions": versions(), "git_commit": git_commit()}
     folder = Folder(path, identity_of(spec, assets), about)
     print(f"{heading()}\n{len(folder.curves)} curves are there", flush=True)

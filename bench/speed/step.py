@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.figures import Spread, ratios, table
 from bench.speed.bare_loop import BareLoop
 from search.file.spec import SearchSpec, load_spec
-from search.run.runner import CACHE
+from search.machine.cache_folder import cache_folder
 from spaces import PRESETS
 from trainable.metric.assets import prepare
 from trainable.network import NETWORKS, Network
@@ -74,7 +74,7 @@ def training_steps(
 def whole_trials(spec: SearchSpec, num_pairs: int) -> Pairs:
     """All that a worker does for a trial, its measurements and checkpoints at the rungs included."""
     assert spec.objective.extractor is not None
-    assets = prepare(spec.data, spec.objective.extractor, CACHE)
+    assets = prepare(spec.data, spec.objective.extractor, cache_folder())
     worker = TrialWorker(assets, spec.network, spec.training, spec.objective.num_samples)
     total_steps = spec.training.total_steps
     numbers = itertools.count()
@@ -107,7 +107,7 @@ def main(show: Callable[[str], None]) -> None:
     torch.set_num_threads(1)
     spec = load_spec("searches/digits.yaml")
     assert spec.objective.extractor is not None
-    digits_NCHW = prepare(spec.data, spec.objective.extractor, CACHE).images_NCHW
+    digits_NCHW = prepare(spec.data, spec.objective.extractor, cache_folder()).images_NCHW
     unet = NETWORKS.build("unet")
     images_NCHW = torch.randn(1000, 1, 28, 28, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
     small = replace(spec.training, batch_size=16)
@@ -119,6 +119,12 @@ def main(show: Callable[[str], None]) -> None:
         whole_trials(spec, 3).row(f"  the same with its {num_rungs} measurements", ""),
         training_steps(unet, images_NCHW, small, 5, 3).row(
             f"U-Net, 28x28, batch {small.batch_size}: training", ">= 0.95"
+        ),
+        training_steps(NETWORKS.build({"name": "unet", "channels": [16, 32]}), digits_NCHW, mlp, 5, 10).row(
+            f"U-Net 16, 32, digits, batch {mlp.batch_size}: training", ">= 0.95"
+        ),
+        training_steps(NETWORKS.build("small_unet"), digits_NCHW, mlp, 5, 20).row(
+            f"small U-Net, digits, batch {mlp.batch_size}: training", ">= 0.95, 60/s"
         ),
     ]
     show("step: training steps per second on one core; median [smallest, largest] of the pairs")

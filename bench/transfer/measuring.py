@@ -14,8 +14,8 @@ from bench.quality.record_curves import Recorder, Task
 from bench.transfer.recording import Piece, Row
 from bench.transfer.settings import SECOND_LEVEL, Setting
 from bench.transfer.table import check_alike, features_of, measured_with
+from search.machine.cache_folder import cache_folder
 from search.machine.checkout import git_commit
-from search.run.runner import CACHE
 from trainable.metric.assets import Assets, FrechetMetric, prepare
 from trainable.storage.checkpoint import load_checkpoint
 from trainable.storage.location import open_folder
@@ -87,9 +87,9 @@ class Recorders:
     known: rows by setting that the new ones are to stand beside.
     """
 
-    def __init__(self, known: Mapping[str, Sequence[Row]], cache: Path = CACHE):
+    def __init__(self, known: Mapping[str, Sequence[Row]], cache: Path | None = None):
         torch.set_num_threads(1)
-        self._known, self._cache = known, cache
+        self._known, self._cache = known, cache or cache_folder()
         self._assets: dict[tuple[str, ...], list[Assets]] = {}
         self._recorders: dict[str, SettingRecorder] = {}
         # Of the code that is running, whatever is committed meanwhile.

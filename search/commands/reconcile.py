@@ -44,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
         # The search's own files are written again each time, so they do not count as missing.
         changes += replace(projection.sync_parent(parent_info(search, status, result)), files=0)
         projection.sync_leaderboard([row.to_dict() for row in result.board.rows])
+    except OperationFailed:  # which says itself what to do
+        raise
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise OperationFailed(f"MLflow did not take it ({reason}). Try again when it answers") from error

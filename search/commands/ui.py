@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _searches(name: str | None, storage: str) -> "list[Search]":
     """The search called so, or all that can be read, the newest first, and are kept in the MLflow of the first."""
-    from search.errors import InputError
+    from search.errors import InputError, OperationFailed
     from search.machine.search_folders import local_root
     from search.run.known import SPEC_FILE
     from search.run.search import Search
@@ -69,7 +69,7 @@ def _searches(name: str | None, storage: str) -> "list[Search]":
             if not found or search.spec.mlflow_uri_resolved == found[0].spec.mlflow_uri_resolved:
                 search.check_started()
                 found.append(search)
-        except InputError as error:
+        except (InputError, OperationFailed) as error:
             if len(wanted) == 1:
                 raise
             first = str(error).partition("\n")[0]

@@ -62,7 +62,7 @@ def _parsed(content: bytes, path: Path) -> Service:
     names = [each.name for each in dataclasses.fields(Service)]
     try:
         found: Any = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
         raise InputError(f'{path} must be JSON with "format": "{FORMAT}". Run: python -m search serve')

@@ -92,6 +92,21 @@ class Budget:
         need = TimeNeed(wall=max(seconds_for(steps), trials / slots), trials=trials)
         return self.spending.fits(self._plan.limits, need, self._confirmation() if reserve else TimeNeed())
 
+    def wall_left(self) -> list[tuple[float, float]]:
+        """(what is left, the whole) of each limit, in seconds for which all slots can be busy."""
+        limits, slots, spent = self._plan.limits, self._plan.max_concurrent, self.spending
+        parts = [
+            (limits.hours, 1.0, spent.wall),
+            (limits.cpu_hours, limits.cpu * slots, spent.trials / slots),
+            (limits.gpu_hours, limits.gpu * slots, spent.trials / slots),
+        ]
+        wholes = [
+            (hours * 3600 / at_once, used)
+            for hours, at_once, used in parts
+            if hours is not None and at_once > 0
+        ]
+        return [(max(0.0, whole - used), whole) for whole, used in wholes]
+
     def _confirmation(self) -> TimeNeed:
         race = self._plan.race
         if race is None:

@@ -1,6 +1,7 @@
-"""Which trial is started next: a baseline, the noise floor, a proposal or a finalist's next seed."""
+"""Which trial is started next: a baseline, the noise floor, what waits, a proposal or a finalist's next seed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -10,10 +11,18 @@ from search.decision import Decision
 from search.policy.agenda import Agenda
 from search.policy.plan import Plan
 from search.policy.proposals import Proposals
-from search.policy.trials import NewTrial
+from search.policy.trials import Enqueued, NewTrial
 from search.record import Purpose, State, TrialRecord
 from spaces import NoiseSchedule
 from spaces.registry import name_of
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What waited in the study's queue as `number` cannot be trained. reason: why, in one line."""
+
+    number: int
+    reason: str
 
 
 class NextTrial:
@@ -22,12 +31,18 @@ class NextTrial:
     def __init__(self, plan: Plan, agenda: Agenda, proposals: Proposals):
         self._plan, self._agenda, self._proposals = plan, agenda, proposals
 
-    def decide(self, open_steps: int) -> NewTrial | None:
-        """The next trial, None if there is none now. open_steps: steps that open trials may still use."""
+    def decide(
+        self, open_steps: int, enqueued: Callable[[], Sequence[Enqueued]] = tuple
+    ) -> NewTrial | Refused | None:
+        """The next trial, None if there is none now.
+
+        open_steps: steps that open trials may still use. enqueued: what waits in the study's queue, which takes the
+        place of proposals; asked where one would be next.
+        """
         return (
             self._baseline(open_steps)
             or self._floor(open_steps)
-            or self._proposal(open_steps)
+            or self._proposal(open_steps, enqueued)
             or self._confirmation()
         )
 
@@ -64,9 +79,13 @@ class NextTrial:
         decision = Decision("started", "seed_noise", {"trial": first.number})
         return _replicate(Purpose.NOISE, first, seed, decision)
 
-    def _proposal(self, open_steps: int) -> NewTrial | None:
+    def _proposal(
+        self, open_steps: int, enqueued: Callable[[], Sequence[Enqueued]]
+    ) -> NewTrial | Refused | None:
         if not self._agenda.may_propose() or not self._is_within_budget(self._plan.rungs[0], open_steps):
             return None
+        if waiting := enqueued():
+            return self._enqueued(waiting[0])
         for proposal in self._proposals.draws(len(self._agenda.records)):
             if proposal.equal_to is None:
                 return NewTrial(
@@ -82,6 +101,23 @@ class NextTrial:
                 return replicate
         self._agenda.close(Decision("closed", "exhausted"))
         return None
+
+    def _enqueued(self, waiting: Enqueued) -> NewTrial | Refused:
+        """What waits, with the algorithm's values where it leaves some open; equal to another trial or not."""
+        try:
+            params = self._plan.space.completed(waiting.params)
+            proposal = self._proposals.around(params, len(self._agenda.records))
+        except ValueError as error:
+            return Refused(waiting.number, str(error))
+        return NewTrial(
+            purpose=Purpose.SEARCH,
+            schedule=proposal.schedule,
+            seed=self._plan.seed,
+            params=proposal.params,
+            distributions=proposal.distributions,
+            decision=Decision("started", "enqueued"),
+            waited_as=waiting.number,
+        )
 
     def _replicate_instead(self, number: int) -> NewTrial | None:
         """A trial of the equal schedule on the next fresh seed, if the search file asks for it and there is one."""

@@ -73,6 +73,21 @@ class Proposals:
                 self._asked = None
             yield Proposal(schedule, trial.params, trial.distributions, equal_to)
 
+    def around(self, params: Mapping[str, Any], number: int) -> Proposal:
+        """The schedule that the algorithm proposes with these parameters; ValueError where they give none.
+
+        number: seed of what is left open. params: of the space, inside its ranges.
+        """
+        sampler = self._sampler(random.Random(f"{self._plan.seed}/{number}").getrandbits(32), 0)
+        trial = self._study.ask(sampler, params)
+        try:
+            schedule = self._plan.space.suggest(trial)
+        except ValueError:
+            self._study.drop(trial)
+            raise
+        self._asked = trial
+        return Proposal(schedule, trial.params, trial.distributions, None)
+
     def _sampler(self, seed: int, attempt: int) -> BaseSampler:
         if attempt >= _MOST_ASKS:
             return RandomSampler(seed=seed)
@@ -85,7 +100,6 @@ class Proposals:
             self._study.asked(number, asked)
         else:
             self._study.add(number, trial.params, trial.distributions)
-        assert len(self._study) == number + 1, "the study is written by another program"
 
     def keep(self, record: TrialRecord) -> None:
         """The record as it is now: whether its schedule is news is told by it."""
@@ -129,18 +143,17 @@ class SamplerStudy:
         self._study.set_user_attr("seed", seed)  # for a sampler whose proposals are one sequence
         self._ids: dict[int, int] = {}  # trial number -> id in `study`
 
-    def __len__(self) -> int:
-        return len(self._ids)
-
     @property
     def trials(self) -> Sequence[FrozenTrial]:
         """By number; without those that were dropped."""
         found = {trial._trial_id: trial for trial in self._study.get_trials(deepcopy=False)}
         return [found[trial_id] for _, trial_id in sorted(self._ids.items())]
 
-    def ask(self, sampler: BaseSampler) -> Trial:
-        """A new trial, to be given its number by `asked` once it is in the study."""
+    def ask(self, sampler: BaseSampler, params: Mapping[str, Any] | None = None) -> Trial:
+        """A new trial, to be given its number by `asked` once it is in the study. params: that it is to have."""
         self._study.sampler = sampler
+        if params is not None:
+            self._study.enqueue_trial(dict(params))
         return self._study.ask()
 
     def drop(self, trial: Trial) -> None:

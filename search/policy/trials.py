@@ -23,7 +23,10 @@ SPENT = "spent"  # what the search has spent, as last kept
 
 @dataclass(frozen=True, kw_only=True)
 class NewTrial:
-    """A trial that is decided on and has no number yet. distributions: of its params, where the space has them."""
+    """A trial that is decided on and has no number yet, unless it waited in the queue under one (`waited_as`).
+
+    distributions: of its params, where the space has them.
+    """
 
     purpose: Purpose
     schedule: NoiseSchedule
@@ -33,6 +36,7 @@ class NewTrial:
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
     preset: str | None = None
     replicate_of: int | None = None
+    waited_as: int | None = None
 
     def record(self, number: int, start_ms: int) -> TrialRecord:
         """As it is known once it has its number."""
@@ -59,6 +63,14 @@ class KeptTrial:
     spent: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class Enqueued:
+    """What another program has put into the queue, as trial `number`. params: some of the space's, to be kept to."""
+
+    number: int
+    params: Mapping[str, Any]
+
+
 class Trials(Protocol):
     """The trials of one search, addressed by number, and the facts of the search (header)."""
 
@@ -74,6 +86,15 @@ class Trials(Protocol):
 
     def add(self, trial: NewTrial) -> int:
         """Keep a trial as RUNNING; returns its number."""
+
+    def enqueued(self) -> Sequence[Enqueued]:
+        """What waits in the queue now, in its order."""
+
+    def begin(self, number: int, trial: NewTrial) -> None:
+        """Keep `trial` as RUNNING in the place of what waits as `number`."""
+
+    def refuse(self, number: int, reason: str) -> None:
+        """End what waits as `number`, which can never be trained."""
 
     def report(self, number: int, report: Report) -> None:
         """Keep the objective at a rung; the first value of a step wins."""

@@ -8,19 +8,23 @@ from typing import Any
 import torch
 
 from search.file.spec import Budget, SearchSpec
-from search.run.runner import CACHE, Machine
+from search.machine.cache_folder import cache_folder
+from search.run.runner import Machine
+from search.run.size import check_memory, size_of
 from spaces import PRESETS
 from trainable.training.trainer import Trainer
 from trainable.trial import device_of
 
 _TIMED_STEPS = 60
+_TIMED_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Cost:
     """An upper bound: as if no trial were stopped early.
 
-    steps_per_second: of one trial, measured here on this machine; None if the data is not at hand.
+    steps_per_second: of one trial, measured here on this machine; None if the data is not at hand, or a step too long.
+    operations: floating-point, of a step; None if the data is not at hand.
     """
 
     trials: int | None
@@ -29,6 +33,7 @@ class Cost:
     slots: int
     steps_per_second: float | None
     budget: Budget
+    operations: float | None = None
 
     @property
     def hours(self) -> float | None:
@@ -50,6 +55,11 @@ class Cost:
             f"trials: {trials}, and at most {self.replicates} more on fresh seeds: noise between seeds, confirmation",
             f"steps: {steps} ({self.slots} trials at a time)",
         ]
+        if self.steps_per_second is None and self.operations is not None:
+            return [
+                *text,
+                f"hours: unknown, a step of {self.operations:.0e} operations is too long to be timed here",
+            ]
         if self.steps_per_second is None:
             return [*text, "hours: unknown, since the data is not at hand to time a step"]
         if self.hours is None:
@@ -63,7 +73,7 @@ class Cost:
         ]
 
 
-def cost_of(spec: SearchSpec, cache: Path = CACHE, *, elsewhere: bool = False) -> Cost:
+def cost_of(spec: SearchSpec, *, elsewhere: bool = False) -> Cost:
     """Count the trials and time a few steps. Raises InputError if this machine cannot run one trial.
 
     elsewhere: trials are to run on a cluster: `max_concurrent` at a time, or one; a step is timed here all the same.
@@ -78,17 +88,20 @@ def cost_of(spec: SearchSpec, cache: Path = CACHE, *, elsewhere: bool = False) -
             rules.most_trials, (rules.top + min(rules.baselines, len(spec.presets))) * rules.rounds[-1]
         )
     trials = spec.budget.max_trials
+    steps_per_second, operations = _steps_per_second(spec, cache_folder(), elsewhere)
     return Cost(
         trials=trials,
         replicates=confirm,
         steps=(trials + confirm) * spec.training.total_steps if trials is not None else None,
         slots=slots,
-        steps_per_second=_steps_per_second(spec, cache, elsewhere),
+        steps_per_second=steps_per_second,
         budget=spec.budget,
+        operations=operations,
     )
 
 
-def _steps_per_second(spec: SearchSpec, cache: Path, elsewhere: bool) -> float | None:
+def _steps_per_second(spec: SearchSpec, cache: Path, elsewhere: bool) -> tuple[float | None, float | None]:
+    """And operations of a step. How large the network is, is worked out before it is built."""
     if not elsewhere:
         assert spec.objective.extractor is not None
         spec.objective.extractor.check()
@@ -97,18 +110,24 @@ def _steps_per_second(spec: SearchSpec, cache: Path, elsewhere: bool) -> float |
     except ValueError:
         if not elsewhere and getattr(spec.data, "root", None) is not None:
             raise
-        return None
+        return None, None
+    size = size_of(spec, images.x_NCHW.shape[1:])
+    device = torch.device(device_of(spec.resources.gpu))
+    if not elsewhere:
+        check_memory(size, device)
+    if not size.is_quick and device.type == "cpu":
+        return None, size.operations
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, int(spec.resources.cpu)))
     try:
-        device = device_of(spec.resources.gpu)
         trainer = Trainer(spec.network, images.x_NCHW, spec.training, device)
         trainer.begin(PRESETS["ict"].schedule, spec.seed, spec.resources.micro_batch)
         warm_up = min(10, spec.training.total_steps // 2)
         timed = min(_TIMED_STEPS, spec.training.total_steps - warm_up)
-        trainer.train(warm_up)
         start = time.perf_counter()
-        trainer.train(warm_up + timed)
-        return timed / (time.perf_counter() - start)
+        trainer.train(warm_up, should_pause=lambda: time.perf_counter() - start > _TIMED_SECONDS / 2)
+        begin, first = time.perf_counter(), trainer.step
+        trainer.train(first + timed, should_pause=lambda: time.perf_counter() - begin > _TIMED_SECONDS)
+        return (trainer.step - first) / (time.perf_counter() - begin), size.operations
     finally:
         torch.set_num_threads(threads)

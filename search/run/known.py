@@ -15,6 +15,7 @@ from search.machine.state_folder import home, make_home
 # In the folder of a search.
 SPEC_FILE = "search.yaml"
 LOG_FILE = "search.log"  # all that libraries have to say
+SUMS_FILE = "trials.sums"  # checksums of what the study was told of each trial
 
 _INDEX = "searches"  # in the state folder of a cluster's head
 

@@ -46,14 +46,15 @@ class Result:
     board: Leaderboard
     finished: bool
     is_exhausted: bool = False  # the search space holds no schedule that was not trained
+    num_enqueued: int = 0  # in the study's queue
 
     @classmethod
-    def of(cls, spec: SearchSpec, agenda: Agenda) -> "Result":
-        """From the trials so far, and those to come."""
+    def of(cls, spec: SearchSpec, agenda: Agenda, num_enqueued: int = 0) -> "Result":
+        """From the trials so far, and those to come. num_enqueued: what waits in the study's queue."""
         records = tuple(agenda.records.values())
         board = board_of(spec, list(records))
         finished = agenda.finished and unmeasured(spec, board) is None
-        return cls(spec, records, board, finished, agenda.is_exhausted)
+        return cls(spec, records, board, finished, agenda.is_exhausted, num_enqueued)
 
     @cached_property
     def no_winner(self) -> NoWinner | None:
@@ -133,11 +134,21 @@ class Result:
                 f"The search ended after {trials}: its space seems to hold no schedule that was not trained. A wider "
                 "`space` is another search"
             )
+        if self.finished and self.num_enqueued:
+            evidence.append(self._what_waits())
         if self.failed and not (self.no_winner is not None and self.no_winner.failed):
             evidence.append(
                 f"{len(self.failed)} of {len(self.records)} trials failed, {self._first_failure(self.failed)}"
             )
         return [*lines(self.board, limit), *([""] if evidence else []), *evidence]
+
+    def _what_waits(self) -> str:
+        waiting = "1 trial waits" if self.num_enqueued == 1 else f"{self.num_enqueued} trials wait"
+        if self.is_exhausted:
+            return f"{waiting} in the study's queue, but nothing is started any more"
+        option = "--hours H" if self.spec.budget.max_trials is None else f"--trials {self.num_enqueued}"
+        more = command(self.spec, "extend", option)
+        return f"{waiting} in the study's queue, beyond the budget. Train what waits with: {more}"
 
     @property
     def conclusion(self) -> str:

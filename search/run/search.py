@@ -13,7 +13,7 @@ from typing import Any
 from search.errors import InputError
 from search.evidence.leaderboard import Leaderboard
 from search.file.identity import AMOUNT, changed_fields
-from search.file.spec import SearchSpec, load_spec, overridden
+from search.file.spec import SearchSpec, overridden
 from search.machine.checkout import git_commit
 from search.machine.driver import driver_of, only_driver
 from search.machine.search_folders import DEFAULT_STORAGE
@@ -21,7 +21,8 @@ from search.policy.agenda import Agenda
 from search.policy.plan import Plan
 from search.policy.trials import CONFIRM_ANYWAY, SEARCH_CLOSED
 from search.record import TrialRecord
-from search.run.known import SPEC_FILE, command, folder_of
+from search.run.kept import spec_at, spec_in
+from search.run.known import SPEC_FILE, SUMS_FILE, command, folder_of
 from search.run.plan_of import board_of, objective_of, plan_of
 from search.run.result import Result
 from search.run.status import status_of
@@ -52,13 +53,13 @@ class Search:
     def open(cls, name_or_file: str, storage: str = DEFAULT_STORAGE) -> "Search":
         """The search called so in `storage`, or described by the file of that name. InputError if there is none."""
         if Path(name_or_file).suffix in (".yaml", ".yml") or os.sep in name_or_file:
-            return cls(load_spec(name_or_file))
+            return cls(spec_at(Path(name_or_file)))
         return cls.kept_in(folder_of(name_or_file, storage))
 
     @classmethod
     def kept_in(cls, folder: Path) -> "Search":
         """The search that was started in `folder`. InputError where its file cannot be read."""
-        return cls(load_spec(folder / SPEC_FILE))
+        return cls(spec_in(folder))
 
     # What it is
 
@@ -91,11 +92,16 @@ class Search:
 
     # What is kept of it
 
-    def check_started(self) -> None:
-        """InputError if it has no study yet."""
+    @property
+    def is_started(self) -> bool:
+        """Whether it has a study."""
         if self._store is None and self.folder.exists():
             self._store = self._existing()
-        if self._store is None:
+        return self._store is not None
+
+    def check_started(self) -> None:
+        """InputError if it has no study yet."""
+        if not self.is_started:
             raise InputError(f"search {self.name!r} has not been started. Run: python -m search run FILE")
 
     @property
@@ -122,7 +128,8 @@ class Search:
 
     def result(self) -> Result:
         """What was found so far, and whether anything is left to do."""
-        return Result.of(self.spec, self._agenda())
+        agenda = self._agenda()
+        return Result.of(self.spec, agenda, len(self.store.enqueued()))
 
     def status(self, now: float | None = None) -> Status:
         """How it stands, in plain values. now: seconds since 1970.
@@ -164,8 +171,8 @@ class Search:
         """Have a study: a new one if there is none. InputError if it is that of another search or of other data."""
         self._store = self._existing()
         if self._store is None:
-            header = _header(self.spec, assets)
-            self._store = StudyStore.create(self.spec.study_url_resolved, self.name, header)
+            header, url = _header(self.spec, assets), self.spec.study_url_resolved
+            self._store = StudyStore.create(url, self.name, header, sums=self._sums)
             return
         self._check_identity()
         self.check_assets(assets)
@@ -209,8 +216,15 @@ class Search:
             more.write_file()
         return more
 
+    @property
+    def _sums(self) -> Path:
+        return self.folder / SUMS_FILE
+
     def _existing(self) -> StudyStore | None:
-        return StudyStore.open(self.spec.study_url_resolved, self.name)
+        store = StudyStore.open(self.spec.study_url_resolved, self.name, self._sums)
+        if store is not None:
+            store.check_header()
+        return store
 
     def _check_identity(self) -> None:
         changed = changed_fields(self.header["identity"], self.spec.fingerprint_fields())

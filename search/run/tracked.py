@@ -1,9 +1,11 @@
 """A search as MLflow sees it."""
 
+import logging
 import os
 from typing import Any
 
 from search.cluster.storage_defaults import tracking_environment
+from search.errors import OperationFailed
 from search.record import TrialRecord
 from search.run.known import SPEC_FILE
 from search.run.result import Result
@@ -11,6 +13,8 @@ from search.run.search import Search
 from search.tracking import ParentInfo, Projection
 from search.winner.document import export_text
 from search.winner.sampling import sampling_of
+
+_log = logging.getLogger(__name__)
 
 
 def projection_settings(search: Search) -> dict[str, Any]:
@@ -68,5 +72,8 @@ def parent_info(search: Search, status: str, result: Result | None = None) -> Pa
         text = [*result.table(len(result.board.rows)), "", result.conclusion]
         files["leaderboard.txt"] = "\n".join(text) + "\n"
         if result.board.winner is not None and result.no_winner is None:
-            files["best_schedule.json"] = export_text(search.document(result.board))
+            try:
+                files["best_schedule.json"] = export_text(search.document(result.board))
+            except OperationFailed as error:  # a file of a trial is lost: `export` says so again
+                _log.warning("MLflow does not get best_schedule.json: %s", error)
     return ParentInfo(tags=tags, params=search.spec.resolved(), files=files, status=status)

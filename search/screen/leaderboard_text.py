@@ -38,9 +38,9 @@ def lines(board: Leaderboard, limit: int = 12) -> list[str]:
 
 def evidence_lines(board: Leaderboard) -> list[str]:
     """How far the search can be trusted: noise between seeds, what early stopping got wrong, how far the space went."""
-    noise = board.noise_line()
+    seeds = [line for line in (board.stability_line(), board.noise_line()) if line is not None]
     stopping = board.audit.lines() if board.audit is not None and board.audit.num_condemned else []
-    return [*([noise] if noise else []), *stopping, *board.notes]
+    return [*seeds, *stopping, *board.notes]
 
 
 def _row_line(row: Row, width: int, is_baseline: bool, *, with_seen: bool) -> str:

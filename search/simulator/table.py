@@ -91,14 +91,16 @@ def read_table(path: Path) -> CurveTable:
     """The table in the file. InputError, in one line, for anything else."""
     try:
         document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as a table of curves: {error}") from error
     found = document.get("format") if isinstance(document, dict) else None
     if found != FORMAT:
         raise InputError(f"{path}: `format` must be {FORMAT!r}, but got {found!r}")
     try:
         return _table_of(document)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except InputError:
+        raise
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, AssertionError) as error:
         raise InputError(f"{path} is no table of curves: {type(error).__name__}: {error}") from error
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from search.decision import Decision
-from search.policy.trials import KeptTrial, NewTrial
+from search.policy.trials import Enqueued, KeptTrial, NewTrial
 from search.record import Report, TrialRecord
 
 
@@ -29,6 +29,18 @@ class TrialsInMemory:
         number = len(self._kept)
         self._kept.append(KeptTrial(trial.record(number, start_ms=0), trial.distributions))
         return number
+
+    def enqueued(self) -> Sequence[Enqueued]:
+        """Nothing: nobody else knows these trials."""
+        return ()
+
+    def begin(self, number: int, trial: NewTrial) -> None:
+        """Nothing waits."""
+        raise AssertionError(number)
+
+    def refuse(self, number: int, reason: str) -> None:
+        """Nothing waits."""
+        raise AssertionError(number)
 
     def report(self, number: int, report: Report) -> None:
         """Keep the objective at a rung; the first value of a step wins."""

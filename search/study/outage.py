@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from search.errors import OperationFailed
 
@@ -48,6 +48,7 @@ class Outlasting:
             return work()
         except Exception as error:
             if not is_outage(error):
+                self._explain(error)
                 raise
             problem = error
         _log.warning("%s does not answer (%s); waiting", self._where, _reason(problem))
@@ -59,6 +60,7 @@ class Outlasting:
                 value = (again or work)()
             except Exception as error:
                 if not is_outage(error):
+                    self._explain(error)
                     raise
                 problem = error
             else:
@@ -70,6 +72,19 @@ class Outlasting:
             f"{self._where} does not answer ({_reason(problem)}; waited {waited:.0f} s). What it had taken is "
             "kept, and so are the checkpoints of the trials: when it is back, the same command goes on"
         ) from problem
+
+    def _explain(self, error: Exception) -> None:
+        """Raise what the database will say again and again in words."""
+        if isinstance(error, SQLAlchemyError | StorageInternalError):
+            raise unusable(self._where, error) from error
+
+
+def unusable(where: str, error: BaseException) -> OperationFailed:
+    """The error for a database that answers, but not with what it should. where: the database."""
+    return OperationFailed(
+        f"{where} cannot be used ({_reason(error)}): it may be read-only, or damaged. Give your user the right to it, "
+        "or restore it from a copy"
+    )
 
 
 def is_outage(error: BaseException) -> bool:

@@ -12,12 +12,31 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from search.errors import OperationFailed
 from search.evidence.race import RaceRules
 from search.record import Purpose, State, TrialRecord
 from search.study.trial_storage import TrialStorage
 from trainable.storage.checkpoint import discard_checkpoints
+from trainable.storage.folder import StorageError
 
 _log = logging.getLogger(__name__)
+
+
+def remove_unknown(trials: TrialStorage, first: int) -> int:
+    """Remove all files of trials from number `first` on, which the study has lost; how many trials had some.
+
+    A new trial of that number would go on from another's checkpoint. OperationFailed where the storage cannot be used.
+    """
+    try:
+        if not trials.folder(first).names():
+            return 0
+        found = (re.fullmatch(r"trials/([0-9]+)/(.+)", name) for name in trials.names())
+        unknown = [(int(match[1]), match[2]) for match in found if match and int(match[1]) >= first]
+        for number, name in unknown:
+            trials.folder(number).remove(name)
+    except StorageError as error:
+        raise OperationFailed(str(error)) from error
+    return len({number for number, _ in unknown})
 
 
 @dataclass

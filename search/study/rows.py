@@ -7,15 +7,19 @@ other trials too. With one writer, as our studies have, there is nothing to look
 import datetime
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table, select
 from sqlalchemy.exc import IntegrityError
+
+from search.errors import OperationFailed
+
+WRITTEN_BY_ANOTHER = "the study is written by another program. End that one, then run the same command again"
 
 
 def insert_study(storage: RDBStorage, name: str, attributes: Mapping[str, Any]) -> None:
@@ -35,15 +39,111 @@ def insert_study(storage: RDBStorage, name: str, attributes: Mapping[str, Any]) 
         connection.execute(_table(models.StudyUserAttributeModel).insert(), rows)
 
 
-def insert_trial(storage: RDBStorage, study_id: int, number: int, trial: FrozenTrial) -> int:
-    """Add the RUNNING `trial`, which has no values yet, as `number` of the study; returns its id."""
+class Seen(NamedTuple):
+    """The last trial of a study that is known of; (-1, -1) where there is none."""
+
+    trial_id: int
+    number: int
+
+
+class Row(NamedTuple):
+    """A trial of a study as the database lists it."""
+
+    trial_id: int
+    number: int
+    state: TrialState
+
+
+def insert_trial(storage: RDBStorage, study_id: int, trial: FrozenTrial, after: Seen) -> Row:
+    """Add the RUNNING `trial`, which has no values yet, to the study.
+
+    after: the last trial that is known of. Others that were put in since come first, as Optuna counts them.
+    """
     assert trial.state == TrialState.RUNNING and not trial.intermediate_values and not trial.system_attrs
+    trials = _table(models.TrialModel)
     row = {
         "study_id": study_id,
-        "number": number,
+        "number": after.number + 1,
         "state": trial.state,
-        "datetime_start": trial.datetime_start,
+        "datetime_start": _utc(trial.datetime_start or datetime.datetime.now()),
     }
+    with storage.engine.begin() as connection:
+        if connection.dialect.name != "sqlite":  # where writers wait for each other anyway
+            studies = _table(models.StudyModel)
+            connection.execute(
+                studies.select().where(studies.c.study_id == study_id).with_for_update()
+            ).close()
+        added = connection.execute(trials.insert(), row)
+        trial_id = int(added.inserted_primary_key[0])  # type: ignore[index]
+        num_before = sum(row.trial_id < trial_id for row in _rows_after(connection, study_id, after.trial_id))
+        number = after.number + 1 + num_before
+        if num_before:
+            connection.execute(trials.update().where(trials.c.trial_id == trial_id).values(number=number))
+        _insert_content(connection, trial_id, trial)
+    return Row(trial_id, number, trial.state)
+
+
+def rows_after(storage: RDBStorage, study_id: int, trial_id: int) -> list[Row]:
+    """The trials that came to the study after the one with this id."""
+    with storage.engine.connect() as connection:
+        return _rows_after(connection, study_id, trial_id)
+
+
+def _rows_after(connection: Connection, study_id: int, trial_id: int) -> list[Row]:
+    trials = _table(models.TrialModel)
+    columns = select(trials.c.trial_id, trials.c.number, trials.c.state)
+    found = columns.where(trials.c.study_id == study_id, trials.c.trial_id > trial_id)
+    return [Row(*row) for row in connection.execute(found.order_by(trials.c.trial_id))]
+
+
+def trial_ids(storage: RDBStorage, study_id: int) -> list[tuple[int, int]]:
+    """(id, number) of all trials of the study, however damaged they are."""
+    trials = _table(models.TrialModel)
+    with storage.engine.connect() as connection:
+        found = select(trials.c.trial_id, trials.c.number).where(trials.c.study_id == study_id)
+        return [(row[0], row[1]) for row in connection.execute(found)]
+
+
+def begin_waiting(storage: RDBStorage, trial_id: int, trial: FrozenTrial) -> None:
+    """Make a WAITING trial the RUNNING `trial`; nothing if it is. What else it carries stays."""
+    kept = _table(models.TrialUserAttributeModel)
+    params = _table(models.TrialParamModel)
+    with storage.engine.begin() as connection:
+        values = {"state": trial.state, "datetime_start": trial.datetime_start}
+        if _leaves_queue(connection, trial_id, values):
+            connection.execute(
+                kept.delete().where(kept.c.trial_id == trial_id, kept.c.key.in_(trial.user_attrs))
+            )
+            connection.execute(params.delete().where(params.c.trial_id == trial_id))
+            _insert_content(connection, trial_id, trial)
+            return
+    found = storage.get_trial(trial_id)
+    if found.state != trial.state or any(
+        found.user_attrs.get(key) != value for key, value in trial.user_attrs.items()
+    ):
+        raise OperationFailed(WRITTEN_BY_ANOTHER)
+
+
+def refuse_waiting(storage: RDBStorage, trial_id: int, attributes: Mapping[str, Any]) -> None:
+    """End a WAITING trial as failed, with more user attributes; nothing if it has left the queue."""
+    with storage.engine.begin() as connection:
+        values = {"state": TrialState.FAIL, "datetime_complete": datetime.datetime.now()}
+        if _leaves_queue(connection, trial_id, values):
+            rows = [
+                {"trial_id": trial_id, "key": k, "value_json": json.dumps(v)} for k, v in attributes.items()
+            ]
+            connection.execute(_table(models.TrialUserAttributeModel).insert(), rows)
+
+
+def _leaves_queue(connection: Connection, trial_id: int, values: Mapping[str, Any]) -> bool:
+    """Whether the trial was WAITING and has these values now."""
+    trials = _table(models.TrialModel)
+    change = trials.update().where(trials.c.trial_id == trial_id, trials.c.state == TrialState.WAITING)
+    return bool(connection.execute(change.values(**values)).rowcount == 1)
+
+
+def _insert_content(connection: Connection, trial_id: int, trial: FrozenTrial) -> None:
+    """The parameters and user attributes of `trial`."""
     parameters = [
         {
             "param_name": name,
@@ -53,16 +153,9 @@ def insert_trial(storage: RDBStorage, study_id: int, number: int, trial: FrozenT
         for name, distribution in trial.distributions.items()
     ]
     attributes = [{"key": key, "value_json": json.dumps(value)} for key, value in trial.user_attrs.items()]
-    with storage.engine.begin() as connection:
-        added = connection.execute(_table(models.TrialModel).insert(), row)
-        trial_id = int(added.inserted_primary_key[0])  # type: ignore[index]
-        for model, rows in (
-            (models.TrialParamModel, parameters),
-            (models.TrialUserAttributeModel, attributes),
-        ):
-            if rows:
-                connection.execute(_table(model).insert(), [{"trial_id": trial_id, **row} for row in rows])
-    return trial_id
+    for model, rows in ((models.TrialParamModel, parameters), (models.TrialUserAttributeModel, attributes)):
+        if rows:
+            connection.execute(_table(model).insert(), [{"trial_id": trial_id, **row} for row in rows])
 
 
 def insert_report(storage: RDBStorage, trial_id: int, step: int, value: float) -> None:
@@ -74,7 +167,7 @@ def insert_report(storage: RDBStorage, trial_id: int, step: int, value: float) -
             connection.execute(_table(models.TrialIntermediateValueModel).insert(), row)
     except IntegrityError as error:
         if storage.get_trial(trial_id).intermediate_values.get(step) is None:
-            raise AssertionError("the study is written by another program") from error
+            raise OperationFailed(WRITTEN_BY_ANOTHER) from error
 
 
 def finish_trial(
@@ -90,7 +183,7 @@ def finish_trial(
     end = (
         trials.update()
         .where(trials.c.trial_id == trial_id, trials.c.state == TrialState.RUNNING)
-        .values(state=state, datetime_complete=datetime.datetime.now())
+        .values(state=state, datetime_complete=_utc(datetime.datetime.now()))
     )
     with storage.engine.begin() as connection:
         if connection.execute(end).rowcount == 1:
@@ -105,7 +198,12 @@ def finish_trial(
                 connection.execute(_table(models.TrialValueModel).insert(), row)
             return
     if storage.get_trial(trial_id).state != state:
-        raise AssertionError("the study is written by another program")
+        raise OperationFailed(WRITTEN_BY_ANOTHER)
+
+
+def _utc(local: datetime.datetime) -> datetime.datetime:
+    """A time as Optuna's columns hold it: UTC, without a zone. Optuna hands it out as local time, without a zone."""
+    return local.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
 def _table(model: type[models.BaseModel]) -> Table:

@@ -1,100 +1,97 @@
 """The Optuna study in its database: the one truth of a search.
 
-Written by the driver alone. Every write is one small transaction, so a driver that is killed loses nothing
-that it had acknowledged; whatever else exists (MLflow, leaderboard, files) can be rebuilt from here. A database that
-is killed is waited for, and the write that met its end is done again.
+Written by the driver alone, but for the queue of Optuna's `enqueue_trial`. Every write is one small transaction, so a
+driver that is killed loses nothing that it had acknowledged; whatever else exists (MLflow, leaderboard, files) can be
+rebuilt from here. A database that is killed is waited for, and the write that met its end is done again.
 """
 
-import datetime
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import event, make_url
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import IntegrityError
 
 from search.decision import Decision
 from search.errors import InputError
 from search.machine.urls import shown_url
-from search.policy.trials import KeptTrial, NewTrial
-from search.record import Purpose, Report, State, TrialRecord
+from search.policy.trials import Enqueued, KeptTrial, NewTrial
+from search.record import Report, TrialRecord
+from search.study import whole
+from search.study.database import has_study, is_missing, open_storage
 from search.study.outage import Outlasting
-from search.study.rows import finish_trial, insert_report, insert_study, insert_trial
-from spaces import NoiseSchedule
+from search.study.queue import REFUSED, Queue
+from search.study.records import OPTUNA_STATE, canonical, plain, record_of, running, spent_by
+from search.study.rows import (
+    Row,
+    begin_waiting,
+    finish_trial,
+    insert_report,
+    insert_study,
+    insert_trial,
+    refuse_waiting,
+    rows_after,
+    trial_ids,
+)
+from search.study.sums import Facts, Sums, began_sum, ended_sum, ended_sum_of
 
 # Optuna tells the screen of every study that is opened, those in memory included.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-# Optuna's state for each of ours. A diverged trial is a result: COMPLETE, with the worst value.
-_OPTUNA_STATE = {
-    State.COMPLETE: TrialState.COMPLETE,
-    State.DIVERGED: TrialState.COMPLETE,
-    State.STOPPED: TrialState.PRUNED,
-    State.FAILED: TrialState.FAIL,
-}
-
-
-def open_storage(url: str) -> RDBStorage:
-    """Optuna's storage at `url`; SQLite in WAL mode with a 60 s lock timeout.
-
-    Measured with 24 writers: 146 calls/s and none failed, against 38 and 7 failures by default. WAL is for
-    one host: never put the file on a network disk, use PostgreSQL there.
-    """
-    try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() != "sqlite":
-            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
-        if parsed.database and parsed.database != ":memory:":
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
-    except (SQLAlchemyError, ImportError, OSError, RuntimeError) as error:
-        raise InputError(
-            f"the study's database {shown_url(url)} cannot be opened: {_first_line(error)}"
-        ) from error
-
-    @event.listens_for(storage.engine, "connect")
-    def _pragmas(connection: Any, _record: Any) -> None:
-        connection.execute("pragma journal_mode=wal")
-        connection.execute("pragma synchronous=normal")
-
-    storage.engine.dispose()  # the constructor has already opened a connection without them
-    return storage
 
 
 class StudyStore:
     """The trials of one search as its policy needs them (`search.policy.trials.Trials`), kept in Optuna's tables.
 
-    header: facts of the whole search (its resolved file, checksums, versions), kept as study attributes.
+    header: facts of the whole search (its resolved file, checksums, versions), kept as study attributes. What other
+    programs have put into the queue of the study (Optuna's `enqueue_trial`) is no trial of ours until it is begun.
     """
 
-    def __init__(self, study: Study, storage: RDBStorage, outlasting: Outlasting):
-        """storage: where the study is."""
+    def __init__(self, study: Study, storage: RDBStorage, outlasting: Outlasting, where: str, sums: Sums):
+        """storage: where the study is, for messages `where`. sums: what it was told of its trials."""
         self._study, self._tables, self._outlasting = study, storage, outlasting
+        self._where, self._sums = where, sums
         self._header: dict[str, Any] | None = None
         self._known_ids: dict[int, int] | None = None  # trial number -> id; None: not looked up yet
+        self._queue = Queue(self._tables, study._study_id, where)
 
     @classmethod
-    def open(cls, url: str, name: str) -> "StudyStore | None":
-        """The study `name`, None where it does not exist yet."""
-        storage = open_storage(url)
-        if name not in (summary.study_name for summary in optuna.get_all_study_summaries(storage)):
-            return None
-        study = optuna.load_study(study_name=name, storage=storage)
-        if study.direction != StudyDirection.MINIMIZE or "search" not in study.user_attrs:
+    def open(cls, url: str, name: str, sums: Path | None = None) -> "StudyStore | None":
+        """The study `name`, None where it does not exist yet. DamagedStudy if it did, or cannot be read.
+
+        sums: the file that says what the study was told of its trials; None: none is kept.
+        """
+        where, kept = _where(url), Sums(sums)
+        facts = kept.read()
+        whole.check_file(url)
+        storage = None if is_missing(url) else open_storage(url)
+        with whole.readable(where):
+            if storage is None or not has_study(storage, name):
+                whole.check_there(facts, where, sums)
+                return None
+            study = optuna.load_study(study_name=name, storage=storage)
+            store = cls(study, storage, Outlasting(where), where, kept)
+            is_ours = study.directions == [StudyDirection.MINIMIZE] and "search" in store.header
+        if not is_ours:
+            if facts.began:
+                whole.check_header(store.header, where)
+                raise whole.unreadable([], where, LookupError("it does not minimise any more"))
             raise InputError(
                 f"the study {name!r} in {shown_url(url)} was not made by this program: "
                 "choose another `name` or `storage.study_url`"
             )
-        return cls(study, storage, _outlasting(url))
+        return store
 
     @classmethod
     def create(
-        cls, url: str, name: str, header: Mapping[str, Any], outlasting: Outlasting | None = None
+        cls,
+        url: str,
+        name: str,
+        header: Mapping[str, Any],
+        outlasting: Outlasting | None = None,
+        sums: Path | None = None,
     ) -> "StudyStore":
         """A new study; InputError if the name is taken. outlasting: how long a database that is away is waited for."""
         assert "search" in header  # `open` knows by it that a study is ours
@@ -104,10 +101,13 @@ class StudyStore:
         except IntegrityError as error:
             raise InputError(f"a search named {name!r} exists already in {shown_url(url)}") from error
         study = optuna.load_study(study_name=name, storage=storage)
-        return cls(study, storage, outlasting or _outlasting(url))
+        store = cls(study, storage, outlasting or Outlasting(_where(url)), _where(url), Sums(sums))
+        store.complete_sums()
+        return store
 
     def close(self) -> None:
         """Leave the database."""
+        self._sums.close()
         self._tables.engine.dispose()
 
     def give_up_when(self, gives_up: Callable[[], bool]) -> None:
@@ -118,19 +118,51 @@ class StudyStore:
     def header(self) -> dict[str, Any]:
         """The facts given at creation."""
         if self._header is None:
-            self._header = self._outlasting.do(lambda: self._study.user_attrs)
+            with whole.readable(self._where):
+                self._header = self._outlasting.do(lambda: self._study.user_attrs)
         return self._header
+
+    def check_header(self) -> None:
+        """DamagedStudy where facts that every search keeps are lost."""
+        whole.check_header(self.header, self._where)
 
     def set_header(self, key: str, value: Any) -> None:
         """Add or replace one fact of the search."""
         self._outlasting.do(lambda: self._study.set_user_attr(key, value))
         self._header = {**self.header, key: value}
 
+    # What is read
+
     def load(self) -> list[FrozenTrial]:
-        """All trials by number."""
-        trials = self._outlasting.do(lambda: self._study.get_trials(deepcopy=False))
-        self._known_ids = {trial.number: trial._trial_id for trial in trials}
-        return trials
+        """All trials of ours by number. DamagedStudy where some are lost, or not as they were written."""
+        return self._loaded()[0]
+
+    def _loaded(self) -> tuple[list[FrozenTrial], list[str]]:
+        """The trials, and what they have lost and can do without, in one line each."""
+        facts = self._sums.read()  # first: a driver may be adding to both
+        check = whole.Check(facts, self._where, self._sums.path)
+        check.study(self.header.get("study_id"))
+        found = self._outlasting.do(self._all_trials)
+        with whole.readable(self._where):
+            ours = {trial.number: trial for trial in found if "trial" in trial.user_attrs}
+            check.numbers([trial.number for trial in found])
+            check.have_content([trial.number for trial in found if trial.number not in ours])
+            self._queue.restart(found, ours)
+            notes = check.trials(ours, self._queue.next_number)
+        self._known_ids = {number: trial._trial_id for number, trial in ours.items()}
+        return list(ours.values()), notes
+
+    def _all_trials(self) -> list[FrozenTrial]:
+        try:
+            return self._study.get_trials(deepcopy=False)
+        except whole.UNREADABLE as error:
+            bad = []
+            for trial_id, number in trial_ids(self._tables, self._study._study_id):
+                try:
+                    self._tables.get_trial(trial_id)
+                except whole.UNREADABLE:
+                    bad.append(number)
+            raise whole.unreadable(bad, self._where, error) from error
 
     @property
     def _ids(self) -> dict[int, int]:
@@ -141,38 +173,86 @@ class StudyStore:
 
     def records(self) -> list[TrialRecord]:
         """All trials by number, as the rest of the program sees them."""
-        return [record_of(trial) for trial in self.load()]
+        return [trial.record for trial in self.read()]
 
     def read(self) -> list[KeptTrial]:
         """All trials by number, as the policy needs them."""
-        return [KeptTrial(record_of(trial), trial.distributions, _spent_by(trial)) for trial in self.load()]
+        kept, bad, problem = [], [], None
+        for trial in self.load():
+            try:
+                kept.append(KeptTrial(record_of(trial), trial.distributions, spent_by(trial)))
+            except whole.UNREADABLE as error:
+                bad.append(trial.number)
+                problem = error
+        if problem is not None:
+            raise whole.unreadable(bad, self._where, problem) from problem
+        return kept
+
+    def complete_sums(self) -> list[str]:
+        """Have the file of checksums say all that the study knows: when a driver begins.
+
+        What the study has lost, and can do without, in one line each.
+        """
+        trials, notes = self._loaded()
+        self._sums.write(
+            Facts(
+                self.header.get("study_id"),
+                {trial.number: began_sum(trial) for trial in trials},
+                {trial.number: ended_sum_of(trial) for trial in trials if trial.state.is_finished()},
+            )
+        )
+        return notes
+
+    @property
+    def first_unknown(self) -> int:
+        """The number after the last one that was ever begun."""
+        return max(self._ids, default=-1) + 1
+
+    # What is written
 
     def add(self, trial: NewTrial) -> int:
         """Keep a trial as RUNNING, in one transaction; returns its number."""
-        number, running = len(self._ids), _running(trial)
+        assert self._ids is not None
+        content, study_id, seen = running(trial), self._study._study_id, self._queue.seen
 
-        def create() -> int:
-            return insert_trial(self._tables, self._study._study_id, number, running)
+        def create() -> Row:
+            return insert_trial(self._tables, study_id, content, seen)
 
-        def create_unless_it_was() -> int:
-            trial_id = self._id_of(number)
-            if trial_id is None:
-                return create()
-            found = self._tables.get_trial(trial_id).user_attrs
-            assert canonical(found) == canonical(running.user_attrs), WRITTEN_BY_ANOTHER
-            return trial_id
+        def create_unless_it_was() -> Row:
+            for row in rows_after(self._tables, study_id, seen.trial_id):
+                if canonical(self._tables.get_trial(row.trial_id).user_attrs) == canonical(
+                    content.user_attrs
+                ):
+                    return row
+            return create()
 
-        trial_id = self._outlasting.do(create, create_unless_it_was)
-        # Optuna's storage remembers the ids that it has looked up.
-        assert self._outlasting.do(lambda: self._id_of(number)) == trial_id, WRITTEN_BY_ANOTHER
+        row = self._outlasting.do(create, create_unless_it_was)
+        self._outlasting.do(lambda: self._queue.added(row))
+        self._keep_begun(row.trial_id, row.number, content)
+        return row.number
+
+    def enqueued(self) -> Sequence[Enqueued]:
+        """What other programs have put into the queue and was not begun or refused yet, in its order."""
+        assert self._ids is not None
+        self._outlasting.do(self._queue.look)
+        return self._queue.waiting
+
+    def begin(self, number: int, trial: NewTrial) -> None:
+        """Make what waits as `number` the RUNNING `trial`."""
+        trial_id, content = self._queue.id_of(number), running(trial)
+        self._outlasting.do(lambda: begin_waiting(self._tables, trial_id, content))
+        self._queue.leaves(number)
+        self._keep_begun(trial_id, number, content)
+
+    def refuse(self, number: int, reason: str) -> None:
+        """End what waits as `number`: it can never be trained."""
+        trial_id = self._queue.id_of(number)
+        self._outlasting.do(lambda: refuse_waiting(self._tables, trial_id, {REFUSED: reason}))
+        self._queue.leaves(number)
+
+    def _keep_begun(self, trial_id: int, number: int, content: FrozenTrial) -> None:
         self._ids[number] = trial_id
-        return number
-
-    def _id_of(self, number: int) -> int | None:
-        try:
-            return self._study._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
-        except KeyError:
-            return None
+        self._sums.add("began", number, began_sum(content))
 
     def report(self, number: int, report: Report) -> None:
         """Keep the objective at a rung; the first value of a step wins."""
@@ -199,114 +279,14 @@ class StudyStore:
             "state": str(record.state),
             "reason": record.reason,
             "decisions": [decision.to_dict() for decision in record.decisions],
-            "reports": [_plain(report) for report in record.reports],
+            "reports": [plain(report) for report in record.reports],
             "spent": spent,
         }
-        state, trial_id = _OPTUNA_STATE[record.state], self._ids[record.number]
+        state, trial_id = OPTUNA_STATE[record.state], self._ids[record.number]
         value = None if state == TrialState.FAIL else record.objective
         self._outlasting.do(lambda: finish_trial(self._tables, trial_id, state, value, {"outcome": outcome}))
+        self._sums.add("ended", record.number, ended_sum(record, outcome))
 
 
-WRITTEN_BY_ANOTHER = "the study is written by another program"
-
-
-def _running(trial: NewTrial) -> FrozenTrial:
-    """A RUNNING trial of Optuna's that carries what `record_of` needs."""
-    attributes: dict[str, Any] = {
-        "stage": str(trial.purpose),
-        "seed": trial.seed,
-        "schedule": trial.schedule.to_dict(),
-        "decision": trial.decision.to_dict(),
-    }
-    if trial.preset is not None:
-        attributes["preset"] = trial.preset
-    if trial.replicate_of is not None:
-        attributes["replicate_of"] = trial.replicate_of
-    return create_trial(
-        state=TrialState.RUNNING,
-        params=dict(trial.params),
-        distributions=dict(trial.distributions),
-        user_attrs={"trial": attributes},
-    )
-
-
-def record_of(trial: FrozenTrial) -> TrialRecord:
-    """The record of a trial as the database has it.
-
-    Until a trial ends, its reports are known here by step and objective only; the rest is in its checkpoint.
-    """
-    attributes = trial.user_attrs["trial"]
-    outcome = trial.user_attrs.get("outcome") if trial.state.is_finished() else None
-    start_ms = _milliseconds(trial.datetime_start)
-    if outcome is not None:
-        reports = tuple(Report(**report) for report in outcome["reports"])
-        state = State(outcome["state"])
-    else:
-        reports = tuple(
-            Report(step=step, objective=value, time_ms=start_ms or 0)
-            for step, value in sorted(trial.intermediate_values.items())
-        )
-        state = State.FAILED if trial.state == TrialState.FAIL else State.RUNNING
-    return TrialRecord(
-        number=trial.number,
-        purpose=Purpose(attributes["stage"]),
-        state=state,
-        schedule=NoiseSchedule.from_dict(attributes["schedule"]),
-        seed=attributes["seed"],
-        params=trial.params,
-        preset=attributes.get("preset"),
-        replicate_of=attributes.get("replicate_of"),
-        condemned_at=trial.user_attrs.get("condemned_at"),
-        micro_batch=trial.user_attrs.get("retry", {}).get("micro_batch"),
-        decisions=tuple(_decisions(trial)),
-        reports=reports,
-        reason=outcome["reason"] if outcome else None,
-        start_ms=start_ms,
-        end_ms=_milliseconds(trial.datetime_complete),
-    )
-
-
-def _decisions(trial: FrozenTrial) -> Iterator[Decision]:
-    """What was decided about a trial, as far as it was kept: version 0.2.0 and earlier kept nothing."""
-    attributes = trial.user_attrs
-    if "outcome" in attributes and trial.state.is_finished():
-        found = attributes["outcome"].get("decisions", [])
-    else:
-        found = [
-            attributes["trial"].get("decision"),
-            attributes.get("condemned_because") if "condemned_at" in attributes else None,
-            attributes.get("retry", {}).get("decision"),
-        ]
-    return (Decision(**plain) for plain in found if plain is not None)
-
-
-def _spent_by(trial: FrozenTrial) -> dict[str, Any] | None:
-    """What the search had spent when this trial ended."""
-    outcome = trial.user_attrs.get("outcome")
-    return outcome.get("spent") if outcome and trial.state.is_finished() else None
-
-
-def _plain(report: Report) -> dict[str, Any]:
-    return {
-        "step": report.step,
-        "objective": report.objective,
-        "time_ms": report.time_ms,
-        "metrics": dict(report.metrics),
-    }
-
-
-def _milliseconds(when: datetime.datetime | None) -> int | None:
-    return None if when is None else int(when.timestamp() * 1000)
-
-
-def _outlasting(url: str) -> Outlasting:
-    return Outlasting(f"the study's database {shown_url(url)}")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
-
-
-def canonical(value: Any) -> str:
-    """JSON text that is equal for equal values."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+def _where(url: str) -> str:
+    return f"the study's database {shown_url(url)}"

@@ -53,7 +53,7 @@ class TrialStorage:
             return None if data is None else json.loads(data)
         except StorageError as error:
             raise OperationFailed(str(error)) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DamagedFile(f"{self.location_of(number, name)} cannot be read: {error}") from error
 
     def write_json(self, number: int, name: str, content: Mapping[str, Any]) -> str:

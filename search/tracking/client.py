@@ -4,18 +4,26 @@ Env variables are set once, before MLflow is imported, and never unset: changing
 thread while native code reads it is not safe. Values that the user has set are kept.
 """
 
-import contextlib
 import logging
 import os
-import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy.engine import make_url
+from search.machine.sqlite_url import for_mlflow, sqlite_file
+from search.tracking.database import (
+    DamagedDatabase,
+    check_database,
+    damaged,
+    is_damage,
+    make_database,
+    of_another_version,
+    passes,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+ARTIFACTS = "mlflow-artifacts"  # folder of the files of runs
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # it also writes an id into the home folder
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -28,6 +36,9 @@ _ENVIRONMENT = {
 # database, a missing permission) may pass and is tried again for as long as the search runs.
 _REFUSALS = frozenset(
     {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "RESOURCE_DOES_NOT_EXIST"}
+)
+_NOWHERE = (
+    "mlflow-artifacts:/"  # with a server, which there is not: nothing of ours is kept in that experiment
 )
 
 
@@ -42,16 +53,6 @@ def is_http(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
-def sqlite_file(uri: str) -> Path | None:
-    """The absolute path of a SQLite database URI, None for any other URI."""
-    if not uri.startswith("sqlite"):
-        return None
-    database = make_url(uri).database
-    if not database or database == ":memory:":
-        raise ValueError(f"MLflow needs a SQLite file that other processes can open, but got {uri!r}")
-    return Path(database).resolve()
-
-
 def artifact_root(uri: str, folder: Path) -> Path | None:
     """Where the files of runs go: beside a SQLite database, in `folder` for another one, None (the
     server decides) behind a tracking server.
@@ -59,29 +60,24 @@ def artifact_root(uri: str, folder: Path) -> Path | None:
     if is_http(uri):
         return None
     database = sqlite_file(uri)
-    return (database.parent if database else folder.resolve()) / "mlflow-artifacts"
+    return (database.parent if database else folder.resolve()) / ARTIFACTS
 
 
 def is_refusal(error: Exception) -> bool:
     """Whether MLflow would refuse the same request again."""
+    if isinstance(error, DamagedDatabase) or is_damage(error):
+        return True
     if isinstance(error, OSError):  # what `requests` raises, among it an unreadable answer (a ValueError)
         return False
     return isinstance(error, TypeError | ValueError) or getattr(error, "error_code", "") in _REFUSALS
 
 
 def connect(uri: str) -> "MlflowClient":
-    """A client of the tracking server or database `uri`; creates the tables of a new database."""
+    """A client of the tracking server or database `uri`; creates the tables of a new database.
+
+    DamagedDatabase for a SQLite file that MLflow cannot open, whatever is waited for.
+    """
     set_environment()
-    database = sqlite_file(uri)
-    if database is not None:
-        database.parent.mkdir(parents=True, exist_ok=True)
-        # Write-ahead logging stays set in the file: a commit costs one sync instead of several, and the UI
-        # reads while a search writes. A file system without it keeps the default mode.
-        with (
-            contextlib.suppress(sqlite3.OperationalError),
-            contextlib.closing(sqlite3.connect(database, timeout=20)) as connection,
-        ):
-            connection.execute("pragma journal_mode=wal")
     from mlflow import MlflowClient
 
     # MLflow gives its loggers a handler that writes to the screen. Its messages go where the application's
@@ -91,4 +87,21 @@ def connect(uri: str) -> "MlflowClient":
         logger.handlers[:] = [logging.NullHandler()]
         logger.propagate = True
         logger.setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    database, uri = sqlite_file(uri), for_mlflow(uri)
+    if database is None:
+        if not is_http(uri):
+            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+            # By default MLflow's own experiment is in the current folder, whose name is pasted into a statement of SQL.
+            SqlAlchemyStore(uri, _NOWHERE)
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    make_database(database, database.parent / ARTIFACTS)
+    check_database(database)
+    try:
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    except Exception as error:
+        if passes(error):
+            raise
+        if "out-of-date" in str(error):
+            raise of_another_version(database) from error
+        raise damaged(database, f"{type(error).__name__}: {error}") from error

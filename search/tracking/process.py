@@ -15,6 +15,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from search.errors import OperationFailed
+from search.machine.log_file import UtcFormatter
+from search.machine.temporary import remove_folders_of
 from search.record import TrialRecord
 from search.tracking.names import check_metric_name
 from search.tracking.projection import ParentInfo, Projection
@@ -85,6 +88,7 @@ class ProjectionProcess:
         if self._process is not None:
             self._process.terminate()  # a thread that waits for its answer hears that it has gone
             self._process.join()
+            remove_folders_of(self._process.pid)
 
     def _call(self, method: str, *arguments: Any) -> None:
         try:
@@ -136,9 +140,9 @@ def _serve(
         descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(descriptor, sys.stdout.fileno())
         os.dup2(descriptor, sys.stderr.fileno())
-        logging.basicConfig(
-            level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-        )
+        handler = logging.StreamHandler()
+        handler.setFormatter(UtcFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     projection = Projection(**settings)
     while True:
         try:
@@ -149,7 +153,8 @@ def _serve(
         try:
             getattr(projection, method)(*arguments)
         except Exception as error:
-            text = " ".join(f"{type(error).__name__}: {error}".split())
+            kind = "" if isinstance(error, OperationFailed) else f"{type(error).__name__}: "
+            text = " ".join(f"{kind}{error}".split())
             problem = (text, projection.is_refusal(error))
         try:
             connection.send(problem)

@@ -4,13 +4,15 @@ Whatever is written twice is there once: MLflow stores the same step, value and 
 changes a parameter. `Run` remembers what this process wrote or looked up, so that little of it is.
 """
 
-import tempfile
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from search.machine.temporary import PREFIX, temporary_folder
 from search.tracking import names, view
+from search.tracking.artifacts import bring_artifacts_along
 from search.tracking.client import artifact_root, connect, set_environment
 
 _MAX_VALUES = 900  # in one request: MLflow takes 1000 values, parameters and tags, 100 of these
@@ -101,6 +103,11 @@ class Runs:
             else:
                 if experiment.lifecycle_stage == "deleted":
                     self._client.restore_experiment(experiment.experiment_id)
+                if (location := self._artifact_location) is not None:
+                    before = experiment.artifact_location
+                    bring_artifacts_along(
+                        self._uri, experiment.experiment_id, self._search_name, before, location
+                    )
                 self._experiment_id = experiment.experiment_id
         return self._experiment_id
 
@@ -215,9 +222,14 @@ class Runs:
             self._client_made = self._given_client or connect(self._uri)
         return self._client_made
 
-    def _create_experiment(self) -> str:
+    @property
+    def _artifact_location(self) -> str | None:
+        """Where the files of the search's runs go, as a URI; None: the server decides."""
         root = artifact_root(self._uri, self._folder)
-        location = (root / self._search_name).as_uri() if root else None
+        return (root / self._search_name).as_uri() if root else None
+
+    def _create_experiment(self) -> str:
+        location = self._artifact_location
         made = self._client.create_experiment(self._search_name, location, tags=view.EXPERIMENT_TAGS)
         return str(made)
 
@@ -282,8 +294,8 @@ class Runs:
     def _store(self, run: Run, files: Mapping[str, bytes]) -> None:
         if not files:
             return
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder(f"{PREFIX}{os.getpid()}-") as folder:
             for path, data in files.items():
-                (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
-                (Path(folder) / path).write_bytes(data)
-            self._client.log_artifacts(run.run_id, folder)
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(data)
+            self._client.log_artifacts(run.run_id, str(folder))

@@ -1,5 +1,6 @@
 """Sampling levels of a search: whose model they are measured on, where they are kept, what the export says."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -59,9 +60,34 @@ def sampling_of(trials: TrialStorage, number: int) -> dict[str, Any] | None:
     """What was measured on the model of one trial, None if nothing was."""
     try:
         measured: dict[str, Any] | None = trials.read_json(number, SAMPLING_FILE)
+        if measured is not None and not _is_whole(measured):
+            where = trials.location_of(number, SAMPLING_FILE)
+            raise DamagedFile(f"{where} does not hold what was measured: it was cut or edited")
     except DamagedFile as error:
         raise DamagedFile(f"{error}. Measure again: `sampling`") from error
     return measured
+
+
+_KEPT = (
+    *("trial", "objective", "num_samples", "extractor_sha256", "method", "search_seed", "held_out_seeds"),
+    "num_evaluations",
+)
+
+
+def _is_whole(measured: Any) -> bool:
+    """Whether it has all that `measure_trial` gives, each of its kind."""
+    try:
+        lines(measured)
+        rows = [*measured["best"].values(), *(row for rows in measured["baselines"].values() for row in rows)]
+        return (
+            all(key in measured for key in _KEPT)
+            and all(isinstance(row["distance"], float) and 0 <= row["distance"] < math.inf for row in rows)
+            and all(isinstance(sigma, float | int) and sigma > 0 for row in rows for sigma in row["sigmas"])
+            and all(isinstance(value, float) for value in measured["metrics"].values())
+            and all(number.isdecimal() for number in (*measured["best"], *measured["baselines"]))
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
 
 
 def read_sampling(trials: TrialStorage, row: Row) -> dict[str, Any] | None:
@@ -78,14 +104,17 @@ def read_sampling(trials: TrialStorage, row: Row) -> dict[str, Any] | None:
 def read_found(trials: TrialStorage, row: Row) -> NoiseSchedule | None:
     """What the row's adaptive schedule had become at the end of training; None if that is not kept.
 
-    That of the median trial, or of the row's own where nothing is confirmed.
+    That of the median trial, or of the row's own where nothing is confirmed. DamagedFile where it cannot be read.
     """
     record = median_trial(row) or row.record
+    found = trials.read_json(record.number, FOUND_FILE)
     try:
-        found = trials.read_json(record.number, FOUND_FILE)
         return None if found is None else NoiseSchedule.from_dict(found)
-    except (DamagedFile, ValueError):
-        return None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        where = trials.location_of(record.number, FOUND_FILE)
+        raise DamagedFile(
+            f"{where} does not hold the schedule at the end of training: it was edited"
+        ) from error
 
 
 def measure(

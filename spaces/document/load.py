@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from spaces.document import strict_json
 from spaces.document.agreement import check_evidence, check_sampling, check_weighting, checked_stages
+from spaces.document.checksum import is_checked
 from spaces.document.format import FORMAT, Document, SamplingPart, loss_and_weighting
 from spaces.registry import adapter, name_of, one_line
 from spaces.schedule import NoiseSchedule, Stage
@@ -58,7 +59,8 @@ class LoadedSchedule:
 
     confirmed: whether its value was confirmed on fresh seeds. sampling: None in exports of version 0.1.0.
     objective, evidence, provenance: as they stand in the document. Evidence and provenance are facts for
-    people: other keys may come, and only `mean` and `values` are checked.
+    people: other keys may come. checked: whether the document's checksum holds over all that is here; without one, as
+    before version 0.3, only what the document says twice is checked: the schedule's numbers, its ends, the mean.
     """
 
     schedule: NoiseSchedule
@@ -68,6 +70,7 @@ class LoadedSchedule:
     objective: Mapping[str, Any] | None = None
     evidence: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
+    checked: bool = False
 
 
 def load_schedule(source: str | os.PathLike[str] | Mapping[str, Any]) -> LoadedSchedule:
@@ -135,6 +138,7 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
         objective=data["objective"],
         evidence=document.evidence,
         provenance=document.provenance,
+        checked=is_checked(data),
     )
 
 

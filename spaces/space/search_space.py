@@ -14,6 +14,7 @@ from spaces.noise_distribution import NOISE, NoiseDistribution
 from spaces.schedule import NoiseSchedule, check_values
 from spaces.space.distributions import Trial, at_end, contains, corners, describe, suggest
 from spaces.space.family import Family, one_of
+from spaces.space.partial import completed
 from spaces.space.problems import all_refusals, refusal
 from spaces.space.reading import (
     check_known,
@@ -97,12 +98,8 @@ class SearchSpace:
     def params_of(self, schedule: NoiseSchedule) -> dict[str, Any] | None:
         """The Optuna parameters with which `suggest` gives `schedule`; None if it is not in this space."""
         params: dict[str, Any] = {}
-        parts: tuple[tuple[str, tuple[Family[Any], ...], Choice], ...] = (
-            ("grid", self.grid, schedule.grid),
-            ("noise", self.noise, schedule.noise),
-            ("curriculum", self.curriculum, schedule.curriculum),
-        )
-        for part, families, choice in parts:
+        for part, families in self._parts.items():
+            choice: Choice = getattr(schedule, part)
             inside = [family for family in families if family.params_of(choice) is not None]
             if not inside:
                 return None
@@ -112,6 +109,17 @@ class SearchSpace:
         if isinstance(self.uniform_floor, BaseDistribution):
             return params | {"uniform_floor": floor} if contains(self.uniform_floor, floor) else None
         return params if floor == self.uniform_floor else None
+
+    def completed(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Some Optuna parameters of this space, with the families that they belong to.
+
+        ValueError, in one line, for one that it does not have, or outside its range, or without effect.
+        """
+        return completed(self._parts, self.uniform_floor, params)
+
+    @property
+    def _parts(self) -> Mapping[str, tuple[Family[Any], ...]]:
+        return {"grid": self.grid, "noise": self.noise, "curriculum": self.curriculum}
 
     def at_ends(self, schedule: NoiseSchedule) -> list[str]:
         """Searched options of `schedule` that lie at an end of their range: `lognormal.p_mean=1 of [-3, 1]`.

@@ -1,4 +1,6 @@
-"""Exports in the real packages: collected only when asked for, with a table of target x check at the end.
+"""Exports in the real packages, metrics against other implementations: collected only when asked for.
+
+At the end stands a table of target x check.
 
     python -m pytest -m conformance
 
@@ -34,6 +36,8 @@ from trainable.training.trainer import Trainer
 
 INSTALL = {
     "diffusers": ("0.42.1", "pip install --constraint constraints.txt '.[conformance]'"),
+    "torchmetrics": ("1.9.0", "pip install --constraint constraints.txt '.[conformance]'"),
+    "prdc": ("0.2", "pip install --constraint constraints.txt '.[conformance]'"),
     # Its requirements cannot be met beside numpy 2; sampling.py alone needs torchsde and torchdiffeq.
     "k-diffusion": ("0.1.1.post1", "pip install --no-deps k-diffusion==0.1.1.post1"),
 }
@@ -86,6 +90,27 @@ def k_diffusion_sampling() -> Any:
         for name in [name for name in sys.modules if name.startswith("k_diffusion.")]:
             del sys.modules[name]
     return sampling
+
+
+@pytest.fixture(scope="session")
+def torchmetrics_fid() -> Any:
+    """torchmetrics' FID, which takes any feature network; its package offers it only beside torch-fidelity."""
+    _need("torchmetrics")
+    return importlib.import_module("torchmetrics.image.fid").FrechetInceptionDistance
+
+
+@pytest.fixture(scope="session")
+def torchmetrics_kid() -> Any:
+    """torchmetrics' KID, the same."""
+    _need("torchmetrics")
+    return importlib.import_module("torchmetrics.image.kid").KernelInceptionDistance
+
+
+@pytest.fixture(scope="session")
+def prdc() -> Any:
+    """The package of the authors of density and coverage."""
+    _need("prdc")
+    return importlib.import_module("prdc")
 
 
 @dataclass(frozen=True)

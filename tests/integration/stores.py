@@ -11,7 +11,7 @@ from typing import Any
 
 from search.machine.service import mlflow_environment, needed_service
 from search.run.search import Search
-from search.study.store import canonical
+from search.study.records import canonical
 from search.tracking import names
 from search.tracking.client import connect
 

@@ -20,6 +20,7 @@ from search.run.search import Search
 from search.simulator.replay import Measured
 from search.simulator.simulation import simulate
 from spaces import NoiseSchedule, load_schedule
+from tests.integration.processes import workers_of
 from tests.integration.running import PLAIN, VARIED, finish, start, toy, until
 from trainable.storage.checkpoint import packed, save_checkpoint
 from trainable.storage.location import open_folder
@@ -56,27 +57,15 @@ def check_complete(folder: Path) -> None:
         )
 
 
-def workers_of(session: int) -> list[int]:
-    """Processes of a session that run trials."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            command = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] != "Z" and b"Trainable" in command:
-            found.append(int(folder.name))
-    return found
-
-
 def test_a_search_runs_to_its_winner_and_a_second_run_changes_nothing(tmp_path: Path) -> None:
     home = {path.name for path in Path.home().iterdir()}
     file, output = search_file(tmp_path), tmp_path / "best.json"
     code, out, err = finish(start("run", file, "--output", output))
     assert (code, err) == (0, "")
     assert "fd_digits_cnn" in out
-    assert "ray" not in out.lower().replace("starting ray", "")
+    # On a busy machine a start of Ray is waited for, and that is told.
+    told = [line.lower() for line in out.splitlines() if "no sign of life" not in line]
+    assert not any("ray" in line.replace("starting ray", "") for line in told)
     check_complete(tmp_path)
     document = json.loads(output.read_text())
     assert document["confirmed"] is True

@@ -36,10 +36,39 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def test_its_leaderboard_is_the_same(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+# Intervals follow another rule since: variances are moderated by the noise of schedules of the same kind without what
+# is estimated, means and ratios hold together, rank correlations have Bonett & Wright's variance. That version's were
+# too narrow (`python -m bench.quality.coverage`). What is tied follows from them; values and means do not.
+BY_INTERVALS = {
+    "interval",
+    "ratio_interval",
+    "interval_method",
+    "rank",
+    "tied",
+    "tied_with",
+    "low",
+    "high",
+    "finding",
+}
+
+
+def without_intervals(value: Any) -> Any:
+    """The document without what follows from the rule of its intervals."""
+    if isinstance(value, dict):
+        return {key: without_intervals(part) for key, part in value.items() if key not in BY_INTERVALS}
+    return [without_intervals(part) for part in value] if isinstance(value, list) else value
+
+
+def test_its_leaderboard_is_the_same_but_for_the_intervals(
+    storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     expected = json.loads((KEPT / "leaderboard.json").read_text())
     found = printed(capsys, "leaderboard", "old", "--storage", str(storage))
-    assert {key: found[key] for key in expected} == expected
+    assert without_intervals({key: found[key] for key in expected}) == without_intervals(expected)
+    wide, narrow = ({row["number"]: row["interval"] for row in board["rows"]} for board in (found, expected))
+    for number, interval in narrow.items():
+        assert (interval is None) == (wide[number] is None)
+        assert interval is None or wide[number][0] < interval[0] < interval[1] < wide[number][1]
 
 
 def test_it_is_exported_as_before(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,12 +77,13 @@ def test_it_is_exported_as_before(storage: Path, capsys: pytest.CaptureFixture[s
     found, expected = json.loads(output.read_text()), json.loads((KEPT / "export.json").read_text())
     for document in (found, expected):
         document.pop("sampling")  # of files that are not kept here
-    assert found == expected
+        document["provenance"].pop("document_sha256", None)  # that version wrote none
+    assert without_intervals(found) == without_intervals(expected)
 
 
 def test_its_export_is_loaded() -> None:
     loaded = load_schedule(KEPT / "export.json")
-    assert loaded.confirmed
+    assert loaded.confirmed and not loaded.checked
     assert len(loaded.sampling.steps) == 2
 
 

@@ -1,11 +1,15 @@
 """When one more trial is asked for: a worker of Tune's is free, or a slot without one. No Ray is started."""
 
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from search.engine.tune_workers import TuneWorkers, WorkerCounts, forget_results
+from trainable.task import Progress
+from trainable.trial import as_result
 
 
 @pytest.mark.parametrize(
@@ -51,6 +55,7 @@ def test_the_installed_ray_tune_has_what_is_private_there(tune: Any) -> None:
     assert workers.counts() == WorkerCounts(workers=0, idle=0, trials=1, waiting=1)
     workers.keep(trial, 2)
     assert controller._actor_cache._max_num_objects[trial.placement_group_factory] == 2
+    workers.free_idle()
     workers.free()
     assert workers.counts().workers == 0
 
@@ -63,3 +68,15 @@ def test_what_tune_keeps_of_an_ended_trial_is_dropped(tune: Any) -> None:
     assert not trial.run_metadata.metric_analysis
     assert not trial.run_metadata.metric_n_steps
     assert "reports" not in trial.last_result
+
+
+def test_what_a_worker_notes_is_told_with_the_trial_it_is_about() -> None:
+    from search.engine.tune import Shared, _Scheduler
+
+    told: list[str] = []
+    conductor: Any = SimpleNamespace(observe=lambda *_: False)
+    shared = Shared(conductor, "trials", None, None, threading.Event(), lambda *_: None, told.append)
+    shared.number_of["a"] = 7
+    progress = Progress(number=7, step=5, reports=[], notes=("its checkpoint is damaged",))
+    _Scheduler(shared).on_trial_result(None, SimpleNamespace(trial_id="a"), as_result(progress))
+    assert told == ["trial 7: its checkpoint is damaged"]

@@ -52,6 +52,8 @@ def measured_of(number: int) -> dict[str, Any]:
         "method": "by hand",
         "search_seed": 1,
         "held_out_seeds": [2],
+        "num_evaluations": 9,
+        "metrics": {"fd_toy_nfe2": 3.0},
         "best": {"1": row, "2": {**row, "name": "optimised", "sigmas": [80.0, 0.9]}},
         "baselines": {"2": [{**row, "name": "ict_published", "sigmas": [80.0, 0.821], "distance": 4.0}]},
     }

@@ -81,10 +81,14 @@ def fill(store: Kept, trials: Trials) -> Kept:
             replicate_of=1 if is_again else None,
             decision=Decision("started", "proposed", {"algorithm": "random"}),
         )
+        number = store.add(trial)
+        reports = () if value is None else (Report(2000, value, 0, {"fd_digits_cnn": value}),)
+        for report in reports:
+            store.report(number, report)
         ended = replace(
-            trial.record(store.add(trial), start_ms=0),
+            trial.record(number, start_ms=0),
             state=state,
-            reports=() if value is None else (Report(2000, value, 0, {"fd_digits_cnn": value}),),
+            reports=reports,
             reason="OSError: no space left" if state is State.FAILED else None,
         )
         store.finish(ended, {})
@@ -177,6 +181,7 @@ def run(
         objective="fd_digits_cnn", data_sha256="d" * 64, extractor_sha256="e" * 64, extractor_accuracy=0.9
     )
     monkeypatch.setattr(search.run.runner, "prepare", lambda *_: assets)
+    monkeypatch.setattr(search.run.runner, "bring_up_to_date", lambda *_: None)
     monkeypatch.setattr(Interruption, "install", lambda self: None)
     monkeypatch.setattr(_running, "log_to", lambda path: None)
 

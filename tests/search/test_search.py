@@ -14,7 +14,6 @@ from search.policy.conductor import Conductor
 from search.policy.trials import CONFIRM_ANYWAY, SEARCH_CLOSED
 from search.record import Purpose, Report
 from search.run.search import Search
-from search.study.store import StudyStore
 
 TEXT = """
 name: toy
@@ -162,12 +161,8 @@ def test_an_exhausted_space_is_told_and_cannot_be_extended(tmp_path: Path) -> No
     )
     search = Search.open(str(file))
     search.folder.mkdir(parents=True)
-    store = StudyStore.create(
-        search.spec.study_url_resolved,
-        "exhausted",
-        {"search": search.spec.resolved(), "identity": search.spec.fingerprint_fields()},
-    )
-    conductor = Conductor(search.plan(), store)
+    search.open_or_create(ASSETS)
+    conductor = Conductor(search.plan(), search.store)
     while (record := conductor.next()) is not None:
         conductor.observe(record.number, 100, [Report(100, 5.0 + record.seed, 0)], "complete")
     assert len(conductor.records) == 3  # the one schedule there is, and its confirmation
@@ -177,4 +172,3 @@ def test_an_exhausted_space_is_told_and_cannot_be_extended(tmp_path: Path) -> No
         InputError, match="'exhausted' cannot be extended: its space seems to hold no schedule"
     ):
         search.amended({"budget.max_trials": 17})
-    store.close()

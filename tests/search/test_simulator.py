@@ -490,7 +490,7 @@ def test_a_rule_that_the_file_names_keeps_the_files_options(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--repeats", "0"], "`--repeats` must be >= 1, but got 0"),
+        (["--repeats", "0"], "`1 <= --repeats <= 100000` must hold, but got 0"),
         (["--algorithm", "tpee"], "unknown search algorithm 'tpee' (did you mean tpe?)"),
         (["--concurrent", "0"], "resources.max_concurrent: must be >= 1, but got 0"),
         (["--trials", "0"], "budget.max_trials: must be >= 1, but got 0"),

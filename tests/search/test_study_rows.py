@@ -10,10 +10,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search.errors import InputError
+from search.errors import InputError, OperationFailed
 from search.study import store as study
-from search.study.rows import finish_trial, insert_report, insert_study, insert_trial
-from search.study.store import StudyStore, open_storage
+from search.study.database import open_storage
+from search.study.rows import Seen, finish_trial, insert_report, insert_study, insert_trial
+from search.study.store import StudyStore
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "noise": CategoricalDistribution(["lognormal", "cosine"]),
@@ -102,8 +103,8 @@ def test_a_trial_reads_back_as_if_optuna_had_written_it(tmp_path: Path) -> None:
     storage, study_id = storage_with_study(tmp_path)
     trial = running(PARAMS, DISTRIBUTIONS, trial=ATTRIBUTES)
     optunas = storage.create_new_trial(study_id, trial)
-    mine = insert_trial(storage, study_id, 1, trial)
-    bare = insert_trial(storage, study_id, 2, running())
+    mine = insert_trial(storage, study_id, trial, Seen(optunas, 0)).trial_id
+    bare = insert_trial(storage, study_id, running(), Seen(mine, 1)).trial_id
     storage.set_trial_intermediate_value(optunas, 50, 1.5)
     insert_report(storage, mine, 50, 1.5)
     assert facts(storage.get_trial(mine)) == facts(storage.get_trial(optunas))
@@ -116,7 +117,7 @@ def test_a_trial_reads_back_as_if_optuna_had_written_it(tmp_path: Path) -> None:
 
 def test_the_first_value_of_a_step_wins(tmp_path: Path) -> None:
     storage, study_id = storage_with_study(tmp_path)
-    trial_id = insert_trial(storage, study_id, 0, running())
+    trial_id = insert_trial(storage, study_id, running(), Seen(-1, -1)).trial_id
     insert_report(storage, trial_id, 50, 1.5)
     insert_report(storage, trial_id, 50, 2.5)
     insert_report(storage, trial_id, 100, 0.5)
@@ -139,5 +140,5 @@ def test_a_trial_ends_as_if_optuna_had_ended_it(
     ended = storage.get_trial(mine).datetime_complete
     assert ended is not None and storage.get_trial(mine).datetime_start <= ended  # type: ignore[operator]
     assert storage.get_trial(other).state == TrialState.RUNNING
-    with pytest.raises(AssertionError, match="written by another program"):
+    with pytest.raises(OperationFailed, match="written by another program"):
         finish_trial(storage, mine, TrialState.PRUNED, 9.0, {})

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainable.storage.checkpoint import discard_checkpoints, load_checkpoint, packed, save_checkpoint
+from trainable.storage.checkpoint import (
+    discard_checkpoints,
+    load_checkpoint,
+    newest_state,
+    packed,
+    save_checkpoint,
+)
 from trainable.storage.local import LocalFolder
 
 TENSORS = {"weights": torch.arange(60.0).reshape(3, 20), "step": torch.tensor(7)}
@@ -61,7 +67,7 @@ def test_every_flipped_byte_is_noticed_and_the_one_before_used(folder: LocalFold
         assert found[0] == 1
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"step": 2}', b"\xff\xfe"])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"step": 2}', b"\xff\xfe", b"[" * 100_000])
 def test_a_damaged_sidecar_is_no_checkpoint(folder: LocalFolder, tmp_path: Path, damage: bytes) -> None:
     save_checkpoint(folder, 2, BYTES, STATE)
     (tmp_path / "000000002.json").write_bytes(damage)
@@ -92,3 +98,25 @@ def test_discarding_keeps_the_newest_and_takes_what_was_never_committed(
     assert folder.names() == left  # step 40 may be on its way
     discard_checkpoints(folder)
     assert folder.names() == ["samples.png"]
+
+
+def test_a_checkpoint_of_another_step_than_it_says_is_damaged(folder: LocalFolder, tmp_path: Path) -> None:
+    save_checkpoint(folder, 1, BYTES, STATE)
+    save_checkpoint(folder, 2, BYTES, STATE)
+    sidecar = tmp_path / "000000002.json"
+    sidecar.write_text(sidecar.read_text().replace('"step": 2', '"step": 3'))
+    told: dict[int, str] = {}
+    found = load_checkpoint(folder, told.__setitem__)
+    assert found is not None and found[0] == 1
+    assert told == {2: f"the checkpoint of step 2 in {tmp_path} is damaged (it says that it is of step 3)"}
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b'{"state": []}', b'{"state": null}', b"[" * 100_000])
+def test_what_an_open_trial_measured_cannot_be_read_from_a_damaged_checkpoint(
+    folder: LocalFolder, tmp_path: Path, damage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_checkpoint(folder, 2, BYTES, STATE)
+    assert newest_state(folder) == STATE
+    (tmp_path / "000000002.json").write_bytes(damage)
+    assert newest_state(folder) is None
+    assert len(caplog.records) == 1

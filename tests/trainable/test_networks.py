@@ -16,6 +16,7 @@ SMALL: dict[str, dict[str, object]] = {
     "film_mlp": {"width": 16, "depth": 2},
     "mlp": {"width": 16, "depth": 2},
     "unet": {"channels": [8, 12], "blocks": 1, "attention": True, "noise_width": 8},
+    "small_unet": {"channels": [8, 12], "attention": True, "noise_width": 8},
 }
 IMAGE_SHAPE = (1, 8, 8)
 

@@ -296,3 +296,44 @@ def test_a_trial_leaves_the_global_random_state_alone(
     run.begin(task(tmp_path))
     to_the_end(run)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_damaged_checkpoint_is_told_with_the_step_that_the_trial_goes_on_from(
+    worker: Callable[..., TrialWorker], tmp_path: Path
+) -> None:
+    whole = worker()
+    whole.begin(task(tmp_path))
+    expected = to_the_end(whole)
+    first = worker()
+    first.begin(task(tmp_path, number=1))
+    for _ in range(2):
+        first.advance()
+    folder = tmp_path / "1"
+    damaged = folder / "000000090.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    second = worker()
+    second.begin(task(tmp_path, number=1))
+    told = second.advance()
+    assert told.step == 60
+    assert told.notes == (
+        f"the checkpoint of step 90 in {folder} is damaged (its checksum differs): the trial goes on from step 60",
+    )
+    assert second.advance().notes == ()
+    assert objectives(to_the_end(second)) == objectives(expected)
+
+
+def test_what_a_trial_keeps_after_damage_is_not_taken_for_older_than_the_damaged(
+    worker: Callable[..., TrialWorker], tmp_path: Path
+) -> None:
+    first = worker()
+    first.begin(task(tmp_path))
+    to_the_end(first)
+    for path in (tmp_path / "0").glob("*.json"):
+        path.write_bytes(b"")
+    second = worker()
+    second.begin(task(tmp_path))
+    told = second.advance()
+    assert [note.rpartition(": ")[2] for note in told.notes] == ["the trial goes on from step 0"] * 2
+    third = worker()
+    third.begin(task(tmp_path))
+    assert third.advance().step == told.step == 60

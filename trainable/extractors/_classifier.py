@@ -79,6 +79,7 @@ class Classifier(Extractor):
     min_accuracy: float = 0.9  # on held-out images; a worse network measures nothing and is refused
 
     SEED: ClassVar[int] = 0
+    # Built from an image's shape, `width` and the number of classes; its `scores` take its features.
 
     def __post_init__(self) -> None:
         for name in ("width", "epochs", "batch_size", "learning_rate"):

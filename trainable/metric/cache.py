@@ -18,7 +18,7 @@ from torch import Tensor
 
 from trainable.storage.atomic import write_atomically
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)  # what is made again, a driver shows on the screen too
 
 Made = tuple[dict[str, Tensor], dict[str, Any]]
 
@@ -64,7 +64,7 @@ def _read(folder: Path, sidecar: Path, identity: dict[str, Any]) -> Entry | None
         sha256, info = record["sha256"], record["info"]
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise _Damaged("is not readable") from error
     if check != hashlib.sha256(_canonical(record)).hexdigest():
         raise _Damaged("does not match its own checksum")

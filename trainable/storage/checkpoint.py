@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import safetensors.torch
@@ -39,20 +39,39 @@ def save_checkpoint(folder: Folder, step: int, tensor_bytes: bytes, state: Mappi
     discard_checkpoints(folder, keep=_GENERATIONS)
 
 
-def load_checkpoint(folder: Folder) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
-    """(step, tensors, state) of the newest undamaged checkpoint, None where there is none."""
+def _log_damage(step: int, text: str) -> None:
+    _log.warning(text)
+
+
+def load_checkpoint(
+    folder: Folder, on_damage: Callable[[int, str], None] = _log_damage
+) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
+    """(step, tensors, state) of the newest undamaged checkpoint, None where there is none.
+
+    on_damage: called with the step of each that is damaged, and one line about it.
+    """
     for step in reversed(_committed(folder.names())):
         try:
-            document = json.loads(folder.read(f"{step}.json") or b"")
-            tensor_bytes = folder.read(f"{step}.safetensors") or b""
-            if document["sha256"] != _digest(tensor_bytes, document["state"]):
-                raise ValueError("checksum differs")
-            return document["step"], safetensors.torch.load(tensor_bytes), document["state"]
-        except (ValueError, KeyError, TypeError) as error:
-            _log.warning(
-                "checkpoint %s in %s is damaged (%s): using the one before it", step, folder.location, error
-            )
+            return _read(folder, step)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            reason = str(error) if type(error) is _Damaged else "it cannot be read"
+            text = f"the checkpoint of step {int(step)} in {folder.location} is damaged ({reason})"
+            on_damage(int(step), text)
     return None
+
+
+class _Damaged(ValueError):
+    pass
+
+
+def _read(folder: Folder, step: str) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
+    document = json.loads(folder.read(f"{step}.json") or b"")
+    tensor_bytes = folder.read(f"{step}.safetensors") or b""
+    if document["sha256"] != _digest(tensor_bytes, document["state"]):
+        raise _Damaged("its checksum differs")
+    if document["step"] != int(step):
+        raise _Damaged(f"it says that it is of step {document['step']}")
+    return int(step), safetensors.torch.load(tensor_bytes), document["state"]
 
 
 def newest_state(folder: Folder) -> dict[str, Any] | None:
@@ -61,11 +80,19 @@ def newest_state(folder: Folder) -> dict[str, Any] | None:
     for step in _committed(folder.names())[-1:]:
         try:
             state: dict[str, Any] = json.loads(folder.read(f"{step}.json") or b"")["state"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if not isinstance(state, dict):
+                raise TypeError("its state is no mapping")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             _log.warning("checkpoint %s in %s cannot be read: %s", step, folder.location, error)
         else:
             return state
     return None
+
+
+def remove_checkpoint(folder: Folder, step: int) -> None:
+    """Remove the checkpoint of `step`, which is damaged: it would be kept as the newest."""
+    for suffix in ("json", "safetensors"):
+        folder.remove(f"{step:09d}.{suffix}")
 
 
 def discard_checkpoints(folder: Folder, *, keep: int = 0) -> None:

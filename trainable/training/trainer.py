@@ -24,6 +24,7 @@ from trainable.network import NETWORKS, Network
 from trainable.training.adaptation import Adaptation
 from trainable.training.config import TrainingConfig
 from trainable.training.consistency import LevelTables, NetworkFunction, sample
+from trainable.training.memory import keep_freed_memory
 from trainable.training.step import Batch, TrainingState, stream_seed, training_step
 
 _CHECK_EVERY = 50  # steps between looks at the loss; each look waits for the device
@@ -49,6 +50,8 @@ class Trainer:
         self._device = torch.device(device)
         if config.cuda_graph and self._device.type != "cuda":
             raise ValueError(f"`cuda_graph` needs a CUDA device, but got {self._device}: leave it out")
+        if self._device.type == "cpu":
+            keep_freed_memory()
         self._images_NCHW = images_NCHW.to(self._device)
         self._image_shape = tuple(images_NCHW.shape[1:])
         channels, height, width = self._image_shape

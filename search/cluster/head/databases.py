@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from search.errors import InputError, OperationFailed
+from search.machine.sqlite_url import sqlite_url
 from search.machine.state_folder import read_private
 from search.machine.urls import shown_url
 
@@ -62,7 +63,7 @@ def prepare(url: str | None, folder: Path) -> DatabaseUrls:
     Takes seconds and much memory (Optuna and torch): for a process of its own. InputError for a URL that is none,
     OperationFailed for a database that does not let us in.
     """
-    from search.study.store import open_storage
+    from search.study.database import open_storage
 
     urls = _sqlite(folder) if url is None else _postgresql(url)
     open_storage(urls.study).engine.dispose()
@@ -70,12 +71,19 @@ def prepare(url: str | None, folder: Path) -> DatabaseUrls:
 
 
 def _sqlite(folder: Path) -> DatabaseUrls:
+    from search.tracking.client import ARTIFACTS, set_environment
+    from search.tracking.database import make_database
+
     paths = [folder / f"{name}.db" for name in ("study", "mlflow", "mlflow-auth")]
+    set_environment()
+    make_database(
+        folder / "mlflow.db", folder / ARTIFACTS
+    )  # by the server, one that is killed would spoil it
     for path in paths:
         with contextlib.closing(sqlite3.connect(path, timeout=20)) as connection:
             # Readers do not wait for writers; it stays in the file.
             connection.execute("pragma journal_mode=wal")
-    study, mlflow, auth = (f"sqlite:///{path}" for path in paths)
+    study, mlflow, auth = map(sqlite_url, paths)
     return DatabaseUrls(study=study, mlflow=mlflow, auth=auth)
 
 

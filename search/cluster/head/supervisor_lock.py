@@ -65,9 +65,10 @@ def status(folder: Path) -> dict[str, Any] | None:
     pid = supervisor(folder)
     try:
         found: dict[str, Any] = json.loads((folder / _STATUS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        is_of_it = pid is not None and found["pid"] == pid and isinstance(found["parts"], dict)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return found if pid is not None and found["pid"] == pid else None  # else it is of one that was killed
+    return found if is_of_it else None  # else it is of one that was killed
 
 
 def stop(folder: Path) -> bool:
