@@ -149,7 +149,7 @@ def work(
 ) -> int:
     """Record what nobody has, in its order, until all is there or `may_begin` says no. How many were recorded.
 
-    What another process is at is passed over; if that one ends without it, it is done at the end.
+    What another process is at is passed over, and looked at again at the end.
     """
     count = 0
     while True:

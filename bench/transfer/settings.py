@@ -106,6 +106,9 @@ SETTINGS = (
         network=_SMALL_UNET,
         total_steps=500,
     ),
+    Setting(
+        name="small_unet_2000", text="small_unet, 2,000 steps", seconds=40, network={"name": "small_unet"}
+    ),
     Setting(name="unet_8_16_2000", text="U-Net 8, 16, 2,000 steps", seconds=70, network=_SMALL_UNET),
     Setting(
         name="unet_16_32_2000",
