@@ -133,6 +133,11 @@ class Check:
                 f"{self._where} has lost {_trials(gone)} of {len({*ended, *began})}: it was cut, or is an older copy. "
                 f"{RESTORE} that has them; to go on without, remove {self._beside}"
             )
+        originals = {trial.user_attrs["trial"].get("replicate_of") for trial in trials.values()} - {None}
+        if absent := sorted(
+            originals - trials.keys()
+        ):  # of an early version's study, of which no sums are kept
+            raise DamagedStudy(f"{self._where} has lost {_trials(absent)}, which others repeat. {RESTORE}")
         changed = [number for number, trial in trials.items() if self._was_changed(number, trial)]
         if changed:
             raise DamagedStudy(

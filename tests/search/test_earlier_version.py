@@ -5,6 +5,8 @@ tests/data/version_0.2.0 was written by that version; `storage` is its storage f
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,16 @@ def test_its_leaderboard_is_the_same_but_for_the_intervals(
     for number, interval in narrow.items():
         assert (interval is None) == (wide[number] is None)
         assert interval is None or wide[number][0] < interval[0] < interval[1] < wide[number][1]
+
+
+def test_a_trial_that_is_gone_is_missed_where_others_repeat_it(
+    storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(storage / "old" / "study.db")) as connection:
+        connection.execute("delete from trials where number = 0")
+        connection.commit()
+    assert main(["leaderboard", "old", "--storage", str(storage)]) == 1
+    assert "has lost trial 0, which others repeat." in capsys.readouterr().err
 
 
 def test_it_is_exported_as_before(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
