@@ -105,7 +105,10 @@ def run_trials(
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": slots.cpu, "gpu": slots.gpu}),
         tune_config=TuneConfig(
-            search_alg=_Searcher(shared), scheduler=_Scheduler(shared), num_samples=-1, reuse_actors=True
+            search_alg=_Searcher(shared),
+            scheduler=ConductedScheduler(shared),
+            num_samples=-1,
+            reuse_actors=True,
         ),
         run_config=RunConfig(
             name="tune",
@@ -246,7 +249,7 @@ class _Searcher(Searcher):
         """Nothing, likewise."""
 
 
-class _Scheduler(TrialScheduler):
+class ConductedScheduler(TrialScheduler):
     _supports_buffered_results = False
 
     def __init__(self, shared: Shared):

@@ -81,7 +81,7 @@ class ProgressView:
         self._console = console or Console()
         self._clock = clock
         self._lock = threading.RLock()
-        self._events: deque[str] = deque(maxlen=_EVENTS)
+        self.events: deque[str] = deque(maxlen=_EVENTS)
         self._display: Live | None = None
         self._last_line = clock()
         self._silence = Silence()
@@ -179,7 +179,7 @@ class ProgressView:
     def render(self) -> Group:
         """The live view as it is now."""
         with self._lock:
-            return view_of(self.state, list(self._events), self._clock())
+            return view_of(self.state, list(self.events), self._clock())
 
     def phase(self, name: str, total: int) -> None:
         """The search enters a phase; total: its number of trials, 0 where there is nothing to count."""
@@ -243,7 +243,7 @@ class ProgressView:
         now = self._clock()
         self._last_line = now
         line = f"{seconds_text(now - self.state.start):>7}  {text}"
-        self._events.append(line)
+        self.events.append(line)
         if self._display is None:
             with suppress(
                 OSError

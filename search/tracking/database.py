@@ -40,7 +40,7 @@ def make_database(path: Path, artifacts: Path) -> None:
             left.unlink(missing_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
         try:
-            _make(temporary, artifacts)
+            make_tables(temporary, artifacts)
             for beside in ("-wal", "-shm"):  # of an empty file that is replaced
                 path.with_name(path.name + beside).unlink(missing_ok=True)
             temporary.replace(path)
@@ -150,7 +150,7 @@ def _only_one_in(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _make(path: Path, artifacts: Path) -> None:
+def make_tables(path: Path, artifacts: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     SqlAlchemyStore(for_mlflow(sqlite_url(path)), artifacts.as_uri()).engine.dispose()

@@ -49,7 +49,7 @@ def address() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("search.run.runner.CACHE", tmp_path / "cache")
+    monkeypatch.setenv("SCHEDULE_SEARCH_CACHE", str(tmp_path / "cache"))
     return tmp_path
 
 

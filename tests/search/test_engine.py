@@ -71,12 +71,12 @@ def test_what_tune_keeps_of_an_ended_trial_is_dropped(tune: Any) -> None:
 
 
 def test_what_a_worker_notes_is_told_with_the_trial_it_is_about() -> None:
-    from search.engine.tune import Shared, _Scheduler
+    from search.engine.tune import ConductedScheduler, Shared
 
     told: list[str] = []
     conductor: Any = SimpleNamespace(observe=lambda *_: False)
     shared = Shared(conductor, "trials", None, None, threading.Event(), lambda *_: None, told.append)
     shared.number_of["a"] = 7
     progress = Progress(number=7, step=5, reports=[], notes=("its checkpoint is damaged",))
-    _Scheduler(shared).on_trial_result(None, SimpleNamespace(trial_id="a"), as_result(progress))
+    ConductedScheduler(shared).on_trial_result(None, SimpleNamespace(trial_id="a"), as_result(progress))
     assert told == ["trial 7: its checkpoint is damaged"]

@@ -125,12 +125,12 @@ def test_after_the_second_time_one_line_names_the_load(
         pytest.fail("Ray has not started")
     assert str(told.value) == (
         "Ray did not start, twice: The node with name 'x' did not register within 30 s (the load of this machine is "
-        "15, and it has 2 CPUs). See: python -m search doctor --ray"
+        "15, and it has 2 CPUs). Run: python -m search doctor"
     )
     assert starts == [None]  # no third time
     starts[:] = [SLOW, SLOW]
     monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 0.5, 0.5))  # it is not to blame
-    with pytest.raises(OperationFailed, match=r"within 30 s\. See: "), local_ray(num_cpus=2, num_gpus=0):
+    with pytest.raises(OperationFailed, match=r"within 30 s\. Run: "), local_ray(num_cpus=2, num_gpus=0):
         pytest.fail("Ray has not started")
 
 

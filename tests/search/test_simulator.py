@@ -332,6 +332,7 @@ def test_a_small_search_takes_these_decisions(curves: Curves) -> None:
         "confirm 2 complete 80 9.6",
         "confirm 2 complete 80 11.0",
         "confirm 3 complete 80 11.0",
+        "confirm 3 complete 80 12.0",
     ]
 
 

@@ -133,7 +133,7 @@ def test_a_damaged_cache_is_noticed_and_made_again(
         sidecar.write_text(text.replace('"accuracy": ', '"accuracy": 1'))
     with caplog.at_level(logging.WARNING):
         second = TINY.weights(images, tmp_path)
-    assert len(caplog.records) == 1
+    assert sum(record.levelno >= logging.WARNING for record in caplog.records) == 1
     assert "it is made again" in caplog.text
     assert second.sha256 == first.sha256
     caplog.clear()
