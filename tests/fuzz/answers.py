@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,14 +22,15 @@ MOST_LINES = 5
 MOST_CHARS = 2000  # of a line
 MOST_CPU_SECONDS = 60  # so that other work on this machine does not count
 
-# A share that is the same on every run, and one of other inputs each time: hypothesis prints how to repeat a failure.
+# The same inputs on every run. With FUZZ_ANEW=1 the slow tests take others each time: hypothesis prints how to repeat a
+# failure.
 _QUICK = settings(
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
-_LONG = settings(_QUICK, derandomize=False, print_blob=True)
+_LONG = settings(_QUICK, derandomize="FUZZ_ANEW" not in os.environ, print_blob=True)
 _SLOW = (
     pytest.mark.integration,
     pytest.mark.timeout(1800),
