@@ -184,6 +184,11 @@ def _dispatch(arguments: list[str]) -> int:
         args = parser.parse_args(arguments)
     except SystemExit as end:  # --help
         return int(end.code or 0)
+    emptied = next((name for name, value in vars(args).items() if value == []), None)
+    if emptied is not None:  # argparse takes `--` away wherever it stands
+        raise UsageError(
+            f"--{emptied.replace('_', '-')} needs a value, but got --. See: {parser.prog} {verb} --help"
+        )
     if verb is None:
         raise UsageError(f"Name a verb: {', '.join(known)}. See: {parser.prog} --help")
     code = args.run(args)

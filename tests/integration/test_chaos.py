@@ -29,7 +29,7 @@ SEED = 20
 PARTS = ("driver", "worker", "raylet", "gcs", "mlflow")
 KILLS_OF_EACH = 4
 # One trial at a time: what comes next does not hang on how long each took, so both searches train the same trials.
-SEARCH = toy(2000, 10, VARIED.replace("max_concurrent: 2", "max_concurrent: 1"))
+SEARCH = toy(2000, 16, VARIED.replace("max_concurrent: 2", "max_concurrent: 1"))
 PATIENCE = 300.0  # seconds for each thing that is waited for, on a machine with other work
 
 

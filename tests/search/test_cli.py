@@ -99,6 +99,10 @@ def test_the_top_help_shows_verbs_examples_and_exit_codes(capsys: pytest.Capture
         (["list"], "error: the following arguments are required: KIND. See: python -m search list --help"),
         (["list", "noises"], "error: argument KIND: invalid choice: 'noises'"),
         (["list", "noise", "--jso"], "error: unrecognized arguments: --jso"),
+        (
+            ["ui", "--storage=--"],
+            "error: --storage needs a value, but got --. See: python -m search ui --help",
+        ),
         (["doctor", "missing.yaml"], "error: missing.yaml: no such file"),
         (
             ["leaderboard", "digits"],
