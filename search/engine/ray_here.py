@@ -7,7 +7,6 @@ import resource
 import secrets
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -63,13 +62,10 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": _token(),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-        "TMPDIR": os.environ.get("TMPDIR"),
         **dict.fromkeys(("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_TMPDIR")),
     }
     adopt_orphans()
     with surroundings(environment, root=root_for_sockets()) as folder:
-        # What a worker makes there, and leaves when it is killed, goes with Ray's folder.
-        os.environ["TMPDIR"] = tempfile.mkdtemp(dir=folder)
         try:
             with left_when_lost():
                 start_ray(folder, num_cpus, num_gpus)

@@ -39,8 +39,12 @@ def start_ray(folder: Path, num_cpus: int, num_gpus: int) -> None:
                     include_dashboard=False,
                     log_to_driver=False,
                     configure_logging=False,
-                    # Ray starts workers by a line for the shell, in which it does not quote its interpreter's path.
-                    runtime_env={"py_executable": shlex.quote(sys.executable)},
+                    runtime_env={
+                        # Ray starts workers by a line for the shell, in which it does not quote its interpreter's path.
+                        "py_executable": shlex.quote(sys.executable),
+                        # What a worker that is killed leaves there goes with Ray's folder.
+                        "env_vars": {"TMPDIR": str(folder)},
+                    },
                     _temp_dir=str(folder),
                     _node_ip_address="127.0.0.1",
                 )
