@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import torch
 
+from search.machine.checkout import ROOT
 from search.record import Purpose, State, TrialRecord
 from search.run.search import Search
 from search.simulator.replay import Measured
@@ -22,8 +22,6 @@ from search.simulator.simulation import simulate
 from spaces import NoiseSchedule, load_schedule
 from tests.integration.processes import workers_of
 from tests.integration.running import PLAIN, VARIED, finish, start, toy, until
-from trainable.storage.checkpoint import packed, save_checkpoint
-from trainable.storage.location import open_folder
 
 pytestmark = pytest.mark.integration
 
@@ -245,17 +243,20 @@ def test_the_simulator_decides_what_ray_and_real_trials_decided(tmp_path: Path) 
 
 
 def test_if_every_trial_fails_the_cause_is_told_and_nothing_exported(tmp_path: Path) -> None:
-    # Checkpoints that are whole and of another trial: no trial can begin with them.
     file = search_file(tmp_path, SEARCH.replace("max_trials: 10", "max_trials: 3"))
-    for number in range(10):
-        folder = open_folder(str(tmp_path / "runs" / "toy" / "trials" / f"{number:05d}"))
-        save_checkpoint(folder, 1, packed({"weight": torch.zeros(1)}), {"trainer": {}})
+    # No trial can begin: every Python reads this file when it starts.
+    (tmp_path / "sitecustomize.py").write_text(
+        "from trainable.training.trainer import Trainer\n"
+        "def begin(*arguments):\n"
+        "    raise ValueError('no trial can begin')\n"
+        "Trainer.begin = begin\n"
+    )
     output = tmp_path / "best.json"
-    code, _, err = finish(start("run", file, "--output", output))
+    code, _, err = finish(start("run", file, "--output", output, PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}"))
     assert code == 1
     [error] = [line for line in err.splitlines() if line.startswith("error: ")]
     assert "every trial of search 'toy' failed" in error
-    assert "checkpoint is of another trial" in error
+    assert "no trial can begin" in error
     assert not output.exists()
     # Run again it is as it was, and a file of an earlier search is not taken for its own.
     output.write_text("of another search")

@@ -37,7 +37,8 @@ def test_workers_that_never_start_end_the_search_in_one_line(tmp_path: Path) -> 
         timeout=240,
     )
     assert done.returncode == 1
-    [line] = done.stderr.splitlines()
+    *warnings, line = done.stderr.splitlines()  # a busy machine may have left MLflow behind
+    assert all(warning.startswith("warning: ") for warning in warnings)
     assert line.startswith("error: no worker has started in ")
     assert "/no/such: No such file or directory" in line and "python -m search doctor" in line
     assert "from the workers, which are to start; last in " in done.stdout
