@@ -160,29 +160,3 @@ STAGES: dict[str, Callable[[Driver], bool]] = {
     "its confirmation begins": lambda driver: rows(driver.study, CONFIRMS) != [],
     "its last trial has ended": lambda driver: driver.has_trained_all,
 }
-
-
-def test_a_search_whose_driver_is_killed_at_every_stage_ends_as_any(tmp_path: Path) -> None:
-    file, storage = search_file(tmp_path, 600), tmp_path / "runs"
-    killed = []
-    for stage in STAGES:
-        driver = Driver(file, storage)
-        driver.kill_at(stage)
-        killed.append(driver.process)
-    last = start("run", file)
-    code, _, err = finish(last, timeout=2 * PATIENCE)
-    assert (code, err) == (0, "")
-    for process in (*killed, last):
-        check_nothing_left(process)
-    check_ended(storage)
-
-
-def test_six_searches_that_start_at_once_all_end(tmp_path: Path) -> None:
-    storage = tmp_path / "runs"
-    searches = {name: start("run", search_file(tmp_path, 300, name)) for name in "abcdef"}
-    for name, process in searches.items():
-        code, _, err = finish(process, timeout=4 * PATIENCE)
-        assert (name, code, err) == (name, 0, "")
-        check_nothing_left(process)
-        assert trials_of(storage, name).total() == NUM_TRIALS
-    assert runs_of(storage) == {"FINISHED": 6 * (NUM_TRIALS + 1)}
