@@ -4,13 +4,13 @@ import sqlite3
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.integration.processes import in_session, workers_of
+from tests.integration.processes import in_session
 from tests.integration.running import VARIED, finish, start, toy, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
@@ -113,50 +113,3 @@ def test_a_reader_that_goes_does_not_end_the_search(tmp_path: Path) -> None:
     process.stderr.close()
     check_nothing_left(process)
     check_ended(tmp_path / "runs")
-
-
-class Driver:
-    """Runs the search of a file, until it is killed."""
-
-    def __init__(self, file: Path, storage: Path):
-        self.storage, self.study = storage, storage / "toy" / "study.db"
-        self._kept = self._checkpoints()
-        self.process = start("run", file)
-
-    def _checkpoints(self) -> set[Path]:
-        return set(self.storage.glob("toy/trials/*/*.json"))
-
-    @property
-    def has_kept(self) -> bool:
-        """Whether there is a checkpoint that was not there before."""
-        return not self._checkpoints() <= self._kept
-
-    @property
-    def has_trained_all(self) -> bool:
-        trials = trials_of(self.storage)
-        return trials.total() == NUM_TRIALS and not trials["RUNNING"]
-
-    def kill_at(self, stage: str) -> None:
-        """Kill it as soon as it has come there."""
-        until(lambda: STAGES[stage](self) or self.process.poll() is not None, PATIENCE, stage, pause=0.01)
-        assert self.process.poll() is None, (stage, self.process.communicate())
-        self.process.kill()
-        self.process.communicate()
-        until(lambda: not in_session(self.process.pid), 60, "the others go with their driver")
-
-
-CONFIRMS = (
-    """select trial_id, 1 from trial_user_attributes where key = 'trial' and value_json like '%"confirm"%'"""
-)
-# What a search comes through, and how that is seen.
-STAGES: dict[str, Callable[[Driver], bool]] = {
-    "its folder is made": lambda driver: (driver.storage / "toy" / ".lock").exists(),
-    "MLflow's database is made": lambda driver: (driver.storage / "mlflow.db").exists(),
-    "its study is made": lambda driver: rows(driver.study, "select study_name, 1 from studies") != [],
-    "Ray starts": lambda driver: folders_of(driver.process) != [],
-    "workers start": lambda driver: workers_of(driver.process.pid) != [],
-    "a checkpoint is kept": lambda driver: driver.has_kept,
-    "a trial has ended": lambda driver: trials_of(driver.storage)["COMPLETE"] > 0,
-    "its confirmation begins": lambda driver: rows(driver.study, CONFIRMS) != [],
-    "its last trial has ended": lambda driver: driver.has_trained_all,
-}
