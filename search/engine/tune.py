@@ -98,8 +98,17 @@ def run_trials(
 
     RayLost where the Ray is our own and was lost: the trials that ran go on when they are run again, on another one.
     """
-    shared = Shared(conductor, trials, mark, slots.micro_batch, interrupted, on_step, on_note)
-    shared.on_turn, shared.worker_start = on_turn, worker_start
+    shared = Shared(
+        conductor,
+        trials,
+        mark,
+        slots.micro_batch,
+        interrupted,
+        on_step=on_step,
+        on_note=on_note,
+        on_turn=on_turn,
+        worker_start=worker_start or WorkerStart(None),
+    )
     # Start the workers side by side: by default one starts after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(conductor.plan.max_concurrent)
     tuner = tune.Tuner(
@@ -149,8 +158,11 @@ class Shared:
         mark: str | None,
         micro_batch: int | None,
         interrupted: threading.Event,
+        *,
         on_step: Callable[[int, int], None],
-        on_note: Callable[[str], None] = lambda text: None,
+        on_note: Callable[[str], None],
+        on_turn: Callable[[], None],
+        worker_start: WorkerStart,
     ):
         self.conductor = conductor
         self.trials = trials
@@ -159,8 +171,8 @@ class Shared:
         self.interrupted = interrupted
         self.on_step = on_step
         self.on_note = on_note
-        self.on_turn: Callable[[], None] = lambda: None
-        self.worker_start: WorkerStart | None = None
+        self.on_turn = on_turn
+        self.worker_start = worker_start
         self.number_of: dict[str, int] = {}  # Tune's trial id -> trial number
         self.workers: TuneWorkers | None = None  # Tune's, once it has a trial
         # An error of ours in a callback of Tune's would come out wrapped in a page of text.
@@ -178,8 +190,7 @@ class Shared:
         """Once in a turn of Tune's loop: tell that we listen, and see whether there is somebody to listen to."""
         self.on_turn()
         try:
-            if self.worker_start is not None:
-                self.worker_start.check()
+            self.worker_start.check()
         except OperationFailed as error:
             self.error = self.error or error
 
@@ -211,8 +222,7 @@ class _Searcher(Searcher):
             shared.error = error
             return Searcher.FINISHED
         shared.number_of[trial_id] = record.number
-        if shared.worker_start is not None:
-            shared.worker_start.begin()
+        shared.worker_start.begin()
         task = TrialTask(
             number=record.number,
             schedule=record.schedule.to_dict(),
@@ -260,8 +270,7 @@ class ConductedScheduler(TrialScheduler):
         shared = self._shared
         if shared.over:
             return TrialScheduler.STOP
-        if shared.worker_start is not None:
-            shared.worker_start.heard()
+        shared.worker_start.heard()
         number = shared.number_of[trial.trial_id]
         reports = [Report(**report) for report in result["reports"]]
         try:

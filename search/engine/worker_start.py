@@ -25,7 +25,7 @@ class WorkerStart:
     def __init__(
         self,
         limit: float | None,
-        log: Callable[[], Path | None],
+        log: Callable[[], Path | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._limit, self._log, self._clock = limit, log, clock

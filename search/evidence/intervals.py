@@ -12,7 +12,7 @@ The means of a leaderboard hold with 95 % together (Bonferroni), because the win
 compared with; so do, for themselves, the ratios to the best baseline, and the comparisons with the best of all. That
 comparisons with the best of the others alone have to hold together for the truly best to be among the tied is due to
 Hsu (1984, doi:10.1214/aos/1176346732). The logarithms are taken as normal: a schedule that fails on one seed in ten
-is not, and five seeds show nothing of it with probability .59 (`stability_text` in search/evidence/leaderboard.py).
+is not, and five seeds show nothing of it with probability .59 (search/evidence/stability.py).
 """
 
 import itertools

@@ -106,11 +106,10 @@ class Conductor:
 
     def _new_trial(self) -> TrialRecord | None:
         was_closed = self.agenda.is_closed
-        trial = self._next_trial.decide(self._open.steps_to_come(), self.trials.enqueued)
-        while isinstance(trial, Refused):
+        open_steps = self._open.steps_to_come()
+        while isinstance(trial := self._next_trial.decide(open_steps, self.trials.enqueued), Refused):
             self.trials.refuse(trial.number, trial.reason)
             self.on_refused(trial)
-            trial = self._next_trial.decide(self._open.steps_to_come(), self.trials.enqueued)
         if self.agenda.is_closed and not was_closed:
             self._keep_closing()
         if trial is None:

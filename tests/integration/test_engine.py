@@ -1,13 +1,10 @@
 """The engine on a Ray that outlives a search, as a cluster's does, and a second Ray after it."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.integration.running import ROOT
+from tests.integration.running import run_script
 
 pytestmark = pytest.mark.integration
 
@@ -94,14 +91,7 @@ with local_ray(num_cpus=2, num_gpus=0) as ray_folder:
 
 def run(script: str, folder: Path) -> str:
     """What the script shows of a search in `folder`."""
-    done = subprocess.run(
-        [sys.executable, "-c", script, folder],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    done = run_script(script, folder)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

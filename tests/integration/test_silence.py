@@ -1,13 +1,10 @@
 """A search whose workers never start: it says so, and ends."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.integration.running import PLAIN, ROOT, toy
+from tests.integration.running import PLAIN, run_script, toy
 
 pytestmark = pytest.mark.integration
 
@@ -28,14 +25,7 @@ sys.exit(cli.main(["run", sys.argv[1]]))
 def test_workers_that_never_start_end_the_search_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "toy.yaml"
     file.write_text(f"{toy(40, 2, PLAIN)}\nstorage: {{path: {tmp_path / 'runs'}}}\n")
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER, file],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    done = run_script(DRIVER, file)
     assert done.returncode == 1
     *warnings, line = done.stderr.splitlines()  # a busy machine may have left MLflow behind
     assert all(warning.startswith("warning: ") for warning in warnings), done.stderr

@@ -17,6 +17,7 @@ from search.file.spec import load_spec, overridden
 from search.policy.conductor import Conductor
 from search.record import Purpose, Report, State
 from search.run.plan_of import plan_of
+from search.run.search import Search
 from search.study.store import StudyStore
 from spaces import load_schedule
 
@@ -97,6 +98,13 @@ def test_its_export_is_loaded() -> None:
     loaded = load_schedule(KEPT / "export.json")
     assert loaded.confirmed and not loaded.checked
     assert len(loaded.sampling.steps) == 2
+
+
+def test_an_option_that_came_later_makes_no_other_search_of_it(storage: Path) -> None:
+    search = Search.open("old", str(storage))
+    assert "noise_band" not in search.header["identity"]["network"]
+    more = search.amended({"budget.max_trials": 9})
+    assert more.header["identity"]["budget"]["max_trials"] == 9
 
 
 def test_its_search_is_extended(storage: Path) -> None:

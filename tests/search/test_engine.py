@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from search.engine.tune_workers import TuneWorkers, WorkerCounts, forget_results
+from search.engine.worker_start import WorkerStart
 from trainable.task import Progress
 from trainable.trial import as_result
 
@@ -75,7 +76,17 @@ def test_what_a_worker_notes_is_told_with_the_trial_it_is_about() -> None:
 
     told: list[str] = []
     conductor: Any = SimpleNamespace(observe=lambda *_: False)
-    shared = Shared(conductor, "trials", None, None, threading.Event(), lambda *_: None, told.append)
+    shared = Shared(
+        conductor,
+        "trials",
+        None,
+        None,
+        threading.Event(),
+        on_step=lambda *_: None,
+        on_note=told.append,
+        on_turn=lambda: None,
+        worker_start=WorkerStart(None),
+    )
     shared.number_of["a"] = 7
     progress = Progress(number=7, step=5, reports=[], notes=("its checkpoint is damaged",))
     ConductedScheduler(shared).on_trial_result(None, SimpleNamespace(trial_id="a"), as_result(progress))
