@@ -1,63 +1,59 @@
-# Two commands do everything on a fresh machine with python3 (3.11 or newer) and make:
+# Two commands do everything on a fresh machine with python3 (3.11 to 3.14) and make:
 #   make search   set up, search the noise schedule for the digits, show the leaderboard, write the JSON
 #   make test     set up, run the tests
 .DEFAULT_GOAL := help
-.PHONY: help setup search test test-slow host-tools lint types bench clean
+.PHONY: help setup setup-dev setup-conformance python search test test-slow host-tools lint types bench clean
 
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
 SPEC ?= searches/digits.yaml
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+BIN := $(VENV)/bin
 
 help:
 	@sed -n 's/^#   //p' Makefile
 	@echo 'make test-slow   the tests with real Ray, kills, hosts, a browser and other software; make lint types; make bench'
+	@echo 'PYTHON=python3.13 names another Python, VENV=FOLDER another folder than .venv for what is installed'
 
-.venv/.ready: pyproject.toml constraints.txt
-	@echo 'Setting up .venv (a few minutes, once) ...'
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+# Before anything is made; in words of every Python.
+python:
+	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON). Name a Python: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("Python 3.11 to 3.14 is needed, this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.11 ...")'
+	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || { \
 		echo "$(PYTHON) cannot make a virtual environment. On Debian run, as root: apt-get install python3-venv" >&2; exit 1; }
-	@$(PYTHON) -m venv .venv
-	@$(PIP) .
-	@touch $@
 
-.venv/.ready-dev: .venv/.ready
-	@$(PIP) '.[dev]'
-	@touch $@
+setup: python
+	@"$(PYTHON)" install.py "$(VENV)"
 
-# Other software that reads our exports. k-diffusion's own requirements do not install beside numpy 2; the part of it
-# that draws samples needs none of them.
-.venv/.ready-conformance: .venv/.ready-dev
-	@$(PIP) '.[dev,conformance]'
-	@$(PIP) --no-deps k-diffusion==0.1.1.post1
-	@touch $@
+setup-dev: setup
+	@"$(PYTHON)" install.py "$(VENV)" dev
 
-setup: .venv/.ready
+# With other software that reads our exports.
+setup-conformance: setup-dev
+	@"$(PYTHON)" install.py "$(VENV)" dev conformance
 
-search: .venv/.ready
-	@$(BIN)/python -m search run $(SPEC) --output best_schedule.json
+search: setup
+	@"$(BIN)/python" -m search run "$(SPEC)" --output best_schedule.json
 
-test: .venv/.ready-dev
-	@$(BIN)/python -m pytest -m 'not integration'
+test: setup-dev
+	@"$(BIN)/python" -m pytest -m 'not integration'
 
 # sshd, rsync and PostgreSQL for the tests on hosts of their own, Chromium for MLflow's pages; installed if missing, no
 # service is started.
 host-tools:
 	@sh tests/integration/host_tools.sh
 
-test-slow: .venv/.ready-conformance host-tools
-	@$(BIN)/python -m pytest -m 'integration or conformance'
+test-slow: setup-conformance host-tools
+	@"$(BIN)/python" -m pytest -m 'integration or conformance'
 
-lint: .venv/.ready-dev
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
+lint: setup-dev
+	@"$(BIN)/ruff" check .
+	@"$(BIN)/ruff" format --check .
 
-types: .venv/.ready-dev
-	@$(BIN)/mypy
+types: setup-dev
+	@"$(BIN)/python" -m mypy
 
-bench: .venv/.ready
-	@$(BIN)/python -m bench
+bench: setup
+	@"$(BIN)/python" -m bench
 
 clean:
-	rm -rf .venv .cache build ./*.egg-info
+	rm -rf "$(VENV)" "$(VENV).lock" .cache build ./*.egg-info

@@ -14,7 +14,7 @@ ON_A_GPU = {"slices": "bench.speed.slices"}  # run by name only
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code. `scale [NUMBER]` takes long and is no part of all.
+    """Exit code. `scale [NUMBER]` and `transfer` take long and are no part of all.
 
     `stock FILE` is what the efficiency benchmark starts as a process of its own.
     """
@@ -31,9 +31,13 @@ def main(arguments: Sequence[str]) -> int:
         print(heading(), flush=True)
         scale.main(print, *map(int, arguments[1:2]))
         return 0
+    if arguments[:1] == ["transfer"]:
+        from bench.transfer.command import main as transfer
+
+        return transfer(arguments[1:])
     known = BENCHMARKS | ON_A_GPU
     if len(arguments) > 1 or not set(arguments) <= set(known):
-        sys.stderr.write(f"usage: python -m bench [{'|'.join(known)}|scale [NUMBER]]\n")
+        sys.stderr.write(f"usage: python -m bench [{'|'.join(known)}|scale [NUMBER]|transfer [OPTIONS]]\n")
         return 2
     if set(arguments) & set(ON_A_GPU):
         problem = importlib.import_module(known[arguments[0]]).missing()

@@ -20,10 +20,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from search.errors import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, InputError, OperationFailed, UsageError
+from search.errors import (
+    EXIT_FAILED,
+    EXIT_INPUT,
+    EXIT_INTERRUPTED,
+    MOST_LINES,
+    InputError,
+    OperationFailed,
+    UsageError,
+    printable,
+)
 from search.machine import preflight
 from search.machine.checkout import PACKAGES, ROOT
 from search.machine.surroundings import settle
+from search.machine.temporary import temporary_root
 
 _COMMANDS = Path(__file__).parent / "commands"
 
@@ -121,27 +131,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         in_the_way = preflight.problems()
         if in_the_way:
-            return _fail("\n".join(in_the_way), EXIT_INPUT, as_json)
+            return _fail(in_the_way, EXIT_INPUT, as_json)
         return _dispatch(arguments)
     except KeyboardInterrupt:
         message = "interrupted. The same command again goes on where this stopped"
-        return _fail(message, EXIT_INTERRUPTED, as_json)
+        return _fail([message], EXIT_INTERRUPTED, as_json)
     except BrokenPipeError:
         _drop_output()  # its reader has gone (`... | head`)
         return 141  # 128 + SIGPIPE, as if we had died of it
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             return _unexpected(error, as_json)
-        _drop_output()
-        message = f"nothing more can be written: {error.strerror}. Make room for it, then run the same command again"
-        return _fail(message, EXIT_FAILED, as_json=False)
+        what = f"{error.filename} cannot"
+        if error.filename is None:  # our output
+            _drop_output()
+            what, as_json = "nothing more can", False
+        message = f"{what} be written: {error.strerror}. Make room for it, then run the same command again"
+        return _fail([message], EXIT_FAILED, as_json)
     except Exception as error:
         if os.environ.get("SEARCH_DEBUG") == "1":
             raise
-        if isinstance(error, OperationFailed):
-            return _fail(str(error), EXIT_FAILED, as_json)
-        if isinstance(error, InputError) or (isinstance(error, ValueError) and _is_ours(error)):
-            return _fail(str(error), EXIT_INPUT, as_json)
+        if isinstance(error, OperationFailed | InputError):
+            code = EXIT_FAILED if isinstance(error, OperationFailed) else EXIT_INPUT
+            return _fail([str(line) for line in error.args], code, as_json)
+        if isinstance(error, ValueError) and _is_ours(error):
+            return _fail([str(error)], EXIT_INPUT, as_json)
         return _unexpected(error, as_json)
 
 
@@ -150,7 +164,7 @@ def _unexpected(error: Exception, as_json: bool) -> int:
         raise error
     where = _write_traceback(error)
     message = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-    return _fail(f"{message} (unexpected; traceback in {where})", EXIT_FAILED, as_json)
+    return _fail([f"{message} (unexpected; traceback in {where})"], EXIT_FAILED, as_json)
 
 
 def _drop_output() -> None:
@@ -170,6 +184,11 @@ def _dispatch(arguments: list[str]) -> int:
         args = parser.parse_args(arguments)
     except SystemExit as end:  # --help
         return int(end.code or 0)
+    emptied = next((name for name, value in vars(args).items() if value == []), None)
+    if emptied is not None:  # argparse takes `--` away wherever it stands
+        raise UsageError(
+            f"--{emptied.replace('_', '-')} needs a value, but got --. See: {parser.prog} {verb} --help"
+        )
     if verb is None:
         raise UsageError(f"Name a verb: {', '.join(known)}. See: {parser.prog} --help")
     code = args.run(args)
@@ -188,13 +207,16 @@ def _is_ours(error: ValueError) -> bool:
     return any(path.is_relative_to(ROOT / package) for package in PACKAGES)
 
 
-def _fail(message: str, code: int, as_json: bool) -> int:
-    """One `error:` line for each line of the message; with --json also an object on stdout."""
+def _fail(problems: Sequence[str], code: int, as_json: bool) -> int:
+    """One `error:` line for each problem, the first ones if there are many; with --json all, in an object on stdout."""
     if as_json:
-        problem: dict[str, Any] = {"error": message, "exit_code": code}
+        problem: dict[str, Any] = {"error": "\n".join(problems), "exit_code": code}
         sys.stdout.write(json.dumps(problem) + "\n")
-    for line in message.splitlines() or ["unknown"]:
-        sys.stderr.write(f"error: {line}\n")
+    lines = [printable(problem) for problem in problems] or ["unknown"]
+    if len(lines) > MOST_LINES:
+        more = len(lines) - MOST_LINES + 1
+        lines = [*lines[: MOST_LINES - 1], f"... and {more} more; --json shows them"]
+    sys.stderr.write("".join(f"error: {line}\n" for line in lines))
     sys.stderr.flush()
     return code
 
@@ -202,13 +224,15 @@ def _fail(message: str, code: int, as_json: bool) -> int:
 def _write_traceback(error: BaseException) -> str:
     """Keep the traceback in a file beside the results; returns its path."""
     text = "".join(traceback.format_exception(error))
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-    for folder in (Path("runs") / "errors", Path(tempfile.gettempdir()) / f"search-errors-{os.getuid()}"):
+    prefix = f"search-error-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-"
+    for folder in (Path("runs") / "errors", temporary_root()):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path = folder / name
-            path.write_text(f"{' '.join(sys.argv)}\n\n{text}", encoding="utf-8", errors="backslashreplace")
-            return str(path)
+            # Others may write there too: a new file, of a name that nobody can know before.
+            descriptor, path = tempfile.mkstemp(prefix=prefix, suffix=".log", dir=folder)
+            with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"{' '.join(sys.argv)}\n\n{text}")
+            return str(folder / Path(path).name)
         except OSError:
             continue
     return "no file: no folder could be written to. Set SEARCH_DEBUG=1 to see it"

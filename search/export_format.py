@@ -117,6 +117,10 @@ def _readme(target: ExportFormat, loaded: LoadedSchedule, rendered: Rendered) ->
         f"  {with_density(loaded.schedule)}",
         *loaded.warnings,
     ]
+    if not loaded.checked:
+        lines.append(
+            "The document has no checksum: how it was confirmed and measured is as it stands there, unchecked."
+        )
     errors = rendered.relative_errors
     for n, call in rendered.calls.items():
         used = ", ".join(f"{sigma:.6g}" for sigma in rendered.used[n])

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from spaces.curriculum import CURRICULA, MAX_STAGE_VALUES, Curriculum
 from spaces.grid import GRIDS, Grid
-from spaces.lazy_torch import Tensor
+from spaces.lazy_torch import Tensor, torch
 from spaces.noise_distribution import NOISE, NoiseDistribution
 from spaces.registry import STRICT, name_of, one_line
 
@@ -151,12 +151,31 @@ def check_floor(uniform_floor: float) -> None:
 
 
 def check_levels(grid: Grid, curriculum: Curriculum) -> None:
-    """Raise ValueError where the curriculum asks for more levels than the grid has."""
+    """Raise ValueError where the curriculum asks for more levels than the grid has, or than float32 tells apart."""
     if curriculum.most_levels > grid.most_levels:
         raise ValueError(
             f"{curriculum.describe()} needs up to {curriculum.most_levels} levels, "
             f"but {name_of(grid)} has {grid.most_levels}"
         )
+    share = _told_apart(grid, curriculum.most_levels)
+    if share < 1:
+        raise ValueError(
+            f"levels of {grid.describe()}, sigma_min={grid.sigma_min:g} are too close with {curriculum.most_levels} of "
+            f"them ({curriculum.describe()}): two neighbours are {share:.2g} of the spacing of float32 images apart, "
+            "most values of both are the same, and their loss is 0. Raise sigma_min, or take fewer levels"
+        )
+
+
+@lru_cache(maxsize=1024)
+def _told_apart(grid: Grid, num_levels: int) -> float:
+    """The narrowest interval in units of what x + t z, x in [-1, 1], is rounded to in float32; below 1, it is lost.
+
+    Half of float32's eps, its spacing from .5 to 1, times t where that is larger: x + t z and x + r z are mostly equal
+    where t - r is less.
+    """
+    sigma_N = grid.sigmas(num_levels)
+    spacing_M = torch.finfo(torch.float32).eps / 2 * sigma_N[1:].clamp(min=1)
+    return float((sigma_N.diff() / spacing_M).min())
 
 
 def check_mass(grid: Grid, noise: NoiseDistribution) -> None:

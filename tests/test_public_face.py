@@ -9,7 +9,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-FOLDERS = ("trainable", "spaces", "search", "integration", "conformance", "deploy")
+FOLDERS = ("trainable", "spaces", "search", "integration", "conformance", "deploy", "fuzz")
 
 # Private names of other libraries for which there is no public way: why a test needs them.
 OTHERS = {
@@ -19,6 +19,7 @@ OTHERS = {
     "_python_dispatch": "torch: where TorchDispatchMode is documented to be",
     "_private": "ray: its autoscaler's code for AWS, which the cluster file is read by",
     "_bootstrap_config": "ray: the same, what it makes of the cluster file",
+    "_global_node": "ray: the processes of a Ray that this process has started",
     "_session": "boto3: its hooks before a request is sent",
     "_internal": "ray: what a controller of Tune's is made with",
     "_actor_cache": "ray: where a controller of Tune's keeps idle workers",

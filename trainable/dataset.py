@@ -5,6 +5,7 @@ Axes: N images, C channels, H height, W width.
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from spaces.registry import STRICT, Registry
+from trainable.download import Remote
 
 
 def model_input(x_NCHW: Tensor) -> Tensor:
@@ -101,6 +103,10 @@ class Dataset(ABC):
 
         Raises ValueError with one line that names the remedy when the data is absent or damaged.
         """
+
+    def downloads(self, cache_dir: Path) -> Sequence[Remote]:
+        """The files that `load` takes from the web where they are not there yet."""
+        return ()
 
 
 DATASETS: Registry[Dataset] = Registry("trainable.data", Dataset, "data set")  # type: ignore[type-abstract]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from io import BufferedRandom
 from pathlib import Path
+from typing import NamedTuple
 
 from trainable.storage.atomic import atomic_file
 
@@ -21,6 +22,28 @@ TIMEOUT_S = 30.0  # of silence on the connection
 _USER_AGENT = "consistency-schedule-search"
 # Answers after which the same request may succeed a little later.
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
+
+
+class Remote(NamedTuple):
+    """A file of the web, and where it is kept. urls: all have the same file."""
+
+    urls: tuple[str, ...]
+    path: Path
+    sha256: str
+    num_bytes: int
+
+
+def answers(urls: Sequence[str], timeout: float = 10.0) -> str | None:
+    """None where one of the addresses offers its file now; otherwise what the last one says. Nothing is fetched."""
+    fault = "no address is known"
+    for url in urls:
+        request = urllib.request.Request(url, headers={"User-Agent": _USER_AGENT}, method="HEAD")
+        try:
+            with urllib.request.urlopen(request, timeout=timeout):
+                return None
+        except (OSError, HTTPException) as error:
+            fault = f"{url}: {_fault_of(error)[0]}"
+    return fault
 
 
 class _Refused(Exception):

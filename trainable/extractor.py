@@ -4,6 +4,7 @@ Axes: B images, C channels, H height, W width, D features.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from spaces.registry import STRICT, Registry
 from trainable.dataset import Images
+from trainable.download import Remote
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,10 @@ class Extractor(ABC):
     def check(self) -> None:
         """Quick, before data is loaded: ValueError with one line where this machine lacks what it needs."""
         return
+
+    def downloads(self, cache_dir: Path) -> Sequence[Remote]:
+        """The files that `weights` takes from the web where they are not there yet."""
+        return ()
 
     @abstractmethod
     def weights(self, images: Images, cache_dir: Path) -> Weights:

@@ -52,10 +52,14 @@ class NetworkModule(nn.Module, ABC):
 NETWORKS: Registry[Network] = Registry("trainable.networks", Network, "network")  # type: ignore[type-abstract]
 
 
-class NoiseFeatures(nn.Module):
-    """sin and cos of 2 pi f_e c_noise, f_e geometric from 2^-7 to 2^-4: (B,) -> (B, E).
+SLOW_WAVES = (2.0**-7, 2.0**-4)
 
-    Slow waves only, as in iCT (Fourier scale .02): c_noise = ln(sigma)/4 spans 2.6 from sigma .002 to 80, so F
+
+class NoiseFeatures(nn.Module):
+    """sin and cos of 2 pi f_e c_noise, f_e geometric over the band, both ends included: (B,) -> (B, E).
+
+    band_2: the lowest and the highest f_e, in periods per unit of c_noise. By default slow waves only, as in iCT
+    (Fourier scale .02): c_noise = ln(sigma)/4 spans 2.6 from sigma .002 to 80, so F
     is nearly a low polynomial in it and what is learnt at one level carries over to the next ones. Waves from
     f = 1/16 to 4 learnt the digits more slowly (Frechet distance half-way 43-71 against 41-43, at the end
     26-39 against 25-27, 3 seeds). Fixed instead of drawn, so that trials differ in what is searched. float32
@@ -65,9 +69,10 @@ class NoiseFeatures(nn.Module):
     frequency_E: Tensor
     phase_E: Tensor
 
-    def __init__(self, num_features: int):
+    def __init__(self, num_features: int, band_2: tuple[float, float] = SLOW_WAVES):
         super().__init__()
-        octave = torch.linspace(-7, -4, (num_features + 1) // 2, dtype=torch.float64)
+        low, high = map(math.log2, band_2)
+        octave = torch.linspace(low, high, (num_features + 1) // 2, dtype=torch.float64)
         frequency = 2 * math.pi * torch.exp2(octave)
         # sin(a + pi/2) = cos(a): one call gives both halves.
         phase = torch.cat([torch.zeros_like(frequency), torch.full_like(frequency, math.pi / 2)])

@@ -96,8 +96,9 @@ def measure_samples(
     is that of no other sampling of the search. The levels are those of `usual_levels`, so that no schedule gains by
     a search for its own. Raises ValueError if there is no model of the full budget.
 
-    All six metrics at one and two evaluations of the digits' network take .5 s on one core for 2,000 samples; with
-    10,000 real images and 5,000 samples a minute, nearly all of it for the nearest neighbours.
+    All six metrics at one and two evaluations of the digits' network take a second on one core for 2,000 samples;
+    with 10,000 real images and 5,000 samples 15 s or so for each number of evaluations, nearly all of it for the
+    nearest neighbours.
     """
     trainer = finished_trainer(folder, network, images_NCHW, training, schedule, seed, device)
     sigma_N = schedule.stages(training.total_steps)[-1].sigma_N

@@ -183,7 +183,7 @@ def interval_coverage(table: CurveTable, num_seeds: Sequence[int], draws: int = 
             columns = rng.choice(values_SR.shape[1], count)
             here, there = (dict(enumerate(values_SR[s, columns].tolist())) for s in (one, other))
             for kind, prior in enumerate((None, noise())):
-                interval = ratio(here, there, prior)
+                interval = ratio(here, there, prior and prior.of_ratio_to(prior))
                 if interval is None or interval.low is None or interval.high is None:
                     continue
                 low, high = np.log([interval.low, interval.high])

@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.figures import Spread, table
 from search.errors import EXIT_INPUT
 from search.file.spec import load_spec
-from search.run.runner import CACHE
+from search.machine.cache_folder import cache_folder
 from trainable.dataset import model_input
 from trainable.metric.assets import FrechetMetric, prepare
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         spec = load_spec(arguments[0])
         assert spec.objective.extractor is not None
-        assets = prepare(spec.data, spec.objective.extractor, CACHE)
+        assets = prepare(spec.data, spec.objective.extractor, cache_folder())
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_INPUT

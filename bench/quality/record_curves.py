@@ -37,8 +37,8 @@ from bench.figures import heading, machine, versions
 from search.errors import EXIT_INPUT, InputError
 from search.file.identity import changed_fields
 from search.file.spec import SearchSpec, load_spec
+from search.machine.cache_folder import cache_folder
 from search.machine.checkout import git_commit
-from search.run.runner import CACHE
 from search.simulator.table import FOLDER, write_table
 from spaces import PRESETS, NoiseSchedule, SearchSpace
 from spaces.registry import name_of
@@ -169,18 +169,22 @@ class Recorder:
     def __call__(self, task: Task) -> tuple[Task, Curve]:
         """The whole trial; its checkpoints and pictures are thrown away."""
         with tempfile.TemporaryDirectory(prefix="curve-") as folder:
-            schedule = task.schedule.to_dict()
-            begun = time.process_time()
-            self._worker.begin(
-                TrialTask(number=0, schedule=schedule, seed=task.seed, rungs=self._steps, folder=folder)
-            )
-            cpu_seconds = []
-            outcome = None
-            while outcome is None:
-                progress = self._worker.advance()
-                outcome = progress.outcome
-                cpu_seconds.append(round(time.process_time() - begun, 3))
-        return task, Curve(
+            return task, self.curve(task, folder)
+
+    def curve(self, task: Task, folder: str) -> Curve:
+        """The whole trial; its checkpoints and pictures are kept in the empty folder."""
+        schedule = task.schedule.to_dict()
+        begun = time.process_time()
+        self._worker.begin(
+            TrialTask(number=0, schedule=schedule, seed=task.seed, rungs=self._steps, folder=folder)
+        )
+        cpu_seconds = []
+        outcome = None
+        while outcome is None:
+            progress = self._worker.advance()
+            outcome = progress.outcome
+            cpu_seconds.append(round(time.process_time() - begun, 3))
+        return Curve(
             values=[report["objective"] for report in progress.reports],
             losses=[report["metrics"].get("loss") for report in progress.reports],
             cpu_seconds=cpu_seconds,
@@ -378,7 +382,7 @@ def main(arguments: Sequence[str]) -> int:
 def _record(spec: SearchSpec, path: Path, workers: int) -> None:
     torch.set_num_threads(1)
     assert spec.objective.extractor is not None
-    assets = prepare(spec.data, spec.objective.extractor, CACHE)
+    assets = prepare(spec.data, spec.objective.extractor, cache_folder())
     about = {"machine": machine(), "versions": versions(), "git_commit": git_commit()}
     folder = Folder(path, identity_of(spec, assets), about)
     print(f"{heading()}\n{len(folder.curves)} curves are there", flush=True)

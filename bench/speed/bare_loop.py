@@ -76,7 +76,8 @@ class BareLoop:
                 teacher_BCHW = self.f(x_BCHW + r_B[:, None, None, None] * z_BCHW, r_B)
             student_BCHW = self.f(x_BCHW + t_B[:, None, None, None] * z_BCHW, t_B)
             squared_B = (student_BCHW - teacher_BCHW).square().flatten(1).sum(1)
-            loss = (((squared_B + huber_c**2).sqrt() - huber_c) / (t_B - r_B)).mean()
+            distance_B = squared_B / ((squared_B + huber_c**2).sqrt() + huber_c)
+            loss = (distance_B / (t_B - r_B)).mean()
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.param_groups[0]["lr"] = self.learning_rate_K[self.step]

@@ -16,6 +16,7 @@ from bench.figures import Spread, table
 from bench.speed.toy_reports import toy_reports
 from search.engine.ray_here import local_ray
 from search.file.spec import SearchSpec, load_spec, overridden
+from search.machine.sqlite_url import sqlite_url
 from search.policy.conductor import Conductor
 from search.policy.plan import Plan
 from search.record import Report, TrialRecord
@@ -59,11 +60,11 @@ class NoopSearch:
         self.folder = folder
         self.objective = objective_of(spec)
         folder.mkdir(parents=True)
-        store = StudyStore.create(f"sqlite:///{folder / 'study.db'}", spec.name, {"search": spec.resolved()})
+        store = StudyStore.create(sqlite_url(folder / "study.db"), spec.name, {"search": spec.resolved()})
         self.tracker: Tracker | None = None
         if tracking:
             settings = {
-                "uri": f"sqlite:///{folder / 'mlflow.db'}",
+                "uri": sqlite_url(folder / "mlflow.db"),
                 "search_name": spec.name,
                 "objective": self.objective,
                 "total_steps": plan.total_steps,

@@ -15,6 +15,7 @@ from bench.figures import table
 from bench.speed.driver import NoopSearch
 from search.engine.ray_here import local_ray
 from search.file.spec import load_spec, overridden
+from search.machine.sqlite_url import sqlite_url
 from search.record import State, TrialRecord
 from search.run.plan_of import plan_of
 from search.study.store import StudyStore
@@ -77,7 +78,7 @@ def main(show: Callable[[str], None], num_trials: int = NUM_TRIALS) -> None:
         add_row()
         tracked = _bytes(search.folder / "mlflow.db") / 1024 / num_trials
         began_again = time.perf_counter()
-        store = StudyStore.open(f"sqlite:///{search.folder / 'study.db'}", spec.name)
+        store = StudyStore.open(sqlite_url(search.folder / "study.db"), spec.name)
         assert store is not None
         records = store.records()
         opened = time.perf_counter() - began_again

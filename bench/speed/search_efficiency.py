@@ -25,7 +25,8 @@ import yaml
 
 from bench.figures import Spread, ratios, table
 from search.file.spec import SearchSpec, load_spec
-from search.run.runner import CACHE, Machine
+from search.machine.cache_folder import cache_folder
+from search.run.runner import Machine
 from search.run.search import Search
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,7 +133,7 @@ def stock_main(path: str) -> None:
 
     spec = load_spec(path)
     assert spec.objective.extractor is not None
-    assets = prepare(spec.data, spec.objective.extractor, CACHE)
+    assets = prepare(spec.data, spec.objective.extractor, cache_folder())
     with local_ray(num_cpus=Machine.here().slots(spec), num_gpus=0) as ray_folder:
         # local_ray has turned off loggers and snapshots of Tune's; here they are as Tune ships them.
         for name in [name for name in os.environ if name.startswith("TUNE_")]:
@@ -177,7 +178,7 @@ def _bare(resolved: dict[str, Any], barrier: Barrier, queue: Any) -> None:
 
     torch.set_num_threads(1)
     spec = spec_of(Document("bench", resolved, {}))
-    loop = BareLoop(spec.network, spec.data.load(CACHE).x_NCHW, spec.training)
+    loop = BareLoop(spec.network, spec.data.load(cache_folder()).x_NCHW, spec.training)
     loop.train(100)
     barrier.wait(timeout=120)
     queue.put(loop.train(_YARDSTICK_STEPS))

@@ -25,10 +25,11 @@ from search.engine.ray_here import local_ray
 from search.file.spec import SearchSpec, load_spec, overridden
 from search.file.values import one_nth
 from search.gpu_node import MPS_FOLDERS
+from search.machine.cache_folder import cache_folder
+from search.machine.sqlite_url import sqlite_url
 from search.policy.conductor import Conductor
 from search.record import State, TrialRecord
 from search.run.plan_of import plan_of
-from search.run.runner import CACHE
 from search.stopping.none import NoStopping
 from search.study.store import StudyStore
 from trainable.gpu.gpu_slice import gib
@@ -105,7 +106,7 @@ def measure(spec: SearchSpec, slices: int, folder: Path) -> list[float]:
     """Seconds at which the trials ended that ran to their end, WAVES for each slice."""
     logging.disable(logging.WARNING)  # Tune complains of switched-off files, a line for each trial
     assert spec.objective.extractor is not None
-    assets = prepare(spec.data, spec.objective.extractor, CACHE)
+    assets = prepare(spec.data, spec.objective.extractor, cache_folder())
     plan = replace(plan_of(spec, slices), stopping=NoStopping(rungs=()), race=None, max_trials=WAVES * slices)
     ends: list[float] = []
 
@@ -114,7 +115,7 @@ def measure(spec: SearchSpec, slices: int, folder: Path) -> list[float]:
             ends.append(time.perf_counter())
 
     folder.mkdir()
-    store = StudyStore.create(f"sqlite:///{folder / 'study.db'}", spec.name, {"search": spec.resolved()})
+    store = StudyStore.create(sqlite_url(folder / "study.db"), spec.name, {"search": spec.resolved()})
     with local_ray(num_cpus=slices, num_gpus=1) as ray_folder:
         from search.engine.tune import Slots, run_trials, schedule_trainable
 

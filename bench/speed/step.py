@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.figures import Spread, ratios, table
 from bench.speed.bare_loop import BareLoop
 from search.file.spec import SearchSpec, load_spec
-from search.run.runner import CACHE
+from search.machine.cache_folder import cache_folder
 from spaces import PRESETS
 from trainable.metric.assets import prepare
 from trainable.network import NETWORKS, Network
@@ -75,7 +75,7 @@ def training_steps(
 def whole_trials(spec: SearchSpec, num_pairs: int) -> Pairs:
     """All that a worker does for a trial, its measurements and checkpoints at the rungs included."""
     assert spec.objective.extractor is not None
-    assets = prepare(spec.data, spec.objective.extractor, CACHE)
+    assets = prepare(spec.data, spec.objective.extractor, cache_folder())
     worker = TrialWorker(Setting(assets, spec.network, spec.training, spec.objective.num_samples))
     total_steps = spec.training.total_steps
     numbers = itertools.count()
@@ -108,7 +108,7 @@ def main(show: Callable[[str], None]) -> None:
     torch.set_num_threads(1)
     spec = load_spec("searches/digits.yaml")
     assert spec.objective.extractor is not None
-    digits_NCHW = prepare(spec.data, spec.objective.extractor, CACHE).images_NCHW
+    digits_NCHW = prepare(spec.data, spec.objective.extractor, cache_folder()).images_NCHW
     unet = NETWORKS.build("unet")
     images_NCHW = torch.randn(1000, 1, 28, 28, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
     small = replace(spec.training, batch_size=16)

@@ -19,6 +19,7 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from search.file.spec import SearchSpec
+from search.machine.sqlite_url import sqlite_url
 from search.run.plan_of import objective_of
 from search.stopping.asha import ASHA
 from spaces import SearchSpace
@@ -77,9 +78,7 @@ def run_stock(spec: SearchSpec, assets: Assets, folder: Path) -> list[list[dict[
             storage_path=str(folder / "results"),
             verbose=0,
             callbacks=[
-                MLflowLoggerCallback(
-                    tracking_uri=f"sqlite:///{folder / 'mlflow.db'}", experiment_name="stock"
-                ),
+                MLflowLoggerCallback(tracking_uri=sqlite_url(folder / "mlflow.db"), experiment_name="stock"),
                 results,
             ],
         ),

@@ -18,6 +18,7 @@ from typing import Any
 
 from deploy.aws.account import Account, names_in, ssh_source
 from search.errors import EXIT_FAILED, EXIT_INPUT, EXIT_OK, InputError, OperationFailed
+from search.machine.output import write_file
 
 PLACEHOLDERS = ("sg-REPLACE", "ami-REPLACE")
 
@@ -69,7 +70,7 @@ def _prepare(args: argparse.Namespace) -> int:
     if filled == text:
         print(f"{path} is unchanged: it names a group and an image already")
     else:
-        path.write_text(filled, encoding="utf-8")
+        write_file(path, filled.encode())
         print(f"{path} is filled in. Next: python -m deploy.lint {path}")
     return EXIT_OK
 

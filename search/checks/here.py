@@ -9,16 +9,17 @@ import platform
 import resource
 import shutil
 import sys
-import tempfile
-import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search.checks import needs
 from search.checks.check import Check, guarded
+from search.checks.rehearsal import check_rehearsal
 from search.checks.stores import GIB, check_mlflow, check_server, check_sqlite, check_url, space_of
 from search.machine import preflight
+from search.machine.cache_folder import CACHE_VARIABLE, cache_folder
 from search.machine.checkout import ROOT
 
 if TYPE_CHECKING:
@@ -30,25 +31,27 @@ MIN_FILES, GOOD_FILES = 1024, 4096  # open files: Ray uses some hundreds on a sm
 _TRIAL_GIB = 0.6  # a worker with torch imported and a small network
 _MIN_SHARED_GIB = 0.6
 _SETUP = "Run: make setup"
-_RAY_TASK_SECONDS = 60.0
 
 
-def findings(spec: "SearchSpec | None", *, with_ray: bool) -> Iterator[Check]:
-    """All checks in order. One that breaks is itself a finding, never a traceback."""
+def findings(spec: "SearchSpec | None", *, quick: bool) -> Iterator[Check]:
+    """All checks in order. One that breaks is itself a finding, never a traceback. quick: nothing is started."""
     folder = spec.folder if spec else Path("runs").absolute()
     yield from guarded("python", check_python())
     yield from guarded("packages", check_packages())
     yield from guarded("versions", check_versions())
     yield from guarded("cpu", check_cpu())
-    yield from guarded("memory", check_memory())
+    if spec is None:
+        yield from guarded("memory", check_memory())
     yield from guarded("gpu", check_gpu(spec))
     yield from guarded("slice", slice_found_before(spec))
     yield from guarded("disk", check_disk(folder))
     yield from guarded("limits", check_files())
     yield from guarded("stores", check_stores(spec, folder))
     yield from guarded("study", check_study(spec))
-    if with_ray:
-        yield from guarded("ray", check_ray())
+    if spec is not None:
+        yield from needs.findings(spec, free_memory() / GIB)
+    if not quick:
+        yield from guarded("search", check_rehearsal())
 
 
 def check_python() -> Iterator[Check]:
@@ -105,7 +108,7 @@ def check_cpu() -> Iterator[Check]:
 
 def check_memory() -> Iterator[Check]:
     """Whether a trial on each CPU fits into what is free."""
-    free = _free_memory() / GIB
+    free = free_memory() / GIB
     message = f"{free:.1f} GiB free, about {_TRIAL_GIB:g} GiB for each trial on the CPU"
     if free < _TRIAL_GIB * (len(os.sched_getaffinity(0)) + 1):
         yield Check("memory", "warn", message, "Set resources.max_concurrent if workers are killed")
@@ -165,9 +168,12 @@ def slice_found_before(spec: "SearchSpec | None") -> Iterator[Check]:
 
 
 def check_disk(folder: Path) -> Iterator[Check]:
-    """Whether results, Ray's temporary files and shared memory have room."""
+    """Whether results, cached data, Ray's temporary files and shared memory have room."""
+    from search.engine.ray_here import root_for_sockets
+
     yield from space_of("results", folder)
-    yield from space_of("Ray's temporary files", Path(tempfile.gettempdir()))
+    yield from space_of("cached data and feature networks", cache_folder(), f"set {CACHE_VARIABLE}")
+    yield from space_of("Ray's temporary files", root_for_sockets(), "set TMPDIR")
     shared = Path("/dev/shm")
     if shared.exists():
         free = shutil.disk_usage(shared).free / GIB
@@ -213,23 +219,6 @@ def check_study(spec: "SearchSpec | None") -> Iterator[Check]:
         )
 
 
-def check_ray() -> Iterator[Check]:
-    """Start a private Ray, run one task, stop it."""
-    from search.engine.ray_here import local_ray
-
-    start = time.monotonic()
-    with local_ray(num_cpus=1, num_gpus=0):
-        import ray
-
-        ray.get(ray.remote(_task).remote(), timeout=_RAY_TASK_SECONDS)
-    seconds = time.monotonic() - start
-    yield Check("ray", "ok", f"a local Ray started, ran a task and stopped in {seconds:.0f} s")
-
-
-def _task() -> int:
-    return os.getpid()
-
-
 def _required(pyproject: Path) -> "list[Requirement]":
     from packaging.requirements import Requirement
 
@@ -257,7 +246,7 @@ def _plain_name(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Bytes. Free pages leave out the cache, which the kernel gives back: /proc/meminfo knows better."""
     meminfo = Path("/proc/meminfo")
     for line in meminfo.read_text().splitlines() if meminfo.exists() else []:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from search.checks.check import Check
 from search.machine.urls import shown_url
+from search.machine.writable import nearest_existing, why_not_writable
 
 GIB = 2**30
 MIN_FREE_GIB, GOOD_FREE_GIB = 0.5, 5.0
@@ -21,14 +22,16 @@ _SHARED_FILESYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "lustr
 _SECONDS = 5.0
 
 
-def space_of(what: str, folder: Path) -> Iterator[Check]:
-    """Whether `folder`, made or not, can be written to and has room. what: what lies there."""
-    existing = _nearest_existing(folder)
-    if not _is_writable(existing):
-        message = f"{what}: {existing} cannot be written to"
-        yield Check("disk", "fail", message, "Change its owner, or set storage.path")
+def space_of(what: str, folder: Path, elsewhere: str = "set storage.path") -> Iterator[Check]:
+    """Whether `folder`, made or not, can be written to and has room.
+
+    what: what lies there. elsewhere: how it is moved.
+    """
+    why = why_not_writable(folder)
+    if why is not None:
+        yield Check("disk", "fail", f"{what}: {why}", f"Change its owner, or {elsewhere}")
         return
-    free = shutil.disk_usage(existing).free / GIB
+    free = shutil.disk_usage(nearest_existing(folder)).free / GIB
     message = f"{what} in {folder}: {free:.1f} GiB free"
     if free < MIN_FREE_GIB:
         yield Check("disk", "fail", message, f"Free at least {MIN_FREE_GIB:g} GiB")
@@ -68,7 +71,7 @@ def check_url(name: str, url: str) -> Iterator[Check]:
 
 def check_sqlite(name: str, path: Path) -> Iterator[Check]:
     """Whether the file, or the one that will be made, can be used and is whole."""
-    existing = _nearest_existing(path.absolute())
+    existing = nearest_existing(path.absolute())
     kind = filesystem_of(existing)
     if kind in _SHARED_FILESYSTEMS:
         remedy = (
@@ -77,10 +80,10 @@ def check_sqlite(name: str, path: Path) -> Iterator[Check]:
         yield Check(name, "fail", f"{path} lies on {kind}", remedy)
     elif path.exists():
         yield _existing_sqlite(name, path)
-    elif _is_writable(existing):
+    elif (why := why_not_writable(existing)) is None:
         yield Check(name, "ok", f"{path} will be made")
     else:
-        yield Check(name, "fail", f"{path} cannot be made in {existing}", "Set storage.path")
+        yield Check(name, "fail", f"{path} cannot be made: {why}", "Set storage.path")
 
 
 def check_mlflow(path: Path) -> Iterator[Check]:
@@ -88,10 +91,11 @@ def check_mlflow(path: Path) -> Iterator[Check]:
     found = list(check_sqlite("mlflow", path))
     yield from found
     if path.exists() and all(check.level == "ok" for check in found):
+        from search.machine.sqlite_url import sqlite_url
         from search.tracking.client import connect
 
         try:
-            connect(f"sqlite:///{path}").search_experiments(max_results=1)
+            connect(sqlite_url(path)).search_experiments(max_results=1)
         except Exception as error:
             message, _, remedy = " ".join(str(error).split()).partition(". ")
             yield Check("mlflow", "fail", message[:300], remedy[:300])
@@ -142,13 +146,3 @@ def _existing_sqlite(name: str, path: Path) -> Check:
     if verdict != "ok":
         return Check(name, "fail", f"{path} is damaged: {verdict}", "Restore it from a copy")
     return Check(name, "ok", f"{path} can be read and written")
-
-
-def _is_writable(folder: Path) -> bool:
-    return os.access(folder, os.W_OK | os.X_OK)
-
-
-def _nearest_existing(path: Path) -> Path:
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path

@@ -17,6 +17,7 @@ import requests
 
 from search.errors import InputError, OperationFailed
 from search.machine.urls import shown_url
+from trainable.storage.path import expanded
 
 _SECONDS = 60.0  # a head that is busy answers slowly
 _NOT_YET = "No available agent"  # of a head whose dashboard is up before the rest of it
@@ -209,7 +210,10 @@ def _token() -> tuple[str | None, str]:
     if token := os.environ.get("RAY_AUTH_TOKEN", "").strip():
         return token, "RAY_AUTH_TOKEN"
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    path = Path(named) if named else Path.home() / ".ray" / "auth_token"
+    try:
+        path = Path(named) if named else expanded("~/.ray/auth_token")
+    except ValueError as error:
+        raise InputError(f"the token file {error}, in RAY_AUTH_TOKEN_PATH") from None
     try:
         return path.read_text().strip() or None, str(path)
     except FileNotFoundError:

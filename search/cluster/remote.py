@@ -67,8 +67,8 @@ def ask(api: JobsApi, arguments: Sequence[str], files: Mapping[str, bytes] | Non
     code, out, err = answer["exit_code"], str(answer["stdout"]), str(answer["stderr"])
     if code != 0:
         lines = [line.removeprefix("error: ") for line in err.splitlines() if line.startswith("error: ")]
-        message = "\n".join(lines) or f"`{arguments[0]}` ended with exit code {code} on the head"
-        raise InputError(message) if code == EXIT_INPUT else OperationFailed(message)
+        problems = lines or [f"`{arguments[0]}` ended with exit code {code} on the head"]
+        raise InputError(*problems) if code == EXIT_INPUT else OperationFailed(*problems)
     return out
 
 

@@ -3,14 +3,14 @@
 import argparse
 import json
 import logging
-import os
 import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from search.errors import EXIT_FAILED, EXIT_OK, InputError
+from search.errors import EXIT_FAILED, EXIT_OK
+from search.machine.output import check_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,23 +33,25 @@ class RunOptions:
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Self:
-        """As the command line has them."""
-        return cls(args.address, Path(args.output) if args.output else None, args.json)
+        """As the command line has them. InputError for an output that cannot be written."""
+        output = Path(args.output) if args.output is not None else None
+        if output is not None:
+            check_file(output)
+        return cls(args.address, output, args.json)
 
 
 def carry_out(search: "Search", options: RunOptions) -> int:
     """Run the search or go on with it, show its end; returns the exit code."""
-    from rich.console import Console
-
     from search.machine.search_folders import make_root
     from search.run.known import LOG_FILE
+    from search.run.places import check_places
+    from search.screen.console import ReadConsole
 
-    if options.output is not None:
-        _check_output(options.output)
+    check_places(search.spec)
     make_root(search.spec.storage.path)
     log_to(search.folder / LOG_FILE)
     # With --json, stdout is the result's.
-    outcome = _run(search, options.address, Console(stderr=options.as_json, highlight=False))
+    outcome = _run(search, options.address, ReadConsole(stderr=options.as_json, highlight=False))
     end = _end_of(search, outcome, options.output)
     if options.as_json:
         print(json.dumps(end.to_dict(), indent=2, allow_nan=False))
@@ -166,27 +168,16 @@ class _End:
         return lines
 
 
-def _check_output(path: Path) -> None:
-    """InputError for a file that cannot be written: told now, not when the search is over."""
-    try:
-        folder = next(parent for parent in path.absolute().parents if parent.exists())
-        if path.is_dir():
-            why = "is a folder"
-        elif not folder.is_dir():
-            why = f"would be in {folder}, which is no folder"
-        elif not os.access(folder, os.W_OK | os.X_OK):
-            why = f"would be in {folder}, where your user may not write"
-        else:
-            return
-    except OSError as error:
-        why = f"cannot be looked at: {error.strerror}"
-    raise InputError(f"`--output` must be a file that can be written, but {path} {why}")
+def dry_run(spec: "SearchSpec", *, elsewhere: bool, as_json: bool, driven_here: bool = True) -> int:
+    """Print the resolved search and its cost.
 
-
-def dry_run(spec: "SearchSpec", *, elsewhere: bool, as_json: bool) -> int:
-    """Print the resolved search and its cost. elsewhere: its trials are to run on a cluster."""
+    elsewhere: its trials are to run on a cluster. driven_here: this machine is to keep its files; they are tried.
+    """
     from search.run.cost import cost_of
+    from search.run.places import check_places
 
+    if driven_here:
+        check_places(spec)
     cost = cost_of(spec, elsewhere=elsewhere)
     if as_json:
         print(json.dumps({"search": spec.resolved(), "cost": cost.to_dict()}, indent=2))
@@ -200,11 +191,11 @@ def log_to(path: Path) -> None:
     """All that libraries have to say goes into one file; the screen is the progress view's."""
     import optuna
 
+    from search.machine.log_file import LogFile
     from search.machine.search_folders import usable
 
     with usable(path.parent):
-        handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler = LogFile(path, "%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
     optuna.logging.disable_default_handler()

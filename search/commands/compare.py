@@ -41,32 +41,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from search.errors import EXIT_OK, InputError
-    from search.file.spec import Budget, Confirm, NoiseFloor, overridden
+    from search.file.spec import overridden
+    from search.machine.output import check_file
     from search.machine.search_folders import DEFAULT_STORAGE
     from search.run.search import Search
     from spaces import PRESETS
 
-    if not args.seeds >= 3:
-        raise InputError(f"`--seeds >= 3` must hold, but got {args.seeds}: fewer tell nothing")
+    if not 3 <= args.seeds <= 1001:
+        raise InputError(f"`3 <= --seeds <= 1001` must hold, but got {args.seeds}: fewer tell nothing")
     spec = Search.open(args.file, args.storage or DEFAULT_STORAGE).spec
     presets = list(PRESETS) if args.presets == "all" else args.presets.split(",")
     changes: dict[str, object] = {
         "name": args.name or f"{spec.name}-compare",
         "presets": presets,
-        "budget": Budget(max_trials=len(presets)),
+        "budget": {"max_trials": len(presets)},
         # The preset's own trial is its first seed.
-        "confirm": Confirm(top=0, baselines=len(presets), rounds=[args.seeds - 1]),
-        "noise_floor": NoiseFloor(seeds=0),
+        "confirm": {"top": 0, "baselines": len(presets), "rounds": [args.seeds - 1]},
+        "noise_floor": {"seeds": 0},
         "audit": 0.0,
     }
     if args.storage is not None:
         changes["storage.path"] = args.storage
     comparison = Search(overridden(spec, changes))
+    options = RunOptions.of(args)
+    if args.table is not None:
+        check_file(Path(args.table), "--table")
     if args.dry_run:
         return dry_run(comparison.spec, elsewhere=args.address is not None, as_json=args.json)
     if _is_there_on_fewer_seeds(comparison):
         comparison = comparison.amended({})
-    code = carry_out(comparison, RunOptions.of(args))
+    code = carry_out(comparison, options)
     if code == EXIT_OK and args.table is not None:
         _write_table(comparison, Path(args.table))
     return code
@@ -85,11 +89,7 @@ def _is_there_on_fewer_seeds(comparison: "Search") -> bool:
 
 
 def _write_table(comparison: "Search", path: Path) -> None:
-    from search.errors import OperationFailed
+    from search.machine.output import write_file
     from search.screen.comparison import markdown
-    from trainable.storage.atomic import write_atomically
 
-    try:
-        write_atomically(path, markdown(comparison.board()).encode())
-    except OSError as error:
-        raise OperationFailed(f"{path} cannot be written: {error.strerror or error}") from error
+    write_file(path, markdown(comparison.board()).encode())

@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if is_jobs_address(args.address):
         return _cluster.resubmit(args, "confirm", _cluster.given(args, "top", "seeds"))
     _cluster.refuse_wait(args)
+    options = RunOptions.of(args)
     search = Search.open(args.name, args.storage)
     confirm = search.spec.confirm
     # Where the search confirmed nothing, its file says so of the baselines as well.
@@ -46,4 +47,4 @@ def run(args: argparse.Namespace) -> int:
         changes["confirm.top"] = args.top
     if args.seeds is not None:
         changes["confirm.rounds"] = [size for size in confirm.rounds if size < args.seeds] + [args.seeds]
-    return carry_out(search.amended(changes), RunOptions.of(args))
+    return carry_out(search.amended(changes), options)

@@ -1,10 +1,12 @@
 """Checks whether this machine can run a search, and says what to do where it cannot.
 
 examples:
-  python -m search doctor                          versions, CPU, GPU, disk, limits, default storage
-  python -m search doctor searches/digits.yaml     the databases and the slices of that search too
-  python -m search doctor --ray                    also start a local Ray for a moment (10 s)
+  python -m search doctor                          versions, CPU, GPU, disk, limits, a rehearsal (half a minute)
+  python -m search doctor searches/digits.yaml     what that search needs too: slots, data, databases, storage
+  python -m search doctor --quick                  only look, start nothing
 
+The rehearsal is a search of two short trials in a temporary folder: Ray, its workers, the databases and MLflow are
+started as for every search.
 Each line is ok, warn or fail. Exit code 1 if any is fail.
 """
 
@@ -24,8 +26,8 @@ _ADDRESS = "http://127.0.0.1:8265"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", nargs="?", metavar="FILE", help="search file whose storage is checked too")
-    parser.add_argument("--ray", action="store_true", help="start a local Ray and run one task in it")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="search file whose needs are checked too")
+    parser.add_argument("--quick", action="store_true", help="leave out the rehearsal")
     parser.add_argument("--cluster", action="store_true", help="look at a cluster instead, from here")
     parser.add_argument("--address", metavar="URL", help=f"of its dashboard ({_ADDRESS})")
     parser.add_argument(
@@ -42,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.address is not None and not args.cluster:
         raise UsageError("--address would have no effect without --cluster. Give both, or neither")
-    if args.cluster and (args.file is not None or args.ray):
-        raise UsageError("--cluster looks at a cluster, not at this machine: leave out FILE and --ray")
+    if args.cluster and (args.file is not None or args.quick):
+        raise UsageError("--cluster looks at a cluster, not at this machine: leave out FILE and --quick")
     return _report(_findings(args), args.json)
 
 
@@ -59,7 +61,7 @@ def _findings(args: argparse.Namespace) -> Iterator[Check]:
         from search.run.kept import spec_at
 
         spec = spec_at(Path(args.file))
-    return here.findings(spec, with_ray=args.ray)
+    return here.findings(spec, quick=args.quick)
 
 
 def _answer_of_head(file: str | None) -> dict[str, Any]:

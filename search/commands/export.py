@@ -62,12 +62,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     target = _format(args)
+    output = _output(args, target.title)
     document = _document(args)
     rendered = target.render(document, nfe=_numbers(args.nfe), accept_error=args.accept_error)
     if target.title == "json":
-        return _write_document(document, Path(args.output or _JSON_FILE), as_json=args.json)
-    folder = Path(args.output or f"best_schedule_{target.title.replace('-', '_')}")
-    return _write_folder(target.title, rendered, folder, as_json=args.json)
+        return _write_document(document, output, as_json=args.json)
+    return _write_folder(target.title, rendered, output, as_json=args.json)
+
+
+def _output(args: argparse.Namespace, title: str) -> Path:
+    """The file, or the folder, to write. InputError where it cannot be."""
+    from search.machine.output import check_file, check_folder
+
+    if title == "json":
+        path = Path(_JSON_FILE if args.output is None else args.output)
+        check_file(path)
+    else:
+        path = Path(f"best_schedule_{title.replace('-', '_')}" if args.output is None else args.output)
+        check_folder(path)
+    return path
 
 
 def _write_document(document: Mapping[str, Any], path: Path, *, as_json: bool) -> int:

@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if is_jobs_address(args.address):
         return _cluster.resubmit(args, "extend", _cluster.given(args, "trials", "hours"))
     _cluster.refuse_wait(args)
+    options = RunOptions.of(args)
     search = Search.open(args.name, args.storage)
     changes: dict[str, float | int] = {}
     for option, field in (("trials", "max_trials"), ("hours", "max_hours")):
@@ -50,4 +51,4 @@ def run(args: argparse.Namespace) -> int:
                 f"`--{option}` would have no effect: search {search.name!r} has no budget.{field}. Leave it out"
             )
         changes[f"budget.{field}"] = before + more
-    return carry_out(search.amended(changes), RunOptions.of(args))
+    return carry_out(search.amended(changes), options)

@@ -8,10 +8,10 @@ examples:
   python -m search leaderboard digits --address http://127.0.0.1:8265
 
 Means are geometric and ratios to the best baseline paired by seed; their 95 % intervals, Student's t over training
-seeds with variances moderated by the noise of all replicated schedules, hold together. Schedules that cannot be told
-from the best of their group share its rank. What was not confirmed stands below, with the value seen in the search,
-which is partly luck. Below the table: the noise between seeds, and what the trials that early stopping condemned, but
-an audit let run on, say of the stopping.
+seeds with variances moderated by the noise of other schedules of their kind, hold together. Schedules that cannot be
+told from the best of their group share its rank. What was not confirmed stands below, with the value seen in the
+search, which is partly luck. Below the table: the noise between seeds, and what the trials that early stopping
+condemned, but an audit let run on, say of the stopping.
 
 Parameters of different families do not compare: --plot draws how densely each schedule trains the noise levels.
 """
@@ -70,10 +70,10 @@ def _there(args: argparse.Namespace) -> str:
 
 
 def _plot(rows: "Sequence[Row]", total_steps: int, path: Path) -> None:
-    from search.commands._picture import write_picture
+    from search.machine.output import write_file
     from search.tracking.density import densities_png
 
     if not rows:
         raise InputError("there is nothing to draw yet: no trial has been started")
     ranked = [(f"{row.rank}  {row.label}" if row.rank else row.label, row.record.schedule) for row in rows]
-    write_picture(path, densities_png(ranked, total_steps))
+    write_file(path, densities_png(ranked, total_steps))

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.commands._picture import write_picture
 from search.errors import UsageError
 from search.file.kinds import KINDS
+from search.machine.output import write_file
 
 if TYPE_CHECKING:
     from spaces import NoiseSchedule, Preset
@@ -129,7 +129,7 @@ def _plot(kind: str, path: Path) -> None:
         raise UsageError(f"--plot draws {', '.join(DRAWN)}, but not {kind}")
     from search.tracking.density import densities_png
 
-    write_picture(path, densities_png(list(_schedules(kind).items()), _PLOT_STEPS))
+    write_file(path, densities_png(list(_schedules(kind).items()), _PLOT_STEPS))
 
 
 def options_of(cls: type) -> list[dict[str, Any]]:

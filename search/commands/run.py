@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.address is not None:
         spec = with_service(spec)
+    options = RunOptions.of(args)
     if args.dry_run:
         return dry_run(spec, elsewhere=args.address is not None, as_json=args.json)
-    return carry_out(Search(spec), RunOptions.of(args))
+    return carry_out(Search(spec), options)

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.run.runner import CACHE
+    from search.machine.cache_folder import usable_cache
     from search.run.search import Search
     from search.run.tracked import track_sampling
     from search.winner.sampling import lines, measure, trial_to_measure
@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     spec, found = search.spec, search.result()
     record = trial_to_measure(found.records, found.board.winner, args.trial, search.name)
     assert spec.objective.extractor is not None
-    assets = prepare(spec.data, spec.objective.extractor, CACHE, device_of(spec.resources.gpu))
+    with usable_cache() as cache:
+        assets = prepare(spec.data, spec.objective.extractor, cache, device_of(spec.resources.gpu))
     search.check_assets(assets)
     measured, path = measure(
         spec, record, assets, num_levels, on_progress=lambda line: print(line, file=sys.stderr, flush=True)

@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
     from search.simulator.table import check_recorded, read_table, table_path
     from spaces.registry import name_of
 
-    if args.repeats < 1:
-        raise InputError(f"`--repeats` must be >= 1, but got {args.repeats}")
+    if not 1 <= args.repeats <= 100_000:
+        raise InputError(f"`1 <= --repeats <= 100000` must hold, but got {args.repeats}")
     spec = Search.open(args.file, args.storage).spec
     given = {
         "algorithm": args.algorithm,

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if args.trials is not None:
         spec = overridden(spec, {"budget.max_trials": args.trials})
     if args.dry_run:
-        code = dry_run(spec, elsewhere=True, as_json=args.json)
+        code = dry_run(spec, elsewhere=True, as_json=args.json, driven_here=False)
         if not args.json:
             print("# storage: what the file leaves out, the service of the cluster's head fills in")
         return code

@@ -5,31 +5,28 @@ import os
 import re
 import resource
 import secrets
-import shlex
 import shutil
 import stat
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from search.engine.ray_lost import left_when_lost
+from search.engine.ray_start import PATIENT, start_ray
 from search.errors import OperationFailed
 from search.machine.checkout import ROOT
-from search.machine.interruption import keeping_signals
-from search.machine.temporary import temporary_folder
+from search.machine.descendants import adopt_orphans, kill_descendants_with
+from search.machine.temporary import PREFIX, temporary_folder, temporary_root
+from search.machine.writable import why_not_writable
 
 _log = logging.getLogger(__name__)
 
-_OBJECT_STORE_BYTES = 512 * 2**20
-# Of Ray's folder: _PREFIX, a process id, 8 characters at random. Short, since a Unix socket's address is.
-_PREFIX = "search-"
-_LONGEST_ADDRESS = 107
-_LONGEST_SOCKET = len(
-    "/search-4194304-12345678/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
-)
+# Ray's folder is called PREFIX, a process id, 8 characters at random. Short, since a Unix socket's address is.
+_LONGEST_SOCKET = "/search-4194304-12345678/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+_LONGEST_ROOT = 107 - len(_LONGEST_SOCKET)
+_LEAST_ROOM = 8 * 2**20  # bytes; a search of minutes leaves 0.3 MB of logs there
 
 # Ray Tune reads these when it is imported or run. Its files hold nothing that we read again, its output
 # and its handler of Ctrl-C would get into the way of ours, and a report without an objective is no error.
@@ -43,6 +40,8 @@ QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    # How often Tune asks Ray for its resources, for a warning: a lost Ray never answers that.
+    "TUNE_STATE_REFRESH_PERIOD": "86400",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "86400",
 }
@@ -59,50 +58,29 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
     _remove_leftovers()
     environment: dict[str, str | None] = {
         **QUIET,
+        **PATIENT,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": _token(),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         **dict.fromkeys(("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_TMPDIR")),
     }
+    adopt_orphans()
     with surroundings(environment, root=root_for_sockets()) as folder:
-        _start(folder, num_cpus, num_gpus)
-        log_like_the_rest()
-        yield folder
+        try:
+            with left_when_lost():
+                start_ray(folder, num_cpus, num_gpus)
+                log_like_the_rest()
+                yield folder
+        finally:
+            _end()
 
 
-def _start(folder: Path, num_cpus: int, num_gpus: int) -> None:
-    """Start Ray in `folder`. Its own time limit is 30 s, which a busy machine exceeds: it is tried twice."""
+def _end() -> None:
+    """Leave Ray, and end what it has not ended: what a raylet has started outlives it for some seconds."""
     import ray
 
-    for last_try in (False, True):
-        try:
-            with keeping_signals():
-                ray.init(
-                    address="local",
-                    num_cpus=num_cpus,
-                    num_gpus=num_gpus,
-                    object_store_memory=_OBJECT_STORE_BYTES,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    configure_logging=False,
-                    # Ray starts workers by a line for the shell, in which it does not quote its interpreter's path.
-                    runtime_env={"py_executable": shlex.quote(sys.executable)},
-                    _temp_dir=str(folder),
-                    _node_ip_address="127.0.0.1",
-                )
-        except Exception as error:
-            first = str(error).strip().partition("\n")[0]
-            ray.shutdown()
-            if not last_try:
-                _log.warning("Ray did not start (%s); it is started once more", first)
-                continue
-            load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
-            busy = f" (the load of this machine is {load:.0f}, and it has {cpus} CPUs)" if load > cpus else ""
-            raise OperationFailed(
-                f"Ray did not start, twice: {first}{busy}. See: python -m search doctor --ray"
-            ) from error
-        else:
-            return
+    ray.shutdown()
+    kill_descendants_with(("RAY_NODE_ID", "RAY_RAYLET_PID"))
 
 
 def root_for_sockets() -> Path:
@@ -110,16 +88,28 @@ def root_for_sockets() -> Path:
 
     OperationFailed where neither will do.
     """
-    roots = [Path(tempfile.gettempdir()), Path("/tmp")]
-    for root in roots:
-        if len(os.fsencode(root)) + _LONGEST_SOCKET <= _LONGEST_ADDRESS and os.access(
-            root, os.W_OK | os.X_OK
-        ):
+    reasons = []
+    for root in dict.fromkeys((temporary_root(), Path("/tmp"))):
+        reason = _unfit_because(root)
+        if reason is None:
             return root
+        reasons.append(reason)
     raise OperationFailed(
-        f"Ray needs a folder for its sockets whose path has at most {_LONGEST_ADDRESS - _LONGEST_SOCKET} characters, "
-        f"but {roots[0]} has {len(os.fsencode(roots[0]))} and /tmp cannot be written to. Set TMPDIR to a shorter one"
+        f"Ray needs a folder for its sockets and logs, with a path of at most {_LONGEST_ROOT} characters and "
+        f"{_LEAST_ROOM >> 20} MiB free, but {' and '.join(reasons)}. Set TMPDIR to another one"
     )
+
+
+def _unfit_because(root: Path) -> str | None:
+    """Why Ray's folder cannot be in `root`, None if it can."""
+    length = len(os.fsencode(root))
+    if length > _LONGEST_ROOT:
+        return f"{root} has {length} characters"
+    why = why_not_writable(root)
+    if why is not None:
+        return why
+    free = shutil.disk_usage(root).free
+    return f"{root} has {free >> 20} MiB free" if free < _LEAST_ROOM else None
 
 
 def ensure_limits(num_workers: int) -> None:
@@ -157,7 +147,7 @@ def surroundings(environment: Mapping[str, str | None], root: Path | None = None
     """
     before = {name: os.environ.get(name) for name in environment}
     _set(environment)
-    with temporary_folder(f"{_PREFIX}{os.getpid()}-", root) as folder:
+    with temporary_folder(f"{PREFIX}{os.getpid()}-", root) as folder:
         try:
             yield folder
         finally:
@@ -194,9 +184,9 @@ def _log_lines(data: Mapping[str, Any], ignore_prefix: bool) -> None:
 
 def _remove_leftovers() -> None:
     """Remove the folders of this user's drivers that were killed: named by process id, and that process is gone."""
-    for root in {Path(tempfile.gettempdir()), Path("/tmp")}:
-        for folder in root.glob(f"{_PREFIX}*"):
-            match = re.fullmatch(rf"{_PREFIX}(\d+)-\w+", folder.name)
+    for root in {temporary_root(), Path("/tmp")}:
+        for folder in root.glob(f"{PREFIX}*"):
+            match = re.fullmatch(rf"{PREFIX}(\d+)-\w+", folder.name)
             if match and _is_our_folder(folder) and _is_gone(int(match[1])):
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -205,6 +195,13 @@ def _is_our_folder(path: Path) -> bool:
     """Whether it is a folder of this user's, and not a link to one."""
     status = path.lstat()
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+
+
+def own_folder() -> Path | None:
+    """The folder of the Ray that this process starts or has started, None if there is none."""
+    roots = {temporary_root(), Path("/tmp")}
+    found = (path for root in roots for path in root.glob(f"{PREFIX}{os.getpid()}-*"))
+    return next((path for path in found if _is_our_folder(path)), None)
 
 
 def _is_gone(process: int) -> bool:

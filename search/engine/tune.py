@@ -1,24 +1,27 @@
 """Ray Tune under the conductor: a Searcher that asks it, a TrialScheduler that tells it.
 
-No decision is taken here. Ray Tune places trials on machines, keeps workers alive between them and starts
-lost ones again.
+No decision is taken here. Ray Tune places trials on machines and keeps workers alive between them. A trial whose worker
+is lost comes back from the conductor as any that waits: Tune's own retry counts one loss twice where a worker is lost
+between two trials, and gives up the trial.
 """
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.tune import FailureConfig, RunConfig, TuneConfig
+from ray.tune import RunConfig, TuneConfig
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
+from search.engine.ray_lost import RayLost, lost_part, told
 from search.engine.tune_workers import TuneWorkers, forget_results
+from search.engine.worker_start import WorkerStart
 from search.errors import OperationFailed
 from search.policy.conductor import Conductor
 from search.record import Report
@@ -28,8 +31,7 @@ from trainable.ray_trainable import ScheduleTrainable
 from trainable.setting import Setting
 from trainable.task import NO_STORAGE, TrialTask
 
-# A trial whose worker is lost starts again from its checkpoint this many times.
-MAX_LOST_WORKERS = 3
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,8 @@ def run_trials(
     mark: str | None = None,
     on_step: Callable[[int, int], None] = lambda number, step: None,
     on_note: Callable[[str], None] = lambda text: None,
+    on_turn: Callable[[], None] = lambda: None,
+    worker_start: WorkerStart | None = None,
 ) -> None:
     """Run trials on the connected Ray until the conductor has finished or `interrupted` is set.
 
@@ -80,30 +84,59 @@ def run_trials(
     trials: location (`trainable/storage/location.py`) of the trials' folders. OperationFailed if a trial cannot use it.
     mark: name of a file in it by which a worker knows that it is the same place there.
     on_step: called with (trial number, step) at every sign of life of a trial. on_note: with what a worker has to tell
-    the user, in one line.
+    the user, in one line. on_turn: called whenever it is looked for such signs. worker_start: how long the first worker
+    is waited for, None: for ever.
+
+    RayLost where the Ray is our own and was lost: the trials that ran go on when they are run again, on another one.
     """
-    shared = Shared(conductor, trials, mark, slots.micro_batch, interrupted, on_step, on_note)
+    shared = Shared(
+        conductor,
+        trials,
+        mark,
+        slots.micro_batch,
+        interrupted,
+        on_step=on_step,
+        on_note=on_note,
+        on_turn=on_turn,
+        worker_start=worker_start or WorkerStart(None),
+    )
     # Start the workers side by side: by default one starts after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(conductor.plan.max_concurrent)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": slots.cpu, "gpu": slots.gpu}),
         tune_config=TuneConfig(
-            search_alg=_Searcher(shared), scheduler=_Scheduler(shared), num_samples=-1, reuse_actors=True
+            search_alg=_Searcher(shared),
+            scheduler=ConductedScheduler(shared),
+            num_samples=-1,
+            reuse_actors=True,
         ),
         run_config=RunConfig(
             name="tune",
             storage_path=str(ray_folder / "results"),
             verbose=0,
             stop=StopWhenFinished(shared),
-            failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS),
         ),
     )
-    with suppress(LeaveTune):
-        tuner.fit()
-    if shared.workers is not None:
+    _fit(tuner)
+    part = lost_part()
+    if part is None and shared.workers is not None:
         shared.workers.free()  # a trial in the middle of a step goes on from its last checkpoint
     if shared.error is not None:
         raise shared.error
+    if part is not None:
+        raise RayLost(told(part))
+
+
+def _fit(tuner: tune.Tuner) -> None:
+    """Run Tune's loop until it is left, or its Ray is lost."""
+    try:
+        tuner.fit()
+    except LeaveTune:
+        pass
+    except Exception as error:
+        if lost_part() is None:
+            raise
+        _log.warning("Tune met the loss of its Ray: %s", error)
 
 
 class Shared:
@@ -116,8 +149,11 @@ class Shared:
         mark: str | None,
         micro_batch: int | None,
         interrupted: threading.Event,
+        *,
         on_step: Callable[[int, int], None],
-        on_note: Callable[[str], None] = lambda text: None,
+        on_note: Callable[[str], None],
+        on_turn: Callable[[], None],
+        worker_start: WorkerStart,
     ):
         self.conductor = conductor
         self.trials = trials
@@ -126,6 +162,8 @@ class Shared:
         self.interrupted = interrupted
         self.on_step = on_step
         self.on_note = on_note
+        self.on_turn = on_turn
+        self.worker_start = worker_start
         self.number_of: dict[str, int] = {}  # Tune's trial id -> trial number
         self.workers: TuneWorkers | None = None  # Tune's, once it has a trial
         # An error of ours in a callback of Tune's would come out wrapped in a page of text.
@@ -139,9 +177,17 @@ class Shared:
         """Whether one more trial finds a worker, or a slot without one."""
         return self.workers is None or self.workers.counts().have_room(self.conductor.plan.max_concurrent)
 
+    def look(self) -> None:
+        """Once in a turn of Tune's loop: tell that we listen, and see whether there is somebody to listen to."""
+        self.on_turn()
+        try:
+            self.worker_start.check()
+        except OperationFailed as error:
+            self.error = self.error or error
+
     @property
     def over(self) -> bool:
-        return self.interrupted.is_set() or self.error is not None
+        return self.interrupted.is_set() or self.error is not None or lost_part() is not None
 
 
 def _nothing() -> None:
@@ -167,6 +213,7 @@ class _Searcher(Searcher):
             shared.error = error
             return Searcher.FINISHED
         shared.number_of[trial_id] = record.number
+        shared.worker_start.begin()
         task = TrialTask(
             number=record.number,
             schedule=record.schedule.to_dict(),
@@ -190,7 +237,10 @@ class _Searcher(Searcher):
         if not error or number is None or self._shared.over:
             return
         try:
-            self._shared.conductor.lost(number, f"its worker was lost {MAX_LOST_WORKERS + 1} times")
+            _log.warning("trial %d lost its worker", number)
+            if self._shared.workers is not None:
+                self._shared.workers.free_idle()  # they may be lost with it, as those of a machine are
+            self._shared.conductor.lost(number)
         except Exception as problem:
             self._shared.error = problem
 
@@ -201,7 +251,7 @@ class _Searcher(Searcher):
         """Nothing, likewise."""
 
 
-class _Scheduler(TrialScheduler):
+class ConductedScheduler(TrialScheduler):
     _supports_buffered_results = False
 
     def __init__(self, shared: Shared):
@@ -212,6 +262,7 @@ class _Scheduler(TrialScheduler):
         shared = self._shared
         if shared.over:
             return TrialScheduler.STOP
+        shared.worker_start.heard()
         number = shared.number_of[trial.trial_id]
         reports = [Report(**report) for report in result["reports"]]
         try:
@@ -274,6 +325,7 @@ class StopWhenFinished(Stopper):
         return False
 
     def stop_all(self) -> bool:
+        self._shared.look()
         if self._shared.over or self._shared.conductor.finished:
             raise LeaveTune
         return False

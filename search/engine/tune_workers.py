@@ -53,6 +53,10 @@ class TuneWorkers:
         """
         self._controller._actor_cache.increase_max(trial.placement_group_factory, slots)
 
+    def free_idle(self) -> None:
+        """End the workers that no trial has. One that was lost shows that only when it is used."""
+        self._controller._cleanup_cached_actors(force_all=True)
+
     def free(self) -> None:
         """End all workers: their slots are free for others at once."""
         self._controller._actor_manager.cleanup()

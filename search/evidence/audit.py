@@ -9,12 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from scipy.stats import beta, norm, spearmanr
+from scipy.stats import beta
 
+from search.evidence.rank_correlation import CONFIDENCE, rank_correlation
 from search.record import Purpose, State, TrialRecord
 
-CONFIDENCE = 0.95
 # A search of this many trials gets one audit at least: of one of its first condemned trials, which are this share of
 # all trials.
 _ALWAYS_FROM_TRIALS, _AMONG_FIRST = 20, 1 / 8
@@ -49,8 +48,7 @@ class RungQuality:
     """Rank correlation of the values at a rung with those at the end, over trials that have both.
 
     Only trials that the rule let pass, or that an audit let run on, have both: a biased sample, in which
-    the correlation is smaller than among all trials. low, high: 95 % interval (Fisher's z, variance 1.06/(n - 3)
-    for ranks; Fieller et al. 1957); None for fewer than four trials.
+    the correlation is smaller than among all trials. low, high: `rank_interval`; None for fewer than four trials.
     """
 
     step: int
@@ -141,15 +139,8 @@ def _quality(complete: Sequence[TrialRecord], step: int) -> RungQuality:
         for report in r.reports
         if report.step == step
     ]
-    sides = list(zip(*pairs, strict=True))
-    if len(pairs) < 3 or any(len(set(side)) == 1 for side in sides):  # of equal values there is no order
-        return RungQuality(step, len(pairs), None, None, None)
-    found = float(spearmanr(*sides).statistic)
-    if len(pairs) < 4 or abs(found) == 1:
-        return RungQuality(step, len(pairs), found, None, None)
-    half = float(norm.ppf((1 + CONFIDENCE) / 2)) * np.sqrt(1.06 / (len(pairs) - 3))
-    low, high = np.tanh(np.arctanh(found) + np.array([-half, half]))
-    return RungQuality(step, len(pairs), found, float(low), float(high))
+    found = rank_correlation(pairs)
+    return RungQuality(step, len(pairs), found.value, found.low, found.high)
 
 
 def _clopper_pearson(count: int, total: int) -> tuple[float, float]:

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from search.evidence.intervals import Estimate, ratio
-from search.evidence.noise import SeedNoise, pooled
+from search.evidence.intervals import Estimate, ratio_of
+from search.evidence.noise import SeedValues
 from search.evidence.race import Standing
 from search.evidence.rank_correlation import RankCorrelation, rank_correlation
 from search.record import Purpose, State, TrialRecord, has_diverged, ln
@@ -265,13 +265,11 @@ class _Trials:
     def _ratio(self, record: TrialRecord, chosen: _Chosen) -> Estimate | None:
         if record is chosen.baseline:
             return None
-        own, other = (self.values.get(r.number, {}) for r in (record, chosen.baseline))
-        return ratio(own, other, self._noise(chosen), comparisons=chosen.num_comparisons)
-
-    def _noise(self, chosen: _Chosen) -> SeedNoise | None:
-        """Between seeds in this setting."""
-        sound = (self.values.get(r.number, {}).values() for r in chosen.compared)
-        return pooled(group for group in sound if not any(map(has_diverged, group)))
+        compared = {r.number: self.values.get(r.number, {}) for r in chosen.compared}
+        # Few are compared here, so that baselines and proposals are taken as of one kind.
+        sound = {number: own for number, own in compared.items() if not any(map(has_diverged, own.values()))}
+        noise = SeedValues(sound).noise_of_ratio
+        return ratio_of(compared, record.number, chosen.baseline.number, noise, chosen.num_comparisons)
 
     def _num_diverged(self, number: int) -> int:
         return sum(map(has_diverged, self.values.get(number, {}).values()))

@@ -3,20 +3,23 @@
 Everything is estimated on the scale of ln(objective): means are geometric, comparisons are ratios, seed by seed, since
 finalists are trained on the same seeds. Intervals are Student t intervals over training seeds whose variance is
 moderated (Smyth 2004, doi:10.2202/1544-6115.1027): the few seeds of one schedule say little about its noise, so the
-noise between seeds that was measured over all replicated schedules counts as PRIOR_DEGREES more of them. On recorded
-curves that gives the coverage that is claimed, where plain t intervals on five seeds had 93 of 95 %, and on two seeds a
-width that says something (`python -m bench.quality.search_quality`, "The intervals").
+noise of other schedules counts as up to PRIOR_DEGREES more of them. Others are those of the same kind, proposals or
+baselines, which may differ in their noise by much; what is estimated never counts among them, else its own variance
+would count twice; and noise that is itself known from few seeds counts as less. How often that holds what it claims,
+wherever a search may end: `python -m bench.quality.coverage`.
 
-All intervals of a leaderboard hold with 95 % together (Bonferroni), because the winner is picked by the values that it
-is compared with. That comparisons with the best of the others alone have to hold together for the truly best to be
-among the tied is due to Hsu (1984, doi:10.1214/aos/1176346732).
+The means of a leaderboard hold with 95 % together (Bonferroni), because the winner is picked by the values that it is
+compared with; so do, for themselves, the ratios to the best baseline, and the comparisons with the best of all. That
+comparisons with the best of the others alone have to hold together for the truly best to be among the tied is due to
+Hsu (1984, doi:10.1214/aos/1176346732). The logarithms are taken as normal: a schedule that fails on one seed in ten
+is not, and five seeds show nothing of it with probability .59 (search/evidence/stability.py).
 """
 
 import itertools
 import math
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from scipy.stats import t as student_t
 
@@ -27,6 +30,10 @@ CONFIDENCE = 0.95
 # Degrees of freedom that the noise of all schedules is worth for one of them, by how much schedules differ in it on
 # the recorded curves of the digits (`bench/quality/curve_facts.py`).
 PRIOR_DEGREES = 3
+
+
+# (one, other, seeds) -> the noise of ln of their ratio on these seeds: `SeedValues.noise_of_ratio`.
+RatioNoise: TypeAlias = Callable[[int, int, Collection[int]], SeedNoise | None]
 
 
 @dataclass(frozen=True)
@@ -56,9 +63,9 @@ class Estimate:
 def estimate(values: Sequence[float], noise: SeedNoise | None = None, comparisons: int = 1) -> Estimate:
     """Geometric mean of `values` with its 95 % interval.
 
-    noise: between seeds, over all schedules. comparisons: of so many intervals that hold together.
+    noise: between seeds, as other schedules have it. comparisons: of so many intervals that hold together.
     """
-    return _estimate([ln(value) for value in values], noise, comparisons, num_objectives=1)
+    return _estimate([ln(value) for value in values], noise, comparisons)
 
 
 def ratio(
@@ -67,30 +74,38 @@ def ratio(
     noise: SeedNoise | None = None,
     comparisons: int = 1,
 ) -> Estimate | None:
-    """Mean of `one / other` over the seeds that both have, None without any."""
+    """Mean of `one / other` over the seeds that both have, None without any.
+
+    noise: of ln(one / other), as other schedules have it; that two share a seed makes their ratio's a little less.
+    """
     seeds = sorted(one.keys() & other.keys())
     if not seeds:
         return None
     logs = [ln(one[seed]) - ln(other[seed]) for seed in seeds]
-    return _estimate(logs, noise, comparisons, num_objectives=2)
+    return _estimate(logs, noise, comparisons)
 
 
-def _estimate(
-    logs: Sequence[float], noise: SeedNoise | None, comparisons: int, *, num_objectives: int
-) -> Estimate:
-    """The estimate of exp(mean of `logs`); each log is that of one objective, or of the ratio of two.
+def ratio_of(
+    values: Mapping[int, Mapping[int, float]], one: int, other: int, noise: RatioNoise, comparisons: int = 1
+) -> Estimate | None:
+    """`ratio` of two schedules with the noise that is known of it."""
+    shared = values[one].keys() & values.get(other, {}).keys()
+    return ratio(values[one], values[other], noise(one, other, shared), comparisons) if shared else None
 
-    Each objective has the noise between seeds; that two share a seed makes the noise of their ratio a little less.
-    """
+
+def _estimate(logs: Sequence[float], noise: SeedNoise | None, comparisons: int) -> Estimate:
+    """The estimate of exp(mean of `logs`)."""
     count = len(logs)
     mean = math.fsum(logs) / count
     if count < 2:
         return Estimate(math.exp(mean), None, None, count)
-    degrees = count - 1
+    degrees = float(count - 1)
     squares = math.fsum((value - mean) ** 2 for value in logs)
     if noise is not None:
-        prior_degrees = min(PRIOR_DEGREES, noise.degrees)
-        squares += prior_degrees * (num_objectives * noise.sd**2)
+        # ln of a variance with d degrees of freedom has the variance 2/d: that of one schedule about the noise of all,
+        # and that of the noise as it was measured, add up.
+        prior_degrees = 1 / (1 / PRIOR_DEGREES + 1 / noise.degrees)
+        squares += prior_degrees * noise.sd**2
         degrees += prior_degrees
     error = math.sqrt(squares / degrees / count)
     half = float(student_t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), degrees)) * error
@@ -104,7 +119,7 @@ def _exp(value: float) -> float:
 
 def ranks(
     values: Mapping[int, Mapping[int, float]],
-    noise: SeedNoise | None = None,
+    noise: RatioNoise = lambda one, other, seeds: None,
     *,
     contenders: Collection[int] | None = None,
     kinds: Mapping[int, Hashable] | None = None,
@@ -124,7 +139,7 @@ def ranks(
     comparisons = len(values) - 1
 
     def tied(number: int, first: int) -> bool:
-        against = ratio(values[number], values[first], noise, comparisons)
+        against = ratio_of(values, number, first, noise, comparisons)
         same = means[number].num_diverged == means[first].num_diverged
         return same and not (against and against.above_one)
 

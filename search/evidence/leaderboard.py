@@ -8,14 +8,16 @@ from typing import Any
 
 from search.evidence.audit import AuditReport, audit_report
 from search.evidence.holding import Held, HoldRules, InSetting, in_settings
-from search.evidence.intervals import Estimate, estimate, ranks, ratio
-from search.evidence.noise import SeedNoise, noise_at_rungs
+from search.evidence.intervals import Estimate, estimate, ranks, ratio_of
+from search.evidence.noise import SeedNoise, SeedValues, values_at_rungs
 from search.evidence.race import Standing
+from search.evidence.stability import instability_text, unseen_text
 from search.record import Purpose, State, TrialRecord, has_diverged
 
 INTERVALS = (
     "means are geometric, ratios are paired by seed; 95% Student t over training seeds on ln(objective), variances "
-    "moderated by the noise of all replicated schedules (Smyth 2004), 95% for all together (Bonferroni)"
+    "moderated by the noise of other schedules of the same kind (Smyth 2004), 95% for all means and ratios together "
+    "(Bonferroni)"
 )
 
 _VERDICTS = {"worse": "worse", "tied": "not told apart", "better": "better"}
@@ -57,6 +59,17 @@ class Row:
         if self.estimate is None or self.search_value is None:
             return None
         return self.estimate.mean - self.search_value
+
+    @property
+    def seen(self) -> dict[int, float]:
+        """Objective at the full budget by training seed, that of the search included."""
+        seen = self.search_value if self.record.state is State.COMPLETE else None
+        return self.values if seen is None else {self.record.seed: seen, **self.values}
+
+    @property
+    def instability(self) -> str:
+        """In a sentence, on which seeds it fails; nothing where none stands out."""
+        return instability_text(self.label, self.seen)
 
     @property
     def num_diverged(self) -> int:
@@ -214,7 +227,8 @@ class Leaderboard:
 
     def sentence(self) -> str:
         """The finding in words, no stronger than the numbers."""
-        return f"{self._finding()}{self._missing_text()}"
+        unstable = self.winner.instability if self.winner else ""
+        return f"{self._finding()}{' ' if unstable else ''}{unstable}{self._missing_text()}"
 
     def _finding(self) -> str:
         winner, baseline = self.best_as_searched, self.baseline
@@ -314,11 +328,17 @@ class Leaderboard:
         if not self.noise:
             return None
         noise = self.noise[max(self.noise)]
-        by_chance = math.exp(1.96 * math.sqrt(2) * noise.sd)
+        by_chance = math.exp(noise.factor(0.95) * math.sqrt(2) * noise.sd)
         return (
             f"Noise between seeds: sd {noise.sd:.2f} of ln {self.objective}, {noise.degrees} degrees of freedom. "
             f"On one seed each, equal schedules differ by a factor of up to {by_chance:.2f} (95 %)."
         )
+
+    def stability_line(self) -> str | None:
+        """What the winner's seeds leave open, in one line; None without a winner, or where `sentence` has it."""
+        if self.winner is None or self.winner.instability:
+            return None
+        return unseen_text(self.winner.label, len(self.winner.values))
 
 
 def leaderboard(
@@ -341,11 +361,12 @@ def leaderboard(
     which of the fresh `seeds`.
     """
     records = list(records)
-    noises = noise_at_rungs(records)
+    known = values_at_rungs(records)
+    noises = {step: found for step, values in known.items() if (found := values.noise) is not None}
     full = max((r.reports[-1].step for r in records if r.state is State.COMPLETE), default=0)
     replicates = _replicates(records, race, own_values)
     contenders = race.contenders if race else None
-    confirmation = _Confirmation.of(records, replicates, contenders, noises.get(full))
+    confirmation = _Confirmation.of(records, replicates, contenders, known.get(full, SeedValues({})))
     candidates = [record for record in records if record.replicate_of is None]
     baselines = [record for record in candidates if _is_baseline(record, reference)]
     baseline = min(baselines, key=confirmation.order, default=None)
@@ -373,7 +394,7 @@ def _is_baseline(record: TrialRecord, reference: str | None) -> bool:
 class _Confirmation:
     """What fresh seeds say of each schedule that is confirmed, by its trial number.
 
-    contenders: those that are still in the race, None without a race. noise: at the full budget.
+    contenders: those that are still in the race, None without a race. known: at the full budget.
     """
 
     replicates: Mapping[int, Mapping[int, TrialRecord]]
@@ -381,7 +402,7 @@ class _Confirmation:
     estimates: Mapping[int, Estimate]
     ranks: Mapping[int, int]
     contenders: Collection[int] | None
-    noise: SeedNoise | None
+    known: SeedValues
 
     @classmethod
     def of(
@@ -389,15 +410,18 @@ class _Confirmation:
         records: Iterable[TrialRecord],
         replicates: Mapping[int, Mapping[int, TrialRecord]],
         contenders: Collection[int] | None,
-        noise: SeedNoise | None,
+        known: SeedValues,
     ) -> "_Confirmation":
         values = {number: _values(own) for number, own in replicates.items()}
         estimates = {
-            number: estimate(list(own.values()), noise, len(values)) for number, own in values.items()
+            number: estimate(
+                list(own.values()), known.noise_of(number, {number: own}), _num_intervals(values)
+            )
+            for number, own in values.items()
         }
         kinds = {record.number: record.purpose for record in records}
-        rank_of = ranks(values, noise, contenders=contenders, kinds=kinds)
-        return cls(replicates, values, estimates, rank_of, contenders, noise)
+        rank_of = ranks(values, known.noise_of_ratio, contenders=contenders, kinds=kinds)
+        return cls(replicates, values, estimates, rank_of, contenders, known)
 
     def order(self, record: TrialRecord) -> tuple[Any, ...]:
         """By the confirmed mean; without confirmation, by what was seen in the search."""
@@ -426,9 +450,12 @@ class _Confirmation:
         return self.contenders is None or number in self.contenders
 
     def _ratio(self, number: int, baseline: int) -> Estimate | None:
-        return ratio(
-            self.values[number], self.values.get(baseline, {}), self.noise, comparisons=len(self.values) - 1
-        )
+        return ratio_of(self.values, number, baseline, self.known.noise_of_ratio, _num_intervals(self.values))
+
+
+def _num_intervals(confirmed: Collection[int]) -> int:
+    """How many intervals hold together: a mean of each, and a ratio of each to the baseline but of itself."""
+    return 2 * len(confirmed) - 1
 
 
 def _order(row: Row) -> tuple[Any, ...]:

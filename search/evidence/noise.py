@@ -7,8 +7,8 @@ scale, which would suit 0 (docs/how-a-winner-is-chosen.md).
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from scipy.stats import t as student_t
 
@@ -29,6 +29,11 @@ class SeedNoise:
     def factor(self, confidence: float) -> float:
         """Two-sided Student t factor: how many standard errors a difference must exceed."""
         return float(student_t.ppf((1 + confidence) / 2, self.degrees))
+
+    def of_ratio_to(self, other: "SeedNoise") -> "SeedNoise":
+        """Of ln of the ratio of two schedules with these noises; as well known as the lesser known of them."""
+        num_schedules = self.num_schedules + other.num_schedules
+        return SeedNoise(math.hypot(self.sd, other.sd), min(self.degrees, other.degrees), num_schedules)
 
 
 def pooled(groups: Iterable[Iterable[float]]) -> SeedNoise | None:
@@ -66,25 +71,62 @@ def replicates(records: Iterable[TrialRecord]) -> dict[int, list[TrialRecord]]:
     return groups
 
 
-def noise_at_rungs(records: Iterable[TrialRecord]) -> Mapping[int, SeedNoise]:
-    """Step -> noise there, of all schedules that were trained on more than one seed."""
-    groups = replicates(records)
-    sound = [
-        group for group in groups.values() if not any(record.state is State.DIVERGED for record in group)
-    ]
-    at_step: dict[int, list[list[float]]] = defaultdict(list)
-    for group in sound:
-        values: dict[int, list[float]] = defaultdict(list)
+@dataclass(frozen=True)
+class SeedValues:
+    """Objectives at one step of the schedules that were trained on more than one seed, by trial number and seed.
+
+    kinds: of these schedules, by trial number; those that are not named are of one kind. Schedules of two kinds, such
+    as baselines and proposals, may differ in their noise by much.
+    """
+
+    objectives: Mapping[int, Mapping[int, float]]
+    kinds: Mapping[int, Hashable] = field(default_factory=dict)
+
+    @property
+    def noise(self) -> SeedNoise | None:
+        """Of all of them together."""
+        return pooled(own.values() for own in self.objectives.values())
+
+    def noise_of(self, number: int, used: Mapping[int, Collection[int]]) -> SeedNoise | None:
+        """What the rest tells of the noise of one schedule: others of its kind, and all seeds that are not used.
+
+        used: trial number -> seeds. What is estimated from these has its own variance; here it would count twice.
+        """
+        kind = self.kinds.get(number)
+        return pooled(
+            [objective for seed, objective in own.items() if seed not in used.get(other, ())]
+            for other, own in self.objectives.items()
+            if self.kinds.get(other) == kind
+        )
+
+    def noise_of_ratio(self, one: int, other: int, seeds: Collection[int]) -> SeedNoise | None:
+        """The same of ln of the ratio of two schedules on these seeds."""
+        used = {one: seeds, other: seeds}
+        noises = self.noise_of(one, used), self.noise_of(other, used)
+        return None if noises[0] is None or noises[1] is None else noises[0].of_ratio_to(noises[1])
+
+
+def values_at_rungs(records: Iterable[TrialRecord]) -> Mapping[int, SeedValues]:
+    """Step -> the objectives there of all schedules that were trained on more than one seed."""
+    records = list(records)
+    at_step: defaultdict[int, dict[int, dict[int, float]]] = defaultdict(dict)
+    for number, group in replicates(records).items():
+        if any(record.state is State.DIVERGED for record in group):
+            continue
         for record in group:
             for report in record.reports:
-                values[report.step].append(report.objective)
-        for step, found in values.items():
-            at_step[step].append(found)
-    noises = {step: pooled(groups_there) for step, groups_there in sorted(at_step.items())}
+                at_step[report.step].setdefault(number, {})[record.seed] = report.objective
+    kinds = {record.number: record.purpose for record in records}
+    return {step: SeedValues(objectives, kinds) for step, objectives in sorted(at_step.items())}
+
+
+def noise_at_rungs(records: Iterable[TrialRecord]) -> Mapping[int, SeedNoise]:
+    """Step -> noise there, of all schedules that were trained on more than one seed."""
+    noises = {step: values.noise for step, values in values_at_rungs(records).items()}
     return {step: noise for step, noise in noises.items() if noise is not None}
 
 
-def noise_at_end(records: Iterable[TrialRecord], seeds: Collection[int]) -> SeedNoise | None:
-    """The noise at the full budget: of all replicates but those that a confirmation has on other seeds than these."""
-    noises = noise_at_rungs(r for r in records if r.purpose is not Purpose.CONFIRM or r.seed in seeds)
-    return noises[max(noises)] if noises else None
+def values_at_end(records: Iterable[TrialRecord], seeds: Collection[int]) -> SeedValues:
+    """At the full budget, of all replicates but those that a confirmation has on other seeds than these."""
+    found = values_at_rungs(r for r in records if r.purpose is not Purpose.CONFIRM or r.seed in seeds)
+    return found[max(found)] if found else SeedValues({})

@@ -14,8 +14,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from search.evidence.intervals import ratio
-from search.evidence.noise import SeedNoise, noise_at_end
+from search.evidence.intervals import ratio_of
+from search.evidence.noise import SeedNoise, SeedValues, values_at_end
 from search.record import Purpose, State, TrialRecord, has_diverged, ln
 
 
@@ -97,7 +97,7 @@ def finalists(records: Iterable[TrialRecord], rules: RaceRules) -> tuple[TrialRe
     Without these, a search that is extended would forget its winner for luckier values.
     """
     records = list(records)
-    floor = noise_at_end(records, ())
+    floor = values_at_end(records, ()).noise
     baselines = choose(records, Purpose.BASELINE, rules.baselines)
     near = [record for record in baselines if not _surely_worse(record, baselines[0], floor)]
     proposals = choose(records, Purpose.SEARCH, rules.top)
@@ -148,8 +148,8 @@ def standing(records: Iterable[TrialRecord], rules: RaceRules, seeds: Sequence[i
         if replicates.any_runs(racing, used):
             return replace(now, ahead=replicates.missing(_ahead(racing, kinds, rules), seeds))
         if size < rules.rounds[-1]:
-            noise = noise_at_end(records, used)
-            staying = {number for kind in kinds for number in _in_contention(kind, noise)}
+            known = SeedValues(values_at_end(records, used).objectives)
+            staying = {number for kind in kinds for number in _in_contention(kind, known)}
             racing = tuple(r for r in racing if r.number in staying or replicates.went_well(r, seeds))
     return Standing(entered, _numbers(racing), is_decided=True)
 
@@ -233,13 +233,13 @@ def _mean_ln(objectives: Collection[float]) -> float:
     return math.fsum(map(ln, objectives)) / len(objectives)
 
 
-def _in_contention(kind: Objectives, noise: SeedNoise | None) -> list[int]:
-    """Those of one kind that are not shown to be worse than the best of it."""
+def _in_contention(kind: Objectives, known: SeedValues) -> list[int]:
+    """Those of one kind that are not shown to be worse than the best of it, by the noise of all that is known."""
     leader = _leader(kind)
     diverged = {number: sum(map(has_diverged, own.values())) for number, own in kind.items()}
 
     def is_worse(number: int) -> bool:
-        against = ratio(kind[number], kind[leader], noise)
+        against = ratio_of(kind, number, leader, known.noise_of_ratio)
         return diverged[number] > diverged[leader] or (against is not None and against.above_one)
 
     return [number for number in kind if not is_worse(number)]

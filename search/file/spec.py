@@ -36,6 +36,7 @@ from search.file.yaml12 import Document, Problem, SpecError, read_document
 from search.file.yaml_walk import Place
 from search.machine.search_folders import local_root
 from search.machine.service import needed_service
+from search.machine.sqlite_url import sqlite_url
 from search.stopping_rule import STOPPING, StoppingRule
 from spaces import SearchSpace
 from trainable.dataset import Dataset
@@ -141,14 +142,14 @@ class SearchSpec(Section):
         """SQLAlchemy URL of the Optuna study; that of the head's service has its password in it."""
         if self.storage.study_url == SERVICE:
             return needed_service().study_url
-        return self.storage.study_url or f"sqlite:///{self.folder / 'study.db'}"
+        return self.storage.study_url or sqlite_url(self.folder / "study.db")
 
     @property
     def mlflow_uri_resolved(self) -> str:
         """MLflow tracking URI; by default one SQLite file for all searches in storage.path."""
         if self.storage.mlflow_uri == SERVICE:
             return needed_service().mlflow_uri
-        return self.storage.mlflow_uri or f"sqlite:///{self._root / 'mlflow.db'}"
+        return self.storage.mlflow_uri or sqlite_url(self._root / "mlflow.db")
 
     def resolved(self) -> dict[str, Any]:
         """Everything with its default filled in: plain dict, list, str, int, float, bool and None.

@@ -169,8 +169,8 @@ def checked_storage(path: str) -> str:
     """A folder, or the URL of a place in a bucket."""
     if is_bucket(path):
         return str(BucketUrl.parse(path))
-    if not path.strip() or re.search(r"[\x00-\x1f?#%]", path):
-        raise ValueError(f"must be a folder without ? # % and control characters, but got {shown(path)}")
+    if not path.strip() or re.search(r"[\x00-\x1f]", path):
+        raise ValueError(f"must be a folder without control characters, but got {shown(path)}")
     return path
 
 

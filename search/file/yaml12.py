@@ -47,7 +47,7 @@ class SpecError(InputError):
         lines = [str(problem) for problem in self.problems[:MAX_SHOWN]]
         if len(self.problems) > MAX_SHOWN:
             lines.append(f"... and {len(self.problems) - MAX_SHOWN} more problems")
-        super().__init__("\n".join(lines))
+        super().__init__(*lines)
 
 
 @dataclass(frozen=True)

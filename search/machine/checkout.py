@@ -1,26 +1,46 @@
 """Which code this is: its folder, its packages, its commit. Standard library only: the start-up check needs it."""
 
 import json
+import os
 import subprocess
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePath
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("spaces", "trainable", "search")
+_OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY")
 MARKER = "shipped.json"  # in the code that came to a cluster as a package, with the commit it is of
 
 
-def git_commit() -> str | None:
-    """Commit of this checkout, with "+changes" if files differ from it; None outside git.
+def git_commit(root: Path = ROOT) -> str | None:
+    """Commit of the checkout at `root`, with "+changes" if its packages hold what the commit does not.
 
-    In a job on a cluster, where .git is not shipped: that of the checkout which was submitted.
+    Files that were added count, those that git is told to ignore too: a dropped-in choice is loaded whatever git
+    thinks of it. None outside git, and where the checkout lies inside another repository. In a job on a cluster, where
+    .git is not shipped: that of the checkout which was submitted.
     """
-    if is_shipped():
-        return shipped_commit()
+    if is_shipped(root):
+        return shipped_commit(root)
     try:
-        commit = _git("rev-parse", "HEAD")
-        return f"{commit}+changes" if _git("status", "--porcelain", "--untracked-files=no") else commit
+        if Path(_git(root, "rev-parse", "--show-toplevel").removesuffix("\n")).resolve() != root.resolve():
+            return None
+        commit = _git(root, "rev-parse", "HEAD").strip()
+        return f"{commit}+changes" if any(map(is_code, _changed(root))) else commit
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def is_code(path: PurePath) -> bool:
+    """Whether a file of a package, by its path from the root, is part of the code: neither hidden nor compiled."""
+    return not any(part.startswith(".") or part == "__pycache__" for part in path.parts)
+
+
+def _changed(root: Path) -> Iterator[PurePath]:
+    """Files of the packages that differ from the commit, were added or removed."""
+    options = ("--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching")
+    for entry in _git(root, "status", *options, "--", *PACKAGES).split("\0"):
+        if entry:
+            yield PurePath(entry[3:])  # behind two letters and a space
 
 
 def is_shipped(root: Path = ROOT) -> bool:
@@ -34,6 +54,9 @@ def shipped_commit(root: Path = ROOT) -> str | None:
     return commit if isinstance(commit, str) else None
 
 
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(ROOT), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+def _git(root: Path, *arguments: str) -> str:
+    """What git says of `root`, also in a hook of another repository. Nothing is written, not even the index."""
+    command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
+    done = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=10)
+    return os.fsdecode(done.stdout)

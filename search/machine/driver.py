@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from search.errors import OperationFailed
+from search.errors import InputError, OperationFailed
 from search.machine.holder import Holder, holder_of
 
 LOCK_FILE = ".lock"  # held by the driver, with its process id in it
@@ -27,7 +27,13 @@ def is_driven(folder: Path) -> bool:
 def only_driver(folder: Path) -> Iterator[None]:
     """Drive the search in `folder`: a second driver is refused as long as this one lives, killed or not."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("a+") as lock:
+    try:
+        file = (folder / LOCK_FILE).open("a+")
+    except OSError as error:
+        raise InputError(
+            f"{folder / LOCK_FILE} cannot be written: {error.strerror}. Make it a file of your user, or remove it"
+        ) from error
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from search.machine.descendants import kill_descendants
 from search.machine.temporary import remove_folders
@@ -48,9 +48,7 @@ class Interruption(threading.Event):
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if self.is_set():
-            kill_descendants()
-            remove_folders()
-            os._exit(128 + signum)
+            end_at_once(128 + signum)
         self._received = signum
         self.set()
         self._raise()
@@ -79,6 +77,13 @@ class Interruption(threading.Event):
     def _raise(self, signum: int = 0, frame: FrameType | None = None) -> None:
         if self._raises:
             raise KeyboardInterrupt
+
+
+def end_at_once(exit_code: int) -> NoReturn:
+    """End this process wherever it is, and leave no process and no temporary folder of its own."""
+    kill_descendants()
+    remove_folders()
+    os._exit(exit_code)
 
 
 @contextmanager

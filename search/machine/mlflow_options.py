@@ -3,6 +3,7 @@
 import socket
 
 from search.errors import InputError
+from search.machine.sqlite_url import for_mlflow
 
 HOST = "127.0.0.1"
 
@@ -29,7 +30,7 @@ def server_environment(uri: str, artifacts: str, port: int) -> dict[str, str]:
     """
     base = f"{HOST}:{port}"
     return {
-        "MLFLOW_BACKEND_STORE_URI": uri,
+        "MLFLOW_BACKEND_STORE_URI": for_mlflow(uri),
         "MLFLOW_ARTIFACTS_DESTINATION": artifacts,
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": "mlflow-artifacts:/",
         "MLFLOW_HOST": HOST,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from search.errors import OperationFailed
-from search.machine.checkout import MARKER, PACKAGES, ROOT, git_commit
+from search.machine.checkout import MARKER, PACKAGES, ROOT, git_commit, is_code
 
 # With the packages, what runs a search. Results, data, caches and .git, whose remote may hold a password, are not.
 _FILES = ("pyproject.toml", "constraints.txt")
@@ -52,9 +52,7 @@ def _code(root: Path) -> Iterator[Path]:
         if not (root / folder).is_dir():
             raise OperationFailed(f"{root / folder} is missing. Run from a complete checkout")
         for path in sorted((root / folder).rglob("*")):
-            parts = path.relative_to(root).parts
-            hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
-            if path.is_file() and not hidden:
+            if path.is_file() and is_code(path.relative_to(root)):
                 yield path
 
 

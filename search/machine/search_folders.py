@@ -1,6 +1,5 @@
 """Where a search's files lie on the machine of its driver."""
 
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from search.errors import InputError
 from search.machine.state_folder import home, make_home
+from search.machine.writable import why_not_writable
 from trainable.storage.bucket_url import BucketUrl
 from trainable.storage.location import is_bucket
 from trainable.storage.path import expanded
@@ -23,7 +23,11 @@ def local_root(storage: str) -> Path:
     """
     if not is_bucket(storage):
         try:
-            return expanded(storage).absolute()
+            folder = expanded(storage).absolute()
+            folder.exists()  # told here once for all who look into it: a path of thousands of characters
+            return folder
+        except OSError as error:
+            raise InputError(f"storage.path: {storage[:80]} cannot be looked up: {error.strerror}") from None
         except ValueError as error:
             raise InputError(f"storage.path: {error}") from None
     try:
@@ -42,14 +46,24 @@ def usable(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-            raise PermissionError("your user has no right to it")
+        check_usable(folder, "storage.path")
         yield
     except OSError as error:
-        raise InputError(
-            f"storage.path: {folder} cannot be used on {socket.gethostname()}: {error.strerror or error}. Make it a "
-            "folder of your user there, or name another one"
-        ) from error
+        raise _unusable(folder, "storage.path", error.strerror or str(error)) from error
+
+
+def check_usable(folder: Path, field: str) -> None:
+    """InputError where nothing can be kept in the folder that `field` of the search file names, made or not."""
+    why = why_not_writable(folder)
+    if why is not None:
+        raise _unusable(folder, field, why)
+
+
+def _unusable(folder: Path, field: str, why: str) -> InputError:
+    return InputError(
+        f"{field}: {folder} cannot be used on {socket.gethostname()}: {why}. Make it a folder of your user there, or "
+        "name another one"
+    )
 
 
 def make_root(storage: str) -> None:

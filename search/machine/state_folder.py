@@ -1,6 +1,7 @@
 """The state folder of this machine's user, and private files in it."""
 
 import os
+import shlex
 import stat
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def read_private(path: Path) -> bytes | None:
             if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise InputError(
                     f"{path} must belong to you and be for its owner alone: it holds a password. "
-                    f"Run: chmod 600 {path}"
+                    f"Run: chmod 600 {shlex.quote(str(path))}"
                 )
             return stream.read()
     except FileNotFoundError:

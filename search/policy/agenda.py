@@ -125,6 +125,10 @@ class Agenda:
     def _affords(self, setting: str) -> bool:
         return self.budget.affords(self.plan.total_steps_in(setting), setting=setting)
 
+    def wall_left(self) -> list[tuple[float, float]]:
+        """See `Budget.wall_left`; no limits for a confirmation that was asked for by itself."""
+        return [] if self._confirm_anyway else self.budget.wall_left()
+
     def _is_searching(self) -> bool:
         """Whether the finalists may still change."""
         return self.may_propose() or self.ledger.is_running(Purpose.SEARCH, Purpose.BASELINE)

@@ -51,6 +51,16 @@ class Spending:
         if setting != OWN:
             self.elsewhere.setdefault(setting, Spending()).steps += steps
 
+    @property
+    def own_trials(self) -> float:
+        """Of `trials`, those in the search's own setting."""
+        return self.trials - sum(other.trials for other in self.elsewhere.values())
+
+    @property
+    def own_steps(self) -> int:
+        """Of `steps`, those in the search's own setting."""
+        return self.steps - sum(other.steps for other in self.elsewhere.values())
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, to be kept with the study."""
         plain: dict[str, Any] = {
@@ -96,9 +106,7 @@ class Spending:
         there = self.elsewhere.get(setting)
         if there is not None and there.steps:
             return there.trials / there.steps * steps
-        trials = self.trials - sum(other.trials for other in self.elsewhere.values())
-        own_steps = self.steps - sum(other.steps for other in self.elsewhere.values())
-        return trials / own_steps * steps if own_steps else 0.0
+        return self.own_trials / self.own_steps * steps if self.own_steps else 0.0
 
 
 class Budget:
@@ -125,6 +133,21 @@ class Budget:
         need = TimeNeed(wall=max(own, trials / slots), trials=trials)
         kept = (self._confirmation(), self._in_settings()) if reserve else ()
         return self.spending.fits(self._plan.limits, need, kept)
+
+    def wall_left(self) -> list[tuple[float, float]]:
+        """(what is left, the whole) of each limit, in seconds for which all slots can be busy."""
+        limits, slots, spent = self._plan.limits, self._plan.max_concurrent, self.spending
+        parts = [
+            (limits.hours, 1.0, spent.wall),
+            (limits.cpu_hours, limits.cpu * slots, spent.trials / slots),
+            (limits.gpu_hours, limits.gpu * slots, spent.trials / slots),
+        ]
+        wholes = [
+            (hours * 3600 / at_once, used)
+            for hours, at_once, used in parts
+            if hours is not None and at_once > 0
+        ]
+        return [(max(0.0, whole - used), whole) for whole, used in wholes]
 
     def _confirmation(self) -> TimeNeed:
         race = self._plan.race

@@ -18,12 +18,15 @@ from search.policy.agenda import Agenda
 from search.policy.budget import Spending
 from search.policy.next_trial import NextTrial, Refused
 from search.policy.open_trials import OpenTrials
+from search.policy.outlook import Forecast, Outlook
 from search.policy.plan import Plan
 from search.policy.proposals import Proposals
 from search.policy.trials import CLOSED_BECAUSE, SEARCH_CLOSED, SPENT, Trials
 from search.policy.verdict import End, Judge, Retry, RunOn, Verdict, verdict_of
 from search.record import Purpose, Report, State, TrialRecord
 
+# A trial whose worker is lost goes on from its checkpoint this many times.
+MAX_LOST_WORKERS = 3
 _KEEP_SECONDS = 60.0  # how much of what was spent a driver that is killed may lose
 
 
@@ -51,6 +54,7 @@ class Conductor:
         self._next_trial = NextTrial(plan, self.agenda, self.proposals)
         self._judge = Judge(plan, self._ledger, self.agenda.budget)
         self._open = OpenTrials(plan, self._ledger.running)
+        self._forecast = Forecast(self.agenda)
         self._kept_at = self.spending.wall
 
     @property
@@ -82,6 +86,10 @@ class Conductor:
         """How many trials there are for a purpose, those to come included."""
         return self.agenda.num_trials(purpose)
 
+    def outlook(self) -> Outlook:
+        """How long it still takes."""
+        return self._forecast.outlook(self._open.steps)
+
     # What comes next
 
     def next(self) -> TrialRecord | None:
@@ -98,11 +106,10 @@ class Conductor:
 
     def _new_trial(self) -> TrialRecord | None:
         was_closed = self.agenda.is_closed
-        trial = self._next_trial.decide(self._open.steps_to_come(), self.trials.enqueued)
-        while isinstance(trial, Refused):
+        open_steps = self._open.steps_to_come()
+        while isinstance(trial := self._next_trial.decide(open_steps, self.trials.enqueued), Refused):
             self.trials.refuse(trial.number, trial.reason)
             self.on_refused(trial)
-            trial = self._next_trial.decide(self._open.steps_to_come(), self.trials.enqueued)
         if self.agenda.is_closed and not was_closed:
             self._keep_closing()
         if trial is None:
@@ -137,6 +144,7 @@ class Conductor:
             return True
         self._tick()
         self.spending.pay(self._open.advance(number, step), record.setting)
+        self._forecast.heard()
         is_news = self._take_in(record, reports)
         record = self.records[number]
         was_undecided = self._open.take_undecided(number)
@@ -149,12 +157,25 @@ class Conductor:
         self._carry_out(record, verdict, is_news)
         return isinstance(verdict, End | Retry)
 
-    def lost(self, number: int, reason: str) -> None:
-        """The trial could not be run to its end, whatever was tried: it is no observation."""
+    def lost(self, number: int) -> None:
+        """The trial's worker was lost: the trial goes on from its checkpoint, when `next` is asked.
+
+        One that lost MAX_LOST_WORKERS before has failed: it is no observation.
+        """
         record = self.records[number]
-        if record.state is State.RUNNING:
-            self._tick()
-            self._end(record, End(State.FAILED, reason))
+        if record.state is not State.RUNNING:
+            return
+        self._tick()
+        losses = self._open.count_loss(number)
+        if losses > MAX_LOST_WORKERS:
+            self._end(record, End(State.FAILED, f"its worker was lost {losses} times"))
+        else:
+            self._open.wait(number)
+
+    def all_lost(self) -> None:
+        """All workers were lost, by no fault of the trials: those that ran go on when `next` is asked."""
+        self._tick()
+        self._open.wait_all()
 
     def _take_in(self, record: TrialRecord, reports: Sequence[Report]) -> bool:
         """Keep what the trial reports; whether any of it is news."""

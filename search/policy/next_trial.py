@@ -10,7 +10,7 @@ from optuna.trial import FixedTrial
 from search.decision import Decision
 from search.policy.agenda import Agenda
 from search.policy.plan import Plan
-from search.policy.proposals import Proposals
+from search.policy.proposals import Proposal, Proposals
 from search.policy.trials import Enqueued, NewTrial
 from search.record import Purpose, State, TrialRecord
 from spaces import NoiseSchedule
@@ -90,14 +90,8 @@ class NextTrial:
             return self._enqueued(waiting[0])
         for proposal in self._proposals.draws(len(self._agenda.records)):
             if proposal.equal_to is None:
-                return NewTrial(
-                    purpose=Purpose.SEARCH,
-                    schedule=proposal.schedule,
-                    seed=self._plan.seed,
-                    params=proposal.params,
-                    distributions=proposal.distributions,
-                    decision=Decision("started", "proposed", {"algorithm": name_of(self._plan.algorithm)}),
-                )
+                algorithm = {"algorithm": name_of(self._plan.algorithm)}
+                return self._of_search(proposal, Decision("started", "proposed", algorithm))
             replicate = self._replicate_instead(proposal.equal_to)
             if replicate is not None:
                 return replicate
@@ -111,14 +105,17 @@ class NextTrial:
             proposal = self._proposals.around(params, len(self._agenda.records))
         except ValueError as error:
             return Refused(waiting.number, str(error))
+        return self._of_search(proposal, Decision("started", "enqueued"), waited_as=waiting.number)
+
+    def _of_search(self, proposal: Proposal, decision: Decision, waited_as: int | None = None) -> NewTrial:
         return NewTrial(
             purpose=Purpose.SEARCH,
             schedule=proposal.schedule,
             seed=self._plan.seed,
             params=proposal.params,
             distributions=proposal.distributions,
-            decision=Decision("started", "enqueued"),
-            waited_as=waiting.number,
+            decision=decision,
+            waited_as=waited_as,
         )
 
     def _replicate_instead(self, number: int) -> NewTrial | None:

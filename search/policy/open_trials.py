@@ -16,6 +16,7 @@ class OpenTrials:
         self._undecided = set(left)  # the former driver may have died between a report and its decision
         self._steps: dict[int, int] = {}  # as last heard
         self._running: dict[int, TrialRecord] = {}
+        self._losses: Counter[int] = Counter()  # workers that were lost, by trial
 
     def __len__(self) -> int:
         """How many run."""
@@ -45,6 +46,16 @@ class OpenTrials:
         self.end(number)
         self._waiting.append(number)
 
+    def wait_all(self) -> None:
+        """All trials that run are to be gone on with."""
+        for number in sorted(self._running):
+            self.wait(number)
+
+    def count_loss(self, number: int) -> int:
+        """One more worker of the trial was lost; how many were."""
+        self._losses[number] += 1
+        return self._losses[number]
+
     def advance(self, number: int, step: int) -> int:
         """The trial has done `step` steps; how many more than before."""
         before = self._steps.get(number)
@@ -56,6 +67,11 @@ class OpenTrials:
         was = number in self._undecided
         self._undecided.discard(number)
         return was
+
+    @property
+    def steps(self) -> Mapping[int, int]:
+        """Of those that run, the steps that each has done."""
+        return {number: self._steps.get(number, 0) for number in self._running}
 
     def steps_to_come(self, *, but: int | None = None) -> int:
         """Steps that they are still allowed: up to the next rung; replicates and baselines to the end."""

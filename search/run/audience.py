@@ -1,6 +1,11 @@
 """All who hear what becomes of a search's trials while it runs: MLflow, the screen, the log, the janitor."""
 
 import logging
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 from search.cluster.storage_defaults import tracking_environment
 from search.machine.checkout import is_shipped
@@ -12,6 +17,7 @@ from search.run.result import Result
 from search.run.search import Search
 from search.run.tracked import parent_info, projection_settings
 from search.screen.live_state import PHASE_OF
+from search.screen.silence import Waiting
 from search.screen.view import ProgressView
 from search.study.retention import Janitor, Retention
 from search.tracking import ProjectionProcess, Tracker
@@ -21,6 +27,7 @@ from search.winner.sampling import median_trial, sampling_of
 # the head is busy, and has `RAY_JOB_STOP_WAIT_TIME_S` for both.
 _CLOSE_SECONDS, _STOPPED_SECONDS, _STOPPED_JOB_SECONDS = 30.0, 5.0, 25.0
 _AGAIN_SECONDS = 60.0  # what a search that is finished already gives it: MLflow alone takes seconds to begin
+_FORESEE_SECONDS = 2.0  # how often the end is foretold: in a large search that costs some milliseconds
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +60,13 @@ class Audience:
     `begin` comes first, `close` last.
     """
 
-    def __init__(self, search: Search, conductor: Conductor, view: ProgressView):
+    def __init__(
+        self,
+        search: Search,
+        conductor: Conductor,
+        view: ProgressView,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self._search = search
         self._conductor = conductor
         self._view = view
@@ -66,6 +79,7 @@ class Audience:
         self._started: set[int] = set()
         self._retried: set[int] = set()
         self._entered: set[Purpose] = set()
+        self._clock, self._foreseen_at = clock, -math.inf
 
     def begin(self) -> None:
         """The search goes on: here are the trials that the study knows already."""
@@ -78,6 +92,7 @@ class Audience:
         self._janitor.restored(records)
         self._conductor.on_change = self.changed
         self._conductor.on_refused = self._refused
+        self._view.watch("mlflow", self._mlflow)
 
     def changed(self, record: TrialRecord) -> None:
         """A trial was started, has reported or has ended."""
@@ -89,6 +104,21 @@ class Audience:
         self._show_retry(record)
         self._show_phase(record.purpose)
         self._show_trial(record)
+        self._foresee()
+
+    def progressed(self, number: int, step: int) -> None:
+        """A sign of life of a trial."""
+        self._view.trial_progress(number, step)
+        self._foresee()
+
+    def _foresee(self) -> None:
+        now = self._clock()
+        if now - self._foreseen_at < _FORESEE_SECONDS:
+            return
+        self._foreseen_at = now
+        found = self._conductor.outlook()
+        left = None if found.least is None or found.most is None else (found.least, found.most)
+        self._view.foresee(found.steps, found.seconds, left)
 
     def note(self, text: str) -> None:
         """Something that the user should know, in one line: for the log and the screen."""
@@ -116,6 +146,15 @@ class Audience:
             leftover = self.tracker.close(seconds)
             self._projection.close()
         return leftover.message(self._search.command("reconcile")) if leftover else None
+
+    def _mlflow(self) -> Waiting | None:
+        """MLflow, while it owes an answer."""
+        since = self.tracker.silent_since
+        if since is None:
+            return None
+        error = f": {self.tracker.error}" if self.tracker.error else ""
+        whom = f"MLflow ({self.tracker.num_waiting} changes wait{error})"
+        return Waiting(whom, since, partial(Path, self._search.folder, LOG_FILE))
 
     def _show_retry(self, record: TrialRecord) -> None:
         if record.micro_batch is not None and record.number not in self._retried:

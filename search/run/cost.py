@@ -9,12 +9,15 @@ import torch
 
 from search.file.holds import SettingSpec
 from search.file.spec import Budget, SearchSpec
-from search.run.runner import CACHE, Machine
+from search.machine.cache_folder import cache_folder
+from search.run.runner import Machine
+from search.run.size import check_memory, size_of
 from spaces import PRESETS
 from trainable.training.trainer import Trainer
 from trainable.trial import device_of
 
 _TIMED_STEPS = 60
+_TIMED_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Cost:
     """An upper bound: as if no trial were stopped early.
 
     replicates, steps: in the search's own setting. elsewhere: what other settings cost, by their names.
-    steps_per_second: of one trial, measured here on this machine; None if the data is not at hand.
+    steps_per_second: of one trial, measured here on this machine; None if the data is not at hand, or a step too long.
+    operations: floating-point, of a step; None if the data is not at hand.
     """
 
     trials: int | None
@@ -41,6 +45,7 @@ class Cost:
     slots: int
     steps_per_second: float | None
     budget: Budget
+    operations: float | None = None
 
     @property
     def hours(self) -> float | None:
@@ -75,6 +80,11 @@ class Cost:
                 for name, there in self.elsewhere.items()
             ),
         ]
+        if self.steps_per_second is None and self.operations is not None:
+            return [
+                *text,
+                f"hours: unknown, a step of {self.operations:.0e} operations is too long to be timed here",
+            ]
         if self.steps_per_second is None:
             return [*text, "hours: unknown, since the data is not at hand to time a step"]
         if self.hours is None:
@@ -88,7 +98,7 @@ class Cost:
         ]
 
 
-def cost_of(spec: SearchSpec, cache: Path = CACHE, *, elsewhere: bool = False) -> Cost:
+def cost_of(spec: SearchSpec, *, elsewhere: bool = False) -> Cost:
     """Count the trials and time a few steps. Raises InputError if this machine cannot run one trial.
 
     elsewhere: trials are to run on a cluster: `max_concurrent` at a time, or one; a step is timed here all the same.
@@ -103,18 +113,20 @@ def cost_of(spec: SearchSpec, cache: Path = CACHE, *, elsewhere: bool = False) -
             rules.most_trials, (rules.top + min(rules.baselines, len(spec.presets))) * rules.rounds[-1]
         )
     trials = spec.budget.max_trials
+    steps_per_second, operations = _steps_per_second(spec, spec.own_setting, cache_folder(), elsewhere)
     return Cost(
         trials=trials,
         replicates=confirm,
         steps=(trials + confirm) * spec.training.total_steps if trials is not None else None,
         slots=slots,
-        elsewhere=_in_settings(spec, cache, elsewhere),
-        steps_per_second=_steps_per_second(spec, spec.own_setting, cache, elsewhere),
+        elsewhere=_in_settings(spec, elsewhere),
+        steps_per_second=steps_per_second,
         budget=spec.budget,
+        operations=operations,
     )
 
 
-def _in_settings(spec: SearchSpec, cache: Path, elsewhere: bool) -> dict[str, CostThere]:
+def _in_settings(spec: SearchSpec, elsewhere: bool) -> dict[str, CostThere]:
     """What the settings of `holds_at` cost at most."""
     rules = spec.holds_at.rules(spec.settings)
     if rules is None:
@@ -123,13 +135,16 @@ def _in_settings(spec: SearchSpec, cache: Path, elsewhere: bool) -> dict[str, Co
         setting.name: CostThere(
             trials=rules.most_trials,
             steps=rules.most_trials * setting.training.total_steps,
-            steps_per_second=_steps_per_second(spec, setting, cache, elsewhere),
+            steps_per_second=_steps_per_second(spec, setting, cache_folder(), elsewhere)[0],
         )
         for setting in spec.settings
     }
 
 
-def _steps_per_second(spec: SearchSpec, setting: SettingSpec, cache: Path, elsewhere: bool) -> float | None:
+def _steps_per_second(
+    spec: SearchSpec, setting: SettingSpec, cache: Path, elsewhere: bool
+) -> tuple[float | None, float | None]:
+    """And operations of a step. How large the network is, is worked out before it is built."""
     if not elsewhere:
         setting.extractor.check()
     try:
@@ -137,19 +152,25 @@ def _steps_per_second(spec: SearchSpec, setting: SettingSpec, cache: Path, elsew
     except ValueError:
         if not elsewhere and getattr(setting.data, "root", None) is not None:
             raise
-        return None
+        return None, None
+    size = size_of(spec.resources, setting, images.x_NCHW.shape[1:])
+    device = torch.device(device_of(spec.resources.gpu))
+    if not elsewhere:
+        check_memory(size, device)
+    if not size.is_quick and device.type == "cpu":
+        return None, size.operations
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, int(spec.resources.cpu)))
     try:
-        device = device_of(spec.resources.gpu)
         trainer = Trainer(setting.network, images.x_NCHW, setting.training, device)
         trainer.begin(PRESETS["ict"].schedule, spec.seed, spec.resources.micro_batch)
         total_steps = setting.training.total_steps
         warm_up = min(10, total_steps // 2)
         timed = min(_TIMED_STEPS, total_steps - warm_up)
-        trainer.train(warm_up)
         start = time.perf_counter()
-        trainer.train(warm_up + timed)
-        return timed / (time.perf_counter() - start)
+        trainer.train(warm_up, should_pause=lambda: time.perf_counter() - start > _TIMED_SECONDS / 2)
+        begin, first = time.perf_counter(), trainer.step
+        trainer.train(first + timed, should_pause=lambda: time.perf_counter() - begin > _TIMED_SECONDS)
+        return (trainer.step - first) / (time.perf_counter() - begin), size.operations
     finally:
         torch.set_num_threads(threads)

@@ -1,8 +1,9 @@
 """A search file as the policy and the leaderboard need it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
-from search.evidence.leaderboard import Leaderboard, leaderboard
+from search.evidence.leaderboard import Leaderboard, Row, leaderboard
 from search.evidence.race import standing
 from search.file.spec import SearchSpec
 from search.policy.plan import Plan, TimeLimits
@@ -65,8 +66,16 @@ def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:
     best = board.winner or board.best_unconfirmed
     if best is None or best.record.purpose is not Purpose.SEARCH:
         return board
-    ends = spec.space.at_ends(best.record.schedule)
-    if not ends:
-        return board
-    note = f"{best.label} lies at an end of what was searched: {', '.join(ends)}. A wider range may hold a better one."
-    return replace(board, notes=(note,))
+    return replace(board, notes=tuple(_notes(spec, best)))
+
+
+def _notes(spec: SearchSpec, best: Row) -> Iterator[str]:
+    """What else is to be known of a schedule that was found."""
+    if ends := spec.space.at_ends(best.record.schedule):
+        where = ", ".join(ends)
+        yield f"{best.label} lies at an end of what was searched: {where}. A wider range may hold a better one."
+    network, steps, data = name_of(spec.network), spec.training.total_steps, name_of(spec.data)
+    yield (
+        f"All of this is about {network} at {steps} steps on {data}. In another network, or trained for longer, "
+        "another schedule may be the better one."
+    )

@@ -3,8 +3,9 @@
 import math
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,25 @@ import torch
 
 from search.engine.ray_cluster import cluster_ray, cluster_slots
 from search.engine.ray_here import local_ray
+from search.engine.ray_logs import log_of_start, log_of_workers
+from search.engine.ray_lost import RayLost
 from search.engine.slice_check import check_slice
 from search.engine.storage_check import check_here, check_shared
+from search.engine.worker_start import START_SECONDS, WorkerStart
 from search.errors import EXIT_INTERRUPTED, InputError
 from search.file.spec import SearchSpec
-from search.machine.checkout import is_shipped
+from search.machine.cache_folder import usable_cache
 from search.machine.gpus import VISIBLE, mig_devices_in
 from search.machine.interruption import Interruption
-from search.machine.state_folder import home
 from search.policy.conductor import Conductor
 from search.record import TrialRecord
 from search.run.audience import Audience, bring_up_to_date
-from search.run.known import remember
+from search.run.known import LOG_FILE, remember
 from search.run.losses import shown_warnings, tell_losses
+from search.run.ray_losses import outlive_rays
 from search.run.result import Result, unmeasured
 from search.run.search import Search
+from search.screen.silence import Log
 from search.screen.view import ProgressView
 from search.winner.sampling import measure
 from trainable.metric import cache
@@ -34,9 +39,6 @@ from trainable.metric.assets import Assets, prepare
 from trainable.setting import Setting
 from trainable.task import OWN
 from trainable.trial import device_of
-
-# The folder of a job goes with the job, and with it what it has downloaded.
-CACHE = home() / "cache" if is_shipped() else Path(".cache")
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,15 @@ def run_search(
     address: of the Ray cluster that runs the trials; None: a Ray of our own on this machine. Raises InputError
     for a search that cannot run there, KeyboardInterrupt if it is interrupted before its study is there.
     """
-    with search.held_here(), _connected(address, view) as ray_folder:
+    log = partial(Path, search.folder, LOG_FILE)
+    with search.held_here(), _connected(address, view, log) as ray_folder:
         with interrupted.raising():
-            slots = _slots_here(search) if ray_folder is None else _slots_on_cluster(search)
-            settings = _prepared(search.spec, view, on_cluster=ray_folder is not None)
-            search.open_or_create(settings[OWN].assets)
-            search.check_settings(settings)
+            with view.waiting("the storage", log):
+                slots = _slots_here(search) if ray_folder is None else _slots_on_cluster(search)
+            settings = _prepared(search.spec, view, log, on_cluster=ray_folder is not None)
+            with view.waiting("the study's database", log):
+                search.open_or_create(settings[OWN].assets)
+                search.check_settings(settings)
         search.store.give_up_when(interrupted.is_set)
         with search.held_everywhere(interrupted):
             mark = search.trial_storage.take_ownership(search.header["study_id"])
@@ -107,13 +112,15 @@ def run_search(
 
 
 @contextmanager
-def _connected(address: str | None, view: ProgressView) -> Iterator[Path | None]:
+def _connected(address: str | None, view: ProgressView, log_of_driver: Log) -> Iterator[Path | None]:
     """The folder of the cluster's Ray, connected; None without a cluster."""
     if address is None:
         yield None
         return
     view.phase("connecting to the cluster", 0)
-    with cluster_ray(address) as ray_folder:
+    with ExitStack() as stack:
+        with view.waiting(f"the cluster at {address}", log_of_driver):
+            ray_folder = stack.enter_context(cluster_ray(address))
         yield ray_folder
 
 
@@ -130,19 +137,20 @@ def _slots_on_cluster(search: Search) -> int:
     return slots
 
 
-def _prepared(spec: SearchSpec, view: ProgressView, *, on_cluster: bool) -> dict[str, Setting]:
+def _prepared(spec: SearchSpec, view: ProgressView, log: Log, *, on_cluster: bool) -> dict[str, Setting]:
     """By name, what trials are trained in: as searched, and in the settings where a winner must hold."""
     view.phase("preparing data and feature network", 0)
     device = "cpu" if on_cluster else device_of(spec.resources.gpu)
     settings: dict[str, Setting] = {}
-    with shown_warnings(cache.logger, view):
+    waiting = view.waiting("the preparation of data and feature network", log)
+    with usable_cache() as folder, shown_warnings(cache.logger, view), waiting:
         for setting in (spec.own_setting, *spec.settings):
             own = settings.get(OWN)
             is_like_own = (setting.data, setting.extractor) == (spec.data, spec.own_setting.extractor)
             settings[setting.name] = Setting(
                 assets=own.assets
                 if own is not None and is_like_own
-                else prepare(setting.data, setting.extractor, CACHE, device),
+                else prepare(setting.data, setting.extractor, folder, device),
                 network=setting.network,
                 training=setting.training,
                 num_samples=spec.objective.num_samples,
@@ -183,32 +191,52 @@ class Run:
             result = self.result()
             audience.tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
         finally:
-            left = audience.close(result)
+            with self.view.waiting("MLflow and the storage, which take what is left to keep", self._log):
+                left = audience.close(result)
         return Outcome(result, left=left, stop_code=self.interrupted.exit_code)
 
+    def _log(self) -> Path:
+        return self.search.folder / LOG_FILE
+
     def _train(self, audience: Audience) -> None:
-        if self.interrupted.is_set():
-            return
+        def on_loss(loss: RayLost) -> None:
+            self.conductor.all_lost()
+            audience.note(f"{loss}. It is started again, and the trials go on from their checkpoints")
+
+        outlive_rays(
+            lambda: self._train_on_one_ray(audience),
+            interrupted=self.interrupted,
+            num_done=lambda: sum(len(record.reports) for record in self.conductor.records.values()),
+            on_loss=on_loss,
+        )
+
+    def _train_on_one_ray(self, audience: Audience) -> None:
         with self._ray() as ray_folder:
             if self.search.spec.resources.gpu and not self.interrupted.is_set():
-                check_slice(
-                    self.search.spec,
-                    self.settings[OWN].assets,
-                    self.search.store,
-                    self.interrupted,
-                    self.view.note,
-                )
+                with self.view.waiting("the worker that measures the GPU memory of a trial", log_of_workers):
+                    check_slice(
+                        self.search.spec,
+                        self.settings[OWN].assets,
+                        self.search.store,
+                        self.interrupted,
+                        self.view.note,
+                    )
             if not self.interrupted.is_set():
                 self._run_trials(ray_folder, audience)
 
-    def _ray(self) -> AbstractContextManager[Path]:
+    @contextmanager
+    def _ray(self) -> Iterator[Path]:
         """The folder of a Ray that is connected."""
         if self.ray_folder is not None:
-            return nullcontext(self.ray_folder)
+            yield self.ray_folder
+            return
         self.view.phase("starting Ray", 0)
         slots, wanted = self.conductor.plan.max_concurrent, self.search.spec.resources
         cpus, gpus = math.ceil(slots * wanted.cpu), math.ceil(slots * wanted.gpu - 1e-6)
-        return local_ray(num_cpus=max(1, cpus), num_gpus=gpus)
+        with ExitStack() as stack:
+            with self.view.waiting("Ray, which is to start", log_of_start):
+                ray_folder = stack.enter_context(local_ray(num_cpus=max(1, cpus), num_gpus=gpus))
+            yield ray_folder
 
     def _run_trials(self, ray_folder: Path, audience: Audience) -> None:
         # Here, because Ray reads its settings when it is imported.
@@ -216,21 +244,25 @@ class Run:
 
         spec = self.search.spec
         slots = Slots(cpu=spec.resources.cpu, gpu=spec.resources.gpu, micro_batch=spec.resources.micro_batch)
-        run_trials(
-            self.conductor,
-            trainable=schedule_trainable(
-                settings=self.settings,
+        here = self.ray_folder is None  # on a cluster, machines may still come
+        with self.view.listening(log_of_workers, self._log):
+            run_trials(
+                self.conductor,
+                trainable=schedule_trainable(
+                    settings=self.settings,
+                    slots=slots,
+                    max_concurrent=self.conductor.plan.max_concurrent,
+                ),
                 slots=slots,
-                max_concurrent=self.conductor.plan.max_concurrent,
-            ),
-            slots=slots,
-            trials=self.search.trial_storage.location,
-            ray_folder=ray_folder,
-            interrupted=self.interrupted,
-            mark=self.mark,
-            on_step=self.view.trial_progress,
-            on_note=audience.note,
-        )
+                trials=self.search.trial_storage.location,
+                ray_folder=ray_folder,
+                interrupted=self.interrupted,
+                mark=self.mark,
+                on_step=audience.progressed,
+                on_note=audience.note,
+                on_turn=self.view.turn,
+                worker_start=WorkerStart(START_SECONDS if here else None, log_of_workers),
+            )
 
     def _sample_winner(self, audience: Audience) -> None:
         """The sampling levels that the search file asks for, unless they are there."""
@@ -238,9 +270,10 @@ class Run:
         if record is None:
             return
         self.view.phase("sampling levels of the winner", 0)
-        measured = measured_unless_interrupted(
-            self.search.spec, record, self.settings[OWN].assets, self.interrupted
-        )
+        with self.view.waiting("the optimisation of the winner's sampling levels", self._log):
+            measured = measured_unless_interrupted(
+                self.search.spec, record, self.settings[OWN].assets, self.interrupted
+            )
         if measured is not None:
             audience.tracker.put_sampling(record, measured)
 

@@ -5,7 +5,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 from search.errors import InputError
 from search.evidence.leaderboard import Leaderboard
 from search.file.identity import AMOUNT, changed_fields
-from search.file.spec import SearchSpec, overridden
+from search.file.spec import SearchSpec, overridden, spec_of
+from search.file.yaml12 import Document
 from search.machine.checkout import git_commit
 from search.machine.driver import driver_of, only_driver
 from search.machine.search_folders import DEFAULT_STORAGE
@@ -220,9 +221,10 @@ class Search:
         spec = overridden(self.spec, changes)
         store, more = self.store, Search(spec, self.store)
         with more.held_here(), more.held_everywhere(threading.Event()):
-            changed = changed_fields(store.header["identity"], more.spec.fingerprint_fields())
+            changed = changed_fields(self._identity(), more.spec.fingerprint_fields())
             sections = {field.partition(".")[0] for field in changed}
-            assert sections <= set(AMOUNT), changed
+            if not sections <= set(AMOUNT):  # its file was edited
+                raise self._is_another(changed)
             store.set_header("search", more.spec.resolved())
             store.set_header("identity", more.spec.fingerprint_fields())
             if "budget" in sections:
@@ -241,17 +243,29 @@ class Search:
             store.check_header()
         return store
 
+    def _identity(self) -> Mapping[str, Any]:
+        """What makes the search that the study was begun with; options that came later are at their defaults."""
+        known: Mapping[str, Any] = self.header["identity"]
+        try:
+            filled_in = spec_of(Document("study", dict(self.header["search"]), {})).fingerprint_fields()
+        except InputError:
+            return known
+        return {key: filled_in.get(key, value) for key, value in known.items()}
+
     def _check_identity(self) -> None:
-        changed = changed_fields(self.header["identity"], self.spec.fingerprint_fields())
-        if not changed:
-            return
+        changed = changed_fields(self._identity(), self.spec.fingerprint_fields())
+        if changed:
+            raise self._is_another(changed)
+
+    def _is_another(self, changed: Sequence[str]) -> InputError:
+        """What is told where the study is that of a search with other `changed` fields."""
         amount = [field for field in changed if field.partition(".")[0] in AMOUNT]
         remedy = (
             f"Do more of it with `extend {self.name}` or `confirm {self.name}`"
             if amount == changed
             else "Give this one another `name`"
         )
-        raise InputError(
+        return InputError(
             f"search {self.name!r} exists with another {', '.join(changed)}. {remedy}, or undo the change (its file "
             f"is {self.folder / SPEC_FILE})"
         )

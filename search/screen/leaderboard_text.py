@@ -38,9 +38,9 @@ def lines(board: Leaderboard, limit: int = 12) -> list[str]:
 
 def evidence_lines(board: Leaderboard) -> list[str]:
     """How far the search can be trusted: noise between seeds, errors of early stopping, other settings, the space."""
-    noise = board.noise_line()
+    seeds = [line for line in (board.stability_line(), board.noise_line()) if line is not None]
     stopping = board.audit.lines() if board.audit is not None and board.audit.num_condemned else []
-    return [*([noise] if noise else []), *stopping, *board.setting_lines(), *board.notes]
+    return [*seeds, *stopping, *board.setting_lines(), *board.notes]
 
 
 def _row_line(row: Row, width: int, is_baseline: bool, *, with_seen: bool) -> str:

@@ -7,6 +7,8 @@ from search.screen.live_state import LiveState
 from search.screen.words import STATE_WORDS, rate_text, seconds_text, title_of, value_text
 from spaces.sparkline import with_density
 
+QUARTER = 1.25  # what is said to be about so long is off by this factor at most
+
 
 def ended_text(record: TrialRecord, objective: str, total_steps: int, is_best: bool) -> str:
     """One line on a trial that ended, without its schedule."""
@@ -38,14 +40,27 @@ def phase_text(live: LiveState) -> str:
 
 
 def time_text(live: LiveState, now: float) -> str:
-    """`3m 05s, about 2m left`."""
+    """`3m 05s, about 2m left`, or `3m 05s, 12m to 25m left` while that is not known to within a quarter.
+
+    `at least 2m left` before a setting was trained in of which nothing is known.
+    """
     elapsed = seconds_text(now - live.start)
-    left = live.seconds_left(now)
-    if left is None or not math.isfinite(left):
+    left = live.seconds_left()
+    if left is None:
         return elapsed
-    # A rough estimate is shown roughly.
-    rough = max(10, 10 * round(left / 10)) if left < 120 else 60 * round(left / 60)
-    return f"{elapsed}, about {seconds_text(rough).removesuffix(' 00s')} left"
+    least, most = max(1.0, left[0]), max(1.0, left[1])
+    if math.isinf(most):
+        return f"{elapsed}, at least {_rough_text(least)} left"
+    about, least_text, most_text = map(_rough_text, (math.sqrt(least * most), least, most))
+    if most <= QUARTER**2 * least or least_text == most_text:
+        return f"{elapsed}, about {about} left"
+    return f"{elapsed}, {least_text} to {most_text} left"
+
+
+def _rough_text(seconds: float) -> str:
+    """A rough estimate is shown roughly."""
+    rough = max(10, 10 * round(seconds / 10)) if seconds < 120 else 60 * round(seconds / 60)
+    return seconds_text(rough).removesuffix(" 00s")
 
 
 def summary_text(live: LiveState, now: float) -> str:
@@ -54,7 +69,7 @@ def summary_text(live: LiveState, now: float) -> str:
     best = live.best()
     if best is not None and best.objective is not None:
         parts.append(f"best {live.objective} {value_text(best.objective)} ({title_of(best)})")
-    parts += [rate_text(live.rate.per_second(now)), time_text(live, now)]
+    parts += [rate_text(live.per_second(now)), time_text(live, now)]
     return "; ".join(parts)
 
 

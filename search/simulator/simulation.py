@@ -41,12 +41,16 @@ class _Rung(NamedTuple):
 
 
 def simulate(
-    plan: Plan, replay: Playback, on_change: Callable[[TrialRecord], None] = lambda record: None
+    plan: Plan,
+    replay: Playback,
+    on_change: Callable[[TrialRecord], None] = lambda record: None,
+    on_result: Callable[[Conductor], None] = lambda conductor: None,
 ) -> Simulated:
     """Run the search of `plan` to its end, `plan.max_concurrent` trials at a time.
 
     Trials take as long as they took when they were recorded, and the driver no time at all. on_change: called
-    with the new record after every change of a trial, as in a real search.
+    with the new record after every change of a trial, as in a real search. on_result: after each result, when what
+    follows from it has begun.
     """
     now = 0.0
     conductor = Conductor(plan, TrialsInMemory(), on_change=on_change, clock=lambda: now)
@@ -55,6 +59,8 @@ def simulate(
         while (record := conductor.next()) is not None:
             for rung in _trial(record, replay, plan.rungs, now):
                 heapq.heappush(ahead, rung)
+        if now:
+            on_result(conductor)
         if not ahead:
             break
         now, number, step, reports, outcome = heapq.heappop(ahead)

@@ -147,16 +147,21 @@ def table_path(spec: SearchSpec) -> Path:
     return path
 
 
-def check_recorded(table: CurveTable, spec: SearchSpec, steps: Sequence[int]) -> None:
-    """InputError unless trials of this search, measured at these steps, are what was recorded."""
+def changed_since(recorded: Mapping[str, Any], spec: SearchSpec) -> list[str]:
+    """Names of the fields in which this search differs from the recorded one, of those that a value depends on."""
     # Through the models of today: an option that did not exist when the table was made has its default.
-    measured = {name: table.search[name] for name in MEASURED_WITH}
-    recorded = spec_of(Document("recorded", {"name": "recorded", **measured}, {}))
+    measured = {name: recorded[name] for name in MEASURED_WITH}
+    then = spec_of(Document("recorded", {"name": "recorded", **measured}, {}))
     fields = [
         {name: fields[name] for name in MEASURED_WITH}
-        for fields in (recorded.fingerprint_fields(), spec.fingerprint_fields())
+        for fields in (then.fingerprint_fields(), spec.fingerprint_fields())
     ]
-    changed = changed_fields(*fields)
+    return changed_fields(*fields)
+
+
+def check_recorded(table: CurveTable, spec: SearchSpec, steps: Sequence[int]) -> None:
+    """InputError unless trials of this search, measured at these steps, are what was recorded."""
+    changed = changed_since(table.search, spec)
     if changed:
         raise InputError(
             f"the curves were recorded with another {', '.join(changed)}: simulate a search that agrees in "

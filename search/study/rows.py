@@ -65,7 +65,7 @@ def insert_trial(storage: RDBStorage, study_id: int, trial: FrozenTrial, after: 
         "study_id": study_id,
         "number": after.number + 1,
         "state": trial.state,
-        "datetime_start": trial.datetime_start,
+        "datetime_start": _utc(trial.datetime_start or datetime.datetime.now()),
     }
     with storage.engine.begin() as connection:
         if connection.dialect.name != "sqlite":  # where writers wait for each other anyway
@@ -183,7 +183,7 @@ def finish_trial(
     end = (
         trials.update()
         .where(trials.c.trial_id == trial_id, trials.c.state == TrialState.RUNNING)
-        .values(state=state, datetime_complete=datetime.datetime.now())
+        .values(state=state, datetime_complete=_utc(datetime.datetime.now()))
     )
     with storage.engine.begin() as connection:
         if connection.execute(end).rowcount == 1:
@@ -199,6 +199,11 @@ def finish_trial(
             return
     if storage.get_trial(trial_id).state != state:
         raise OperationFailed(WRITTEN_BY_ANOTHER)
+
+
+def _utc(local: datetime.datetime) -> datetime.datetime:
+    """A time as Optuna's columns hold it: UTC, without a zone. Optuna hands it out as local time, without a zone."""
+    return local.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
 def _table(model: type[models.BaseModel]) -> Table:

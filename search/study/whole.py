@@ -1,8 +1,7 @@
 """Is all of the study there, as it was written? What is not, is one line: what, where, what is lost, how to go on."""
 
-import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search.decision import Decision
 from search.errors import InputError, OperationFailed
+from search.machine.sqlite_health import damage_of
+from search.machine.urls import shown_url
 from search.policy.budget import Spending
 from search.policy.trials import CLOSED_BECAUSE, SPENT
 from search.study.outage import unusable
@@ -24,7 +25,6 @@ UNREADABLE = (
     *(ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
 )
 _MOST_NAMED = 8
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 # What every search keeps in its study when it begins, with its type, and what its policy may add.
 _HEADER: Mapping[str, type | tuple[type, ...]] = {
@@ -48,17 +48,11 @@ def check_file(url: str) -> None:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database or not Path(parsed.database).is_file():
         return
-    try:
-        with closing(sqlite3.connect(parsed.database, timeout=60)) as connection:
-            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
-            return
-        verdict = str(error)
-    if verdict != "ok":
-        what = " ".join(str(verdict).split())[:200]
+    verdict = damage_of(Path(parsed.database))
+    if verdict is not None:
+        what = " ".join(verdict.split())[:200]
         raise DamagedStudy(
-            f"the study's database {parsed.database} is damaged ({what}): its trials cannot be relied on. {RESTORE}"
+            f"the study's database {shown_url(url)} is damaged ({what}): its trials cannot be relied on. {RESTORE}"
         )
 
 
@@ -132,6 +126,11 @@ class Check:
                 f"{self._where} has lost {_trials(gone)} of {len({*ended, *began})}: it was cut, or is an older copy. "
                 f"{RESTORE} that has them; to go on without, remove {self._beside}"
             )
+        originals = {trial.user_attrs["trial"].get("replicate_of") for trial in trials.values()} - {None}
+        if absent := sorted(
+            originals - trials.keys()
+        ):  # of an early version's study, of which no sums are kept
+            raise DamagedStudy(f"{self._where} has lost {_trials(absent)}, which others repeat. {RESTORE}")
         changed = [number for number, trial in trials.items() if self._was_changed(number, trial)]
         if changed:
             raise DamagedStudy(

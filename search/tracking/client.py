@@ -9,8 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy.engine import make_url
-
+from search.machine.sqlite_url import for_mlflow, sqlite_file
 from search.tracking.database import (
     DamagedDatabase,
     check_database,
@@ -38,6 +37,9 @@ _ENVIRONMENT = {
 _REFUSALS = frozenset(
     {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "RESOURCE_DOES_NOT_EXIST"}
 )
+_NOWHERE = (
+    "mlflow-artifacts:/"  # with a server, which there is not: nothing of ours is kept in that experiment
+)
 
 
 def set_environment() -> None:
@@ -49,16 +51,6 @@ def set_environment() -> None:
 def is_http(uri: str) -> bool:
     """Whether `uri` is a tracking server rather than a database."""
     return uri.startswith(("http://", "https://"))
-
-
-def sqlite_file(uri: str) -> Path | None:
-    """The absolute path of a SQLite database URI, None for any other URI."""
-    if not uri.startswith("sqlite"):
-        return None
-    database = make_url(uri).database
-    if not database or database == ":memory:":
-        raise ValueError(f"MLflow needs a SQLite file that other processes can open, but got {uri!r}")
-    return Path(database).resolve()
 
 
 def artifact_root(uri: str, folder: Path) -> Path | None:
@@ -95,8 +87,13 @@ def connect(uri: str) -> "MlflowClient":
         logger.handlers[:] = [logging.NullHandler()]
         logger.propagate = True
         logger.setLevel(logging.WARNING)
-    database = sqlite_file(uri)
+    database, uri = sqlite_file(uri), for_mlflow(uri)
     if database is None:
+        if not is_http(uri):
+            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+            # By default MLflow's own experiment is in the current folder, whose name is pasted into a statement of SQL.
+            SqlAlchemyStore(uri, _NOWHERE)
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
     make_database(database, database.parent / ARTIFACTS)
     check_database(database)

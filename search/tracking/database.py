@@ -8,15 +8,15 @@ import contextlib
 import fcntl
 import os
 import secrets
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy.engine import URL
-
 from search.errors import OperationFailed
+from search.machine.sqlite_health import code_of, damage_of, says_damaged
+from search.machine.sqlite_url import for_mlflow, sqlite_url
 
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 # Of SQLite's troubles those that pass.
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
@@ -40,7 +40,7 @@ def make_database(path: Path, artifacts: Path) -> None:
             left.unlink(missing_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
         try:
-            _make(temporary, artifacts)
+            make_tables(temporary, artifacts)
             for beside in ("-wal", "-shm"):  # of an empty file that is replaced
                 path.with_name(path.name + beside).unlink(missing_ok=True)
             temporary.replace(path)
@@ -52,17 +52,15 @@ def make_database(path: Path, artifacts: Path) -> None:
 
 def check_database(path: Path) -> None:
     """DamagedDatabase for a file that is not whole. What else is wrong with it, MLflow will say."""
-    try:
-        with contextlib.closing(sqlite3.connect(path, timeout=20)) as connection:
-            verdict = connection.execute("pragma quick_check(1)").fetchone()[0]
-            if verdict == "ok":
-                verdict = _lacks(connection) or verdict
-    except sqlite3.DatabaseError as error:
-        if _code(error) not in _DAMAGED:
-            return
-        verdict = str(error)
-    if verdict != "ok":
-        raise damaged(path, str(verdict))
+    verdict = damage_of(path)
+    if verdict is None:
+        with (
+            contextlib.suppress(sqlite3.DatabaseError),
+            contextlib.closing(sqlite3.connect(path)) as connection,
+        ):
+            verdict = _lacks(connection)
+    if verdict is not None:
+        raise damaged(path, verdict)
 
 
 def _lacks(connection: sqlite3.Connection) -> str | None:
@@ -89,7 +87,8 @@ def _lacks(connection: sqlite3.Connection) -> str | None:
 def of_another_version(path: Path) -> DamagedDatabase:
     """The error for a file of another MLflow."""
     return DamagedDatabase(
-        f"MLflow's database {path} is of another version of MLflow. Copy it, then run: mlflow db upgrade sqlite:///{path}"
+        f"MLflow's database {path} is of another version of MLflow. Copy it, then run: mlflow db upgrade "
+        f"{shlex.quote(for_mlflow(sqlite_url(path)))}"
     )
 
 
@@ -104,12 +103,12 @@ def damaged(path: Path, reason: str) -> DamagedDatabase:
 
 def passes(error: BaseException) -> bool:
     """Whether it is one of SQLite's troubles that pass: the file is busy, or its disk is full."""
-    return any(_code(each) in _PASSING for each in _chain(error))
+    return any(code_of(each) in _PASSING for each in _chain(error))
 
 
 def is_damage(error: BaseException) -> bool:
     """Whether SQLite says that its file is damaged."""
-    return any(_code(each) in _DAMAGED for each in _chain(error))
+    return any(says_damaged(each) for each in _chain(error))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -120,10 +119,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         if isinstance(original, BaseException):
             yield original
         error = error.__cause__ or error.__context__
-
-
-def _code(error: BaseException) -> int:
-    return int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
 
 
 def _has_tables(path: Path) -> bool:
@@ -149,11 +144,10 @@ def _only_one_in(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _make(path: Path, artifacts: Path) -> None:
+def make_tables(path: Path, artifacts: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    uri = URL.create("sqlite", database=str(path)).render_as_string()
-    SqlAlchemyStore(uri, artifacts.as_uri()).engine.dispose()
+    SqlAlchemyStore(for_mlflow(sqlite_url(path)), artifacts.as_uri()).engine.dispose()
     # Write-ahead logging stays set in the file: a commit costs one sync instead of several, and the UI reads while a
     # search writes. A file system without it keeps the default mode.
     with (

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import OperationFailed
+from search.machine.log_file import UtcFormatter
+from search.machine.temporary import PREFIX, remove_folders_of, temporary_folder
 from search.record import TrialRecord
 from search.tracking.names import check_metric_name
 from search.tracking.projection import ParentInfo, Projection
@@ -86,6 +89,7 @@ class ProjectionProcess:
         if self._process is not None:
             self._process.terminate()  # a thread that waits for its answer hears that it has gone
             self._process.join()
+            remove_folders_of(self._process.pid)
 
     def _call(self, method: str, *arguments: Any) -> None:
         try:
@@ -137,10 +141,16 @@ def _serve(
         descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(descriptor, sys.stdout.fileno())
         os.dup2(descriptor, sys.stderr.fileno())
-        logging.basicConfig(
-            level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-        )
-    projection = Projection(**settings)
+        handler = logging.StreamHandler()
+        handler.setFormatter(UtcFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # MLflow has temporary folders of its own, and is ended inside their blocks.
+    with temporary_folder(f"{PREFIX}{os.getpid()}-") as folder:
+        tempfile.tempdir = str(folder)
+        _answer(connection, Projection(**settings))
+
+
+def _answer(connection: Connection, projection: Projection) -> None:
     while True:
         try:
             method, arguments = connection.recv()

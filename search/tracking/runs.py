@@ -4,12 +4,13 @@ Whatever is written twice is there once: MLflow stores the same step, value and 
 changes a parameter. `Run` remembers what this process wrote or looked up, so that little of it is.
 """
 
-import tempfile
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from search.machine.temporary import PREFIX, temporary_folder
 from search.tracking import names, view
 from search.tracking.artifacts import bring_artifacts_along
 from search.tracking.client import artifact_root, connect, set_environment
@@ -293,8 +294,8 @@ class Runs:
     def _store(self, run: Run, files: Mapping[str, bytes]) -> None:
         if not files:
             return
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder(f"{PREFIX}{os.getpid()}-") as folder:
             for path, data in files.items():
-                (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
-                (Path(folder) / path).write_bytes(data)
-            self._client.log_artifacts(run.run_id, folder)
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(data)
+            self._client.log_artifacts(run.run_id, str(folder))

@@ -79,6 +79,7 @@ class Tracker:
         self._closing = False
         self._abandoned = False
         self._error: str | None = None
+        self._silent_since: float | None = None
         self._thread = threading.Thread(target=self._work, name="mlflow-tracker", daemon=True)
         self._thread.start()
 
@@ -110,6 +111,8 @@ class Tracker:
                 return
             self._given_up.discard(key)
             self._waiting[key] = _Job(sync)
+            if self._silent_since is None:
+                self._silent_since = self._clock()
             self._condition.notify()
 
     @property
@@ -122,6 +125,11 @@ class Tracker:
     def error(self) -> str | None:
         """The trouble of the last attempt in one line, None while MLflow answers."""
         return self._error
+
+    @property
+    def silent_since(self) -> float | None:
+        """When MLflow last took something, or was first asked to, by the tracker's clock; None: nothing waits."""
+        return self._silent_since
 
     def close(self, timeout: float) -> Leftover:
         """Write what waits, for at most `timeout` seconds, and end. A second call returns the same."""
@@ -172,6 +180,7 @@ class Tracker:
                 with self._condition:
                     self._current = None
                     self._error = None
+                    self._silent_since = self._clock() if self._waiting else None
 
     def _failed(self, key: int | str, job: _Job, error: Exception) -> bool:
         """Put the job back, or give it up; whether MLflow answered, so that waiting is of no use."""
@@ -186,6 +195,8 @@ class Tracker:
             if job.refused >= _PATIENCE:
                 # Trying again would not help, and the others must not wait for it.
                 self._given_up.add(key)
+                if not self._waiting:
+                    self._silent_since = None
                 _log.error("MLflow refuses %s, `reconcile` tries again: %s", _name(key), self._error)
             else:
                 self._waiting.setdefault(key, job)  # a newer record, if one came meanwhile, stays

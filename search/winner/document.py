@@ -7,10 +7,11 @@ from typing import Any
 
 from search.errors import OperationFailed
 from search.evidence.leaderboard import INTERVALS, Leaderboard, Row, bounds_of
+from search.machine.output import write_file
 from search.winner.sampling import sampling_part
 from spaces import NoiseSchedule
+from spaces.document.checksum import with_checksum
 from spaces.document.format import FORMAT, FUNCTION, loss_and_weighting
-from trainable.storage.atomic import write_atomically
 
 
 def export_document(
@@ -37,7 +38,7 @@ def export_document(
             f"{row.label} has a schedule that adapts in training, and the one that it ended with is no longer on "
             f"disk: train the search {board.name!r} again, or export another one"
         )
-    return {
+    document = {
         "format": FORMAT,
         "confirmed": row.confirmed,
         "schedule": schedule.to_dict(),
@@ -50,6 +51,7 @@ def export_document(
         "evidence": _evidence(board, row),
         "provenance": _provenance(board, row, header),
     }
+    return with_checksum(document)
 
 
 def _exported_row(board: Leaderboard, *, unconfirmed: bool) -> Row:
@@ -193,7 +195,4 @@ def export_text(document: Mapping[str, Any]) -> str:
 
 def write_export(path: Path, document: Mapping[str, Any]) -> None:
     """Write the document: all of it, or nothing and an OperationFailed."""
-    try:
-        write_atomically(path, export_text(document).encode())
-    except OSError as error:
-        raise OperationFailed(f"{path} cannot be written: {error.strerror or error}") from error
+    write_file(path, export_text(document).encode())

@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -60,8 +61,14 @@ class DifficultyClusters(Curriculum):
         return np.full_like(step_K, self.levels)
 
     def phases_at(self, step_K: Steps, total_steps: int) -> Steps:
-        reached_K = step_K / (self.fraction * total_steps) * self.num_clusters
-        return np.minimum(reached_K, self.num_clusters - 1).astype(np.int64)
+        # floor(k num_clusters / (fraction K)) in integers: in floats it is one too low where the quotient is whole.
+        # The fraction is the decimal number that its user wrote.
+        share = Fraction(str(self.fraction)) * total_steps
+        factor, divisor = self.num_clusters * share.denominator, share.numerator
+        starts_N = [
+            -(-phase * divisor // factor) for phase in range(1, self.num_clusters)
+        ]  # ceil, of any size
+        return np.searchsorted(np.array(starts_N, dtype=np.int64), step_K, side="right")
 
     def reweighted(self, probability_M: Tensor, phase: int) -> Tensor:
         if phase == self.num_clusters - 1:

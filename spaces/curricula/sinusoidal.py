@@ -70,7 +70,11 @@ class Sinusoidal(Curriculum):
     @property
     def most_stages(self) -> int:
         levels = self._quarters * (self.most_levels + 1 - self.s0 - self.offset)
-        return min(levels, 1 + int(2 * math.pi / self.period / self.delta)) if self.delta else levels
+        return (
+            min(levels, 1 + int(2 * math.pi / self.period / self.delta * (1 + _ROUNDING)))
+            if self.delta
+            else levels
+        )
 
     def most_values(self, total_steps: int) -> int:
         each_once = sum_of_levels(self.s0 + self.offset, self.most_levels)
@@ -89,9 +93,14 @@ class Sinusoidal(Curriculum):
     def levels_at(self, step_K: Steps, total_steps: int) -> Steps:
         phi_K = 2 * math.pi / self.period * (step_K / total_steps) ** self.exponent
         if self.delta > 0:
-            phi_K = self.delta * np.floor(phi_K / self.delta)
-        level_K = np.ceil(self.s0 + self._height * np.abs(np.sin(phi_K)) ** self.power)
+            phi_K = self.delta * np.floor(phi_K / self.delta * (1 + _ROUNDING))
+        sine_K = np.abs(np.sin(phi_K))
+        # At a multiple of pi the sine is 0, not the rounding of phi: 2e-16 to the power .01 is .7.
+        sine_K[sine_K <= _ROUNDING * phi_K] = 0
+        # Nor does rounding count as a level: sin(5 pi / 6) is a little more than one half.
+        level_K = np.ceil(np.round(self.s0 + self._height * sine_K**self.power, 9))
         return np.minimum(level_K, self.s1).astype(np.int64) + self.offset
 
 
+_ROUNDING = 4 * 2**-52  # relative, of phi and of its multiple of delta
 _LEAST_DELTA = 1e-6  # finer rounding does not show in 10 million steps; next to 0 phi / delta is beyond int64

@@ -15,8 +15,8 @@ class SNRTimestep(Curriculum):
 
         p(k) = (1 - k/K)/M + (k/K) p
 
-    In 32 equal parts of the budget, each with the mean of its k/K, so that over the whole run every
-    interval is trained as often as the formula says.
+    In 32 equal parts of the budget, each with the mean of its k/K: over the whole run the share of p is that of
+    the formula to 1/(2K), which is nothing but where K is a few steps.
 
     The paper's p is a normal about .3 of the diffusion time: sigma = 1.23 on the VP scale, so here
     lognormal(p_mean=.207, p_std=w) with w from .5 to 2 (ours). That easy, noisy levels are trained less

@@ -20,6 +20,7 @@ from spaces.document.agreement import (
     check_weighting,
     checked_stages,
 )
+from spaces.document.checksum import is_checked
 from spaces.document.format import FORMAT, Document, HoldsAtPart, SamplingPart, loss_and_weighting
 from spaces.registry import adapter, name_of, one_line
 from spaces.schedule import NoiseSchedule, Stage
@@ -64,8 +65,9 @@ class LoadedSchedule:
 
     confirmed: whether its value was confirmed on fresh seeds. sampling: None in exports of version 0.1.0.
     objective, evidence, provenance: as they stand in the document. Evidence and provenance are facts for
-    people: other keys may come, and only `mean` and `values` are checked. searched_at: in what it was searched; None in
-    exports of version 0.2.0. holds_at: what was found in other settings.
+    people: other keys may come. searched_at: in what it was searched; None in exports of version 0.2.0. holds_at: what
+    was found in other settings. checked: whether the document's checksum holds over all that is here; without one, as
+    before version 0.3, only what the document says twice is checked: the schedule's numbers, its ends, the mean.
     """
 
     schedule: NoiseSchedule
@@ -77,6 +79,7 @@ class LoadedSchedule:
     holds_at: tuple[HoldsAtPart, ...] = ()
     evidence: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
+    checked: bool = False
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -157,6 +160,7 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
         holds_at=tuple(document.holds_at),
         evidence=document.evidence,
         provenance=document.provenance,
+        checked=is_checked(data),
     )
 
 

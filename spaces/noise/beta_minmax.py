@@ -65,7 +65,7 @@ def interpolated_cdf(
     """P(W <= w) of a draw that is neither the lowest nor the highest, cubic between knots in logit w.
 
     num_nodes: of the quadrature over V, and over W. With more nodes and knots than these, the probability of an
-    interval changes by less than 1e-4 of itself.
+    interval changes by less than 1e-4 of itself and by less than 5e-8, at all corners of a, b and batch_size.
     """
     s_S, cdf_S, slope_S = _knots(a, b, batch_size, num_nodes, num_knots)
     s = special.logit(w)

@@ -104,6 +104,18 @@ def until(
         time.sleep(pause)
 
 
+def run_script(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """A Python script that has our packages, run to its end."""
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
 def free_ports(number: int) -> list[int]:
     """Ports of loopback that nobody listens on."""
     with ExitStack() as stack:

@@ -13,16 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import torch
 
+from search.machine.checkout import ROOT
 from search.record import Purpose, State, TrialRecord
 from search.run.search import Search
 from search.simulator.replay import Measured
 from search.simulator.simulation import simulate
 from spaces import NoiseSchedule, load_schedule
+from tests.integration.processes import workers_of
 from tests.integration.running import PLAIN, VARIED, finish, start, toy, until
-from trainable.storage.checkpoint import packed, save_checkpoint
-from trainable.storage.location import open_folder
 
 pytestmark = pytest.mark.integration
 
@@ -56,27 +55,15 @@ def check_complete(folder: Path) -> None:
         )
 
 
-def workers_of(session: int) -> list[int]:
-    """Processes of a session that run trials."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            command = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] != "Z" and b"Trainable" in command:
-            found.append(int(folder.name))
-    return found
-
-
 def test_a_search_runs_to_its_winner_and_a_second_run_changes_nothing(tmp_path: Path) -> None:
     home = {path.name for path in Path.home().iterdir()}
     file, output = search_file(tmp_path), tmp_path / "best.json"
     code, out, err = finish(start("run", file, "--output", output))
     assert (code, err) == (0, "")
     assert "fd_digits_cnn" in out
-    assert "ray" not in out.lower().replace("starting ray", "")
+    # On a busy machine a start of Ray is waited for, and that is told.
+    told = [line.lower() for line in out.splitlines() if "no sign of life" not in line]
+    assert not any("ray" in line.replace("starting ray", "") for line in told)
     check_complete(tmp_path)
     document = json.loads(output.read_text())
     assert document["confirmed"] is True
@@ -274,17 +261,20 @@ def test_the_simulator_decides_what_ray_and_real_trials_decided(tmp_path: Path) 
 
 
 def test_if_every_trial_fails_the_cause_is_told_and_nothing_exported(tmp_path: Path) -> None:
-    # Checkpoints that are whole and of another trial: no trial can begin with them.
     file = search_file(tmp_path, SEARCH.replace("max_trials: 10", "max_trials: 3"))
-    for number in range(10):
-        folder = open_folder(str(tmp_path / "runs" / "toy" / "trials" / f"{number:05d}"))
-        save_checkpoint(folder, 1, packed({"weight": torch.zeros(1)}), {"trainer": {}})
+    # No trial can begin: every Python reads this file when it starts.
+    (tmp_path / "sitecustomize.py").write_text(
+        "from trainable.training.trainer import Trainer\n"
+        "def begin(*arguments):\n"
+        "    raise ValueError('no trial can begin')\n"
+        "Trainer.begin = begin\n"
+    )
     output = tmp_path / "best.json"
-    code, _, err = finish(start("run", file, "--output", output))
+    code, _, err = finish(start("run", file, "--output", output, PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}"))
     assert code == 1
     [error] = [line for line in err.splitlines() if line.startswith("error: ")]
     assert "every trial of search 'toy' failed" in error
-    assert "checkpoint is of another trial" in error
+    assert "no trial can begin" in error
     assert not output.exists()
     # Run again it is as it was, and a file of an earlier search is not taken for its own.
     output.write_text("of another search")

@@ -20,6 +20,11 @@ from tests.integration.running import ROOT, finish, start
 
 pytestmark = pytest.mark.integration
 
+HEADER = {
+    **{"search": {}, "identity": {}, "objective": "fd", "data_sha256": "0", "extractor_sha256": "1"},
+    **{"versions": {}, "git_commit": None},
+}
+
 HOLDER = """
 import sys, threading, time
 from search.study.store import StudyStore
@@ -37,7 +42,7 @@ def server() -> Iterator[Postgres]:
     server = Postgres()
     try:
         server.start()
-        StudyStore.create(server.url, "toy", {"search": {}, "study_id": "ff00000000000001"}).close()
+        StudyStore.create(server.url, "toy", {**HEADER, "study_id": "ff00000000000001"}).close()
         yield server
     finally:
         server.remove()
@@ -67,9 +72,7 @@ def test_a_search_is_found_by_its_name_and_the_password_comes_from_outside(
     )
     spec = load_spec(folder / "search.yaml")
     (folder / "search.yaml").write_text(spec.to_yaml())  # as `run` keeps it
-    StudyStore.create(
-        spec.study_url_resolved, "found", {"search": {}, "study_id": "ff00000000000002"}
-    ).close()
+    StudyStore.create(spec.study_url_resolved, "found", {**HEADER, "study_id": "ff00000000000002"}).close()
     asked = ("leaderboard", "found", "--storage", tmp_path)
     code, out, err = finish(start(*asked))
     assert (code, err) == (0, "")

@@ -99,6 +99,10 @@ def test_the_top_help_shows_verbs_examples_and_exit_codes(capsys: pytest.Capture
         (["list"], "error: the following arguments are required: KIND. See: python -m search list --help"),
         (["list", "noises"], "error: argument KIND: invalid choice: 'noises'"),
         (["list", "noise", "--jso"], "error: unrecognized arguments: --jso"),
+        (
+            ["ui", "--storage=--"],
+            "error: --storage needs a value, but got --. See: python -m search ui --help",
+        ),
         (["doctor", "missing.yaml"], "error: missing.yaml: no such file"),
         (
             ["leaderboard", "digits"],
@@ -148,6 +152,58 @@ def test_each_problem_of_a_search_file_is_a_line(here: Path, capsys: pytest.Capt
         "error: x.yaml:2: name: duplicate key: also on line 1",
         "error: x.yaml:3: c: aliases are not allowed, but got *d: write values out",
     ]
+
+
+def test_of_many_problems_the_first_are_shown_and_json_has_all(here: Path, capsys) -> None:
+    Path("x.yaml").write_text("".join(f"field_{number}: 1\n" for number in range(8)))
+    assert cli.main(["leaderboard", "x.yaml", "--json"]) == 2
+    captured = capsys.readouterr()
+    problems = json.loads(captured.out)["error"].splitlines()
+    assert len(problems) == 10  # `name` and `data` are missing too
+    assert captured.err.splitlines() == [
+        *(f"error: {problem}" for problem in problems[:4]),
+        "error: ... and 6 more; --json shows them",
+    ]
+
+
+@pytest.mark.parametrize("name", ["a\nb.yaml", "\x1b[2J.yaml", "\u202ex.yaml", "\udcff.yaml"])
+def test_what_moves_the_cursor_is_written_out(name: str, here: Path, capsys) -> None:
+    assert cli.main(["leaderboard", name]) == 2
+    assert capsys.readouterr().err == f"error: {repr(name)[1:-1]}: no such file\n"
+
+
+def test_of_a_long_line_the_remedy_is_shown_too(here: Path, capsys) -> None:
+    assert cli.main(["leaderboard", "x" * 5000]) == 2
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1 and len(shown) < 2000
+    assert shown.startswith("error: no search named 'xxx") and "Or give its search file" in shown
+
+
+@pytest.mark.parametrize("verb", ["status", "leaderboard x", "ui", "export x"])
+def test_a_storage_whose_name_is_too_long_is_refused(verb: str, here: Path, capsys) -> None:
+    assert cli.main([*verb.split(), "--storage", "x" * 5000]) == 2
+    assert (
+        capsys.readouterr().err
+        == f"error: storage.path: {'x' * 80} cannot be looked up: File name too long\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seeds", "1" + "0" * 30], "`3 <= --seeds <= 1001` must hold, but got 1000"),
+        (
+            ["--presets", "ict," * 120 + "ict"],
+            "command line: presets[1]: must be given once, but 'ict' is given twice",
+        ),
+    ],
+)
+def test_a_comparison_that_is_too_large_is_refused(
+    arguments: list[str], message: str, here: Path, capsys
+) -> None:
+    Path("x.yaml").write_text("name: x\ndata: digits\n")
+    assert cli.main(["compare", "x.yaml", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}")
 
 
 @pytest.mark.parametrize(
@@ -286,7 +342,7 @@ def test_missing_packages_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPa
 
 
 def test_doctor_reports_levels_and_leaves_no_files(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = cli.main(["doctor", "--json"])
+    code = cli.main(["doctor", "--quick", "--json"])
     report = json.loads(capsys.readouterr().out)
     levels = {check["level"] for check in report["checks"]}
     assert levels <= {"ok", "warn", "fail"}
@@ -303,7 +359,7 @@ def test_a_check_that_breaks_is_a_finding_with_its_name(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1 // 0)
-    assert cli.main(["doctor"]) == 1
+    assert cli.main(["doctor", "--quick"]) == 1
     assert "fail  gpu        ZeroDivisionError: " in capsys.readouterr().out
 
 
@@ -314,7 +370,7 @@ def test_doctor_fails_on_a_damaged_or_unreachable_store(
     Path("x.yaml").write_text(
         "name: x\ndata: digits\nstorage:\n  study_url: sqlite:///broken.db\n  mlflow_uri: http://127.0.0.1:9\n"
     )
-    assert cli.main(["doctor", "x.yaml"]) == 1
+    assert cli.main(["doctor", "x.yaml", "--quick"]) == 1
     shown = capsys.readouterr().out
     assert "fail  study      broken.db: file is not a database" in shown
     assert "fail  mlflow     http://127.0.0.1:9 does not answer" in shown

@@ -1,12 +1,15 @@
 """What `--dry-run` says before anything is trained."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from search import cli
+from search.file.spec import load_spec
+from search.run.size import size_of
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +64,48 @@ def test_what_a_cluster_has_is_not_looked_for_here(capsys: pytest.CaptureFixture
     text = "data: {name: fashion_mnist, root: /nowhere}\nobjective: {extractor: inception}\n"
     assert dry_run(text, "--address", "auto", "--json") == 0
     assert json.loads(capsys.readouterr().out)["cost"]["steps_per_second"] is None
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        "{name: unet, channels: [4096, 4096, 4096, 4096], blocks: 16, noise_width: 8192, attention: true}",
+        "{name: film_mlp, width: 8192, depth: 64, noise_features: 1024, noise_width: 8192}",
+    ],
+)
+def test_a_network_that_cannot_fit_is_refused_before_it_is_built(
+    network: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def built(*_: object) -> None:
+        raise AssertionError("the network was built")
+
+    monkeypatch.setattr("search.run.cost.Trainer", built)
+    monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 4_000_000, "SC_PAGE_SIZE": 4096}.__getitem__)
+    assert dry_run(f"data: digits\nnetwork: {network}\n") == 2
+    shown = capsys.readouterr()
+    assert re.fullmatch(
+        r"error: network: [\d,]+ parameters take at least [\d,.]+ GB in training at this batch size, but this "
+        r"machine has 16.4 GB. Take a smaller network, or `training.batch_size`\n",
+        shown.err,
+    )
+    assert shown.out == ""
+
+
+def test_a_step_that_takes_minutes_is_not_timed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.run.cost.Trainer", None)  # is not asked for
+    text = "data: digits\nnetwork: {name: unet, channels: [512, 512]}\ntraining: {batch_size: 1024}\n"
+    assert dry_run(text, "--address", "auto") == 0
+    assert (
+        "# hours: unknown, a step of 9e+12 operations is too long to be timed here" in capsys.readouterr().out
+    )
+
+
+def test_a_small_network_is_as_large_as_its_parameters() -> None:
+    spec = load_spec(str(Path(__file__).parents[2] / "searches" / "digits.yaml"))
+    size = size_of(spec.resources, spec.own_setting, (1, 8, 8))
+    module = spec.network.build((1, 8, 8))
+    assert size.parameters == sum(parameter.numel() for parameter in module.parameters())
+    assert size.bytes > 5 * 4 * size.parameters
+    assert size.is_quick

@@ -183,7 +183,7 @@ def test_an_older_copy_of_the_study_is_told_and_can_be_taken_as_it_is(toy: Searc
 
 
 def shown(view: ProgressView) -> str:
-    return "\n".join(view._events)
+    return "\n".join(view.events)
 
 
 def test_an_open_trial_that_was_lost_is_told_and_leaves_no_files_for_another(

@@ -159,8 +159,8 @@ def test_other_versions_there_are_named() -> None:
     ("arguments", "said"),
     [
         (["--address", "http://x"], "no effect without --cluster"),
-        (["--cluster", "--ray"], "leave out FILE and --ray"),
-        (["--cluster", "searches/digits.yaml"], "leave out FILE and --ray"),
+        (["--cluster", "--quick"], "leave out FILE and --quick"),
+        (["--cluster", "searches/digits.yaml"], "leave out FILE and --quick"),
     ],
 )
 def test_options_without_effect_are_refused(

@@ -5,6 +5,8 @@ tests/data/version_0.2.0 was written by that version; `storage` is its storage f
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from search.file.spec import load_spec, overridden
 from search.policy.conductor import Conductor
 from search.record import Purpose, Report, State
 from search.run.plan_of import plan_of
+from search.run.search import Search
 from search.study.store import StudyStore
 from spaces import load_schedule
 
@@ -36,10 +39,49 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def test_its_leaderboard_is_the_same(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+# Intervals follow another rule since: variances are moderated by the noise of schedules of the same kind without what
+# is estimated, means and ratios hold together, rank correlations have Bonett & Wright's variance. That version's were
+# too narrow (`python -m bench.quality.coverage`). What is tied follows from them; values and means do not.
+BY_INTERVALS = {
+    "interval",
+    "ratio_interval",
+    "interval_method",
+    "rank",
+    "tied",
+    "tied_with",
+    "low",
+    "high",
+    "finding",
+}
+
+
+def without_intervals(value: Any) -> Any:
+    """The document without what follows from the rule of its intervals."""
+    if isinstance(value, dict):
+        return {key: without_intervals(part) for key, part in value.items() if key not in BY_INTERVALS}
+    return [without_intervals(part) for part in value] if isinstance(value, list) else value
+
+
+def test_its_leaderboard_is_the_same_but_for_the_intervals(
+    storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     expected = json.loads((KEPT / "leaderboard.json").read_text())
     found = printed(capsys, "leaderboard", "old", "--storage", str(storage))
-    assert {key: found[key] for key in expected} == expected
+    assert without_intervals({key: found[key] for key in expected}) == without_intervals(expected)
+    wide, narrow = ({row["number"]: row["interval"] for row in board["rows"]} for board in (found, expected))
+    for number, interval in narrow.items():
+        assert (interval is None) == (wide[number] is None)
+        assert interval is None or wide[number][0] < interval[0] < interval[1] < wide[number][1]
+
+
+def test_a_trial_that_is_gone_is_missed_where_others_repeat_it(
+    storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(storage / "old" / "study.db")) as connection:
+        connection.execute("delete from trials where number = 0")
+        connection.commit()
+    assert main(["leaderboard", "old", "--storage", str(storage)]) == 1
+    assert "has lost trial 0, which others repeat." in capsys.readouterr().err
 
 
 def test_it_is_exported_as_before(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,15 +90,23 @@ def test_it_is_exported_as_before(storage: Path, capsys: pytest.CaptureFixture[s
     found, expected = json.loads(output.read_text()), json.loads((KEPT / "export.json").read_text())
     for document in (found, expected):
         document.pop("sampling")  # of files that are not kept here
+        document["provenance"].pop("document_sha256", None)  # that version wrote none
     assert found.pop("searched_at")["network"] == expected["provenance"]["network"]
     assert found.pop("holds_at") == []
-    assert found == expected
+    assert without_intervals(found) == without_intervals(expected)
 
 
 def test_its_export_is_loaded() -> None:
     loaded = load_schedule(KEPT / "export.json")
-    assert loaded.confirmed
+    assert loaded.confirmed and not loaded.checked
     assert len(loaded.sampling.steps) == 2
+
+
+def test_an_option_that_came_later_makes_no_other_search_of_it(storage: Path) -> None:
+    search = Search.open("old", str(storage))
+    assert "noise_band" not in search.header["identity"]["network"]
+    more = search.amended({"budget.max_trials": 9})
+    assert more.header["identity"]["budget"]["max_trials"] == 9
 
 
 def test_its_search_is_extended(storage: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from search.engine.tune_workers import TuneWorkers, WorkerCounts, forget_results
+from search.engine.worker_start import WorkerStart
 from trainable.task import Progress
 from trainable.trial import as_result
 
@@ -55,6 +56,7 @@ def test_the_installed_ray_tune_has_what_is_private_there(tune: Any) -> None:
     assert workers.counts() == WorkerCounts(workers=0, idle=0, trials=1, waiting=1)
     workers.keep(trial, 2)
     assert controller._actor_cache._max_num_objects[trial.placement_group_factory] == 2
+    workers.free_idle()
     workers.free()
     assert workers.counts().workers == 0
 
@@ -70,12 +72,22 @@ def test_what_tune_keeps_of_an_ended_trial_is_dropped(tune: Any) -> None:
 
 
 def test_what_a_worker_notes_is_told_with_the_trial_it_is_about() -> None:
-    from search.engine.tune import Shared, _Scheduler
+    from search.engine.tune import ConductedScheduler, Shared
 
     told: list[str] = []
     conductor: Any = SimpleNamespace(observe=lambda *_: False)
-    shared = Shared(conductor, "trials", None, None, threading.Event(), lambda *_: None, told.append)
+    shared = Shared(
+        conductor,
+        "trials",
+        None,
+        None,
+        threading.Event(),
+        on_step=lambda *_: None,
+        on_note=told.append,
+        on_turn=lambda: None,
+        worker_start=WorkerStart(None),
+    )
     shared.number_of["a"] = 7
     progress = Progress(number=7, step=5, reports=[], notes=("its checkpoint is damaged",))
-    _Scheduler(shared).on_trial_result(None, SimpleNamespace(trial_id="a"), as_result(progress))
+    ConductedScheduler(shared).on_trial_result(None, SimpleNamespace(trial_id="a"), as_result(progress))
     assert told == ["trial 7: its checkpoint is damaged"]

@@ -177,6 +177,19 @@ def test_the_stated_accuracy_of_positions_is_that_of_the_worst_level(
     assert off < 1.005 * bound  # to the digits that are stated
 
 
+@pytest.mark.parametrize(("sigma_min", "sigma_max"), [(0.002, 80.0), (0.002, 1e4), (1e-6, 80.0), (1e-6, 1e6)])
+def test_no_level_is_further_off_than_the_bound_says_and_some_are_nearly_as_far(
+    sigma_min: float, sigma_max: float
+) -> None:
+    index = KarrasIndex(sigma_min, sigma_max, 2**20)
+    near, all_over = (
+        np.geomspace(1.0005 * sigma_min, top, 4000) for top in (1.1 * sigma_min, 0.999 * sigma_max)
+    )
+    levels = [*near.tolist(), *all_over.tolist()]
+    off = max(abs(index.sigma(*index.indices([level])) / level - 1) for level in levels)
+    assert 0.9 * index.worst_error < off <= index.worst_error
+
+
 def checks() -> set[tuple[str, str]]:
     """(target, check) of every conformance test, read from the source: the packages need not be there."""
     found = set()

@@ -21,6 +21,7 @@ import torch
 import spaces
 import spaces.document.strict_json
 from search.evidence.leaderboard import leaderboard
+from search.export_format import FORMATS
 from search.winner.document import export_document, export_text
 from spaces import PRESETS, LoadedSchedule, NoiseSchedule, export_json_schema, load_schedule
 from spaces.adaptive_noise import AdaptiveNoise
@@ -90,9 +91,16 @@ ICT = exported(PRESETS["ict"].schedule)
 
 def old_export(document: dict[str, Any]) -> dict[str, Any]:
     """As version 0.1.0 wrote it."""
-    old = copy.deepcopy(document)
+    old = unchecked(document)
     del old["sampling"], old["training"]["function"], old["training"]["weighting"]
     return old
+
+
+def unchecked(document: dict[str, Any]) -> dict[str, Any]:
+    """Without its checksum, as version 0.2.0 wrote it."""
+    found = copy.deepcopy(document)
+    del found["provenance"]["document_sha256"]
+    return found
 
 
 def edited(place: str, value: Any) -> dict[str, Any]:
@@ -397,7 +405,7 @@ def test_a_few_bytes_do_not_ask_for_gigabytes() -> None:
 
 def test_another_machines_last_digits_are_accepted_and_more_is_not() -> None:
     for factor, accepted in ((1 + 1e-12, True), (1 + 1e-7, False)):
-        document = copy.deepcopy(ICT)
+        document = unchecked(ICT)
         for stage in document["training"]["stages"]:
             stage["sigmas"] = [sigma * factor for sigma in stage["sigmas"]]
         if accepted:
@@ -539,7 +547,7 @@ def validator() -> jsonschema.Draft202012Validator:
 def test_a_thousand_mutated_documents_are_refused_in_one_line_or_mean_what_they_say() -> None:
     rng = random.Random(0)
     bases = [exported(schedule, confirmed=rng.random() < 0.8) for schedule in SMALL]
-    bases += [old_export(bases[0]), exported(SMALL[1], measured=False)]
+    bases = [*map(unchecked, [*bases, exported(SMALL[1], measured=False)]), old_export(bases[0])]
     schema = validator()
     refused, accepted = 0, 0
     for _ in range(1000):
@@ -657,3 +665,45 @@ def test_the_schema_accepts_what_is_exported_and_the_loader_refuses_what_it_refu
         document = edited(place, value)
         assert not schema.is_valid(document), place
         message_of(document)
+
+
+# --- one checksum over all of it ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("sampling.measured.distances.2", 1.0),
+        ("sampling.measured.baselines.0.distance", 90.0),
+        ("sampling.measured.num_samples", 50_000),
+        ("sampling.measured.method", "by magic"),
+        ("sampling.steps.2.1", 0.91),
+        ("training.huber_c_over_sqrt_d", 0.0006),
+        ("training.sigma_data", 0.6),
+        ("objective.num_samples", 50_000),
+        ("evidence.finding", "trial 0 is better than all."),
+        ("evidence.search_value", 1.0),
+        ("provenance.trial", 7),
+        ("provenance.git_commit", "f" * 40),
+        ("provenance.more", 1),
+    ],
+)
+def test_what_stands_there_only_once_is_under_a_checksum(place: str, value: Any) -> None:
+    assert load_schedule(ICT).checked
+    changed = edited(place, value)
+    with pytest.raises(ValueError, match="the document was changed after it was written") as refused:
+        load_schedule(changed)
+    assert is_clean(refused.value)
+    assert not load_schedule(unchecked(changed)).checked  # as before: but said
+
+
+def test_other_software_may_write_the_file_anew() -> None:
+    """Another order of keys, another indent, 80 for 80.0."""
+    text = json.dumps(ICT, sort_keys=True).replace("80.0", "80")
+    assert load_schedule(json.loads(text)).checked
+
+
+def test_what_is_made_of_an_unchecked_document_says_so() -> None:
+    target, said = FORMATS["k_diffusion"](), "The document has no checksum"
+    assert said not in target.render(ICT).files["README.txt"]
+    assert said in target.render(unchecked(ICT)).files["README.txt"]

@@ -4,6 +4,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,9 @@ class View:
 
     def phase(self, name: str, total: int) -> None:
         self.phases.append(name)
+
+    def waiting(self, *_: object) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 @pytest.fixture

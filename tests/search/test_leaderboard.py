@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Collection
 
 import numpy as np
 import pytest
@@ -53,26 +54,30 @@ def test_the_interval_is_students_t_of_the_logarithms() -> None:
     assert estimate([3.0]).low is None
 
 
-def test_the_noise_of_all_schedules_counts_as_a_few_more_seeds() -> None:
-    """Smyth 2004, equation of the moderated t: the variance is a mean of both, weighted by degrees of freedom."""
-    values, noise = [41.0, 45.5], SeedNoise(0.2, degrees=10, num_schedules=4)
+def test_the_noise_of_other_schedules_counts_as_a_few_more_seeds() -> None:
+    """Smyth 2004, equation of the moderated t: the variance is a mean of both, weighted by degrees of freedom.
+
+    As many as variances differ by between schedules; fewer where the noise is itself not well known.
+    """
+    values = [41.0, 45.5]
     assert PRIOR_DEGREES == 3  # measured: bench/quality/curve_facts.py
-    variance = (np.var(np.log(values), ddof=1) + PRIOR_DEGREES * 0.2**2) / (1 + PRIOR_DEGREES)
-    error = math.sqrt(variance / 2)
-    half = stats.t.ppf(0.975, 1 + PRIOR_DEGREES) * error
-    found = estimate(values, noise)
-    assert found.standard_error == pytest.approx(error)
-    assert found.high == pytest.approx(found.mean * math.exp(half))
-    # No more than was measured.
-    few = estimate(values, SeedNoise(0.2, degrees=1, num_schedules=1))
-    assert few.high is not None and found.high is not None and few.high > found.high
+    for degrees, prior in ((3, 1.5), (1, 0.75), (10**6, 3.0)):
+        found = estimate(values, SeedNoise(0.2, degrees=degrees, num_schedules=4))
+        variance = (np.var(np.log(values), ddof=1) + prior * 0.2**2) / (1 + prior)
+        error = math.sqrt(variance / 2)
+        assert found.standard_error == pytest.approx(error, rel=1e-5)
+        assert found.high == pytest.approx(
+            found.mean * math.exp(stats.t.ppf(0.975, 1 + prior) * error), rel=1e-5
+        )
 
 
-def test_a_ratio_has_the_noise_of_two() -> None:
+def test_a_ratio_has_the_noise_that_is_told_of_it() -> None:
     one, other = {1: 41.0, 2: 45.5, 9: 1.0}, {1: 40.0, 2: 50.0, 8: 1.0}
-    found = ratio(one, other, SeedNoise(0.2, degrees=10, num_schedules=4))
+    of_both = SeedNoise(0.2, degrees=10, num_schedules=4).of_ratio_to(SeedNoise(0.1, 3, 2))
+    assert (of_both.sd, of_both.degrees) == (pytest.approx(math.hypot(0.2, 0.1)), 3)
+    found = ratio(one, other, of_both)
     logs = np.log([41.0 / 40.0, 45.5 / 50.0])
-    variance = (np.var(logs, ddof=1) + PRIOR_DEGREES * 2 * 0.2**2) / (1 + PRIOR_DEGREES)
+    variance = (np.var(logs, ddof=1) + 1.5 * of_both.sd**2) / (1 + 1.5)
     assert found is not None
     assert found.num_seeds == 2
     assert found.mean == pytest.approx(math.exp(np.mean(logs)))
@@ -105,7 +110,7 @@ def test_a_ratio_is_shown_to_differ_from_one_only_beyond_it() -> None:
 
 def test_the_interval_covers_the_true_mean_as_often_as_it_says() -> None:
     """Also where schedules differ in their noise as they do on the digits: variances of three degrees of freedom."""
-    rng, noise = np.random.default_rng(0), SeedNoise(0.1, degrees=20, num_schedules=10)
+    rng, noise = np.random.default_rng(0), SeedNoise(0.1, degrees=10**6, num_schedules=10**5)
     covered = 0
     for _ in range(2000):
         sd = 0.1 * math.sqrt(PRIOR_DEGREES / rng.chisquare(PRIOR_DEGREES))
@@ -219,7 +224,10 @@ def test_a_finalist_that_left_the_race_never_ranks_above_the_best_of_all() -> No
     assert ranks(values, contenders={1, 2}, kinds={3: "baseline"}) == {1: 1, 2: 2, 3: 3}
 
 
-NOISE = SeedNoise(0.05, degrees=100, num_schedules=50)  # two seeds tell ratios of 1.2 from 1, not of 1.1
+def known(one: int, other: int, seeds: Collection[int]) -> SeedNoise:
+    """Two seeds tell ratios of 1.2 from 1, not of 1.1."""
+    noise = SeedNoise(0.05, degrees=100, num_schedules=50)
+    return noise.of_ratio_to(noise)
 
 
 def on_seeds(*means: float) -> dict[int, dict[int, float]]:
@@ -228,20 +236,20 @@ def on_seeds(*means: float) -> dict[int, dict[int, float]]:
 
 
 def test_a_group_is_tied_with_its_first() -> None:
-    assert ranks(on_seeds(30, 60, 61), NOISE) == {1: 1, 2: 2, 3: 2}
+    assert ranks(on_seeds(30, 60, 61), known) == {1: 1, 2: 2, 3: 2}
     # The third is tied with the second, but not with the first, and so begins a group.
-    assert ranks(on_seeds(30, 33, 36.5), NOISE) == {1: 1, 2: 1, 3: 3}
+    assert ranks(on_seeds(30, 33, 36.5), known) == {1: 1, 2: 1, 3: 3}
 
 
 def test_a_finalist_that_left_the_race_stands_below_whole_groups() -> None:
     kinds = {4: "baseline"}
-    assert ranks(on_seeds(30, 50, 90, 60), NOISE, contenders={1, 2, 3}, kinds=kinds) == {
+    assert ranks(on_seeds(30, 50, 90, 60), known, contenders={1, 2, 3}, kinds=kinds) == {
         1: 1,
         2: 2,
         4: 3,
         3: 4,
     }
-    assert ranks(on_seeds(30, 60, 62, 61), NOISE, contenders={1, 2, 3}, kinds=kinds) == {
+    assert ranks(on_seeds(30, 60, 62, 61), known, contenders={1, 2, 3}, kinds=kinds) == {
         1: 1,
         2: 2,
         3: 2,
@@ -249,7 +257,7 @@ def test_a_finalist_that_left_the_race_stands_below_whole_groups() -> None:
     }
     # One of its kind in the group is enough.
     kinds = {3: "baseline", 4: "baseline"}
-    assert ranks(on_seeds(30, 60, 60, 40), NOISE, contenders={1, 2, 3}, kinds=kinds) == {
+    assert ranks(on_seeds(30, 60, 60, 40), known, contenders={1, 2, 3}, kinds=kinds) == {
         1: 1,
         2: 2,
         3: 2,

@@ -46,7 +46,8 @@ def test_laws_over_logsnr_are_listed_with_their_peaks(capsys: pytest.CaptureFixt
     }
     assert cli.main(["list", "noise"]) == 0
     shown = capsys.readouterr().out
-    assert "    peak at logSNR 2, sigma 0.184, at the defaults\n" in shown
+    assert "    peak at logSNR 2, sigma 0.184, at the defaults; open: " in shown
+    assert "the paper's other formula has the peak at mu" in shown
     assert shown.count("    peak at logSNR 0, sigma 0.5, at the defaults\n") == 4
 
 

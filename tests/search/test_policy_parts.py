@@ -11,7 +11,7 @@ from search.decision import Decision
 from search.evidence.race import RaceRules
 from search.policy.agenda import Agenda
 from search.policy.budget import Budget, Spending, TimeNeed
-from search.policy.conductor import Conductor
+from search.policy.conductor import MAX_LOST_WORKERS, Conductor
 from search.policy.equal_schedules import KnownSchedules
 from search.policy.ledger import Ledger
 from search.policy.next_trial import NextTrial
@@ -540,15 +540,36 @@ def test_who_watches_hears_of_each_change_and_of_no_repetition() -> None:
     assert not conductor.observe(0, 60, reports, None)
     assert [(len(change.reports), change.state) for change in changes] == [(0, "running"), (1, "running")]
     assert conductor.spending.steps == 60
-    conductor.lost(0, "its worker was lost")
-    conductor.lost(0, "again")
+    assert conductor.observe(0, 100, reports, "failed", "no reason")
+    conductor.lost(0)
     assert conductor.observe(0, 100, reports, "complete")
-    assert (changes[-1].state, changes[-1].reason, changes[-1].end_ms) == (
-        State.FAILED,
-        "its worker was lost",
-        2500,
-    )
+    assert (changes[-1].state, changes[-1].reason, changes[-1].end_ms) == (State.FAILED, "no reason", 2500)
     assert len(changes) == 3
+
+
+def test_a_trial_whose_worker_is_lost_goes_on_and_each_loss_counts_once() -> None:
+    conductor, changes = conducted(replace(PLAN, race=None))
+    first = conductor.next()
+    assert first is not None
+    for _ in range(MAX_LOST_WORKERS):
+        conductor.lost(first.number)
+        again = conductor.next()
+        assert again is not None and again.number == first.number
+        assert conductor.records[first.number].state is State.RUNNING
+    assert [change.number for change in changes] == [0] * (1 + MAX_LOST_WORKERS)
+    conductor.lost(first.number)
+    assert conductor.records[first.number].reason == f"its worker was lost {MAX_LOST_WORKERS + 1} times"
+    following = conductor.next()
+    assert following is not None and following.number != first.number
+
+
+def test_a_loss_of_all_workers_counts_for_no_trial() -> None:
+    conductor, _ = conducted(PLAN)
+    for _ in range(MAX_LOST_WORKERS + 2):
+        numbers = [record.number for _ in range(2) if (record := conductor.next()) is not None]
+        assert numbers == [0, 1]
+        conductor.all_lost()
+    assert {record.state for record in conductor.records.values()} == {State.RUNNING}
 
 
 def test_as_many_trials_are_open_as_there_are_slots() -> None:

@@ -1,6 +1,7 @@
 """What is shown while a search runs, on a fake clock."""
 
 import io
+import os
 import re
 
 import pytest
@@ -8,7 +9,8 @@ from rich.console import Console
 
 from search.decision import Decision
 from search.record import Purpose, State, TrialRecord
-from search.screen.live_state import LiveState, Rate, best_of
+from search.screen.console import ReadConsole
+from search.screen.live_state import best_of
 from search.screen.live_text import ended_text
 from search.screen.view import ProgressView
 from search.screen.words import rate_text, seconds_text, value_text
@@ -108,6 +110,7 @@ def test_a_minute_of_silence_is_broken_by_a_summary(clock: Clock) -> None:
     view.trial_started(record(0))
     for second in range(1, 131):
         clock.now = 1000 + second
+        view.foresee(10 * second, second, (1750 - second, 1850 - second))
         view.trial_progress(0, 10 * second)
     assert out.getvalue().splitlines() == [
         "     0s  search: 3 trials",
@@ -126,6 +129,7 @@ def test_the_live_view_shows_phase_counts_best_with_schedule_speed_and_time(cloc
     view.trial_started(record(3))
     clock.now += 10
     view.trial_progress(3, 1500)
+    view.foresee(1500, 10, (65, 72))
     lines = shown(view)
     assert re.fullmatch(r"digits  search 2/3  10s, about 1m 10s left", lines[0])
     assert lines[1] == "  1 running, 1 stopped, 1 done, 1 diverged  150 steps/s"
@@ -198,70 +202,42 @@ def test_a_dumb_terminal_gets_plain_lines(clock: Clock) -> None:
     assert out.getvalue() == "     0s  hello\n"
 
 
-def test_trials_of_an_earlier_run_count_but_not_as_speed(clock: Clock) -> None:
+def test_trials_of_an_earlier_run_count(clock: Clock) -> None:
     view, _ = plain_view(clock, **TOTALS)
     view.restored([record(0, (2000, 50.0)), record(1, (1000, 60.0), state=State.RUNNING)])
     view.phase("search", 3)
-    clock.now += 10
     view.trial_progress(1, 1100)
-    assert view.state.rate.per_second(clock.now) == 10
     assert shown(view)[0].startswith("digits  search 1/3")
+    assert "#1 1100/2000" in shown(view)[-2]
 
 
-def test_speed_is_the_mean_over_the_last_thirty_seconds() -> None:
-    rate = Rate(0.0)
-    assert rate.per_second(0.0) == 0
-    for second in range(1, 11):
-        rate.add(100, float(second))
-    assert rate.per_second(10.0) == 100
-    assert rate.per_second(20.0) == 50
-    assert rate.per_second(39.0) == pytest.approx(100 / 30)
-    assert rate.per_second(50.0) == 0
-    for second in range(51, 200):
-        rate.add(7, float(second))
-    assert rate.per_second(199.0) == pytest.approx(7)
-
-
-def test_the_time_before_the_first_trial_does_not_slow_the_speed(clock: Clock) -> None:
-    view, _ = plain_view(clock)
-    view.phase("starting Ray", 0)
-    clock.now += 20
-    view.trial_started(record(0))
-    clock.now += 5
-    view.trial_progress(0, 500)
-    assert view.state.rate.per_second(clock.now) == 100
-
-
-def test_a_closed_view_estimates_nothing(clock: Clock) -> None:
+@pytest.mark.parametrize(
+    ("left", "text"),
+    [
+        (None, "5s"),
+        ((3000.0, 4600.0), "5s, about 1h 02m left"),
+        ((3000.0, 4800.0), "5s, 50m to 1h 20m left"),
+        ((0.0, 0.4), "5s, about 10s left"),
+        ((30.0, 100.0), "5s, 30s to 1m 40s left"),
+    ],
+)
+def test_what_is_left_is_a_range_until_it_is_known_to_a_quarter(
+    left: tuple[float, float] | None, text: str, clock: Clock
+) -> None:
     view, _ = plain_view(clock, **TOTALS)
-    view.trial_started(record(0))
     clock.now += 5
-    view.trial_progress(0, 500)
-    assert "left" in shown(view)[0]
+    view.foresee(500, 5.0, left)
+    assert shown(view)[0] == f"digits  starting  {text}"
     view.close()
     assert "left" not in shown(view)[0]
 
 
-def test_a_retried_trial_does_not_count_backwards(clock: Clock) -> None:
-    live = LiveState("digits", "fd", 2000, now=0.0)
-    live.put(record(0))
-    live.advance(0, 1000, 10.0)
-    live.advance(0, 500, 20.0)
-    assert live.rate.per_second(20.0) == 50
-    live.advance(0, 1000, 20.0)
-    assert live.rate.per_second(20.0) == 75
-
-
-def test_time_left_takes_the_next_trials_to_be_as_long_as_those_so_far() -> None:
-    live = LiveState("digits", "fd", 2000, now=0.0)
-    live.totals |= {"baselines": 1, "search": 4, "confirm": 2}
-    assert live.seconds_left(0.0) is None
-    live.put(record(0, (2000, 50.0), purpose=Purpose.BASELINE))
-    live.put(record(1, (1000, 50.0), state=State.STOPPED))
-    live.put(record(2))
-    live.advance(2, 500, 10.0)
-    # 50 steps/s; the search: 500 of trial 2 and two more of 1000; the confirmation: two of 2000.
-    assert live.seconds_left(10.0) == pytest.approx((500 + 2 * 1000 + 2 * 2000) / 50)
+def test_the_speed_falls_while_nothing_is_heard(clock: Clock) -> None:
+    view, _ = plain_view(clock)
+    view.foresee(6000, 30.0, None)
+    assert "200 steps/s" in shown(view)[1]
+    clock.now += 570
+    assert "10 steps/s" in shown(view)[1]
 
 
 def test_best_is_the_smallest_of_those_that_got_furthest() -> None:
@@ -297,3 +273,17 @@ def test_numbers_read_well() -> None:
         "1e+09",
     ]
     assert [rate_text(value) for value in (412.3, 1.234, 0.0)] == ["412 steps/s", "1.2 steps/s", "0 steps/s"]
+
+
+def test_a_reader_that_has_gone_ends_nothing(clock: Clock) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as pipe:
+        view = ProgressView(
+            "toy", "fd", 600, console=ReadConsole(file=pipe, force_terminal=False), clock=clock
+        )
+        for _ in range(2):
+            view.note("nobody reads this")
+        with pytest.raises(BrokenPipeError):
+            print("nor this", file=pipe, flush=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writer)  # what is left in the buffer goes nowhere

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from search.evidence.noise import ln, noise_at_end, noise_at_rungs, pooled
+from search.evidence.noise import SeedValues, ln, noise_at_rungs, pooled, values_at_end
 from search.evidence.race import RaceRules, Standing, standing
 from search.record import Purpose, Report, State, TrialRecord
 from spaces import PRESETS
@@ -284,7 +284,7 @@ def test_each_trial_counts_once_in_the_noise_of_a_round() -> None:
     for seed in (1, 2, 3):
         records.append(trial(len(records), 70.0 + seed, Purpose.NOISE, seed=seed, replicate_of=0))
     run_race(records, {0: 70.0, 1: 30.0, 2: 30.5})
-    noise = noise_at_end(records, SEEDS[:2])
+    noise = values_at_end(records, SEEDS[:2]).noise
     assert noise is not None
     assert (noise.degrees, noise.num_schedules) == (3 + 1 + 1, 3)
 
@@ -341,6 +341,40 @@ def test_noise_is_pooled_over_schedules_on_the_log_scale() -> None:
     assert pooled([[3.0, 4.0], [5.0]]) == pooled([[3.0, 4.0]])
 
 
+def sd(*values: float) -> float:
+    return float(np.std(np.log(values), ddof=1))
+
+
+def test_the_noise_of_a_schedule_is_that_of_the_others_of_its_kind_and_of_its_unused_seeds() -> None:
+    """Its own values make its own variance already: they count once."""
+    objectives = {
+        0: {1: 70.0, 2: 71.0, 3: 75.0},
+        1: {1: 30.0, 2: 40.0},
+        2: {1: 31.0, 2: 33.0},
+        3: {1: 9.0, 2: 8.0},
+    }
+    kinds = {0: "baseline", 1: "proposal", 2: "proposal", 3: "proposal"}
+    known = SeedValues(objectives, kinds)
+    assert known.noise_of(1, {1: {1, 2}}) == pooled([[31.0, 33.0], [9.0, 8.0]])
+    assert known.noise_of(0, {0: {1, 2, 3}}) is None
+    unused = known.noise_of(0, {0: {1}})
+    assert unused is not None and (unused.sd, unused.degrees) == (pytest.approx(sd(71.0, 75.0)), 1)
+    assert SeedValues(objectives).noise_of(1, {1: {1, 2}}) == pooled(
+        [[70.0, 71.0, 75.0], [31.0, 33.0], [9.0, 8.0]]
+    )
+
+
+def test_the_noise_of_a_ratio_is_that_of_both_but_of_neithers_own_values() -> None:
+    objectives = {0: {1: 70.0, 2: 71.0, 3: 75.0, 4: 77.0}, 1: {1: 30.0, 2: 40.0}, 2: {1: 31.0, 2: 33.0}}
+    known = SeedValues(objectives, {0: "baseline", 1: "proposal", 2: "proposal"})
+    found = known.noise_of_ratio(1, 0, {1, 2})
+    assert found is not None
+    assert found.sd == pytest.approx(math.hypot(sd(31.0, 33.0), sd(75.0, 77.0)))
+    assert found.degrees == 1
+    assert known.noise_of_ratio(1, 2, {1, 2}) is None  # there is no third proposal
+    assert known.noise_of_ratio(1, 0, {1, 2, 3}) is None  # one seed alone says nothing of noise
+
+
 def test_a_logarithm_is_finite_where_rounding_left_no_distance() -> None:
     assert ln(0.0) == ln(-1e-9) == ln(1e-12) == math.log(1e-12)
     assert ln(1e-11) == math.log(1e-11)
@@ -357,9 +391,9 @@ def test_the_noise_of_the_race_is_that_at_the_full_budget() -> None:
     records = [trial(0, 70.0, Purpose.BASELINE)]
     records.append(trial(1, 70.0, Purpose.NOISE, replicate_of=0, seed=1))
     records[1] = replace(records[1], reports=(Report(50, 140.0, 0), Report(100, 70.0 * math.exp(0.2), 0)))
-    noise = noise_at_end(records, ())
+    noise = values_at_end(records, ()).noise
     assert noise is not None and noise.sd == pytest.approx(0.2 / math.sqrt(2))
-    assert noise_at_end(records[:1], ()) is None
+    assert values_at_end(records[:1], ()).noise is None
 
 
 def test_a_proposal_counts_by_its_fresh_seeds_only() -> None:

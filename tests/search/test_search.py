@@ -121,6 +121,22 @@ def test_more_is_asked_of_it_and_kept(toy: Search) -> None:
     assert sum(record.purpose is Purpose.CONFIRM for record in confirmed.records()) == 4
 
 
+def test_one_whose_file_was_edited_is_not_amended(toy: Search) -> None:
+    file = toy.folder / "search.yaml"
+    file.write_text(file.read_text().replace("num_samples: 2000", "num_samples: 2001"))
+    with pytest.raises(
+        InputError, match=r"'toy' exists with another objective\.num_samples, budget\.max_trials\. Give"
+    ):
+        Search.open("toy").amended({"budget.max_trials": 5})
+
+
+def test_a_lock_that_is_no_file_is_told(toy: Search) -> None:
+    (toy.folder / ".lock").unlink(missing_ok=True)
+    (toy.folder / ".lock").mkdir()
+    with pytest.raises(InputError, match=r"\.lock cannot be written: Is a directory\. Make it a file"):
+        toy.amended({"budget.max_trials": 5})
+
+
 def test_it_is_not_amended_while_somebody_drives_it(toy: Search) -> None:
     with toy.held_here(), pytest.raises(OperationFailed, match="search 'toy' is being run by process"):
         toy.amended({"budget.max_trials": 5})

@@ -332,6 +332,7 @@ def test_a_small_search_takes_these_decisions(curves: Curves) -> None:
         "confirm 2 complete 80 9.6",
         "confirm 2 complete 80 11.0",
         "confirm 3 complete 80 11.0",
+        "confirm 3 complete 80 12.0",
     ]
 
 
@@ -490,7 +491,7 @@ def test_a_rule_that_the_file_names_keeps_the_files_options(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--repeats", "0"], "`--repeats` must be >= 1, but got 0"),
+        (["--repeats", "0"], "`1 <= --repeats <= 100000` must hold, but got 0"),
         (["--algorithm", "tpee"], "unknown search algorithm 'tpee' (did you mean tpe?)"),
         (["--concurrent", "0"], "resources.max_concurrent: must be >= 1, but got 0"),
         (["--trials", "0"], "budget.max_trials: must be >= 1, but got 0"),

@@ -292,7 +292,7 @@ def test_resolved_is_plain_json_and_the_same_in_another_process() -> None:
             "x.yaml:27: resources.gpu: must be a whole number above 1, but got 1.5. Nearest: 1, 2",
         ),
         ("cpu: 1,", "cpu: 0,", "x.yaml:27: resources.cpu: must be > 0 when gpu is 0"),
-        ("{path: runs}", '{path: "a?b"}', "x.yaml:28: storage.path: must be a folder"),
+        ("{path: runs}", '{path: "a\\nb"}', "x.yaml:28: storage.path: must be a folder"),
         (
             "{path: runs}",
             "{study_url: postgresql://h/d}",

@@ -1,7 +1,9 @@
 """What is said of a storage that cannot be used, before anything is trained. Nodes of a real Ray: integration/."""
 
+import errno
 import os
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -103,9 +105,12 @@ def test_a_folder_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
 def test_a_folder_without_the_right_to_it_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # tests may run as root, who may do all
+    def refused(**_: object) -> None:  # tests may run as root, who may do all
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", refused)
     with (
-        pytest.raises(InputError, match=r"cannot be used on .*: your user has no right to it\. "),
+        pytest.raises(InputError, match=r"cannot be used on .* cannot be written to: Permission denied\. "),
         usable(tmp_path),
     ):
         pass
@@ -122,7 +127,7 @@ def test_a_search_that_cannot_be_kept_here_is_one_line_before_anything_is_done(
     assert cli.main(verb) == 2
     shown = capsys.readouterr().err
     assert shown.startswith(f"error: storage.path: {tmp_path}/file/runs/toy cannot be used on ")
-    assert "Not a directory" in shown
+    assert "/file is no folder" in shown
     assert shown.count("\n") == 1
 
 

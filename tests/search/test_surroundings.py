@@ -1,13 +1,16 @@
 """A command is started in odd surroundings: what it has to say is said, or it ends with one line."""
 
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from search.cluster.jobs import JobsApi
 from search.errors import InputError
+from search.machine.cache_folder import cache_folder
 from search.machine.search_folders import local_root
 from search.machine.state_folder import home
 from trainable.data.idx_folder import IdxFolder
@@ -82,3 +85,25 @@ def test_a_user_that_there_is_not_is_one_line(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("SCHEDULE_SEARCH_HOME", "~nobody1/x")
     with pytest.raises(InputError, match="the state folder ~nobody1/x cannot be looked up"):
         home()
+
+
+def test_a_user_without_a_home_folder_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    for name in ("HOME", "SCHEDULE_SEARCH_HOME", "SCHEDULE_SEARCH_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    why = r"cannot be looked up: your user has no home folder here \(HOME is not set\)"
+    with pytest.raises(
+        InputError, match=rf"the state folder ~/.schedule-search {why}.* in SCHEDULE_SEARCH_HOME$"
+    ):
+        home()
+    with pytest.raises(InputError, match=rf"the cache folder ~/.cache/\S+ {why}.* in SCHEDULE_SEARCH_CACHE$"):
+        cache_folder()
+    with pytest.raises(
+        InputError, match=rf"the token file ~/.ray/auth_token {why}.* in RAY_AUTH_TOKEN_PATH$"
+    ):
+        JobsApi("http://127.0.0.1:9").jobs()

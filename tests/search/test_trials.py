@@ -1,6 +1,7 @@
 """What the policy needs of the trials is kept in the same way in a database and in memory."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,3 +120,31 @@ def test_a_decision_is_a_sentence() -> None:
     assert Decision("stopped", "rung", {**facts, "rank": 11}).why == "11th of 9 at rung 1000"
     assert Decision(**Decision("stopped", "rung", facts).to_dict()) == Decision("stopped", "rung", facts)
     assert all(sentence and not sentence.endswith(".") for sentence in CAUSES.values())
+
+
+def test_a_change_of_the_time_zone_reorders_nothing(tmp_path: Path, in_zone: Callable[[str], None]) -> None:
+    url, before = f"sqlite:///{tmp_path / 'study.db'}", int(time.time() * 1000)
+    in_zone("Asia/Tokyo")
+    conductor = Conductor(PLAN, StudyStore.create(url, "toy", {"search": {}}), clock=lambda: 5.0)
+    conductor.next()
+    in_zone("America/Los_Angeles")
+    store = StudyStore.open(url, "toy")
+    assert store is not None
+    Conductor(PLAN, store, clock=lambda: 5.0).observe(0, 20, [Report(50, 1e9, 0)], "diverged")
+    in_zone("Europe/Berlin")
+    [record, *_] = store.records()
+    assert record.start_ms is not None and record.end_ms is not None
+    assert before <= record.start_ms <= record.end_ms <= time.time() * 1000  # since 1970, UTC
+
+
+@pytest.fixture
+def in_zone() -> Iterator[Callable[[str], None]]:
+    """Moves this process to a time zone."""
+    with pytest.MonkeyPatch.context() as patched:
+
+        def move(zone: str) -> None:
+            patched.setenv("TZ", zone)
+            time.tzset()
+
+        yield move
+    time.tzset()

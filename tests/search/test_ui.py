@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from search import cli
-from search.file.spec import load_spec
-from search.study.store import StudyStore
+from search.run.search import Search
+from tests.search.test_search import ASSETS
 
 
 @pytest.fixture
@@ -21,8 +21,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             f"name: {name}\ndata: digits\nstorage: {{path: {tmp_path}, mlflow_uri: 'http://mlflow:5000/'}}\n"
         )
         os.utime(path, (10 - age, 10 - age))
-    spec = load_spec(tmp_path / "whole" / "search.yaml")
-    StudyStore.create(spec.study_url_resolved, "whole", {"search": {}})
+    Search.open(str(tmp_path / "whole" / "search.yaml")).open_or_create(ASSETS)
     (tmp_path / "damaged" / "study.db").write_text("no database" * 100)
     saved = SimpleNamespace(save_view=lambda: "/#/view")
     monkeypatch.setattr("search.run.tracked.projection_of", lambda search: saved)
@@ -40,5 +39,5 @@ def test_a_search_that_cannot_be_read_hides_no_other(
 
 
 def test_the_one_that_is_asked_for_is_an_error(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["ui", "damaged", "--storage", str(storage)]) == 2
+    assert cli.main(["ui", "damaged", "--storage", str(storage)]) == 1
     assert capsys.readouterr().err.startswith("error: the study's database sqlite:///")

@@ -1,6 +1,7 @@
 """The curricula against the published formulas, written out step by step as their authors have them."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -139,6 +140,23 @@ def test_clusters_share_a_fraction_of_the_budget_equally() -> None:
     assert np.unique(phase_K, return_counts=True)[1].tolist() == [100, 100, 100, 100, 600]
 
 
+@pytest.mark.parametrize(
+    ("fraction", "num_clusters", "total_steps"), [(0.01, 50, 5000), (0.07, 100, 700), (0.3, 7, 2100)]
+)
+def test_clusters_join_at_the_step_that_the_decimal_fraction_says(
+    fraction: float, num_clusters: int, total_steps: int
+) -> None:
+    """In exact fractions: in floats 28 / (.01 * 5000) * 50 is below 28."""
+    clusters = DifficultyClusters(fraction=fraction, num_clusters=num_clusters)
+    share = Fraction(str(fraction)) * total_steps
+    expected = [
+        min(math.floor(step * num_clusters / share), num_clusters - 1) for step in range(total_steps + 1)
+    ]
+    assert clusters.phases_at(np.arange(total_steps + 1), total_steps).tolist() == expected
+    if num_clusters == 50:
+        assert expected[28:31] == [28, 29, 30]
+
+
 def test_snr_timestep_trains_over_the_run_as_its_formula_says() -> None:
     """Mean over k of (1 - k/K)/M + (k/K) p is half uniform, half p."""
     probability_M = torch.tensor([0.0, 0.7, 0.3], dtype=torch.float64)
@@ -150,6 +168,16 @@ def test_snr_timestep_trains_over_the_run_as_its_formula_says() -> None:
     step_K = (torch.arange(640, dtype=torch.float64) + 0.5)[:, None] / 640
     formula_KM = (1 - step_K) / 3 + step_K * probability_M
     assert (trained_KM - formula_KM).abs().max().item() <= 0.5 / 32
+
+
+@pytest.mark.parametrize("total_steps", [1, 2, 16, 31, 33, 100, 2000, 4097])
+def test_snr_timestep_takes_parts_for_the_run_but_for_half_a_step(total_steps: int) -> None:
+    """How much of p is trained over the run: one half by the formula."""
+    curriculum = SNRTimestep()
+    phase_K = curriculum.phases_at(np.arange(total_steps), total_steps)
+    p_M = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    share_K = [2 * curriculum.reweighted(p_M, phase)[0].item() - 1 for phase in phase_K.tolist()]
+    assert abs(np.mean(share_K) - 0.5) < 1 / (2 * total_steps)
 
 
 def test_ict_has_8_stages_of_equal_length() -> None:
@@ -205,6 +233,28 @@ def test_what_a_curriculum_comes_to_is_known_closely_before_it_runs(
     values = values_of(int(is_start_K.sum()), int(num_levels_K[is_start_K].sum()))
     assert values <= curriculum.most_values(200_000) <= 1.6 * values
     assert curriculum.most_values(10) <= 10 * (2 * curriculum.most_levels + 3)
+
+
+@pytest.mark.parametrize("period", [0.25, 0.5, 1.0, 2.0])
+def test_the_sine_of_a_multiple_of_pi_is_nothing_at_any_power(period: float) -> None:
+    for delta in (math.pi, 2 * math.pi):
+        levels = Sinusoidal(delta=delta, power=0.01, period=period).num_levels(np.arange(1001), 1000)
+        assert set(levels.tolist()) == {21}
+    unrounded = Sinusoidal(delta=0.0, power=0.01, period=period).num_levels(np.arange(1001), 1000)
+    assert unrounded[0] == unrounded[-1] == 21
+    assert unrounded[1] > 21
+    # A sine that is truly small is not nothing.
+    assert Sinusoidal(delta=0.0, power=0.01, exponent=100.0).num_levels(700, 1000) > 21
+
+
+def test_a_step_at_which_phi_is_a_multiple_of_delta_begins_the_next_stage() -> None:
+    for parts in range(2, 60):
+        curriculum = Sinusoidal(delta=math.pi / parts, period=2.0)
+        starts = [curriculum.num_levels(step, 1000 * parts) for step in range(0, 1000 * parts + 1, 1000)]
+        expected = [
+            20 + math.ceil(round(230 * abs(math.sin(math.pi * i / parts)), 9)) + 1 for i in range(parts + 1)
+        ]
+        assert starts == expected
 
 
 @pytest.mark.parametrize("delta", [5e-324, 1e-310, 1e-9])

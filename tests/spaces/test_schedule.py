@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from spaces import PRESETS, KarrasGrid, NoiseSchedule
+from spaces.curricula.constant import Constant
 from spaces.curricula.exponential import Exponential
 from spaces.curricula.sinusoidal import Sinusoidal
 from spaces.curricula.snr_timestep import SNRTimestep
@@ -167,3 +168,34 @@ def test_a_thousand_mutations_give_a_valid_schedule_or_a_value_error() -> None:
             stages, message = (), str(error)
         assert "\n" not in message
         assert all(abs(stage.probability_M.sum().item() - 1) < 1e-12 for stage in stages)
+
+
+def float32_losses(sigma_min: float, num_levels: int) -> float:
+    """Share of images' values in the lowest interval whose two noisy versions are one in float32."""
+    r, t = KarrasGrid(sigma_min=sigma_min).sigmas(num_levels)[:2].float()
+    generator = torch.Generator().manual_seed(0)
+    x, z = torch.rand(100_000, generator=generator) * 2 - 1, torch.randn(100_000, generator=generator)
+    return (x + t * z == x + r * z).float().mean().item()
+
+
+@pytest.mark.parametrize(
+    ("sigma_min", "num_levels", "is_lost"),
+    [(1e-6, 16385, True), (1e-6, 1281, False), (2e-3, 16385, False)],
+)
+def test_levels_that_float32_cannot_tell_apart_are_refused(
+    sigma_min: float, num_levels: int, is_lost: bool
+) -> None:
+    def build() -> NoiseSchedule:
+        return NoiseSchedule(
+            grid=KarrasGrid(sigma_min=sigma_min), noise=LogNormal(), curriculum=Constant(levels=num_levels)
+        )
+
+    assert (float32_losses(sigma_min, num_levels) > 0.5) is is_lost
+    if not is_lost:
+        build()
+        return
+    with pytest.raises(
+        ValueError, match=r"levels of .*sigma_min=1e-06 are too close with 16385 of them"
+    ) as refused:
+        build()
+    assert "\n" not in str(refused.value)

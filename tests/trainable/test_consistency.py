@@ -168,6 +168,29 @@ def test_pseudo_huber_takes_the_norm_of_the_image():
     assert abs(elementwise[0] - loss_B[0]) > 0.5
 
 
+@pytest.mark.parametrize(
+    ("squared", "expected"),
+    [(1e-8, 1.16263352131e-06), (1e-10, 1.16278912549e-08), (1e-12, 1.16279068195e-10)],  # with 40 digits
+)
+def test_pseudo_huber_of_a_small_difference_does_not_cancel(squared: float, expected: float):
+    difference_BD = torch.full((1, 4), math.sqrt(squared / 4), requires_grad=True)
+    loss_B = pseudo_huber(difference_BD, c=0.0043)
+    assert loss_B.item() == pytest.approx(expected, rel=1e-6, abs=0)
+    loss_B.sum().backward()
+    assert difference_BD.grad is not None
+    gradient = math.sqrt(squared / 4) / math.sqrt(squared + 0.0043**2)
+    assert difference_BD.grad[0].tolist() == pytest.approx([gradient] * 4, rel=1e-6, abs=0)
+
+
+@pytest.mark.parametrize("c", [1e-9, 0.0043, 1e3])
+def test_pseudo_huber_keeps_its_precision_at_every_c_that_is_accepted(c: float):
+    norm_B = torch.logspace(-12, 6, 200, dtype=torch.float64) * c
+    loss_B = pseudo_huber(norm_B.float()[:, None], c)
+    exact_B = norm_B * (norm_B / ((norm_B**2 + c**2).sqrt() + c))
+    kept_B = norm_B > 1e-15  # below, the square leaves float32's range
+    torch.testing.assert_close(loss_B.double()[kept_B], exact_B[kept_B], rtol=1e-6, atol=0)
+
+
 def test_loss_is_the_formula_of_the_paper():
     sigma_N = KarrasGrid().sigmas(5)
     g = generator(1)

@@ -140,3 +140,27 @@ def test_statistics_need_two_feature_vectors(shape: tuple[int, ...]) -> None:
 def test_statistics_of_other_networks_are_refused() -> None:
     with pytest.raises(ValueError, match="as many features, but got 4 and 5"):
         frechet_distance(GaussianStats.of(torch.ones(9, 4)), GaussianStats.of(torch.ones(9, 5)))
+
+
+def test_merging_is_off_by_rounding_only() -> None:
+    x_ND = random_features(3000, 64, seed=1)
+    whole, merged = (
+        GaussianStats.of(x_ND),
+        GaussianStats.of(x_ND[:1000]).merged(GaussianStats.of(x_ND[1000:])),
+    )
+    torch.testing.assert_close(
+        merged.covariance_DD, whole.covariance_DD, rtol=0, atol=1e-13 * whole.covariance_DD.max().item()
+    )
+
+
+@pytest.mark.parametrize("num_flat", [0, 20, 100])
+def test_rounding_is_as_small_as_is_said_also_where_features_have_no_variance(num_flat: int) -> None:
+    """Features turned into a space of more dimensions keep their distance."""
+    one_ND, other_ND = random_features(2000, 40, seed=1), 1.1 * random_features(2000, 40, seed=2)
+    turned, _ = torch.linalg.qr(random_features(40 + num_flat, 40, seed=3))  # orthonormal columns
+    before, after = (
+        frechet_distance(GaussianStats.of(one_ND @ turn), GaussianStats.of(other_ND @ turn))
+        for turn in (torch.eye(40, dtype=torch.float64), turned.T)
+    )
+    traces = sum(float(GaussianStats.of(x_ND).covariance_DD.trace()) for x_ND in (one_ND, other_ND))
+    assert abs(after - before) < (5e-8 if num_flat else 1e-12) * traces

@@ -1,16 +1,20 @@
 """The contract of every file in `trainable/networks/`, and what is special to each."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from trainable.network import NETWORKS, Network, NetworkModule, NoiseFeatures
 from trainable.networks.film_mlp import FilmMlp
+from trainable.networks.mlp import Mlp
 from trainable.networks.unet import Unet
 
 # Small variants of the defaults, for speed. A network that is not named here is tested as it is.
 SMALL: dict[str, dict[str, object]] = {
     "film_mlp": {"width": 16, "depth": 2},
+    "mlp": {"width": 16, "depth": 2},
     "unet": {"channels": [8, 12], "blocks": 1, "attention": True, "noise_width": 8},
     "small_unet": {"channels": [8, 12], "attention": True, "noise_width": 8},
 }
@@ -145,6 +149,10 @@ def test_unet_uses_all_positions_with_attention():
     [
         (lambda: FilmMlp(width=0), r"`1 <= width <= 8192` must hold, but got width=0"),
         (lambda: FilmMlp(depth=-1), "depth=-1"),
+        (lambda: FilmMlp(noise_band=(4.0, 0.5)), r"noise_band=\[4.0, 0.5\]"),
+        (lambda: FilmMlp(noise_band=(0.0, 0.5)), r"`0.0001 <= low <= high <= 1000` must hold"),
+        (lambda: FilmMlp(noise_band=(0.1, math.nan)), "nan"),
+        (lambda: Mlp(depth=0), r"`1 <= depth <= 64` must hold, but got depth=0"),
         (lambda: Unet(blocks=0), "blocks=0"),
         (lambda: Unet(channels=()), "`channels` must be 1 to 6 numbers"),
         (lambda: Unet(channels=(8, 0)), "`channels` must be 1 to 6 numbers"),
@@ -163,3 +171,22 @@ def test_noise_features_are_slow_waves_that_still_tell_levels_apart():
     assert (features_BE[1:] - features_BE[:-1]).norm(dim=1).min() > 1e-4  # float32 resolves 1e-7
     # The fastest wave stays within a third of a period from one end of the levels to the other.
     assert (2.7 * NoiseFeatures(16).frequency_E).max() < 2 * torch.pi / 3 * 1.01
+
+
+def test_the_band_of_the_noise_features_is_from_its_slowest_to_its_fastest_wave():
+    frequency_E = NoiseFeatures(6, (0.25, 4.0)).frequency_E
+    wanted_E = 2 * torch.pi * torch.tensor([0.25, 1.0, 4.0]).repeat(2)
+    torch.testing.assert_close(frequency_E, wanted_E)
+    fast = FilmMlp(noise_band=(0.25, 4.0)).build(IMAGE_SHAPE)
+    slow = FilmMlp().build(IMAGE_SHAPE)
+    for module in (fast, slow):
+        module.reset_parameters(torch.Generator().manual_seed(0))
+    (fast_E,) = (part.frequency_E for part in fast.modules() if isinstance(part, NoiseFeatures))
+    assert (fast_E.min() / torch.pi, fast_E.max() / torch.pi) == pytest.approx((0.5, 8))
+    for a, b in zip(fast.parameters(), slow.parameters(), strict=True):
+        assert torch.equal(a, b), "the band changes no drawn weight"
+
+
+def test_mlp_is_three_layers_of_which_the_first_sees_the_noise_level():
+    shapes = [tuple(parameter.shape) for parameter in Mlp().build(IMAGE_SHAPE).parameters()]
+    assert shapes == [(256, 65), (256,), (256, 256), (256,), (64, 256), (64,)]

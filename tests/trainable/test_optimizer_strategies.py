@@ -236,6 +236,17 @@ def test_estimates_are_the_published_ones_of_two_batch_sizes() -> None:
     assert squared_norm == pytest.approx(expected.item())
 
 
+@pytest.mark.parametrize(("batch_size", "share"), [(8, 0.87), (128, 0.999)])
+def test_halves_of_a_stratified_batch_make_the_gradient_look_smaller(batch_size: int, share: float) -> None:
+    """By a quarter of the square of what their expected gradients differ by; here the gradient is e^(6u)."""
+    u_B1 = torch.arange(batch_size + 1, dtype=torch.float64) / batch_size
+    expected_B = (6 * u_B1).exp().diff() * batch_size / 6  # in each slice
+    half, other = expected_B[0::2].mean(), expected_B[1::2].mean()
+    true = (half + other) / 2
+    assert (half * other).item() == pytest.approx((true**2 - (half - other) ** 2 / 4).item())
+    assert (half * other / true**2).item() == pytest.approx(share, abs=0.002)
+
+
 def test_on_a_quadratic_with_known_noise_the_rate_is_the_known_one() -> None:
     """Gradients of one image x (at w: A w) + noise of covariance s^2 I: tr Sigma = P s^2, |G|^2 = |A w|^2."""
     num_parameters, batch_size, s, num_steps = 20, 8, 1.5, 4000

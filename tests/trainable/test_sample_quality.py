@@ -37,7 +37,7 @@ SETTING: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def second(cache_dir: Path) -> Assets:
     """The digits with another feature network than the objective's."""
-    return prepare(DATASETS.build("digits"), EXTRACTORS.build("small_resnet"), cache_dir)
+    return prepare(DATASETS.build("digits"), EXTRACTORS.build("strided_cnn"), cache_dir)
 
 
 def trained(folder: Path, assets: Assets, rungs: tuple[int, ...] = (150,)) -> None:
@@ -54,7 +54,7 @@ def test_a_finished_trial_is_measured_by_all_metrics_at_each_number_of_evaluatio
     given = {"judge": judge, "images_NCHW": digits_assets.images_NCHW, **SETTING}
     found = measure_samples(LocalFolder(str(tmp_path)), **given, num_evaluations=(1, 2, 3))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert found["extractor"] == "small_resnet" != digits_assets.extractor_name
+    assert found["extractor"] == "strided_cnn" != digits_assets.extractor_name
     assert (found["num_real"], found["num_samples"]) == (1797, 200)
     assert found["sigmas"]["1"] == pytest.approx([80.0])
     assert found["sigmas"]["2"] == pytest.approx([80.0, 0.821])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trainable.dataset import Dataset, Images
-from trainable.download import download, file_sha256
+from trainable.download import Remote, download, file_sha256
 from trainable.storage.path import expanded
 
 # The binary version from the author's page: fixed-length records, nothing to unpickle. The page
@@ -36,10 +36,15 @@ class CIFAR10(Dataset):
 
     EXTRACTOR: ClassVar[str] = "inception"
 
+    def downloads(self, cache_dir: Path) -> tuple[Remote, ...]:
+        if self.root is not None:
+            return ()
+        return (Remote(URLS, cache_dir / "cifar-10" / ARCHIVE, SHA256, NUM_BYTES),)
+
     def load(self, cache_dir: Path) -> Images:
         """x_NCHW uint8 (50000, 3, 32, 32)."""
         if self.root is None:
-            path = download(URLS, cache_dir / "cifar-10" / ARCHIVE, SHA256, NUM_BYTES)
+            [path] = [download(*remote) for remote in self.downloads(cache_dir)]
         else:
             path = expanded(self.root) / ARCHIVE
             try:

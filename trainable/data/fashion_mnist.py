@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 
 from trainable.data._idx import TEST, TRAIN, read_folder
 from trainable.dataset import Dataset, Images
-from trainable.download import download, file_sha256
+from trainable.download import Remote, download, file_sha256
 from trainable.storage.path import expanded
 
 # zalandoresearch/fashion-mnist, MIT licence: its readme's addresses, the repository itself last.
@@ -60,13 +60,25 @@ class FashionMNIST(Dataset):
 
     EXTRACTOR: ClassVar[str] = "fashion_cnn"
 
+    def downloads(self, cache_dir: Path) -> tuple[Remote, ...]:
+        if self.root is not None:
+            return ()
+        return tuple(
+            Remote(
+                tuple(url.format(name=name) for url in URLS),
+                cache_dir / "fashion-mnist" / name,
+                original.sha256,
+                original.num_bytes,
+            )
+            for name, original in FILES.items()
+        )
+
     def load(self, cache_dir: Path) -> Images:
         """x_NCHW uint8 (60000, 1, 28, 28)."""
         if self.root is None:
             folder = cache_dir / "fashion-mnist"
-            for name, original in FILES.items():
-                urls = [url.format(name=name) for url in URLS]
-                download(urls, folder / name, original.sha256, original.num_bytes)
+            for remote in self.downloads(cache_dir):
+                download(*remote)
         else:
             folder = expanded(self.root)
             for name, original in FILES.items():

@@ -28,7 +28,13 @@ NUM_FEATURES = 64
 HELD_OUT = 5  # one in so many images is kept from training where the data set has no test split
 
 
-class ClassifierNetwork(nn.Module):
+class ClassifierModule(nn.Module):
+    """(B, C, H, W) -> features (B, 64); `scores` makes class scores of those."""
+
+    scores: nn.Linear
+
+
+class ClassifierNetwork(ClassifierModule):
     """Two 3x3 convolutions, each halving the image, a hidden layer of 64 features, class scores."""
 
     def __init__(self, image_shape: tuple[int, int, int], width: int, num_classes: int):
@@ -74,7 +80,6 @@ class Classifier(Extractor):
 
     SEED: ClassVar[int] = 0
     # Built from an image's shape, `width` and the number of classes; its `scores` take its features.
-    NETWORK: ClassVar[type[nn.Module]] = ClassifierNetwork
 
     def __post_init__(self) -> None:
         for name in ("width", "epochs", "batch_size", "learning_rate"):
@@ -83,9 +88,13 @@ class Classifier(Extractor):
         if not 0 <= self.min_accuracy <= 1:
             raise ValueError(f"`0 <= min_accuracy <= 1` must hold, but got min_accuracy={self.min_accuracy}")
 
+    def module(self, image_shape: tuple[int, int, int], num_classes: int) -> ClassifierModule:
+        """The network to train; its weights do not matter."""
+        return ClassifierNetwork(image_shape, self.width, num_classes)
+
     def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> nn.Module:
         with torch.device("meta"):  # no memory, no random numbers: all comes from `state`
-            net = self.NETWORK(image_shape, self.width, len(state["scores.bias"]))
+            net = self.module(image_shape, len(state["scores.bias"]))
         net.load_state_dict(state, assign=True)
         return net.eval().requires_grad_(False)
 
@@ -130,7 +139,7 @@ class Classifier(Extractor):
             )
         num_classes = int(images.y_N.max()) + 1
         with torch.device("meta"):
-            net: Any = self.NETWORK(images.image_shape, self.width, num_classes)
+            net = self.module(images.image_shape, num_classes)
         net.to_empty(device="cpu")
         for module in net.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainable.dataset import Images
-from trainable.download import download, file_sha256
+from trainable.download import Remote, download, file_sha256
 from trainable.extractor import Extractor, Weights
 from trainable.storage.path import expanded
 
@@ -73,6 +73,12 @@ class Inception(Extractor):
             )
         return path
 
+    def downloads(self, cache_dir: Path) -> tuple[Remote, ...]:
+        if self.weights_path is not None:
+            return ()
+        path = cache_dir / "extractors" / URLS[0].rpartition("/")[2]
+        return (Remote(URLS, path, SHA256, NUM_BYTES),)
+
     def weights(self, images: Images, cache_dir: Path) -> Weights:
         _feature_extractor_class()
         if images.image_shape[0] not in (1, 3):
@@ -81,7 +87,7 @@ class Inception(Extractor):
                 f"{images.image_shape[0]} channels. Use pixels or small_cnn."
             )
         if self.weights_path is None:
-            path = download(URLS, cache_dir / "extractors" / URLS[0].rpartition("/")[2], SHA256, NUM_BYTES)
+            [path] = [download(*remote) for remote in self.downloads(cache_dir)]
         else:
             path = self._checked(self.weights_path)
         return Weights(torch.load(path, map_location="cpu", weights_only=True), SHA256)

@@ -3,7 +3,9 @@
 FD = |m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)      (Frechet 1957; Dowson and Landau 1982;
 Heusel et al. 2017, arXiv:1706.08500, with Inception features: FID)
 
-All in float64: a float32 eigenvalue decomposition was 4e-4 off. Axes: N samples, D features.
+All in float64: a float32 eigenvalue decomposition was 4e-4 off. By rounding the distance is less than 1e-12 of the
+traces off; less than 5e-8 where features have no variance in some direction, since a root of rounding is not small.
+Axes: N samples, D features.
 """
 
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class GaussianStats:
-    """Mean and covariance (divisor n - 1) of n feature vectors. Two of them merge exactly."""
+    """Mean and covariance (divisor n - 1) of n feature vectors. Two of them merge to rounding."""
 
     mean_D: Tensor
     covariance_DD: Tensor
@@ -52,7 +54,7 @@ class GaussianStats:
 
 
 def trace_of_root(reference: GaussianStats, other: GaussianStats) -> float:
-    """tr (S1 S2)^(1/2), exactly: the sum of the roots of the eigenvalues of S1^(1/2) S2 S1^(1/2).
+    """tr (S1 S2)^(1/2): the sum of the roots of the eigenvalues of S1^(1/2) S2 S1^(1/2).
 
     That matrix is symmetric and has the eigenvalues of S1 S2, so no complex root and no jitter is
     needed, and singular covariances (fewer samples than features) are as good as others: from n

@@ -12,17 +12,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainable.network import Network, NetworkModule, NoiseFeatures, draw_linear_
+from trainable.network import SLOW_WAVES, Network, NetworkModule, NoiseFeatures, draw_linear_
+
+_LEAST_WAVE, _MOST_WAVE = 1e-4, 1e3  # periods per unit of c_noise
 
 
 class _FilmMlpModule(NetworkModule):
-    def __init__(self, num_values: int, width: int, depth: int, noise_features: int, noise_width: int):
+    def __init__(self, num_values: int, options: "FilmMlp"):
         super().__init__()
+        width, depth = options.width, options.depth
         self.width = width
-        self.features = NoiseFeatures(noise_features)
-        self.noise_in = nn.Linear(noise_features, noise_width)
+        self.features = NoiseFeatures(options.noise_features, options.noise_band)
+        self.noise_in = nn.Linear(options.noise_features, options.noise_width)
         # For all layers at once: one large product costs less than several small ones.
-        self.film = nn.Linear(noise_width, 2 * width * depth)
+        self.film = nn.Linear(options.noise_width, 2 * width * depth)
         self.image_in = nn.Linear(num_values, width)
         self.layers = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
         self.image_out = nn.Linear(width, num_values)
@@ -56,12 +59,16 @@ class FilmMlp(Network):
 
     FiLM: Perez et al. 2018 (arXiv:1709.07871). `depth` hidden layers of `width`, each adding to what comes in,
     between a linear layer in and one out. The last starts at zero, so training starts from f = c_skip x.
+    noise_band: the slowest and the fastest wave among the features of the noise level, in periods per unit of
+    c_noise = ln(sigma) / 4. [0.0625, 4] is that of k-diffusion and EDM, about: what is learnt at one noise level
+    then carries over less far to others.
     """
 
     width: int = 96
     depth: int = 2
     noise_features: int = 16
     noise_width: int = 32
+    noise_band: tuple[float, float] = SLOW_WAVES
 
     BOUNDS: ClassVar[Mapping[str, tuple[int, int]]] = {
         "width": (1, 8192),
@@ -70,7 +77,14 @@ class FilmMlp(Network):
         "noise_width": (1, 8192),
     }
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        low, high = self.noise_band
+        if not _LEAST_WAVE <= low <= high <= _MOST_WAVE:  # NaN fails too
+            raise ValueError(
+                f"`{_LEAST_WAVE:g} <= low <= high <= {_MOST_WAVE:g}` must hold for noise_band=[low, high], "
+                f"but got noise_band={list(self.noise_band)}"
+            )
+
     def build(self, image_shape: tuple[int, int, int]) -> NetworkModule:
-        return _FilmMlpModule(
-            math.prod(image_shape), self.width, self.depth, self.noise_features, self.noise_width
-        )
+        return _FilmMlpModule(math.prod(image_shape), self)

@@ -10,7 +10,7 @@ def keep_freed_memory() -> None:
     """Memory that is freed stays with this process, up to what it once used, for the next tensor.
 
     glibc gives blocks of some 100 kB and more back to the system and fetches them anew: 2,000 to 4,000 page faults in
-    each step of a small U-Net on 8x8 images, a sixth of its time. Nothing where the C library has no mallopt.
+    each step of a small U-Net on 8x8 images, a seventh of its time. Nothing where the C library has no mallopt.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from search.errors import InputError, OperationFailed
+from search.machine.sqlite_url import sqlite_url
 from search.machine.state_folder import read_private
 from search.machine.urls import shown_url
 
@@ -82,7 +83,7 @@ def _sqlite(folder: Path) -> DatabaseUrls:
         with contextlib.closing(sqlite3.connect(path, timeout=20)) as connection:
             # Readers do not wait for writers; it stays in the file.
             connection.execute("pragma journal_mode=wal")
-    study, mlflow, auth = (f"sqlite:///{path}" for path in paths)
+    study, mlflow, auth = map(sqlite_url, paths)
     return DatabaseUrls(study=study, mlflow=mlflow, auth=auth)
 
 

@@ -90,8 +90,8 @@ def prepared(options: ServeOptions, folder: Path) -> tuple[HeadSettings, Service
 def storage_of(given: str | None, folder: Path) -> str:
     """The storage as it is written down: a bucket as given, a folder absolute. InputError for anything else."""
     text = given or str(folder / "runs")
-    if re.search(r"[\x00-\x1f?#%]", text):
-        raise InputError(f"--storage must be without ? # % and control characters, but got {text!r}")
+    if re.search(r"[\x00-\x1f]", text):
+        raise InputError(f"--storage must be without control characters, but got {text!r}")
     if "://" not in text:
         return str(expanded(text).absolute())
     if not text.startswith(_BUCKETS):

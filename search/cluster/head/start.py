@@ -31,6 +31,7 @@ from search.cluster.head.supervisor_lock import (
 )
 from search.errors import OperationFailed
 from search.machine.checkout import ROOT
+from search.machine.log_file import LogFile, UtcFormatter
 from search.machine.service import Service, service_here, write_service
 
 _POLL_SECONDS = 0.2
@@ -150,12 +151,14 @@ def _received_signals() -> list[int]:
 
 def _log_to(path: Path) -> None:
     """Onto stderr and, unless that is the file already, into the file."""
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    form = "%(asctime)s %(levelname)s %(message)s"
+    screen = logging.StreamHandler()
+    screen.setFormatter(UtcFormatter(form))
+    handlers: list[logging.Handler] = [screen]
     with processes.open_log(path) as stream:
         if not os.path.sameopenfile(sys.stderr.fileno(), stream.fileno()):
-            handlers.append(logging.FileHandler(path))
-    form = "%(asctime)s %(levelname)s %(message)s"
-    logging.basicConfig(level=logging.INFO, format=form, handlers=handlers, force=True)
+            handlers.append(LogFile(path, form))
+    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
 
 
 def _already_running(options: ServeOptions, folder: Path) -> RunningService:
@@ -184,4 +187,4 @@ def _ended(code: int, log: Path, said_before: int) -> OperationFailed:
     """Why the services have ended: the errors that they have said since the log had `said_before` bytes."""
     said = log.read_bytes()[said_before:].decode(errors="replace")
     problems = re.findall(r"^error: (.*)$", said, re.MULTILINE)
-    return OperationFailed("\n".join(problems) or f"the services ended with code {code}. See {log}")
+    return OperationFailed(*problems or [f"the services ended with code {code}. See {log}"])

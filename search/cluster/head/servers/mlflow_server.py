@@ -12,6 +12,7 @@ import sys
 from search.cluster.head.server import HeadSettings, Server
 from search.errors import OperationFailed
 from search.machine.mlflow_options import HOST, server_environment
+from search.machine.sqlite_url import for_mlflow
 from search.machine.state_folder import write_private
 
 # The dashboard's user may do all, everybody else nothing until told otherwise. Checking a password takes 0.1 s of CPU;
@@ -34,7 +35,8 @@ def server(settings: HeadSettings) -> Server:
         )
     config = settings.folder / "mlflow-auth.ini"
     write_private(
-        config, _AUTH.format(database=settings.auth_url.replace("%", "%%"), username=settings.username)
+        config,
+        _AUTH.format(database=for_mlflow(settings.auth_url).replace("%", "%%"), username=settings.username),
     )
     url = f"http://{HOST}:{settings.mlflow_port}"
     environment = server_environment(settings.mlflow_url, settings.artifacts, settings.mlflow_port) | {

@@ -1,0 +1,168 @@
+"""How often a leaderboard holds what it claims, on schedules whose true values are known, wherever a search ends.
+
+    python -m bench.quality.coverage
+
+Objectives are drawn, race and leaderboard are those of a search. Every search has a noise floor of three seeds unless
+another number is said, whose seeds are the first of the race, as in a real one.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.random import Generator
+
+from bench.figures import table
+from search.evidence.leaderboard import Leaderboard, leaderboard
+from search.evidence.race import RaceRules, standing
+from search.evidence.rank_correlation import rank_interval
+from search.record import Purpose, Report, State, TrialRecord
+from spaces import PRESETS
+
+# ln(objective) of a schedule, by a generator, whose mean is 0.
+Law = Callable[[Generator], float]
+DIGITS, DEFAULT = RaceRules(top=2, baselines=1, rounds=(2, 5)), RaceRules()
+FLOOR = 3
+
+
+def normal(sd: float) -> Law:
+    """N(0, sd^2)."""
+    return lambda rng: sd * float(rng.normal())
+
+
+def failing(sd: float, times: float = 10.0, share: float = 0.1) -> Law:
+    """N(0, sd^2), but on a share of the seeds so many times worse. Its geometric mean is 1 all the same."""
+    shift = np.log(times)
+    return lambda rng: sd * float(rng.normal()) + float(shift * ((rng.random() < share) - share))
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A kind of search: how noisy its schedules are, how its finalists race. All are truly equal.
+
+    baseline, proposal: what draws the law of one schedule. floor: seeds of the noise floor.
+    """
+
+    name: str
+    baseline: Callable[[Generator], Law]
+    proposal: Callable[[Generator], Law]
+    rules: RaceRules
+    floor: int = FLOOR
+
+    def play(self, rng: Generator) -> Leaderboard:
+        """One search, from its finished proposals to its leaderboard."""
+        kinds = [Purpose.BASELINE] * self.rules.baselines + [Purpose.SEARCH] * self.rules.top
+        laws = [(self.baseline if kind is Purpose.BASELINE else self.proposal)(rng) for kind in kinds]
+        records: list[TrialRecord] = []
+
+        def train(of: int, purpose: Purpose, seed: int, replicate_of: int | None = None) -> None:
+            report = Report(100, float(np.exp(laws[of](rng))), 0)
+            plain = TrialRecord(len(records), purpose, State.COMPLETE, PRESETS["ict"].schedule, seed)
+            records.append(replace(plain, replicate_of=replicate_of, reports=(report,)))
+
+        for number, kind in enumerate(kinds):
+            train(number, kind, 0)
+        for seed in range(1, self.floor + 1):
+            train(0, Purpose.NOISE, seed, 0)
+        seeds = range(1, self.rules.rounds[-1] + 1)
+        while missing := standing(records, self.rules, seeds).missing:
+            for finalist, index in missing:
+                train(finalist.number, Purpose.CONFIRM, seeds[index], finalist.number)
+        return leaderboard("toy", "fd", records, race=standing(records, self.rules, seeds))
+
+
+@dataclass(frozen=True)
+class Held:
+    """Shares of searches. means, ratios: all of its intervals hold; both: those of either family. false: the winner is
+    called better than the best baseline, which it is not."""
+
+    means: float
+    ratios: float
+    both: float
+    false: float
+
+    def row(self, name: str) -> list[str]:
+        return [name, *(f"{share:.3f}" for share in (self.means, self.ratios, self.both, self.false))]
+
+
+def held(world: World, repeats: int, seed: int = 0) -> Held:
+    """Of so many searches."""
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(repeats):
+        board = world.play(rng)
+        means, ratios = (
+            all(
+                one is None or one.low is None or one.high is None or one.low <= 1 <= one.high
+                for one in family
+            )
+            for family in ([row.estimate for row in board.rows], [row.ratio for row in board.rows])
+        )
+        false = board.winner is not None and board.winner.is_better
+        found.append((means, ratios, means and ratios, false))
+    return Held(*np.mean(found, axis=0).tolist())
+
+
+def worlds() -> list[World]:
+    """Kinds of searches, each at the ends that a search may come to: after its first round, or after its last."""
+
+    def same(law: Law) -> Callable[[Generator], Law]:
+        return lambda rng: law
+
+    def spread(rng: Generator) -> Law:
+        # As on the recorded curves: variances of three degrees of freedom.
+        return normal(0.155 * float(np.sqrt(3 / rng.chisquare(3))))
+
+    laws = {
+        "sd .155": (same(normal(0.155)), same(normal(0.155))),
+        "sd .08, proposals .30": (same(normal(0.08)), same(normal(0.30))),
+        "sd .30, proposals .08": (same(normal(0.30)), same(normal(0.08))),
+        "sd .155, from schedule to schedule as on the digits": (spread, spread),
+        "sd .1, proposals fail on one seed in ten": (same(normal(0.1)), same(failing(0.1))),
+    }
+    ends = {
+        "defaults, after round 1": replace(DEFAULT, max_trials=DEFAULT.first_trials),
+        "defaults": DEFAULT,
+        "digits, after round 1": replace(DIGITS, max_trials=DIGITS.first_trials),
+        "digits": DIGITS,
+    }
+    found = [
+        World(name=f"{end}; {law}", baseline=baseline, proposal=proposal, rules=rules)
+        for law, (baseline, proposal) in laws.items()
+        for end, rules in ends.items()
+    ]
+    alone = replace(DIGITS, top=1, baselines=0, rounds=(2,))
+    one = same(normal(0.155))
+    return [
+        *found,
+        World(name="one finalist, no floor; sd .155", baseline=one, proposal=one, rules=alone, floor=0),
+    ]
+
+
+def rank_coverage(correlation: float, count: int, repeats: int) -> float:
+    """How often `rank_interval` holds the rank correlation of normal pairs, (6/pi) asin(r/2) (Pearson 1907)."""
+    normal_r = 2 * np.sin(np.pi * correlation / 6)
+    first_SN, own_SN = np.random.default_rng(0).normal(size=(2, repeats, count))
+    second_SN = normal_r * first_SN + np.sqrt(1 - normal_r**2) * own_SN
+    one_SN, other_SN = (values.argsort(1).argsort(1) - (count - 1) / 2 for values in (first_SN, second_SN))
+    found_S = (one_SN * other_SN).sum(1) / (one_SN[0] ** 2).sum()
+    intervals = [rank_interval(float(found), count) for found in found_S if abs(found) < 1 - 1e-9]
+    return float(np.mean([low <= correlation <= high for low, high in intervals]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Play all of it and print. An argument: how often (2000)."""
+    repeats = int(arguments[0]) if arguments else 2000
+    head = ["searches in which", "all means hold", "all ratios", "both", "better, wrongly"]
+    print(table(head, [held(world, repeats).row(world.name) for world in worlds()]), flush=True)
+    counts = (6, 10, 20, 40, 100)
+    rows = [
+        [f"{correlation:g}", *(f"{rank_coverage(correlation, count, repeats):.3f}" for count in counts)]
+        for correlation in (0.0, 0.5, 0.9, 0.95, 0.98, 0.99)
+    ]
+    print("\n" + table(["rank correlation", *(f"{count} trials" for count in counts)], rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,97 @@
+"""`python -m bench transfer`: records how schedules do in many settings, and writes the page on it.
+
+nice -n 19 python -m bench transfer --minutes 60   # trains what is missing, into runs/transfer; again: goes on
+python -m bench transfer --report                  # takes that into the table, writes docs/transfer.md
+"""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from bench.figures import heading
+from bench.transfer.measuring import Recorders
+from bench.transfer.page import Page
+from bench.transfer.recording import Folder, Row, pieces, rows_in, work
+from bench.transfer.schedules import kept
+from bench.transfer.settings import SETTINGS
+from bench.transfer.table import rows_of, together, write
+from search.errors import EXIT_INPUT, EXIT_INTERRUPTED
+from search.machine.checkout import ROOT
+from trainable.storage.atomic import write_atomically
+
+_FOLDER = Path("runs/transfer")
+_PAGE = ROOT / "docs/transfer.md"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench transfer", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=_FOLDER, help=f"where curves are kept at first ({_FOLDER})"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="begin no trial after that long (until all is there); each takes minutes",
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="train nothing: take the folder into the table, write the page"
+    )
+    args = parser.parse_args(arguments)
+    try:
+        if args.report:
+            _report(args.folder, _PAGE)
+        else:
+            _record(args.folder, args.minutes)
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            "interrupted: the trial at work is lost, what was recorded is kept; the same command goes on\n"
+        )
+        return EXIT_INTERRUPTED
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_INPUT
+    return 0
+
+
+def _rows(path: Path) -> dict[str, list[Row]]:
+    """All that is recorded, by setting: in the table and in the folder."""
+    return {
+        setting.name: together(setting, rows_of(setting), rows_in(path, setting.name)) for setting in SETTINGS
+    }
+
+
+def _record(path: Path, minutes: float | None) -> None:
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # as Ctrl-C: nothing is left in the temporary folder
+    began = time.monotonic()
+    rows = _rows(path)
+    folder = Folder(path, rows)
+    wanted = pieces(SETTINGS, kept())
+    num_missing = sum(not folder.has(piece) for piece in wanted)
+    print(f"{heading()}\n{len(wanted) - num_missing} of {len(wanted)} trials are there", flush=True)
+    work(
+        wanted,
+        folder,
+        Recorders(rows),
+        lambda: minutes is None or time.monotonic() - began < 60 * minutes,
+        lambda text: print(f"{datetime.now():%H:%M:%S} {text}", flush=True),
+    )
+    folder.close()
+
+
+def _report(path: Path, page: Path) -> None:
+    order = kept()
+    rows = _rows(path)
+    for setting in SETTINGS:
+        if rows[setting.name]:
+            write(setting, rows[setting.name], order)
+    write_atomically(page, Page(rows, order).text().encode())
+    print(f"{sum(map(len, rows.values()))} trials: {page}")

@@ -1,0 +1,106 @@
+"""What one search file needs of this machine: slots, memory, data, features, storage."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.checks.check import Check, guarded
+from search.machine.cache_folder import cache_folder
+
+if TYPE_CHECKING:
+    from search.file.spec import SearchSpec
+    from trainable.download import Remote
+
+_TRIAL_GIB = 0.6  # a worker with torch imported and a small network
+
+
+def findings(spec: "SearchSpec", free_gib: float) -> Iterator[Check]:
+    """All checks in order. free_gib: memory that is free. One that breaks is itself a finding."""
+    yield from guarded("slots", check_slots(spec, free_gib))
+    yield from guarded("data", _in_our_words("data", check_data(spec)))
+    yield from guarded("features", _in_our_words("features", check_features(spec)))
+    yield from guarded("storage", check_storage(spec))
+
+
+def _in_our_words(name: str, checks: Iterator[Check]) -> Iterator[Check]:
+    """The checks; what data sets and feature networks lack, they say in one line for the user."""
+    try:
+        yield from checks
+    except ValueError as error:
+        yield Check(name, "fail", str(error))
+
+
+def check_slots(spec: "SearchSpec", free_gib: float) -> Iterator[Check]:
+    """How many trials run at a time here, and whether their memory is free."""
+    from search.run.runner import Machine
+
+    slots = Machine.here().slots(spec)
+    per_trial = f"cpu {spec.resources.cpu:g}, gpu {spec.resources.gpu:g}"
+    yield Check("slots", "ok", f"{slots} trials at a time ({per_trial} each)")
+    needed = _TRIAL_GIB * (slots + 1)
+    message = f"{free_gib:.1f} GiB free, about {needed:.1f} GiB for {slots} trials and the driver"
+    if needed > free_gib:
+        most = int(free_gib / _TRIAL_GIB) - 1
+        remedy = f"Set resources.max_concurrent to {most}, or free some" if most >= 1 else "Free some"
+        yield Check("memory", "warn", message, remedy)
+    else:
+        yield Check("memory", "ok", message)
+
+
+def check_data(spec: "SearchSpec") -> Iterator[Check]:
+    """Whether the data set is here and whole, or can be downloaded."""
+    from spaces.registry import name_of
+
+    name = name_of(spec.data)
+    missing = _missing(spec.data.downloads(cache_folder()))
+    if missing:
+        yield _downloadable("data", name, missing)
+        return
+    images = spec.data.load(cache_folder())
+    yield Check(
+        "data", "ok", f"{name}: {len(images.x_NCHW)} images of {'x'.join(map(str, images.image_shape))}"
+    )
+
+
+def check_features(spec: "SearchSpec") -> Iterator[Check]:
+    """Whether the feature network has what it needs, or can download it."""
+    from spaces.registry import name_of
+
+    extractor = spec.objective.extractor
+    assert extractor is not None
+    name = name_of(extractor)
+    extractor.check()
+    missing = _missing(extractor.downloads(cache_folder()))
+    if missing:
+        yield _downloadable("features", name, missing)
+    else:
+        yield Check("features", "ok", f"{name} has what it needs")
+
+
+def check_storage(spec: "SearchSpec") -> Iterator[Check]:
+    """Whether a bucket can be listed, written, read and cleared from here; of a folder, `disk` tells."""
+    from search.engine.storage_check import check_here
+    from trainable.storage.location import is_bucket
+
+    if is_bucket(spec.storage.path):
+        check_here(spec.trials)
+        yield Check("storage", "ok", f"{spec.storage.path} can be read and written from here")
+
+
+def _missing(remotes: "Sequence[Remote]") -> "list[Remote]":
+    return [remote for remote in remotes if not remote.path.exists()]
+
+
+def _downloadable(check: str, name: str, missing: "Sequence[Remote]") -> Check:
+    from trainable.download import answers
+
+    faults = [fault for remote in missing if (fault := answers(remote.urls)) is not None]
+    folder: Path = missing[0].path.parent
+    if faults:
+        files = ", ".join(remote.path.name for remote in missing)
+        message = f"{name} is not in {folder}, and cannot be downloaded ({faults[0]})"
+        return Check(check, "fail", message, f"Put there by hand: {files}")
+    size = sum(remote.num_bytes for remote in missing) / 1e6
+    return Check(
+        check, "ok", f"{name} is downloaded when the search is started ({size:.0f} MB into {folder})"
+    )

@@ -1,0 +1,52 @@
+"""A plain multilayer perceptron: the noise level is one more input.
+
+Axes: B images, V values of an image and the noise level, W width.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainable.network import Network, NetworkModule, draw_linear_
+
+
+class _MlpModule(NetworkModule):
+    def __init__(self, num_values: int, width: int, depth: int):
+        super().__init__()
+        sizes = [num_values + 1] + [width] * depth
+        self.layers = nn.ModuleList([nn.Linear(size, width) for size in sizes[:-1]])
+        self.image_out = nn.Linear(width, num_values)
+
+    def reset_parameters(self, generator: torch.Generator) -> None:
+        for i, layer in enumerate(self.layers):
+            assert isinstance(layer, nn.Linear)
+            draw_linear_(layer, generator, gain=math.sqrt(2) if i else 1.0)
+        draw_linear_(self.image_out, generator, gain=0)
+
+    def forward(self, x_BCHW: Tensor, c_noise_B: Tensor) -> Tensor:
+        h_BW = torch.cat([x_BCHW.flatten(1), c_noise_B[:, None]], dim=1)
+        for layer in self.layers:
+            h_BW = functional.silu(layer(h_BW))
+        return self.image_out(h_BW).view(x_BCHW.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mlp(Network):
+    """Plain multilayer perceptron, the noise level one more input; no norm, no residuals, for tiny images.
+
+    `depth` hidden layers of `width` with SiLU. The last layer starts at zero, so training starts from f = c_skip x.
+    docs/transfer.md says how far other networks order schedules as this one does.
+    """
+
+    width: int = 256
+    depth: int = 2
+
+    BOUNDS: ClassVar[Mapping[str, tuple[int, int]]] = {"width": (1, 8192), "depth": (1, 64)}
+
+    def build(self, image_shape: tuple[int, int, int]) -> NetworkModule:
+        return _MlpModule(math.prod(image_shape), self.width, self.depth)
