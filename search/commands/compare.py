@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         "confirm": {"top": 0, "baselines": len(presets), "rounds": [args.seeds - 1]},
         "noise_floor": {"seeds": 0},
         "audit": 0.0,
+        "holds_at": {},
     }
     if args.storage is not None:
         changes["storage.path"] = args.storage

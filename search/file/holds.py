@@ -116,13 +116,15 @@ def _with_steps(setting: Elsewhere, training: TrainingConfig) -> Elsewhere:
     if isinstance(steps, str):
         times = _TIMES.fullmatch(steps)
         if times is None:
-            message = (
-                f"must be a number of steps, or a multiple of the search's such as 4x, but got {shown(steps)}"
-            )
-            raise Misfit((("total_steps",), message))
+            problem: tuple[Place, str] = (("total_steps",), _no_steps(steps))
+            raise Misfit(problem)
         changes["total_steps"] = round(float(times[1]) * training.total_steps)
     checked_training({**training.to_dict(), **changes})
     return setting.model_copy(update={"training": changes})
+
+
+def _no_steps(value: str) -> str:
+    return f"must be a number of steps, or a multiple of the search's such as 4x, but got {shown(value)}"
 
 
 def settings_of(holds_at: HoldsAt, own: SettingSpec) -> tuple[SettingSpec, ...]:

@@ -66,7 +66,9 @@ def _begun(agenda: Agenda, rules: RaceRules) -> RaceLeft:
         if record.replicate_of in in_race and record.is_comparable:
             begun[record.replicate_of] += 1
             ended[record.replicate_of] += record.state is not State.RUNNING
-    if not in_race or not (standing.missing or standing.ahead or agenda.ledger.is_running(*SEARCHED, Purpose.CONFIRM)):
+    if not in_race or not (
+        standing.missing or standing.ahead or agenda.ledger.is_running(*SEARCHED, Purpose.CONFIRM)
+    ):
         return RaceLeft()
     least_ended = min(ended[number] for number in in_race)
     present = next((size for size in rules.rounds if size > least_ended), rules.rounds[-1])

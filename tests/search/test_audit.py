@@ -11,10 +11,10 @@ from search.evidence.audit import (
     AuditReport,
     RungQuality,
     audit_report,
-    rank_interval,
     runs_on,
     was_condemned,
 )
+from search.evidence.rank_correlation import rank_interval
 from search.record import Purpose, Report, State, TrialRecord
 from tests.records import record
 

@@ -1,5 +1,6 @@
 """Other settings: what is trained there, what is said of it, what the answer of the search is then."""
 
+import math
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -247,6 +248,34 @@ def test_time_that_is_not_there_is_not_spent_in_other_settings() -> None:
     assert not any(r.purpose is Purpose.HOLD for r in without.records.values())
 
 
+def test_the_time_left_counts_other_settings_once_their_pace_is_known() -> None:
+    def seconds(record: TrialRecord, steps: int) -> float:
+        return steps * (1.0 if record.is_comparable else 3.0)
+
+    now = [0.0]
+    conductor = Conductor(replace(HOLDING, max_concurrent=1), TrialsInMemory(), clock=lambda: now[0])
+    seen: list[tuple[float, float, float, bool]] = []
+    while (trial := conductor.next()) is not None:
+        before = 0
+        for step in conductor.plan.rungs_of(trial):
+            now[0] += seconds(trial, step - before)
+            before = step
+            reports = [*conductor.records[trial.number].reports, Report(step, toy_value(trial, step), step)]
+            done = step == conductor.plan.total_steps_in(trial.setting)
+            over = conductor.observe(trial.number, step, reports, "complete" if done else None)
+            found = conductor.outlook()
+            assert found.least is not None and found.most is not None
+            seen.append((now[0], found.least, found.most, trial.is_comparable))
+            if over:
+                break
+    assert conductor.finished
+    assert {most for _, _, most, is_own in seen if is_own} == {math.inf}
+    elsewhere = [(at, least, most) for at, least, most, is_own in seen if not is_own]
+    assert len(elsewhere) > 10
+    for at, least, most in elsewhere:
+        assert least <= now[0] - at <= most < math.inf
+
+
 # The search file
 
 
@@ -303,7 +332,7 @@ def test_a_file_without_other_settings_is_written_and_known_as_before() -> None:
             "holds_at: [{training: {batch: 4}}]",
             r"settings\[0\]\.training\.batch: unknown field \(did you mean batch_size",
         ),
-        ("holds_at: [{network: mlp}]", r"settings\[0\]\.network\.name: unknown network 'mlp'"),
+        ("holds_at: [{network: mpl}]", r"settings\[0\]\.network\.name: unknown network 'mpl'"),
         ("holds_at: [{training: {total_steps: 2}}]", r"training\.total_steps: stopping\.rungs must be apart"),
         ("holds_at: {top: 3}", r"holds_at\.top: would have no effect without `settings`"),
         (
@@ -369,6 +398,7 @@ def test_who_loads_a_schedule_is_told_where_it_does_not_hold() -> None:
     part = exported["holds_at"][1]
     part["values"] = {seed: 8 * value for seed, value in part["baseline_values"].items()}
     part |= {"ratio": 8.0, "interval": [6.0, 10.0], "verdict": "worse"}
+    del exported["provenance"]["document_sha256"]
     assert load_schedule(exported).warnings == (
         "It does not hold with unet: there its distance is 8 times that of ict.",
     )

@@ -20,6 +20,7 @@ from trainable.metric.assets import Assets, FrechetMetric, prepare
 from trainable.metric.sample_metric import METRICS
 from trainable.network import NETWORKS
 from trainable.sample_quality import SampleJudge, measure_samples, usual_levels
+from trainable.setting import Setting
 from trainable.storage.local import LocalFolder
 from trainable.task import TrialTask
 from trainable.training.config import TrainingConfig
@@ -41,7 +42,7 @@ def second(cache_dir: Path) -> Assets:
 
 
 def trained(folder: Path, assets: Assets, rungs: tuple[int, ...] = (150,)) -> None:
-    worker = TrialWorker(assets, SETTING["network"], SETTING["training"], num_samples=100)
+    worker = TrialWorker(Setting(assets, SETTING["network"], SETTING["training"], num_samples=100))
     worker.begin(TrialTask(number=3, schedule=SCHEDULE.to_dict(), seed=5, rungs=rungs, folder=str(folder)))
     worker.advance()
 
