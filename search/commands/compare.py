@@ -3,21 +3,25 @@
 examples:
   python -m search compare searches/digits.yaml --presets all --seeds 3
   python -m search compare searches/fashion_mnist.yaml --presets ict,ict_short,hang_gu_laplace --seeds 8
+  python -m search compare searches/digits.yaml --presets ict,best_schedule.json --at "network: small_unet"
 
-Data, network, training and objective are those of the search file. The comparison is a search of its own, called
-after it with "-compare", that can be interrupted, gone on with and looked at like any other. More --seeds later add to
-those that are there. Others are compared to the preset ict, where it is among them: ratios are paired by seed, and
-their 95 % intervals hold together.
+Data, network, training and objective are those of the search file, but for what --at says. The comparison is a search
+of its own, called after it with "-compare", that can be interrupted, gone on with and looked at like any other. More
+--seeds later add to those that are there. Others are compared to the preset ict, where it is among them: ratios are
+paired by seed, and their 95 % intervals hold together.
 """
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.commands._options import add_dry_run, add_output, add_ray_address, add_storage_path
 from search.commands._running import RunOptions, carry_out, dry_run
+from search.commands._settings import add_at, with_setting
 
 if TYPE_CHECKING:
+    from search.file.spec import SearchSpec
     from search.run.search import Search
 
 HELP = "train literature presets on the same seeds and compare them"
@@ -25,7 +29,9 @@ HELP = "train literature presets on the same seeds and compare them"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="search file")
-    parser.add_argument("--presets", metavar="LIST", default="all", help="names with commas between, or all")
+    presets = "names with commas between, or all; a .json file is a schedule of your own"
+    parser.add_argument("--presets", metavar="LIST", default="all", help=presets)
+    add_at(parser, "compare them in another setting, as one entry of `holds_at` in a search file")
     parser.add_argument(
         "--seeds", type=int, metavar="N", default=3, help="training seeds for each (%(default)s)"
     )
@@ -50,9 +56,10 @@ def run(args: argparse.Namespace) -> int:
     if not 3 <= args.seeds <= 1001:
         raise InputError(f"`3 <= --seeds <= 1001` must hold, but got {args.seeds}: fewer tell nothing")
     spec = Search.open(args.file, args.storage or DEFAULT_STORAGE).spec
-    presets = list(PRESETS) if args.presets == "all" else args.presets.split(",")
+    presets = list(PRESETS) if args.presets == "all" else list(map(_preset, args.presets.split(",")))
     changes: dict[str, object] = {
-        "name": args.name or f"{spec.name}-compare",
+        **(_setting(spec, args.at) if args.at else {}),
+        "name": args.name or "-".join([spec.name, "compare", *re.findall(r"[A-Za-z0-9_.]+", args.at or "")]),
         "presets": presets,
         "budget": {"max_trials": len(presets)},
         # The preset's own trial is its first seed.
@@ -75,6 +82,23 @@ def run(args: argparse.Namespace) -> int:
     if code == EXIT_OK and args.table is not None:
         _write_table(comparison, Path(args.table))
     return code
+
+
+def _preset(text: str) -> object:
+    """A preset's name, or a schedule of one's own from a file."""
+    return {"name": Path(text).stem, "file": text} if text.endswith(".json") else text
+
+
+def _setting(spec: "SearchSpec", text: str) -> dict[str, object]:
+    """What `--at` changes of the search."""
+    setting = with_setting(spec, text)[0].settings[0]
+    objective = spec.objective.model_copy(update={"extractor": setting.extractor})
+    return {
+        "data": setting.data,
+        "network": setting.network,
+        "training": setting.training,
+        "objective": objective,
+    }
 
 
 def _is_there_on_fewer_seeds(comparison: "Search") -> bool:

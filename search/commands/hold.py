@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from search.commands import _cluster
 from search.commands._options import add_going_on, add_name
 from search.commands._running import RunOptions, carry_out
+from search.commands._settings import add_at, with_setting
 
 if TYPE_CHECKING:
     from search.run.search import Search
@@ -24,13 +25,8 @@ HELP = "show where the finding of a search holds"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_name(parser)
-    parser.add_argument(
-        "--at",
-        action="append",
-        required=True,
-        metavar="SETTING",
-        help="what is other than in the search, as one entry of `holds_at` in a search file; may be repeated",
-    )
+    text = "what is other than in the search, as one entry of `holds_at` in a search file; may be repeated"
+    add_at(parser, text, action="append", required=True)
     parser.add_argument("--top", type=int, metavar="K", help="how many of the best confirmed trials")
     parser.add_argument("--seeds", type=int, metavar="N", help="fresh seeds where fewer do not decide")
     add_going_on(parser)
@@ -54,19 +50,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _changes(search: "Search", args: argparse.Namespace) -> dict[str, object]:
     """The section `holds_at` with what the command line adds; a setting that is there already is not added."""
-    from search.errors import InputError
-    from search.file.spec import overridden
-    from search.file.yaml12 import parse_document
-
     holds_at = search.spec.holds_at
     settings = list(holds_at.settings)
     for text in args.at:
-        entry = parse_document(text, "--at").data
-        if not isinstance(entry, dict):
-            raise InputError(
-                f"--at must be a mapping such as 'training: {{total_steps: 4x}}', but got {text!r}"
-            )
-        (setting,) = overridden(search.spec, {"holds_at": {"settings": [entry]}}).holds_at.settings
+        _, setting = with_setting(search.spec, text)
         if setting not in settings:
             settings.append(setting)
     changes: dict[str, object] = {"settings": settings, "spread": holds_at.spread}

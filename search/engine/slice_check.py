@@ -17,7 +17,7 @@ from search.errors import InputError, OperationFailed
 from search.file.spec import Resources, SearchSpec
 from search.file.values import MOST_TO_A_GPU, one_nth
 from search.policy.trials import Trials
-from spaces import PRESETS, Curriculum, NoiseSchedule
+from spaces import Curriculum, NoiseSchedule
 from spaces.adaptive_noise import AdaptiveNoise
 from trainable.gpu.gpu_slice import Card, gib, usable_bytes
 from trainable.gpu.memory_probe import MemoryProbe, Peak, measure
@@ -172,7 +172,6 @@ def smallest_share(total_bytes: int, need: int) -> float | None:
 
 def largest_schedule(spec: SearchSpec) -> NoiseSchedule:
     """Of the presets and the space, a schedule with the most noise levels; the space's is adaptive where it can be."""
-    presets = [PRESETS[name].schedule for name in spec.presets]
     space = spec.space
     noise = max(space.noise, key=lambda family: issubclass(family.cls, AdaptiveNoise))
     grid = space.grid[0]
@@ -184,7 +183,8 @@ def largest_schedule(spec: SearchSpec) -> NoiseSchedule:
         noise=noise.cls(**next(noise.corners())),
         curriculum=max(corners, key=_most_levels),
     )
-    return max(itertools.chain([largest], presets), key=lambda schedule: _most_levels(schedule.curriculum))
+    baselines = spec.baselines.values()
+    return max(itertools.chain([largest], baselines), key=lambda schedule: _most_levels(schedule.curriculum))
 
 
 def _most_levels(curriculum: Curriculum) -> int:

@@ -10,7 +10,7 @@ from pydantic import PlainValidator, ValidationError
 from search.file.kinds import registry_of
 from search.file.messages import UNKNOWN_FIELD, Misfit, did_you_mean, flatten, shown, unknown_field
 from search.file.yaml_walk import Place
-from spaces import PRESETS, SearchSpace
+from spaces import SearchSpace
 from spaces.registry import validated
 from spaces.space.problems import SpaceError
 from trainable.training.config import TrainingConfig
@@ -127,16 +127,3 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError(f"must be a mapping, but got {shown(value)}")
     return value
-
-
-def checked_presets(names: list[str]) -> list[str]:
-    items: list[tuple[Place, str]] = []
-    for index, name in enumerate(names):
-        if name not in PRESETS:
-            hint = did_you_mean(name, PRESETS)
-            items.append(((index,), f"unknown preset {shown(name)}{hint}. Known: {', '.join(PRESETS)}"))
-        elif name in names[:index]:
-            items.append(((index,), f"must be given once, but {name!r} is given twice"))
-    if items:
-        raise Misfit(*items)
-    return names

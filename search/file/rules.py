@@ -1,7 +1,7 @@
 """What the sections of a search file must be to one another: place and message of each rule that is broken."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from search.evidence.race import RaceRules
 from search.file.holds import HoldsAt, SettingSpec
@@ -9,7 +9,7 @@ from search.file.sections import Budget, Confirm, NoiseFloor, Objective, Resourc
 from search.file.values import same_database
 from search.file.yaml_walk import Place
 from search.stopping_rule import StoppingRule
-from spaces import PRESETS, SearchSpace
+from spaces import NoiseSchedule, SearchSpace
 from spaces.registry import name_of
 from spaces.schedule import check_values
 from trainable.dataset import Dataset
@@ -40,14 +40,14 @@ def extractor_suits_the_data(objective: Objective, data: Dataset) -> Broken:
 
 
 def exports_hold_every_schedule(
-    space: SearchSpace, presets: Sequence[str], training: TrainingConfig
+    space: SearchSpace, baselines: Mapping[str, NoiseSchedule], training: TrainingConfig
 ) -> Broken:
     """What a search finds must fit into an export; that is told before it is trained, not after."""
     for curriculum, message in space.too_large(training.total_steps):
         yield ("space", "curriculum", curriculum), message
-    for index, name in enumerate(presets):
+    for index, schedule in enumerate(baselines.values()):
         try:
-            check_values(PRESETS[name].schedule.curriculum, training.total_steps)
+            check_values(schedule.curriculum, training.total_steps)
         except ValueError as error:
             yield ("presets", index), str(error)
 
@@ -64,13 +64,13 @@ def budget_ends_the_search(budget: Budget, resources: Resources) -> Broken:
         yield ("budget", "max_gpu_hours"), "would have no effect with resources.gpu=0. Leave it out"
 
 
-def budget_holds_presets_and_finalists(budget: Budget, presets: Sequence[str], confirm: Confirm) -> Broken:
+def budget_holds_presets_and_finalists(budget: Budget, num_presets: int, confirm: Confirm) -> Broken:
     if budget.max_trials is None:
         return
-    if len(presets) > budget.max_trials:
+    if num_presets > budget.max_trials:
         yield (
             ("presets",),
-            f"must fit into budget.max_trials={budget.max_trials}, but are {len(presets)}. "
+            f"must fit into budget.max_trials={budget.max_trials}, but are {num_presets}. "
             "Raise the one or shorten the other",
         )
     if confirm.top > budget.max_trials:
@@ -104,16 +104,16 @@ def _too_few_for_the_first_round(rules: RaceRules) -> str:
 
 
 def noise_is_measured_where_it_is_used(
-    noise_floor: NoiseFloor, stopping: StoppingRule, presets: Sequence[str]
+    noise_floor: NoiseFloor, stopping: StoppingRule, num_presets: int
 ) -> Broken:
-    if stopping.USES_NOISE and not (presets and noise_floor.seeds):
+    if stopping.USES_NOISE and not (num_presets and noise_floor.seeds):
         yield (
             ("stopping", "name"),
             f"{name_of(stopping)!r} needs the noise between seeds, which is measured on a preset: name one in "
             "`presets` and let noise_floor.seeds be > 0",
         )
     # The default says nothing about presets: a file that writes it out is the same search.
-    if not presets and noise_floor.seeds not in (0, NoiseFloor().seeds):
+    if not num_presets and noise_floor.seeds not in (0, NoiseFloor().seeds):
         yield ("noise_floor", "seeds"), "would have no effect without presets. Name one or leave it out"
 
 
@@ -126,11 +126,11 @@ def settings_are_elsewhere(holds_at: HoldsAt, settings: Sequence[SettingSpec], o
             yield place, f"must be given once, but {setting.name} is given twice"
 
 
-def settings_have_what_is_compared(holds_at: HoldsAt, presets: Sequence[str], confirm: Confirm) -> Broken:
+def settings_have_what_is_compared(holds_at: HoldsAt, num_presets: int, confirm: Confirm) -> Broken:
     options = holds_at.model_fields_set - {"settings"}
     if options and not holds_at.settings:
         yield ("holds_at", min(options)), "would have no effect without `settings`. Name one or leave it out"
-    if holds_at.settings and not (presets and confirm.top and confirm.baselines):
+    if holds_at.settings and not (num_presets and confirm.top and confirm.baselines):
         yield (
             ("holds_at",),
             "compares confirmed trials with the best preset, but nothing of one kind is confirmed. Name a preset in "

@@ -15,11 +15,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 
 from search.algorithm import ALGORITHMS, Algorithm
 from search.file import rules
-from search.file.choices import checked_presets, checked_space, checked_training, choice
+from search.file.choices import checked_space, checked_training, choice
 from search.file.holds import HoldsAt, HoldsAtField, SettingSpec, settings_of, written_out
 from search.file.identity import FREE
 from search.file.messages import NAME, UNKNOWN_FIELD, Misfit, flatten, shown, unknown_field
 from search.file.model import Section
+from search.file.presets import checked_presets, schedules_of
 from search.file.sections import (
     Budget,
     Confirm,
@@ -38,7 +39,7 @@ from search.machine.search_folders import local_root
 from search.machine.service import needed_service
 from search.machine.sqlite_url import sqlite_url
 from search.stopping_rule import STOPPING, StoppingRule
-from spaces import SearchSpace
+from spaces import NoiseSchedule, SearchSpace
 from trainable.dataset import Dataset
 from trainable.extractor import EXTRACTORS
 from trainable.network import NETWORKS, Network
@@ -61,7 +62,7 @@ class SearchSpec(Section):
     space: Annotated[SearchSpace, PlainValidator(checked_space)] = Field(
         default_factory=lambda: SearchSpace.from_mapping()
     )
-    presets: Annotated[list[str], AfterValidator(checked_presets)] = Field(default_factory=lambda: ["ict"])
+    presets: Annotated[list[Any], AfterValidator(checked_presets)] = Field(default_factory=lambda: ["ict"])
     algorithm: Annotated[Algorithm, choice("algorithm")] = Field(
         default_factory=lambda: ALGORITHMS.build("density_gp")
     )
@@ -93,14 +94,16 @@ class SearchSpec(Section):
     def _broken_rules(self) -> rules.Broken:
         yield from rules.rungs_are_apart(self.stopping, self.training)
         yield from rules.extractor_suits_the_data(self.objective, self.data)
-        yield from rules.exports_hold_every_schedule(self.space, self.presets, self.training)
+        yield from rules.exports_hold_every_schedule(self.space, self.baselines, self.training)
         yield from rules.budget_ends_the_search(self.budget, self.resources)
-        yield from rules.budget_holds_presets_and_finalists(self.budget, self.presets, self.confirm)
+        yield from rules.budget_holds_presets_and_finalists(self.budget, len(self.presets), self.confirm)
         yield from rules.race_has_runners_and_a_first_round(self.confirm)
         yield from rules.settings_are_elsewhere(self.holds_at, self.settings, self.own_setting)
-        yield from rules.settings_have_what_is_compared(self.holds_at, self.presets, self.confirm)
+        yield from rules.settings_have_what_is_compared(self.holds_at, len(self.presets), self.confirm)
         yield from rules.settings_hold_every_rung(self.settings, self.stopping)
-        yield from rules.noise_is_measured_where_it_is_used(self.noise_floor, self.stopping, self.presets)
+        yield from rules.noise_is_measured_where_it_is_used(
+            self.noise_floor, self.stopping, len(self.presets)
+        )
         yield from rules.trials_run_on_something(self.resources, self.training)
         if SERVICE not in (self.storage.study_url, self.storage.mlflow_uri):  # `serve` keeps its two apart
             study_url, mlflow_uri = self.study_url_resolved, self.mlflow_uri_resolved
@@ -117,6 +120,11 @@ class SearchSpec(Section):
             data=self.data,
             extractor=self.objective.extractor,
         )
+
+    @property
+    def baselines(self) -> dict[str, NoiseSchedule]:
+        """The schedules of `presets` by name, in their order."""
+        return schedules_of(self.presets)
 
     @property
     def settings(self) -> tuple[SettingSpec, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from search.file.presets import OwnSchedule
 from search.file.yaml12 import resolve_scalar
 from spaces import SearchSpace
 from spaces.registry import name_of
@@ -19,7 +20,7 @@ def plain(value: Any) -> Any:
     """Only dict, list, str, int, float, bool and None, copied; a choice as its name and its options."""
     if isinstance(value, BaseModel):
         return {field: plain(getattr(value, field)) for field in type(value).model_fields}
-    if isinstance(value, SearchSpace | TrainingConfig):
+    if isinstance(value, SearchSpace | TrainingConfig | OwnSchedule):
         return plain(value.to_dict())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {"name": name_of(value), **plain(dataclasses.asdict(value))}

@@ -8,7 +8,6 @@ from search.evidence.race import standing
 from search.file.spec import SearchSpec
 from search.policy.plan import Plan, TimeLimits
 from search.record import Purpose, TrialRecord
-from spaces import PRESETS
 from spaces.registry import name_of
 from trainable.extractor import objective_name
 
@@ -19,7 +18,7 @@ def plan_of(spec: SearchSpec, max_concurrent: int) -> Plan:
     """What the conductor needs of a search file."""
     return Plan(
         space=spec.space,
-        baselines={name: PRESETS[name].schedule for name in spec.presets},
+        baselines=spec.baselines,
         algorithm=spec.algorithm,
         stopping=spec.stopping,
         total_steps=spec.training.total_steps,
@@ -59,7 +58,7 @@ def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:
         race=standing(records, race, plan.fresh_seeds) if race else None,
         num_finalists=spec.confirm.top,
         own_values=compares,
-        reference=COMPARED_TO if compares and COMPARED_TO in spec.presets else None,
+        reference=COMPARED_TO if compares and COMPARED_TO in spec.baselines else None,
         holds=plan.holds,
         seeds=plan.fresh_seeds,
     )

@@ -29,8 +29,12 @@ def _line(row: Row) -> str:
         row.rank_text,
         f"`{row.record.preset}`",
         f"`{sparkline(row.record.schedule).replace(' ', NO_BREAK_SPACE)}`",
-        PRESETS[row.record.preset].summary,
+        _summary(row.record.preset),
         mean_text(row),
         ratio_text(row),
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _summary(preset: str) -> str:
+    return PRESETS[preset].summary if preset in PRESETS else "a schedule of one's own"

@@ -1,0 +1,94 @@
+"""`presets`: schedules of the literature by their names, and schedules of one's own from a file."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from search.file.messages import Misfit, did_you_mean, shown
+from search.file.yaml_walk import Place
+from spaces import PRESETS, NoiseSchedule, load_schedule
+from trainable.storage.path import expanded
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_FIELDS = (("name", "file"), ("name", "schedule"))
+
+
+@dataclass(frozen=True)
+class OwnSchedule:
+    """A schedule that is trained as a preset, under a name of its own."""
+
+    name: str
+    schedule: NoiseSchedule
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in a search file that needs no other file."""
+        return {"name": self.name, "schedule": self.schedule.to_dict()}
+
+
+Preset = str | OwnSchedule  # by its name in the literature, or one's own
+
+
+def label_of(preset: Preset) -> str:
+    """The name under which it is trained."""
+    return preset if isinstance(preset, str) else preset.name
+
+
+def schedules_of(presets: Iterable[Preset]) -> dict[str, NoiseSchedule]:
+    """By name, in their order."""
+    return {
+        label_of(preset): PRESETS[preset].schedule if isinstance(preset, str) else preset.schedule
+        for preset in presets
+    }
+
+
+def checked_presets(entries: list[Any]) -> list[Preset]:
+    """From names, and mappings with `name` and either `file` (JSON, as `export` writes it) or `schedule`."""
+    presets: list[Preset] = []
+    problems: list[tuple[Place, str]] = []
+    for index, entry in enumerate(entries):
+        try:
+            preset = _preset(entry)
+        except ValueError as error:
+            problems.append(((index,), str(error)))
+            continue
+        if label_of(preset) in map(label_of, presets):
+            problems.append(((index,), f"must be given once, but {label_of(preset)!r} is given twice"))
+        presets.append(preset)
+    if problems:
+        raise Misfit(*problems)
+    return presets
+
+
+def _preset(entry: Any) -> Preset:
+    if isinstance(entry, OwnSchedule):
+        return entry
+    if isinstance(entry, str):
+        if entry not in PRESETS:
+            hint = did_you_mean(entry, PRESETS)
+            raise ValueError(f"unknown preset {shown(entry)}{hint}. Known: {', '.join(PRESETS)}")
+        return entry
+    if not isinstance(entry, Mapping) or tuple(sorted(entry, key="name file schedule".find)) not in _FIELDS:
+        raise ValueError(
+            "must be a preset's name, or a mapping with `name` and one of `file`, `schedule` for a schedule of your "
+            f"own, but got {shown(entry)}"
+        )
+    return OwnSchedule(_own_name(entry["name"]), _own_schedule(entry))
+
+
+def _own_name(name: Any) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"a name must be of letters, digits, _ . - and at most 64, but got {shown(name)}")
+    if name in PRESETS:
+        raise ValueError(f"{name!r} is a preset of the literature. Give your own schedule another name")
+    return name
+
+
+def _own_schedule(entry: Mapping[str, Any]) -> NoiseSchedule:
+    if "schedule" in entry:
+        if not isinstance(entry["schedule"], Mapping):
+            raise ValueError(f"schedule: needs a mapping, but got {shown(entry['schedule'])}")
+        return load_schedule(dict(entry["schedule"])).schedule
+    if not isinstance(entry["file"], str):
+        raise ValueError(f"file: must be a path, but got {shown(entry['file'])}")
+    return load_schedule(expanded(entry["file"])).schedule
