@@ -43,7 +43,7 @@ host-tools:
 	@sh tests/integration/host_tools.sh
 
 test-slow: setup-conformance host-tools
-	@"$(BIN)/python" -m pytest -m 'integration or conformance'
+	@"$(BIN)/python" -m pytest --timeout 1200 -m 'integration or conformance'
 
 lint: setup-dev
 	@"$(BIN)/ruff" check .
