@@ -55,7 +55,7 @@ def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 240) -> tuple[int, str, str]:
+def finish(process: subprocess.Popen[str], timeout: float = 900) -> tuple[int, str, str]:
     """Exit code, stdout and stderr."""
     try:
         out, err = process.communicate(timeout=timeout)
@@ -112,7 +112,7 @@ def run_script(script: str, *arguments: object) -> subprocess.CompletedProcess[s
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
     )
 
 
