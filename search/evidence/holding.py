@@ -131,7 +131,10 @@ def in_settings(
 
 @dataclass(frozen=True)
 class _Chosen:
-    """Whose schedules are trained in other settings. spread: on one seed. num_comparisons: that hold together."""
+    """Whose schedules are trained in other settings. spread: on one seed.
+
+    num_comparisons: that hold together; each may be made after each round, and ends where it decides.
+    """
 
     baseline: TrialRecord
     proposals: tuple[TrialRecord, ...]
@@ -155,7 +158,7 @@ class _Chosen:
             for r in records
             if r.replicate_of is None and r.state is State.COMPLETE and r not in (baseline, *proposals)
         ]
-        num_comparisons = max(1, len(proposals) * len(rules.settings))
+        num_comparisons = len(proposals) * len(rules.settings) * len(rules.rounds)
         return cls(baseline, proposals, tuple(_evenly(others, rules.spread)), num_comparisons)
 
     @property
