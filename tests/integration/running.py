@@ -12,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
+BUSY = 5  # how much slower a machine may be than a quiet one
+
 
 def toy(total_steps: int, max_trials: int, rest: str) -> str:
     """The text of a file of a search called toy that takes seconds. rest: what else stands in it."""
@@ -97,7 +99,11 @@ def until(
     pause: float = 0.1,
     told: Callable[[], str] = str,
 ) -> None:
-    """Wait until `condition` holds. AssertionError with `what`, and what is `told` then, if not within `seconds`."""
+    """Wait until `condition` holds. AssertionError with `what`, and what is `told` then, if not within `seconds`.
+
+    seconds: on a quiet machine; a busy one has BUSY times as long.
+    """
+    seconds *= BUSY
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}\n{told()}"

@@ -182,7 +182,7 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path, moment: int) -> None:
 
 
 def ctrl_c(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """What becomes of the search within the 10 s that Ctrl-C may take."""
+    """What becomes of the search at Ctrl-C."""
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the whole group
     return finish(process)
 
