@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from search.engine.ray_lost import left_when_lost
+from search.engine.ray_lost import OF_RAY, left_when_lost
 from search.engine.ray_start import PATIENT, start_ray
 from search.errors import OperationFailed
 from search.machine.checkout import ROOT
@@ -67,9 +67,9 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
     adopt_orphans()
     with surroundings(environment, root=root_for_sockets()) as folder:
         try:
+            start_ray(folder, num_cpus, num_gpus)
+            log_like_the_rest()
             with left_when_lost():
-                start_ray(folder, num_cpus, num_gpus)
-                log_like_the_rest()
                 yield folder
         finally:
             _end()
@@ -80,7 +80,7 @@ def _end() -> None:
     import ray
 
     ray.shutdown()
-    kill_descendants_with(("RAY_NODE_ID", "RAY_RAYLET_PID"))
+    kill_descendants_with(OF_RAY)
 
 
 def root_for_sockets() -> Path:

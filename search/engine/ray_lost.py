@@ -10,8 +10,10 @@ from search.errors import EXIT_FAILED
 from search.machine.interruption import end_at_once
 
 # The processes without which a Ray is none, as it names them; the others only watch.
-_PARTS = ("gcs_server", "raylet")
-_LOOK_SECONDS = 0.5
+PARTS = ("gcs_server", "raylet")
+# Environment variables of what a raylet starts.
+OF_RAY = ("RAY_NODE_ID", "RAY_RAYLET_PID")
+LOOK_SECONDS = 0.5
 
 
 class RayLost(Exception):
@@ -25,7 +27,7 @@ def lost_part() -> str | None:
     node = worker._global_node
     if node is None:
         return None
-    started = ((name, info.process) for name in _PARTS for info in node.all_processes.get(name, ()))
+    started = ((name, info.process) for name in PARTS for info in node.all_processes.get(name, ()))
     return next((name for name, process in started if process.poll() is not None), None)
 
 
@@ -48,7 +50,7 @@ def left_when_lost(leave_seconds: float = 20.0) -> Iterator[None]:
 def _watch(over: threading.Event, leave_seconds: float) -> None:
     part = None
     while part is None:
-        if over.wait(_LOOK_SECONDS):
+        if over.wait(LOOK_SECONDS):
             return
         part = lost_part()
     if not over.wait(leave_seconds):
@@ -61,4 +63,9 @@ def _watch(over: threading.Event, leave_seconds: float) -> None:
 
 def told(part: str) -> str:
     """The loss in a sentence, without its full stop."""
-    return f"Ray was lost: its process {part} has ended, killed or for want of memory"
+    return f"Ray was lost: {ended(part)}"
+
+
+def ended(part: str) -> str:
+    """What has become of the part, to follow a colon."""
+    return f"its process {part} has ended, killed or for want of memory"

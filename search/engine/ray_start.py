@@ -4,33 +4,29 @@ import logging
 import os
 import shlex
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from search.engine.start_watch import LIMIT_SECONDS, PART_SECONDS, StartWatch
 from search.errors import OperationFailed
 from search.machine.interruption import keeping_signals
 
 _log = logging.getLogger(__name__)
 
 _OBJECT_STORE_BYTES = 512 * 2**20
-# How long one part of Ray waits for another one. Its own 30 s are exceeded where several searches start at once.
-_PART_SECONDS = 90
 PATIENT = {
-    "RAY_agent_register_timeout_ms": str(1000 * _PART_SECONDS),
-    "RAY_gcs_server_port_wait_time_s": str(_PART_SECONDS),
+    "RAY_agent_register_timeout_ms": f"{1000 * PART_SECONDS:.0f}",
+    "RAY_gcs_server_port_wait_time_s": f"{PART_SECONDS:.0f}",
 }
 
 
-def start_ray(folder: Path, num_cpus: int, num_gpus: int) -> None:
-    """Start Ray in `folder`, which is tried twice. OperationFailed if it does not start."""
+def start_ray(folder: Path, num_cpus: int, num_gpus: int, limit_seconds: float = LIMIT_SECONDS) -> None:
+    """Start Ray in `folder`; tried twice, for `limit_seconds` each time. OperationFailed if it does not start."""
     import ray
 
     for last_try in (False, True):
+        watch = StartWatch(limit_seconds)
         try:
-            with keeping_signals(), patience():
+            with keeping_signals(), watch.watching():
                 ray.init(
                     address="local",
                     num_cpus=num_cpus,
@@ -49,39 +45,20 @@ def start_ray(folder: Path, num_cpus: int, num_gpus: int) -> None:
                     _node_ip_address="127.0.0.1",
                 )
         except Exception as error:
-            first = str(error).strip().partition("\n")[0]
+            first = watch.given_up or str(error).strip().partition("\n")[0]
             ray.shutdown()
+            watch.end_processes()  # of a start that fails Ray ends none
             if not last_try:
                 _log.warning("Ray did not start (%s); it is started once more", first)
                 continue
-            load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
-            busy = f" (the load of this machine is {load:.0f}, and it has {cpus} CPUs)" if load > cpus else ""
             raise OperationFailed(
-                f"Ray did not start, twice: {first}{busy}. Run: python -m search doctor"
+                f"Ray did not start, twice: {first}{_busy()}. Run: python -m search doctor"
             ) from error
         else:
             return
 
 
-@contextmanager
-def patience() -> Iterator[None]:
-    """Ray, which gives up its node after 30 s of asking for it, waits longer for each answer in this block."""
-    from ray._private import services
-
-    ask = services.get_node
-
-    def ask_patiently(*arguments: Any) -> Any:
-        deadline = time.monotonic() + _PART_SECONDS
-        while True:
-            try:
-                return ask(*arguments)
-            except RuntimeError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-
-    services.get_node = ask_patiently
-    try:
-        yield
-    finally:
-        services.get_node = ask
+def _busy() -> str:
+    """The load of this machine in brackets, where it is to blame."""
+    load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    return f" (the load of this machine is {load:.0f}, and it has {cpus} CPUs)" if load > cpus else ""

@@ -5,12 +5,10 @@ import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from search.engine.ray_lost import RayLost, lost_part
-from search.engine.ray_start import patience
 from search.errors import OperationFailed
 from search.run.ray_losses import MAX_LOST_RAYS, outlive_rays
 
@@ -124,20 +122,3 @@ def test_no_other_ray_is_started_for_a_search_that_is_interrupted() -> None:
     work = Interrupted([0])
     work.outlive()
     assert work.losses == 1
-
-
-def test_a_node_that_is_long_in_coming_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ray._private import services
-
-    answers = iter([RuntimeError("not there"), RuntimeError("not there"), {"node": 1}])
-
-    def get_node(*_: str) -> Any:
-        answer = next(answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    monkeypatch.setattr(services, "get_node", get_node)
-    with patience():
-        assert services.get_node("address", "id") == {"node": 1}
-    assert services.get_node is get_node
