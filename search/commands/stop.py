@@ -50,17 +50,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _here(args: argparse.Namespace) -> dict[str, Any]:
     from search.errors import OperationFailed
-    from search.machine.checkout import is_shipped
     from search.machine.driver import driver_of
     from search.run.search import Search
 
     search = Search.open(args.name, args.storage)
     with driver_of(search.folder) as driver:
         if driver is None:
-            where = " --address URL" if is_shipped() else ""
-            raise OperationFailed(
-                f"search {search.name!r} {_NOT_RUNNING}. See: python -m search status {search.name}{where}"
-            )
+            raise OperationFailed(f"search {search.name!r} is not running. See: {search.command('status')}")
         driver.send(signal.SIGINT)
         if not driver.wait(_MOST_SECONDS):
             raise OperationFailed(

@@ -1,10 +1,13 @@
 """Which code this is: its folder, its packages, its commit. Standard library only: the start-up check needs it."""
 
+import hashlib
 import json
 import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path, PurePath
+
+from search.errors import OperationFailed
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("spaces", "trainable", "search")
@@ -48,10 +51,28 @@ def is_shipped(root: Path = ROOT) -> bool:
     return (root / MARKER).is_file()
 
 
+def marker_of(commit: str | None) -> bytes:
+    """What stands in `MARKER`."""
+    return json.dumps({"git_commit": commit, "sha256": _sum_of(commit)}).encode()
+
+
 def shipped_commit(root: Path = ROOT) -> str | None:
-    """The commit of the checkout that the package at `root` was made of."""
-    commit = json.loads((root / MARKER).read_bytes())["git_commit"]
-    return commit if isinstance(commit, str) else None
+    """The commit of the checkout that the package at `root` was made of. OperationFailed where it is lost."""
+    try:
+        marker = json.loads((root / MARKER).read_bytes())
+        commit: str | None = marker["git_commit"]
+        if marker["sha256"] != _sum_of(commit):
+            raise ValueError("its checksum differs")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise OperationFailed(
+            f"{root / MARKER} was cut or edited ({type(error).__name__}: {error}): of which commit this code is, is "
+            "lost. Submit the search again: its code is shipped anew"
+        ) from error
+    return commit
+
+
+def _sum_of(commit: str | None) -> str:
+    return hashlib.sha256((commit or "").encode()).hexdigest()
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -24,8 +24,11 @@ def is_driven(folder: Path) -> bool:
 
 
 @contextmanager
-def only_driver(folder: Path) -> Iterator[None]:
-    """Drive the search in `folder`: a second driver is refused as long as this one lives, killed or not."""
+def only_driver(folder: Path, stop: str) -> Iterator[None]:
+    """Drive the search in `folder`: a second driver is refused as long as this one lives, killed or not.
+
+    stop: the command that stops it, for the one that is refused.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         file = (folder / LOCK_FILE).open("a+")
@@ -40,7 +43,7 @@ def only_driver(folder: Path) -> Iterator[None]:
             lock.seek(0)
             raise OperationFailed(
                 f"search {folder.name!r} is being run by process {lock.read().strip() or 'unknown'}. "
-                f"Wait for it, or run: python -m search stop {folder.name}"
+                f"Wait for it, or run: {stop}"
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))

@@ -2,13 +2,12 @@
 
 import hashlib
 import io
-import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from search.errors import OperationFailed
-from search.machine.checkout import MARKER, PACKAGES, ROOT, git_commit, is_code
+from search.machine.checkout import MARKER, PACKAGES, ROOT, git_commit, is_code, marker_of
 
 # With the packages, what runs a search. Results, data, caches and .git, whose remote may hold a password, are not.
 _FILES = ("pyproject.toml", "constraints.txt")
@@ -38,7 +37,7 @@ def package(root: Path, commit: str | None, extra: Mapping[str, bytes] | None = 
                 f"Keep data out of {', '.join(PACKAGES)}"
             )
         files[path.relative_to(root).as_posix()] = content
-    files[MARKER] = json.dumps({"git_commit": commit}).encode()
+    files[MARKER] = marker_of(commit)
     return _zipped({**files, **(extra or {})})
 
 

@@ -164,7 +164,7 @@ class Search:
 
     def held_here(self) -> AbstractContextManager[None]:
         """No other process of this machine drives it meanwhile; OperationFailed if one does."""
-        return only_driver(self.folder)
+        return only_driver(self.folder, self.command("stop"))
 
     def held_everywhere(self, interrupted: threading.Event) -> AbstractContextManager[None]:
         """No driver on another machine drives it meanwhile; see `only_driver_of`."""
@@ -261,7 +261,7 @@ class Search:
         """What is told where the study is that of a search with other `changed` fields."""
         amount = [field for field in changed if field.partition(".")[0] in AMOUNT]
         remedy = (
-            f"Do more of it with `extend {self.name}` or `confirm {self.name}`"
+            f"Do more of it with `{self.command('extend')}` or `{self.command('confirm')}`"
             if amount == changed
             else "Give this one another `name`"
         )

@@ -84,7 +84,7 @@ def test_a_search_runs_to_its_winner_and_a_second_run_changes_nothing(tmp_path: 
     assert len(err.splitlines()) == 1
     code, _, err = finish(start("run", search_file(tmp_path), "--trials", 12))
     assert code == 2
-    assert "another budget.max_trials. Do more of it with `extend toy`" in err
+    assert "another budget.max_trials. Do more of it with `python -m search extend toy --storage" in err
 
     # More of it: two more trials, then a third seed for those in the race.
     storage = ("--storage", tmp_path / "runs")

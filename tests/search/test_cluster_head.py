@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ from search.cluster.storage_defaults import tracking_environment, with_service
 from search.engine.ray_cluster import cluster_ray
 from search.errors import InputError, OperationFailed
 from search.file.spec import SearchSpec, load_spec
-from search.machine.checkout import is_shipped, shipped_commit
+from search.machine.checkout import git_commit, is_shipped, marker_of, shipped_commit
 from search.machine.driver import driver_of, is_driven
 from search.machine.package import package, package_name
 from search.machine.service import Service, write_service
@@ -132,6 +132,37 @@ def test_the_package_has_the_code_and_nothing_else(tmp_path: Path) -> None:
     again = package(tmp_path, "abc", {"searches/x.yaml": b"name: x"})
     assert package_name(again) == package_name(content)
     assert package_name(content) != package_name(package(tmp_path, "abd"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda kept: b"",
+        lambda kept: kept[: len(kept) // 2],
+        lambda kept: kept.replace(b"1234", b"1235"),
+        lambda kept: kept.replace(b'"1234+changes"', b"null"),
+        lambda kept: b'{"git_commit": "1234+changes"}',
+        lambda kept: b'{"git_commit": ["1234"], "sha256": ""}',
+        lambda kept: b"[]",
+        lambda kept: b"\xff",
+        lambda kept: b"[" * 100_000,
+    ],
+)
+def test_a_package_whose_commit_was_cut_or_edited_is_told(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    marker = tmp_path / "shipped.json"
+    for commit in ("1234+changes", None):
+        marker.write_bytes(marker_of(commit))
+        assert git_commit(tmp_path) == commit
+    marker.write_bytes(damage(marker_of("1234+changes")))
+    with pytest.raises(OperationFailed) as told:
+        git_commit(tmp_path)
+    line = str(told.value)
+    assert line.startswith(f"{marker} was cut or edited (") and "\n" not in line and len(line) < 400
+    assert line.endswith(
+        "of which commit this code is, is lost. Submit the search again: its code is shipped anew"
+    )
 
 
 def test_a_driver_gives_its_nodes_the_files_that_submit_gives_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,7 +343,7 @@ from search.machine.driver import only_driver
 def end(*_):
     raise SystemExit(130)
 signal.signal(signal.SIGINT, end)
-with only_driver(Path(sys.argv[1])):
+with only_driver(Path(sys.argv[1]), "python -m search stop toy"):
     print("driving", flush=True)
     time.sleep(600)
 """
@@ -348,7 +379,9 @@ def test_stop_interrupts_the_driver_and_waits_for_it(head: Path, capsys: pytest.
         "  python -m search resume toy",
     ]
     assert cli.main(["stop", "toy"]) == 1
-    assert capsys.readouterr().err == "error: search 'toy' is not running. See: python -m search status toy\n"
+    assert capsys.readouterr().err == (
+        f"error: search 'toy' is not running. See: python -m search status toy --storage {head}/storage\n"
+    )
 
 
 def test_a_process_that_got_the_number_of_a_dead_driver_is_left_alone(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from search import cli
 from search.commands import _running
+from search.errors import OperationFailed
 from search.file.spec import load_spec
 from search.machine import preflight
 from search.machine.interruption import Interruption
@@ -51,6 +52,19 @@ def test_a_verb_on_a_search_kept_elsewhere(storage: str, tmp_path: Path) -> None
     assert words_of(search.command("export", "--unconfirmed")) == [
         *("-m", "search", "export", "x", "--unconfirmed", "--storage", storage)
     ]
+
+
+def test_a_search_that_is_kept_elsewhere_and_is_refused_says_where(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(f"name: x\ndata: digits\nstorage: {{path: '{tmp_path}/my runs'}}\n")
+    search = Search(load_spec(tmp_path / "x.yaml"))
+    search.folder.mkdir(parents=True)
+    with search.held_here(), pytest.raises(OperationFailed) as driven, search.held_here():
+        pass
+    for told, verb in (
+        (str(driven.value).partition("or run: ")[2], "stop"),
+        (search.command("status"), "status"),
+    ):
+        assert words_of(told) == ["-m", "search", verb, "x", "--storage", f"{tmp_path}/my runs"]
 
 
 def test_where_to_run_from() -> None:

@@ -138,7 +138,8 @@ def test_a_lock_that_is_no_file_is_told(toy: Search) -> None:
 
 
 def test_it_is_not_amended_while_somebody_drives_it(toy: Search) -> None:
-    with toy.held_here(), pytest.raises(OperationFailed, match="search 'toy' is being run by process"):
+    told = r"search 'toy' is being run by process \d+\. Wait for it, or run: python -m search stop toy$"
+    with toy.held_here(), pytest.raises(OperationFailed, match=told):
         toy.amended({"budget.max_trials": 5})
     assert Search.open("toy").spec.budget.max_trials == 3
 
@@ -149,7 +150,7 @@ def test_it_is_not_amended_while_somebody_drives_it(toy: Search) -> None:
         (
             "max_trials: 3",
             "max_trials: 4",
-            r"exists with another budget\.max_trials\. Do more of it with `extend toy`",
+            r"exists with another budget\.max_trials\. Do more of it with `python -m search extend toy` or",
         ),
         ("presets: [ict]", "presets: []", r"exists with another presets.*\. Give this one another `name`"),
     ],
