@@ -31,8 +31,8 @@ from search.run.losses import shown_warnings, tell_losses
 from search.run.ray_losses import outlive_rays
 from search.run.result import Result, unmeasured
 from search.run.search import Search
-from search.screen.silence import Log
-from search.screen.view import ProgressView
+from search.screen.silence import Log, Waiting
+from search.screen.view import STUDY, ProgressView
 from search.winner.sampling import measure
 from trainable.metric import cache
 from trainable.metric.assets import Assets, prepare
@@ -98,6 +98,7 @@ def run_search(
                 search.open_or_create(settings[OWN].assets)
                 search.check_settings(settings)
         search.store.give_up_when(interrupted.is_set)
+        view.watch(STUDY, partial(_study_away, search, log))
         with search.held_everywhere(interrupted):
             mark = search.trial_storage.take_ownership(search.header["study_id"])
             tell_losses(search, view)
@@ -122,6 +123,12 @@ def _connected(address: str | None, view: ProgressView, log_of_driver: Log) -> I
         with view.waiting(f"the cluster at {address}", log_of_driver):
             ray_folder = stack.enter_context(cluster_ray(address))
         yield ray_folder
+
+
+def _study_away(search: Search, log: Log) -> Waiting | None:
+    """The study's database, while it is waited for."""
+    away = search.store.away
+    return None if away is None else Waiting(away.whom, away.since, log)
 
 
 def _slots_here(search: Search) -> int:

@@ -33,6 +33,7 @@ from search.screen.signs_of_life import SignsOfLife
 from search.screen.silence import Log, Silence, Waiting, no_log
 from search.screen.words import rate_text, seconds_text
 
+STUDY = "study"  # name of the part that the driver's own work waits for
 HEARTBEAT_SECONDS = 60.0  # without a terminal, silence is broken this often
 _EVENTS = 6
 _TICK_SECONDS = 0.5  # between two drawings, and between two looks at who is silent
@@ -137,7 +138,9 @@ class ProgressView:
         with self._lock:
             now = self._clock()
             parts = {name: part() for name, part in self._watched.items()}
-            parts |= {"": self._waiting, "driver": self._signs.driver(), "trials": self._signs.trials(now)}
+            parts |= {"": self._waiting, "trials": self._signs.trials(now)}
+            # A driver that waits for the study is not silent of its own.
+            parts["driver"] = self._signs.driver() if parts.get(STUDY) is None else None
             for name, waiting in parts.items():
                 line = self._silence.due(name, waiting, now)
                 if line is not None:

@@ -4,6 +4,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
@@ -13,6 +14,9 @@ from search.errors import OperationFailed
 
 PATIENCE_SECONDS = 300.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 2.0
+_TELL_SECONDS = (
+    60.0  # after which it is told that it is still waited for; then each time the waiting has doubled
+)
 # Of SQLite's troubles those that pass: it is busy, it is locked, the disk is full.
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 
@@ -20,11 +24,19 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Away:
+    """A database that is waited for. whom: it, and what it says. since: when that began, by the clock."""
+
+    whom: str
+    since: float
+
+
 class Outlasting:
     """Does units of work on one database, which may be killed and come back at any time.
 
     where: the database for the user's eyes. gives_up: asked while waiting; True ends it. Once it has given up, it
-    waits no more: whoever cleans up then must not wait again.
+    waits no more: whoever cleans up then must not wait again. away: while it waits.
     """
 
     def __init__(
@@ -36,6 +48,7 @@ class Outlasting:
         sleep: Callable[[float], None] = time.sleep,
     ):
         self.gives_up: Callable[[], bool] = lambda: False
+        self.away: Away | None = None
         self._where, self._patience, self._clock, self._sleep = where, patience, clock, sleep
 
     def do(self, work: Callable[[], T], again: Callable[[], T] | None = None) -> T:
@@ -51,13 +64,25 @@ class Outlasting:
                 self._explain(error)
                 raise
             problem = error
+        try:
+            return self._waited_for(again or work, problem)
+        finally:
+            self.away = None
+
+    def _waited_for(self, work: Callable[[], T], problem: Exception) -> T:
         _log.warning("%s does not answer (%s); waiting", self._where, _reason(problem))
-        start, wait = self._clock(), _FIRST_WAIT
-        while not self.gives_up() and self._clock() - start < self._patience:
+        start, wait, tell_at = self._clock(), _FIRST_WAIT, _TELL_SECONDS
+        while not self.gives_up() and (waited := self._clock() - start) < self._patience:
+            self.away = Away(f"{self._where} ({_reason(problem)})", start)
+            if waited >= tell_at:
+                tell_at = 2 * waited
+                _log.warning(
+                    "%s has not answered for %.0f s (%s); waiting", self._where, waited, _reason(problem)
+                )
             self._sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
             try:
-                value = (again or work)()
+                value = work()
             except Exception as error:
                 if not is_outage(error):
                     self._explain(error)

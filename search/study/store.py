@@ -22,7 +22,7 @@ from search.policy.trials import Enqueued, KeptTrial, NewTrial
 from search.record import Report, TrialRecord
 from search.study import whole
 from search.study.database import has_study, is_missing, open_storage
-from search.study.outage import Outlasting
+from search.study.outage import Away, Outlasting
 from search.study.queue import REFUSED, Queue
 from search.study.records import OPTUNA_STATE, canonical, plain, record_of, running, spent_by
 from search.study.rows import (
@@ -113,6 +113,11 @@ class StudyStore:
     def give_up_when(self, gives_up: Callable[[], bool]) -> None:
         """Wait for a lost database no longer than until `gives_up()`."""
         self._outlasting.gives_up = gives_up
+
+    @property
+    def away(self) -> Away | None:
+        """The database while it is waited for, since when in seconds of `time.monotonic`."""
+        return self._outlasting.away
 
     @property
     def header(self) -> dict[str, Any]:

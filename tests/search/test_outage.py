@@ -144,6 +144,34 @@ def test_an_outage_is_waited_for_with_growing_pauses_and_told_once(caplog: pytes
     ]
 
 
+def full() -> OperationalError:
+    """As SQLite says that the disk is full."""
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    return OperationalError("insert", {}, error)
+
+
+def test_while_a_full_disk_is_waited_for_it_is_told_and_never_silent_for_longer_than_the_wait_so_far(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    database, _ = outlasting(patience=300)
+    away = []
+
+    def work() -> None:
+        away.append(database.away)
+        raise full()
+
+    with pytest.raises(OperationFailed, match="database or disk is full; waited 30"):
+        database.do(work)
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0] == "the database does not answer (database or disk is full); waiting"
+    assert [int(line.split(" for ")[1].split()[0]) // 10 for line in told[1:]] == [6, 12, 24]
+    assert away[0] is None and {(each.whom, each.since) for each in away[1:] if each is not None} == {
+        ("the database (database or disk is full)", 0.0)
+    }
+    assert database.away is None
+
+
 def test_after_the_patience_the_search_stops_with_what_to_do_and_waits_no_second_time() -> None:
     database, clock = outlasting(patience=300)
 

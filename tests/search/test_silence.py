@@ -3,8 +3,11 @@
 import io
 import threading
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -12,8 +15,10 @@ from rich.console import Console
 from search.engine.worker_start import START_SECONDS, WorkerStart
 from search.errors import OperationFailed
 from search.machine.last_words import last_words, newest_with_words
-from search.screen.silence import SILENCE_SECONDS, Silence, Waiting
-from search.screen.view import ProgressView
+from search.run.runner import _study_away
+from search.screen.silence import SILENCE_SECONDS, Silence, Waiting, no_log
+from search.screen.view import STUDY, ProgressView
+from search.study.outage import Away
 from search.tracking.process import TrackingError
 from search.tracking.tracker import Tracker
 from tests.integration.running import until
@@ -157,7 +162,32 @@ def test_while_the_driver_is_busy_its_trials_are_not_blamed(clock: Clock, log: P
     )
 
 
-class Away:
+def test_a_study_on_a_full_disk_is_told_in_the_place_of_the_driver_that_waits_for_it(
+    clock: Clock, log: Path
+) -> None:
+    view, out = plain_view(clock)
+    away: list[Waiting] = []
+    view.watch(STUDY, lambda: away[0] if away else None)
+    with view.listening(driver_log=lambda: log):
+        away.append(Waiting("the study's database x (database or disk is full)", clock.now, lambda: log))
+        assert seconds_of_lines(view, clock, 274, out) == [60, 120, 240]
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 3 and all(
+        "from the study's database x (database or disk is full);" in line for line in lines
+    )
+
+
+def test_a_search_that_waits_for_its_study_is_told_in_every_phase(clock: Clock) -> None:
+    """Between the phases nothing else is waited for: the study is, wherever the driver is."""
+    view, out = plain_view(clock)
+    search: Any = SimpleNamespace(store=SimpleNamespace(away=None))
+    view.watch(STUDY, partial(_study_away, search, no_log))
+    assert seconds_of_lines(view, clock, 100, out) == []
+    search.store.away = Away("the study's database", clock.now)
+    assert seconds_of_lines(view, clock, 100, out) == [60]
+
+
+class Lost:
     """MLflow's part of a tracker, which takes nothing until it is back."""
 
     def __init__(self) -> None:
@@ -176,7 +206,7 @@ class Away:
 
 
 def test_how_long_mlflow_takes_nothing_is_known(clock: Clock) -> None:
-    away = Away()
+    away = Lost()
     tracker = Tracker(away, linger=0.0, clock=clock)  # type: ignore[arg-type]
     assert tracker.silent_since is None
     tracker.put(record(0))
