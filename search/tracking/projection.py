@@ -128,12 +128,16 @@ class Projection:
         """Show the distances for several network evaluations, and the levels they belong to, on the trial's run."""
         changes = self.sync(record)
         run = self.runs.trials[record.number]
-        now_ms = _now_ms()
-        for name, value in measured["metrics"].items():
-            changes += self.runs.renew(run, names.check_metric_name(name), value, now_ms)
-        if changes.values:
-            text = json.dumps(measured, indent=1, allow_nan=False) + "\n"
+        text = json.dumps(measured, indent=1, allow_nan=False) + "\n"
+        values = {names.check_metric_name(name): value for name, value in measured["metrics"].items()}
+        # The file first: where the values are, it is whole.
+        if any(run.latest.get(name) != value for name, value in values.items()):
             changes += self.runs.write_texts(run, {SAMPLING_FILE: text})
+        else:
+            changes += self.runs.add_files(run, {SAMPLING_FILE: text.encode})
+        now_ms = _now_ms()
+        for name, value in values.items():
+            changes += self.runs.renew(run, name, value, now_ms)
         return changes
 
     def _with_checkpoint(self, record: TrialRecord) -> TrialRecord:

@@ -49,7 +49,7 @@ class Changes:
 
 @dataclass
 class Run:
-    """What we know of an MLflow run. `points` and `files` are what this process wrote or looked up."""
+    """What we know of an MLflow run. `points` and `files` are what this process wrote or found to be whole."""
 
     run_id: str
     status: str
@@ -58,6 +58,9 @@ class Run:
     latest: dict[str, float]
     points: set[tuple[str, int]] | None = None  # (metric, step); None: not looked up yet
     files: dict[str, str | None] = field(default_factory=dict)  # name -> text where it may change
+    sizes: dict[str, int | None] = field(
+        default_factory=dict
+    )  # name -> bytes of what was looked up; None: not known
 
     def lacking(self, tags: Mapping[str, str]) -> dict[str, str]:
         """Those of the tags that the run does not carry, or with another text."""
@@ -137,7 +140,8 @@ class Runs:
     def look_up(self, run: Run, metrics: Collection[str]) -> None:
         """Ask MLflow which values of these metrics, and which files, the run has."""
         self._look_up_points(run, metrics)
-        run.files = {file.path: None for file in self._client.list_artifacts(run.run_id)}
+        run.files = {}
+        run.sizes = {file.path: file.file_size for file in self._client.list_artifacts(run.run_id)}
 
     # What is written
 
@@ -183,11 +187,16 @@ class Runs:
         return Changes(values=1)
 
     def add_files(self, run: Run, makers: Mapping[str, Callable[[], bytes | None]]) -> Changes:
-        """Store files that never change, those that the run has not yet. A maker gives None where there is no file."""
+        """Store files that never change, those that the run has not yet, or not all of. A maker gives None where there
+        is no file.
+
+        MLflow writes them in place: of one that is killed meanwhile a part is left.
+        """
         made = {name: make() for name, make in makers.items() if name not in run.files}
-        new = {name: data for name, data in made.items() if data is not None}
+        there = {name: data for name, data in made.items() if data is not None}
+        new = {name: data for name, data in there.items() if run.sizes.get(name, -1) not in (len(data), None)}
         self._store(run, new)
-        run.files |= dict.fromkeys(new)
+        run.files |= dict.fromkeys(there)
         return Changes(files=len(new))
 
     def write_texts(self, run: Run, texts: Mapping[str, str]) -> Changes:

@@ -14,7 +14,7 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from search.tracking.tables import html_table, markdown_table
 from spaces import NOISE, PRESETS, NoiseSchedule
 from tests.records import OBJECTIVE, full_record
 from trainable.storage.checkpoint import packed, save_checkpoint
+from trainable.task import SAMPLES_FILE, SAMPLING_FILE
 
 # MLflow 3.17 on SQLAlchemy 2.1; MLflow's to change.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -313,6 +314,64 @@ def test_reconcile_fills_in_all_that_is_missing(uri: str, tmp_path: Path) -> Non
         assert (status, params, values, files) == (whole[number][0], *whole[number][2:])
         assert tags == whole[number][1]
     assert not reconcile(records, projection(uri, tmp_path))
+
+
+def files_of(uri: str, tmp_path: Path) -> list[Path]:
+    """The files of all trials, where MLflow keeps them."""
+    [run] = runs(uri)
+    return sorted(Path(artifact_root(uri, tmp_path) or "").glob(f"**/{run.info.run_id}/**/*.*"))
+
+
+@pytest.mark.parametrize("state", [State.COMPLETE, State.FAILED])
+@pytest.mark.parametrize(
+    "cut", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: data[:-1]]
+)
+def test_files_that_a_kill_has_cut_are_written_again(
+    uri: str, tmp_path: Path, cut: Callable[[bytes], bytes], state: State
+) -> None:
+    record = full_record(state=state)
+    kept = TrialStorage(tmp_path / "s").folder(0)
+    kept.write(SAMPLES_FILE, b"a picture")
+    measured = {"metrics": {"fd_nfe_2": 5.0}, "levels": [1.0, 2.0]}
+
+    def reconciled() -> Changes:
+        mlflow = projection(uri, tmp_path)
+        return reconcile([record], mlflow) + mlflow.sync_sampling(record, measured)
+
+    reconciled()
+    whole = {path: path.read_bytes() for path in files_of(uri, tmp_path)}
+    assert {path.name for path in whole} == {
+        "schedule.json",
+        "sigma_density.png",
+        SAMPLES_FILE,
+        SAMPLING_FILE,
+    }
+    for path, data in whole.items():
+        path.write_bytes(cut(data))
+    assert reconciled() == Changes(files=4)
+    assert {path: path.read_bytes() for path in files_of(uri, tmp_path)} == whole
+    assert not reconciled()
+    kept.remove(SAMPLES_FILE)  # it is not kept for ever, and MLflow keeps its own
+    assert not reconciled()
+
+
+def test_where_sampling_levels_are_shown_their_file_is_whole(uri: str, tmp_path: Path) -> None:
+    record, measured = full_record(), {"metrics": {"fd_nfe_2": 5.0}}
+    client = Flaky(MlflowClient(uri))
+    mlflow = projection(uri, tmp_path, client)
+    mlflow.sync(record)
+    client.fail_at = "log_artifacts"
+    with pytest.raises(ConnectionError):
+        mlflow.sync_sampling(record, measured)
+    [run] = runs(uri)
+    assert "fd_nfe_2" not in run.data.metrics
+    client.fail_at = None
+    assert mlflow.sync_sampling(record, measured) == Changes(values=1, files=1)
+    assert not mlflow.sync_sampling(record, measured)
+    again = {"metrics": {"fd_nfe_2": 6.0}}  # measured anew: as large as before
+    assert mlflow.sync_sampling(record, again) == Changes(values=1, files=1)
+    [path] = [path for path in files_of(uri, tmp_path) if path.name == SAMPLING_FILE]
+    assert json.loads(path.read_bytes()) == again
 
 
 def as_the_study_has_it(record: TrialRecord) -> TrialRecord:
