@@ -1,5 +1,6 @@
 """Optuna's storage for a study, at its URL."""
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,19 @@ from search.errors import InputError
 from search.machine.urls import shown_url
 
 
+class _Storage(RDBStorage):
+    """Leaves its database where that cannot be opened, and when nobody needs it any more."""
+
+    def __init__(self, url: str, **engine_options: Any):
+        try:
+            super().__init__(url, engine_kwargs=engine_options)
+        except BaseException:
+            if hasattr(self, "engine"):
+                self.engine.dispose()
+            raise
+        weakref.finalize(self, self.engine.dispose).atexit = False
+
+
 def open_storage(url: str) -> RDBStorage:
     """Optuna's storage at `url`; SQLite in WAL mode with a 60 s lock timeout.
 
@@ -20,10 +34,10 @@ def open_storage(url: str) -> RDBStorage:
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() != "sqlite":
-            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+            return _Storage(url, pool_pre_ping=True)
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+        storage = _Storage(url, connect_args={"timeout": 60})
     except (SQLAlchemyError, ImportError, OSError, RuntimeError, AssertionError) as error:
         raise InputError(
             f"the study's database {shown_url(url)} cannot be opened: {_first_line(error)}"

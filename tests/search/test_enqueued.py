@@ -16,6 +16,7 @@ from search.policy.next_trial import Refused
 from search.policy.plan import Plan
 from search.record import Purpose, TrialRecord
 from search.run.search import Search
+from search.study.database import open_storage
 from search.study.store import StudyStore
 from spaces import SearchSpace
 from tests.search.test_conductor import PLAN, drive, url_in
@@ -26,7 +27,7 @@ FULL = {"noise": "lognormal", "lognormal.p_mean": -1.5, "lognormal.p_std": 1.0}
 
 
 def study(folder: Path) -> optuna.Study:
-    return optuna.load_study(study_name="toy", storage=url_in(folder))
+    return optuna.load_study(study_name="toy", storage=open_storage(url_in(folder)))
 
 
 def searching(folder: Path, plan: Plan = PLAN) -> Conductor:
@@ -154,7 +155,7 @@ def test_beyond_the_budget_it_waits_is_told_and_trained_when_that_is_extended(
     toy.open_or_create(ASSETS)
     toy.write_file()
     drive(Conductor(toy.plan(), toy.store))
-    mine = optuna.load_study(study_name="toy", storage=toy.spec.study_url_resolved)
+    mine = optuna.load_study(study_name="toy", storage=open_storage(toy.spec.study_url_resolved))
     mine.enqueue_trial({"noise": "lognormal"})
     number = mine.trials[-1].number
     again = Search.open("toy.yaml")
