@@ -184,12 +184,25 @@ def losses(found: Mapping[str, Quality], default: str) -> list[str]:
     return lines
 
 
+# The rule by which a schedule is called better and leaves the race, as it was when the searches were played.
+INTERVALS = (
+    "Claims and the race are those of the present intervals: the noise of other schedules of the same kind, all means "
+    "and\nratios together."
+)
+_FORMER_INTERVALS = (
+    "**Claims and the race are those of former, narrower intervals**, in which a schedule's own values counted twice, "
+    "and\npresets and proposals shared their noise. With the present ones "
+    "([how-a-winner-is-chosen.md](how-a-winner-is-chosen.md)) fewer\nschedules are called better. The command above, "
+    "some 41 CPU-minutes (`--repeats` makes it shorter), plays them anew."
+)
+
 _PAGE = """\
 # How good is what a search exports?
 
 Whole searches, played on {num_curves} recorded learning curves of {num_schedules} schedules: conductor, algorithm,
 stopping rule and confirmation are those of a real search, only the training is looked up (`search/simulator/`).
 {repeats} repeats. Made by `python -m bench.quality.search_quality`; all numbers are in `search-quality.json`.
+{intervals}
 
 **Regret**: true value of the exported schedule (mean over all its recorded seeds) minus that of the best, which is
 {best:.2f}; the best preset has {best_preset:.2f}. **Compute**: all steps trained, confirmation included, in budgets of
@@ -281,11 +294,17 @@ def page(document: Mapping[str, Any], table: CurveTable) -> str:
     )
 
 
+def intervals_of(document: Mapping[str, Any]) -> str:
+    """By which rule schedules were called better."""
+    return INTERVALS if document["about"].get("intervals") == INTERVALS else _FORMER_INTERVALS
+
+
 def _comparison(document: Mapping[str, Any]) -> dict[str, Any]:
     """What the searches came to."""
     found, default = qualities(document), document["default"]
     return {
         "repeats": document["about"]["repeats"],
+        "intervals": intervals_of(document),
         "best": document["best"],
         "best_preset": document["best_preset"],
         "quality": quality_table(list(found.values()), default),

@@ -22,6 +22,7 @@ from typing import Any
 
 from bench.figures import heading
 from bench.quality.quality_page import (
+    INTERVALS,
     STOCK,
     STOCK_HALVING,
     STOCK_LATE,
@@ -270,7 +271,12 @@ def _played(
     cells = sorted(kept.cells, key=lambda cell: (order.index(cell.label), cell.trials))
     curves = Curves(table)
     document = {
-        "about": {"heading": heading().splitlines()[:3], "git_commit": commit, "repeats": repeats},
+        "about": {
+            "heading": heading().splitlines()[:3],
+            "git_commit": commit,
+            "repeats": repeats,
+            "intervals": INTERVALS,
+        },
         "default": default,
         "best": curves.best,
         "preset": spec.presets[0],

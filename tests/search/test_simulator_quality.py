@@ -1,5 +1,6 @@
 """The comparison of searches: at equal compute, against the stock wiring, and what is said of it."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,18 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.quality import curve_facts
-from bench.quality.quality_page import STOCK, Cell, Quality, losses, markdown, quality_table, spread
-from bench.quality.search_quality import TRIALS, Kept, contenders, default_label
+from bench.quality.quality_page import (
+    INTERVALS,
+    STOCK,
+    Cell,
+    Quality,
+    intervals_of,
+    losses,
+    markdown,
+    quality_table,
+    spread,
+)
+from bench.quality.search_quality import DOCS, TRIALS, Kept, contenders, default_label
 from bench.quality.stock_search import StockTPE, StoppedAsComplete, best_observed
 from search.evidence.leaderboard import leaderboard
 from search.file.spec import load_spec
@@ -210,3 +221,12 @@ def test_the_last_rung_correlates_more_than_one_of_pure_noise() -> None:
     values_SRT = np.stack([rng.normal(size=(40, 2)) + 10, final_SR + 0.01, final_SR], axis=2)
     noise, same = curve_facts.rung_correlations(table_of(values_SRT))
     assert abs(noise.value) < 0.7 < same.value == pytest.approx(1)
+
+
+def test_the_page_says_by_which_intervals_its_searches_were_played() -> None:
+    document = json.loads((DOCS / "search-quality.json").read_bytes())
+    assert intervals_of(document) in (DOCS / "search-quality.md").read_text()
+    document["about"]["intervals"] = INTERVALS
+    assert intervals_of(document) == INTERVALS
+    document["about"]["intervals"] = "of another rule"
+    assert "former" in intervals_of(document)
