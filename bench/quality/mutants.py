@@ -35,6 +35,7 @@ TESTS = {
     "search/stopping_rule.py": ("stopping",),
     "search/stopping/*.py": ("stopping",),
     "search/policy/*.py": ("policy_parts", "equal_schedules", "trials", "conductor"),
+    "search/policy/equal_schedules.py": ("equal_schedules",),
 }
 WITHOUT_DECISIONS = {"search/policy/plan.py", "search/policy/__init__.py", "search/stopping/__init__.py"}
 # Imported once, by the process that all test runs are forked from: they take seconds.
