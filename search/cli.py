@@ -184,8 +184,8 @@ def _dispatch(arguments: list[str]) -> int:
         args = parser.parse_args(arguments)
     except SystemExit as end:  # --help
         return int(end.code or 0)
-    emptied = next((name for name, value in vars(args).items() if value == []), None)
-    if emptied is not None:  # argparse takes `--` away wherever it stands
+    emptied = next((name for name, value in vars(args).items() if _is_emptied(name, value, arguments)), None)
+    if emptied is not None:
         raise UsageError(
             f"--{emptied.replace('_', '-')} needs a value, but got --. See: {parser.prog} {verb} --help"
         )
@@ -194,6 +194,12 @@ def _dispatch(arguments: list[str]) -> int:
     code = args.run(args)
     sys.stdout.flush()
     return int(code)
+
+
+def _is_emptied(name: str, value: Any, arguments: Sequence[str]) -> bool:
+    """Whether the option was given `--`, which argparse takes away wherever it stands; Python 3.13 keeps it."""
+    given = {argument.partition("=")[0] for argument in arguments}
+    return value == [] or (value == "--" and f"--{name.replace('_', '-')}" in given)
 
 
 def _is_ours(error: ValueError) -> bool:
