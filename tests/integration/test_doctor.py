@@ -2,15 +2,9 @@
 
 import pytest
 
-from search.checks.rehearsal import check_rehearsal
 from tests.integration.running import finish, start
 
 pytestmark = pytest.mark.integration
-
-
-def test_the_rehearsal_runs_a_search_to_its_end() -> None:
-    [check] = check_rehearsal()
-    assert check.level == "ok", check.message
 
 
 def test_doctor_rehearses_unless_it_is_to_be_quick() -> None:
