@@ -15,9 +15,9 @@ from search.machine.descendants import kill_descendants_with
 from search.machine.interruption import end_at_once
 
 # How long one part of Ray waits for another one. Its own 30 s are exceeded where several searches start at once.
-PART_SECONDS = 90.0
-# How long a start may take in all: it takes 3 to 6 s, and with a load of 15 on two cores about a minute.
-LIMIT_SECONDS = 240.0
+PART_SECONDS = 180.0
+# How long a start may take in all: it takes 3 to 6 s, with a load of 15 on two cores a minute, with one of 30 two.
+LIMIT_SECONDS = 420.0
 _LEAVE_SECONDS = 20.0
 _REAP_SECONDS = 5.0
 
