@@ -201,7 +201,7 @@ class Host:
         inside += ["--ignore-environment", *(f"{name}={value}" for name, value in settings.items())]
         return [*inside, "bash", "-c", f"cd; {line}"]
 
-    def run(self, line: str, *, check: bool = True, timeout: float = 60, **options: Any) -> Done:
+    def run(self, line: str, *, check: bool = True, timeout: float = 300, **options: Any) -> Done:
         """A line of bash there, run to its end. check: that it ends well. timeout: seconds. options: of `command`."""
         done = subprocess.run(
             self.command(line, **options),

@@ -38,7 +38,7 @@ class Postgres:
         file.chmod(0o644)
         command = [str(self._programs / "initdb"), "--pgdata=data", "--username=search"]
         command += ["--auth=scram-sha-256", f"--pwfile={file}"]
-        subprocess.run(command, cwd=self._folder, check=True, capture_output=True, timeout=60, **self._as)
+        subprocess.run(command, cwd=self._folder, check=True, capture_output=True, timeout=300, **self._as)
         self.url = f"postgresql+psycopg://search:{self.password}@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:

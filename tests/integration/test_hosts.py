@@ -11,7 +11,7 @@ from tests.integration.cluster_on_hosts import Cluster, cluster_on_hosts
 from tests.integration.hosts import HOME
 from tests.integration.running import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
 SECONDS = 400  # that a search may take on a busy machine
 LONG = 12000  # steps of a trial in a search that outlasts the outage
@@ -48,7 +48,7 @@ def wait_until_mid_search(cluster: Cluster, name: str, values: int = 1) -> None:
     """Until trials have reached rungs and others are still to come."""
     until(
         lambda: len(cluster.acknowledged(name)) >= values,
-        180,
+        SECONDS,
         f"{name} trains",
         told=lambda: cluster.search(f"logs {name}", check=False).stdout + cluster.log(name)[-3000:],
     )
@@ -105,7 +105,7 @@ def test_a_raylet_then_a_machine_then_the_driver_are_lost_and_the_winner_exporte
     cluster.hosts["worker2"].cut_power()
     wait_until_mid_search(cluster, "machines", values=7)
     assert cluster.head.kill(" -m search run ") >= 1
-    printed = cluster.wait("machines", 60)
+    printed = cluster.wait("machines", SECONDS)
     cluster.hosts["worker2"].boot()
     cluster.search("resume machines")
     printed += cluster.wait("machines", SECONDS)
@@ -120,7 +120,7 @@ def test_the_databases_and_then_mlflow_are_lost(cluster: Cluster) -> None:
     cluster.submit("stores", search(steps=LONG))  # longer than the outage
     wait_until_mid_search(cluster, "stores")
     cluster.database.kill()
-    until(lambda: "does not answer" in cluster.log("stores"), 120, "the driver misses its database")
+    until(lambda: "does not answer" in cluster.log("stores"), SECONDS, "the driver misses its database")
     cluster.database.start()
     over = time.monotonic() + OUTAGE
     while time.monotonic() < over:
@@ -132,7 +132,7 @@ def test_the_databases_and_then_mlflow_are_lost(cluster: Cluster) -> None:
 
 
 def test_after_all_this_the_cluster_is_well(cluster: Cluster) -> None:
-    until(lambda: cluster.num_nodes() == 3, 180, "the machines that were lost are back", pause=2)
+    until(lambda: cluster.num_nodes() == 3, SECONDS, "the machines that were lost are back", pause=2)
     told = cluster.search("doctor --cluster", check=False, timeout=120)
     assert told.returncode == 0, told.stdout + told.stderr
 
