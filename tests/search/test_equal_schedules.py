@@ -31,20 +31,26 @@ def schedule_of(levels: int, p_mean: float = -1.1, rho: float = 7.0) -> NoiseSch
     )
 
 
-def test_the_short_cuts_spare_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: Counter[str] = Counter()
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often what takes long was called."""
+    found: Counter[str] = Counter()
 
     def counted(name: str) -> None:
         plain = getattr(equality, name)
 
         def call(*arguments: Any) -> Any:
-            calls[name] += 1
+            found[name] += 1
             return plain(*arguments)
 
         monkeypatch.setattr(equality, name, call)
 
     for name in ("features", "equal"):
         counted(name)
+    return found
+
+
+def test_the_short_cuts_spare_what_takes_long(calls: Counter[str]) -> None:
     known, alike = KnownSchedules(K), [-2.5 + 0.1 * n for n in range(10)]
     for number, p_mean in enumerate(alike):  # as many levels, and visited otherwise
         known.add(number, schedule_of(1000, p_mean))
@@ -107,3 +113,14 @@ def test_the_short_cuts_pass_over_nothing_at_the_edge_of_the_tolerance() -> None
     found = [known.find(other) == 0 for other in near_ones]
     assert found == [equal(first, other, K) for other in near_ones]
     assert 4 < sum(found) < 58
+
+
+def test_a_sketch_tells_all_but_what_is_at_the_edge_of_the_tolerance(calls: Counter[str]) -> None:
+    """These are moved along ln sigma: sketches differ as much as the schedules."""
+    known = KnownSchedules(K)
+    known.add(0, schedule_of(1000))
+    moved = [schedule_of(1000, p_mean=-1.1 + step / 500) for step in range(40)]
+    found = [known.find(other) == 0 for other in moved]
+    assert calls["equal"] - sum(found) <= 1
+    assert found == [equal(schedule_of(1000), other, K) for other in moved]
+    assert 20 < sum(found) < 30
