@@ -106,7 +106,7 @@ class Disturbed:
     def _go_on(self) -> None:
         """Start it again where it said that it was stopped; it may not be over yet."""
         code, out, err = finish(self.process)
-        assert (code, len(err.splitlines()), "Ray was lost" in err) == (1, 1, True), (code, out, err)
+        assert (code, len(err.splitlines()), has_lost_ray(err)) == (1, 1, True), (code, out, err)
         self.process = self._started()
 
     def kill(self, part: str) -> None:
@@ -129,13 +129,18 @@ class Disturbed:
     def end(self) -> tuple[int, str, str]:
         """Exit code, stdout and stderr of the driver that comes to the end."""
         code, out, err = finish(self.process, timeout=PATIENCE * 3)
-        if code == 1 and "Ray was lost" in err:
+        if code == 1 and has_lost_ray(err):
             code, out, err = finish(self._started(), timeout=PATIENCE * 3)
         return code, out, err
 
     def _told(self) -> str:
         log = self._folder / "search.log"
         return log.read_text()[-3000:] if log.exists() else "no log"
+
+
+def has_lost_ray(err: str) -> bool:
+    """Whether a driver has ended because Ray lost a part, in a trial or while it was started again."""
+    return "Ray was lost" in err or "Ray did not start" in err
 
 
 @pytest.fixture
