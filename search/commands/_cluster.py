@@ -28,6 +28,11 @@ def name_of_search(name_or_file: str) -> str:
     return name_or_file
 
 
+def names_of_search(name_or_file: str | None) -> list[str]:
+    """The same as arguments of a verb there; none for the latest search."""
+    return [] if name_or_file is None else [name_of_search(name_or_file)]
+
+
 def storage_option(args: argparse.Namespace) -> list[str]:
     """`--storage` as the head shall have it; its default differs there."""
     return [] if args.storage == DEFAULT_STORAGE else ["--storage", args.storage]

@@ -1,6 +1,7 @@
 """Options that several verbs have, each with one meaning."""
 
 import argparse
+import sys
 
 from search.machine.search_folders import DEFAULT_STORAGE
 
@@ -8,6 +9,24 @@ from search.machine.search_folders import DEFAULT_STORAGE
 def add_name(parser: argparse.ArgumentParser) -> None:
     """For every verb about one search that was started."""
     parser.add_argument("name", help="name of a search, or its search file")
+
+
+def add_name_or_latest(
+    parser: argparse.ArgumentParser, what: str = "name of a search, or its search file"
+) -> None:
+    """For every verb that looks at one search and changes nothing; see `named`."""
+    parser.add_argument("name", nargs="?", help=f"{what} (default: the search that was written to last)")
+
+
+def named(args: argparse.Namespace) -> str:
+    """The name of the search; where none is given, that of the latest, which is said on stderr."""
+    if args.name is None:
+        from search.run.known import latest_search
+
+        args.name = latest_search(args.storage)
+        sys.stderr.write(f"the latest search: {args.name}\n")
+    name: str = args.name
+    return name
 
 
 def add_file_or_name(parser: argparse.ArgumentParser) -> None:

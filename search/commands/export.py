@@ -31,7 +31,7 @@ from search.commands._format_options import (
     format_names,
     format_options,
 )
-from search.commands._options import add_cluster, add_storage
+from search.commands._options import add_cluster, add_name_or_latest, add_storage, named
 
 if TYPE_CHECKING:
     from search.export_format import ExportFormat, Rendered
@@ -42,7 +42,7 @@ _JSON_FILE = "best_schedule.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="name of a search, its search file, or an exported .json to convert")
+    add_name_or_latest(parser, "name of a search, its search file, or an exported .json to convert")
     add_storage(parser)
     parser.add_argument(
         "--output", metavar="PATH", help=f"default: {_JSON_FILE}, or the folder best_schedule_FORMAT"
@@ -142,7 +142,7 @@ def _refuse_flags_of_levels(args: argparse.Namespace) -> None:
             raise UsageError(
                 f"{flag} has no effect with --format json: the file holds all levels as they are"
             )
-    if args.name.endswith(".json"):
+    if args.name is not None and args.name.endswith(".json"):
         raise UsageError(f"{args.name} is an export already: name the --format to convert it to")
 
 
@@ -152,7 +152,7 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
     from search.run.search import Search
     from spaces import load_schedule
 
-    if args.name.endswith(".json"):
+    if args.name is not None and args.name.endswith(".json"):
         if args.address is not None:
             raise UsageError("--address has no effect on a file: leave it out")
         loaded = load_schedule(args.name)
@@ -165,7 +165,7 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
         return document
     if args.address is not None:
         return _document_there(args)
-    return Search.open(args.name, args.storage).document(unconfirmed=args.unconfirmed)
+    return Search.open(named(args), args.storage).document(unconfirmed=args.unconfirmed)
 
 
 def _document_there(args: argparse.Namespace) -> dict[str, Any]:
@@ -174,8 +174,8 @@ def _document_there(args: argparse.Namespace) -> dict[str, Any]:
     from search.cluster.remote import ask
 
     flags = ["--unconfirmed"] if args.unconfirmed else []
-    name = _cluster.name_of_search(args.name)
-    command = ["export", name, *_cluster.storage_option(args), *flags, "--json"]
+    names = _cluster.names_of_search(args.name)
+    command = ["export", *names, *_cluster.storage_option(args), *flags, "--json"]
     document: dict[str, Any] = json.loads(ask(JobsApi(args.address), command))
     return document
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.commands import _cluster
-from search.commands._options import add_cluster, add_name, add_storage
+from search.commands._options import add_cluster, add_name_or_latest, add_storage, named
 from search.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ HELP = "who leads, by how much, and how sure that is"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_name(parser)
+    add_name_or_latest(parser)
     add_storage(parser)
     parser.add_argument("--all", action="store_true", help="every trial, not only the first 12")
     add_cluster(parser)
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from search.run.search import Search
 
-    result = Search.open(args.name, args.storage).result()
+    result = Search.open(named(args), args.storage).result()
     limit = len(result.board.rows) if args.all else 12
     if args.plot is not None:
         _plot(result.board.rows[:limit], result.spec.training.total_steps, Path(args.plot))
@@ -65,8 +65,8 @@ def _there(args: argparse.Namespace) -> str:
     from search.cluster.remote import ask
 
     flags = [flag for flag, wanted in (("--all", args.all), ("--json", args.json)) if wanted]
-    name = _cluster.name_of_search(args.name)
-    return ask(JobsApi(args.address), ["leaderboard", name, *_cluster.storage_option(args), *flags])
+    names = _cluster.names_of_search(args.name)
+    return ask(JobsApi(args.address), ["leaderboard", *names, *_cluster.storage_option(args), *flags])
 
 
 def _plot(rows: "Sequence[Row]", total_steps: int, path: Path) -> None:
