@@ -9,7 +9,7 @@ from search.file.yaml_walk import Place
 # What may change between two runs of a search: on what it is done and where it is kept. Anything else makes it another
 # search; of that, `extend`, `confirm` and `hold` change how much is done.
 FREE = ("sampling", "resources", "storage")
-AMOUNT = ("budget", "confirm", "holds_at")
+AMOUNT = {"budget": "extend", "confirm": "confirm", "holds_at": "hold"}  # by the verb that changes it
 
 
 def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

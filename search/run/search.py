@@ -259,12 +259,11 @@ class Search:
 
     def _is_another(self, changed: Sequence[str]) -> InputError:
         """What is told where the study is that of a search with other `changed` fields."""
-        amount = [field for field in changed if field.partition(".")[0] in AMOUNT]
-        remedy = (
-            f"Do more of it with `{self.command('extend')}` or `{self.command('confirm')}`"
-            if amount == changed
-            else "Give this one another `name`"
-        )
+        sections = dict.fromkeys(field.partition(".")[0] for field in changed)
+        remedy = "Give this one another `name`"
+        if sections.keys() <= AMOUNT.keys():
+            commands = [f"`{self.command(AMOUNT[section])}`" for section in sections]
+            remedy = f"Do more of it with {' or '.join(commands)}"
         return InputError(
             f"search {self.name!r} exists with another {', '.join(changed)}. {remedy}, or undo the change (its file "
             f"is {self.folder / SPEC_FILE})"

@@ -150,7 +150,7 @@ def test_it_is_not_amended_while_somebody_drives_it(toy: Search) -> None:
         (
             "max_trials: 3",
             "max_trials: 4",
-            r"exists with another budget\.max_trials\. Do more of it with `python -m search extend toy` or",
+            r"exists with another budget\.max_trials\. Do more of it with `python -m search extend toy`, or",
         ),
         ("presets: [ict]", "presets: []", r"exists with another presets.*\. Give this one another `name`"),
     ],
