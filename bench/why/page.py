@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from bench.why import words
-from bench.why.laws import EXTRA, FLOORS, HIGH, LOW, SETTINGS, laws
+from bench.why.laws import EXTRA, FLOORS, HIGH, LOW, SETTINGS, laws, wanted
 from bench.why.measuring import LEVELS, NUM_HELD_OUT
 from bench.why.results import Results
 from bench.why.rule import LOOKED_AT, TOTAL_STEPS, Check, area, checks, judged_runs, missed_lines
@@ -39,6 +39,7 @@ class Page:
         rows = self._results.rows
         introduction = words.INTRODUCTION.format(
             num_runs=len(rows),
+            num_wanted=len(wanted()),
             cpu_minutes=sum(row["cpu_seconds"] for row in rows) / 60,
             num_held_out=NUM_HELD_OUT,
         )
