@@ -59,9 +59,9 @@ Above 20, hang_gu_laplace has less than 1e-6 of its draws, narrow 2e-5:"""
 FLOOR = """
 Samples pass through a best value and then become three times worse and more, while the levels that the law draws change
 less. At the end of 8,000 steps narrow is worse than ict at 80 and better at all lower levels of the table. How far a
-network carries over what it has learnt is its own: `film_mlp`, whose noise features are slow waves, carries to 80 what
-it learnt at 1, for 2,000 steps. `mlp with a closing norm`, for which the noise level is one more input, does so less
-far.
+network carries over what it has learnt is its own: `film_mlp` carries to 80 what it learnt at 1, for 2,000 steps, and
+under hang_gu_laplace farther than `mlp with a closing norm`. That is not for its slow noise features: with fast waves
+it does as well under both.
 
 ## How much floor is enough
 
