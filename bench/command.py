@@ -14,7 +14,7 @@ ON_A_GPU = {"slices": "bench.speed.slices"}  # run by name only
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code. `scale [NUMBER]` and `transfer` take long and are no part of all.
+    """Exit code. `scale [NUMBER]`, `transfer` and `why` take long and are no part of all.
 
     `stock FILE` is what the efficiency benchmark starts as a process of its own.
     """
@@ -35,9 +35,15 @@ def main(arguments: Sequence[str]) -> int:
         from bench.transfer.command import main as transfer
 
         return transfer(arguments[1:])
+    if arguments[:1] == ["why"]:
+        from bench.why.command import main as why
+
+        return why(arguments[1:])
     known = BENCHMARKS | ON_A_GPU
     if len(arguments) > 1 or not set(arguments) <= set(known):
-        sys.stderr.write(f"usage: python -m bench [{'|'.join(known)}|scale [NUMBER]|transfer [OPTIONS]]\n")
+        sys.stderr.write(
+            f"usage: python -m bench [{'|'.join(known)}|scale [NUMBER]|transfer [OPTIONS]|why [OPTIONS]]\n"
+        )
         return 2
     if set(arguments) & set(ON_A_GPU):
         problem = importlib.import_module(known[arguments[0]]).missing()

@@ -34,7 +34,8 @@ _INTRODUCTION = """# Which cheap settings tell what holds elsewhere?
 A search can only afford to look in a cheap setting: a small network, few steps. This page says how far the order of
 schedules there is their order in a network, a budget or a data set that it stands for. The same {num_schedules}
 schedules are trained in every setting, on the same {num_seeds} seeds: the presets, the best recorded ones of `film_mlp`
-with and without a uniform floor, points that fill the search space of searches/digits.yaml with floors up to .2.
+with and without a uniform floor, points that fill the search space of searches/digits.yaml with floors up to .2. Why
+the orders differ: [why-schedules-transfer.md](why-schedules-transfer.md).
 
 Recorded so far: {num_trials:,} of {num_wanted:,} trials. `nice -n 19 python -m bench transfer` records more;
 `python -m bench transfer --report` writes this page and the table, `bench/transfer/table/`.

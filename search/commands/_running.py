@@ -169,21 +169,22 @@ class _End:
 
 
 def dry_run(spec: "SearchSpec", *, elsewhere: bool, as_json: bool, driven_here: bool = True) -> int:
-    """Print the resolved search and its cost.
+    """Print the resolved search, its cost, and which of its presets may fail elsewhere.
 
     elsewhere: its trials are to run on a cluster. driven_here: this machine is to keep its files; they are tried.
     """
     from search.run.cost import cost_of
     from search.run.places import check_places
+    from search.run.plan_of import thin_presets
 
     if driven_here:
         check_places(spec)
-    cost = cost_of(spec, elsewhere=elsewhere)
+    cost, thin = cost_of(spec, elsewhere=elsewhere), thin_presets(spec)
     if as_json:
-        print(json.dumps({"search": spec.resolved(), "cost": cost.to_dict()}, indent=2))
+        print(json.dumps({"search": spec.resolved(), "cost": cost.to_dict(), "warnings": thin}, indent=2))
     else:
         print(spec.to_yaml())
-        print("\n".join(f"# {line}" for line in cost.lines()))
+        print("\n".join(f"# {line}" for line in (*cost.lines(), *thin)))
     return EXIT_OK
 
 

@@ -11,7 +11,8 @@ examples:
 By default one JSON file: the schedule as options and as plain numbers (noise levels and probabilities of every
 stage), the levels to sample at, the evidence (mean over fresh seeds, interval, ratio to the best literature
 baseline, ties) and where it comes from. Only a schedule confirmed on fresh seeds is written; --unconfirmed
-takes the best value seen where there is none yet, and the file then says "confirmed": false.
+takes the best value seen where there is none yet, and the file then says "confirmed": false. Where the schedule is
+known to be worse, or may be, a warning is on stderr and in what is written.
 
 Another --format writes the levels to sample at in the target's own form into a folder, with a README that says
 when it means the same there and which levels the target will really use. Where those are more than 1 % off
@@ -20,6 +21,7 @@ nothing is written, unless --accept-error. Levels for more than one step are fou
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,13 +63,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from spaces import load_schedule
+
     target = _format(args)
     output = _output(args, target.title)
     document = _document(args)
     rendered = target.render(document, nfe=_numbers(args.nfe), accept_error=args.accept_error)
     if target.title == "json":
-        return _write_document(document, output, as_json=args.json)
-    return _write_folder(target.title, rendered, output, as_json=args.json)
+        _write_document(document, output, as_json=args.json)
+    else:
+        _write_folder(target.title, rendered, output, as_json=args.json)
+    for warning in load_schedule(document).warnings:
+        sys.stderr.write(f"warning: {warning}\n")
+    return 0
 
 
 def _output(args: argparse.Namespace, title: str) -> Path:
@@ -83,7 +91,7 @@ def _output(args: argparse.Namespace, title: str) -> Path:
     return path
 
 
-def _write_document(document: Mapping[str, Any], path: Path, *, as_json: bool) -> int:
+def _write_document(document: Mapping[str, Any], path: Path, *, as_json: bool) -> None:
     from search.winner.document import write_export
     from spaces import NoiseSchedule
     from spaces.sparkline import with_density
@@ -94,10 +102,9 @@ def _write_document(document: Mapping[str, Any], path: Path, *, as_json: bool) -
     else:
         schedule = with_density(NoiseSchedule.from_dict(document["schedule"]))
         print(f"{schedule}\n{document['evidence']['finding']}\nWritten: {path}")
-    return 0
 
 
-def _write_folder(title: str, rendered: "Rendered", folder: Path, *, as_json: bool) -> int:
+def _write_folder(title: str, rendered: "Rendered", folder: Path, *, as_json: bool) -> None:
     _write(folder, rendered.files)
     if as_json:
         result = {
@@ -114,7 +121,6 @@ def _write_folder(title: str, rendered: "Rendered", folder: Path, *, as_json: bo
         print(json.dumps(result, indent=2, allow_nan=False))
     else:
         print(f"{rendered.files['README.txt']}\nWritten: {folder}/ ({', '.join(sorted(rendered.files))})")
-    return 0
 
 
 def _format(args: argparse.Namespace) -> "ExportFormat":

@@ -9,6 +9,7 @@ from search.file.spec import SearchSpec
 from search.policy.plan import Plan, TimeLimits
 from search.record import Purpose, TrialRecord
 from spaces.registry import name_of
+from spaces.thin_ends import thin_end
 from trainable.extractor import objective_name
 
 COMPARED_TO = "ict"  # the preset that others are compared to where presets are all there is
@@ -63,18 +64,31 @@ def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:
         seeds=plan.fresh_seeds,
     )
     best = board.winner or board.best_unconfirmed
-    if best is None or best.record.purpose is not Purpose.SEARCH:
-        return board
-    return replace(board, notes=tuple(_notes(spec, best)))
+    return board if best is None else replace(board, notes=tuple(_notes(spec, best)))
 
 
 def _notes(spec: SearchSpec, best: Row) -> Iterator[str]:
-    """What else is to be known of a schedule that was found."""
-    if ends := spec.space.at_ends(best.record.schedule):
+    """What else is to be known of the winner: how it may fail elsewhere, and of one that was found, where it lies."""
+    schedule, training = best.record.schedule, spec.training
+    if thin := thin_end(schedule, training.total_steps, training.sigma_data):
+        yield f"{best.label} {thin}."
+    if best.record.purpose is not Purpose.SEARCH:
+        return
+    if ends := spec.space.at_ends(schedule):
         where = ", ".join(ends)
         yield f"{best.label} lies at an end of what was searched: {where}. A wider range may hold a better one."
-    network, steps, data = name_of(spec.network), spec.training.total_steps, name_of(spec.data)
+    network, steps, data = name_of(spec.network), training.total_steps, name_of(spec.data)
     yield (
         f"All of this is about {network} at {steps} steps on {data}. In another network, or trained for longer, "
         "another schedule may be the better one."
     )
+
+
+def thin_presets(spec: SearchSpec) -> list[str]:
+    """A sentence for each preset of the search that may fail elsewhere: it has few draws at one end."""
+    training = spec.training
+    found = [
+        (name, thin_end(schedule, training.total_steps, training.sigma_data))
+        for name, schedule in spec.baselines.items()
+    ]
+    return [f"preset {name} {thin}." for name, thin in found if thin]

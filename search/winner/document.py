@@ -12,6 +12,7 @@ from search.winner.sampling import sampling_part
 from spaces import NoiseSchedule
 from spaces.document.checksum import with_checksum
 from spaces.document.format import FORMAT, FUNCTION, loss_and_weighting
+from spaces.thin_ends import thin_end
 
 
 def export_document(
@@ -48,7 +49,7 @@ def export_document(
         "objective": _objective(board, header),
         "searched_at": _searched_at(header["search"]),
         "holds_at": _holds_at(board, row, header["search"]),
-        "evidence": _evidence(board, row),
+        "evidence": _evidence(board, row) | {"warning": _warning(schedule, header["search"]["training"])},
         "provenance": _provenance(board, row, header),
     }
     return with_checksum(document)
@@ -79,6 +80,12 @@ def _training(schedule: NoiseSchedule, training: Mapping[str, Any]) -> dict[str,
         "sigma_data": training["sigma_data"],
         "stages": _stages(schedule, training["total_steps"]),
     }
+
+
+def _warning(schedule: NoiseSchedule, training: Mapping[str, Any]) -> str | None:
+    """Why the schedule may fail in other networks; None where nothing is known against it."""
+    thin = thin_end(schedule, training["total_steps"], training["sigma_data"])
+    return f"It {thin}." if thin else None
 
 
 def _objective(board: Leaderboard, header: Mapping[str, Any]) -> dict[str, Any]:

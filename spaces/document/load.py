@@ -24,8 +24,10 @@ from spaces.document.checksum import is_checked
 from spaces.document.format import FORMAT, Document, HoldsAtPart, SamplingPart, loss_and_weighting
 from spaces.registry import adapter, name_of, one_line
 from spaces.schedule import NoiseSchedule, Stage
+from spaces.thin_ends import thin_end
 
 _MAX_MESSAGE = 300
+_NOMINAL_STEPS = 2000  # of a bare schedule: stages have about the same shares of a training of any length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +85,21 @@ class LoadedSchedule:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Where the schedule is shown to be worse than a baseline of the literature, a sentence for each setting."""
+        """Where the schedule is shown to be worse than a baseline of the literature, a sentence for each setting.
+
+        The last says why it may be worse where it was not tried (`spaces.thin_ends`), if that is so.
+        """
         baseline = (self.evidence or {}).get("baseline") or "the baseline"
-        return tuple(
+        worse = [
             f"It does not hold with {part.setting}: there its distance is {part.ratio:.3g} times that of {baseline}."
             for part in self.holds_at
             if part.verdict == "worse"
-        )
+        ]
+        if self.training is None:
+            thin = thin_end(self.schedule, _NOMINAL_STEPS)
+        else:
+            thin = thin_end(self.schedule, self.training.total_steps, self.training.sigma_data)
+        return (*worse, *([f"It {thin}."] if thin else []))
 
 
 def load_schedule(source: str | os.PathLike[str] | Mapping[str, Any]) -> LoadedSchedule:

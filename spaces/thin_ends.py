@@ -1,0 +1,68 @@
+"""How much of a training is below and above the data's own scale: from the law alone, what may fail in other networks.
+
+docs/why-schedules-transfer.md has the experiments behind it, and how often it is right and wrong.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from spaces.schedule import NoiseSchedule
+
+LOW, HIGH = 0.6, 2.0  # in units of sigma_data
+LEAST = (
+    0.05  # of the draws below LOW, and of those above HIGH; with fewer, schedules failed in another network
+)
+_FAR = 1e12  # below and above every grid
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Shares of all draws of a training: below is of noise levels below `low`, above of those above `high`."""
+
+    low: float
+    high: float
+    below: float
+    above: float
+
+
+@lru_cache(maxsize=256)
+def ends(schedule: NoiseSchedule, total_steps: int, sigma_data: float = 0.5) -> Ends:
+    """The ends of a schedule, cut at LOW and HIGH sigma_data, over a training of total_steps.
+
+    What is drawn is a pair of neighbouring levels, which counts as spread evenly over the ln sigma between them. Of a
+    law that adapts in training its start is taken.
+    """
+    low, high = LOW * sigma_data, HIGH * sigma_data
+    stages = schedule.stages(total_steps)
+    steps = np.diff([*(stage.start_step for stage in stages), total_steps])
+    edges = (np.log([1 / _FAR, low]), np.log([high, _FAR]))
+    below, above = (
+        sum(num * stage.mass(of)[0] for num, stage in zip(steps, stages, strict=True)) / total_steps
+        for of in edges
+    )
+    return Ends(low, high, float(below), float(above))
+
+
+def thin_end(schedule: NoiseSchedule, total_steps: int, sigma_data: float = 0.5) -> str | None:
+    """The rest of a sentence about a schedule that has less than LEAST of its draws at an end.
+
+    None where both ends have more, and for a law that adapts in training: its start says little of the rest.
+    """
+    if schedule.noise.ADAPTIVE:
+        return None
+    found = ends(schedule, total_steps, sigma_data)
+    share, where = min(
+        (found.below, f"below sigma {found.low:g}"), (found.above, f"above sigma {found.high:g}")
+    )
+    if share >= LEAST:
+        return None
+    return _why_it_may_fail(share, where)
+
+
+def _why_it_may_fail(share: float, where: str) -> str:
+    return (
+        f"has {100 * share:.2g} % of its draws {where}: schedules with less than {100 * LEAST:g} % there failed in "
+        "another network (docs/why-schedules-transfer.md)"
+    )
