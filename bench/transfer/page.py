@@ -16,11 +16,11 @@ COMBINATIONS = (
     ("film_mlp_2000", "mlp_2000"),
     ("mlp_2000", "fast_waves_1000"),
     ("film_mlp_2000", "mlp_2000", "fast_waves_1000"),
-    ("mlp_2000", "unet_8_16_500"),
+    ("mlp_2000", "small_unet_500"),
     ("mlp_2000", "small_unet_2000"),
 )
 # The digits' proxies whose samples are measured in other ways too.
-_MEASURED = ("film_mlp_2000", "mlp_2000", "fast_waves_1000", "unet_8_16_500", "small_unet_2000")
+_MEASURED = ("film_mlp_2000", "mlp_2000", "fast_waves_1000", "small_unet_500", "small_unet_2000")
 _MEASURES = {
     "one evaluation, strided_cnn": ("1", "fd_strided_cnn"),
     "one, pixels": ("1", "fd_pixels"),

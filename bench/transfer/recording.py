@@ -45,15 +45,16 @@ def key_of(row: Row) -> str:
 def pieces(settings: Sequence[Setting], schedules: Sequence[Chosen]) -> list[Piece]:
     """All of them in the order of the work: of a setting that costs four times as much, half as many at any time.
 
-    Both seeds of a schedule follow one another.
+    The first seed of all comes before the second of any: more schedules tell more of their order than more seeds.
     """
     placed = [
-        ((index + 1) * setting.seconds**0.5, number, setting, chosen)
+        (turn, (index + 1) * setting.seconds**0.5, number, Piece(setting, chosen, seed))
+        for turn, seed in enumerate(SEEDS)
         for number, setting in enumerate(settings)
         for index, chosen in enumerate(schedules)
     ]
-    placed.sort(key=lambda place: place[:2])
-    return [Piece(setting, chosen, seed) for _, _, setting, chosen in placed for seed in SEEDS]
+    placed.sort(key=lambda place: place[:3])
+    return [piece for *_, piece in placed]
 
 
 class Folder:

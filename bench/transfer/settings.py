@@ -79,7 +79,7 @@ class Setting:
 
 _FILM_MLP = {"name": "film_mlp"}
 _FAST_WAVES = {"name": "film_mlp", "width": 128, "depth": 3, "noise_band": [0.04, 2.5]}
-_SMALL_UNET = {"name": "unet", "channels": [8, 16]}
+_SMALL_UNET = {"name": "small_unet"}
 
 SETTINGS = (
     Setting(name="film_mlp_2000", text="film_mlp 96x2, 2,000 steps", seconds=6, network=_FILM_MLP),
@@ -100,16 +100,13 @@ SETTINGS = (
         is_target=True,
     ),
     Setting(
-        name="unet_8_16_500",
-        text="U-Net 8, 16, 500 steps",
-        seconds=20,
+        name="small_unet_500",
+        text="small_unet, 500 steps",
+        seconds=9,
         network=_SMALL_UNET,
         total_steps=500,
     ),
-    Setting(
-        name="small_unet_2000", text="small_unet, 2,000 steps", seconds=40, network={"name": "small_unet"}
-    ),
-    Setting(name="unet_8_16_2000", text="U-Net 8, 16, 2,000 steps", seconds=70, network=_SMALL_UNET),
+    Setting(name="small_unet_2000", text="small_unet, 2,000 steps", seconds=36, network=_SMALL_UNET),
     Setting(
         name="unet_16_32_2000",
         text="U-Net 16, 32, 2,000 steps",
@@ -132,10 +129,10 @@ SETTINGS = (
         data="fashion_mnist",
     ),
     Setting(
-        name="fashion_unet_2000",
-        text="Fashion-MNIST, U-Net 8, 16, 16, 2,000 steps of 64 images",
-        seconds=280,
-        network={"name": "unet", "channels": [8, 16, 16]},
+        name="fashion_small_unet_2000",
+        text="Fashion-MNIST, small_unet 16, 32, 32, 2,000 steps of 64 images",
+        seconds=170,
+        network={**_SMALL_UNET, "channels": [16, 32, 32]},
         data="fashion_mnist",
         training={"batch_size": 64},
         is_target=True,
