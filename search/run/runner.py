@@ -16,7 +16,7 @@ from search.engine.ray_here import local_ray
 from search.engine.ray_logs import log_of_start, log_of_workers
 from search.engine.ray_lost import RayLost
 from search.engine.slice_check import check_slice
-from search.engine.storage_check import check_here, check_shared
+from search.engine.storage_check import check_here, check_images_shared, check_shared
 from search.engine.worker_start import START_SECONDS, WorkerStart
 from search.errors import EXIT_INTERRUPTED, InputError
 from search.file.spec import SearchSpec
@@ -155,6 +155,10 @@ def _prepared(spec: SearchSpec, view: ProgressView, log: Log, *, on_cluster: boo
                 training=setting.training,
                 num_samples=spec.objective.num_samples,
             )
+    if on_cluster:
+        for file in {setting.assets.images_file for setting in settings.values()}:
+            if file is not None:
+                check_images_shared(file)
     return settings
 
 

@@ -54,7 +54,7 @@ class Answers:
 
     def remote(self, **options: Any) -> Any:
         numbers = iter(range(len(self.answers)))
-        asked = SimpleNamespace(remote=lambda location, name: next(numbers))
+        asked = SimpleNamespace(remote=lambda problem_there: next(numbers))
         return lambda function: SimpleNamespace(options=lambda **where: asked)
 
     def get(self, number: int, timeout: float) -> str | None:
