@@ -15,7 +15,7 @@ from spaces.registry import STRICT, Registry, name_of
 from trainable.dataset import Images
 from trainable.download import Remote
 
-_OTHERS = "pixels takes all small images, small_cnn all that have labels"
+_OTHERS = "pixels takes all images that are small, or pooled, small_cnn all that have labels"
 
 
 @dataclass(frozen=True, eq=False)

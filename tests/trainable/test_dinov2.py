@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from trainable.dataset import Images
+from trainable.dataset import Images, model_input
 from trainable.extractors import dinov2
 from trainable.extractors._vision_transformer import TRAINED_SIDE, VisionTransformer
 from trainable.extractors.dinov2 import DINOv2
@@ -64,10 +64,9 @@ def test_grey_and_rgb_images_of_any_size_have_features(weights_file: Path, tmp_p
     torch.testing.assert_close(network(x_BCHW.expand(-1, 3, -1, -1)), features_BD)
     torch.testing.assert_close(network(x_BCHW[1:2]), features_BD[1:2])
     assert not torch.allclose(features_BD[0], features_BD[1], atol=1e-5, rtol=0)
-    # As an image file would hold them: a difference below half a step of 255 is none.
-    assert torch.equal(
-        network((x_BCHW * 127.5).round() / 127.5), network((x_BCHW * 127.5).round() / 127.5 + 1e-4)
-    )
+    # As an image file would hold them: less than half a step of 255 makes no difference.
+    stored_NCHW = model_input(RGB.x_NCHW)
+    assert torch.equal(network(stored_NCHW), network(stored_NCHW + 1e-4))
 
 
 def test_positions_of_fewer_patches_are_those_of_the_trained_grid_between(state: dict[str, Tensor]) -> None:
