@@ -44,7 +44,7 @@ def test_workers_map_the_images_and_the_search_ends_with_a_winner(tmp_path: Path
     assert (code, err) == (0, "")
     document = json.loads(output.read_text())
     search = Search.open("toy", str(tmp_path / "runs"))
-    assert document["provenance"]["data_sha256"] == search.header["data_sha256"]
+    assert document["objective"]["data_sha256"] == search.header["data_sha256"]
     assert document["confirmed"] is True
     [prepared] = (tmp_path / "cache" / "prepared").glob("*.safetensors")
     assert prepared.name == f"{search.header['data_sha256'][:16]}.safetensors"

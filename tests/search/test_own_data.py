@@ -190,3 +190,35 @@ def test_every_node_must_have_the_images_that_are_mapped(file: Path, monkeypatch
 def test_a_step_is_timed_on_the_pictures(file: Path) -> None:
     cost = cost_of(load_spec(file))
     assert cost.steps_per_second is not None and cost.steps_per_second > 0
+
+
+def test_a_winner_may_have_to_hold_on_other_pictures_by_the_same_features(file: Path) -> None:
+    others = file.parent / "others"
+    write_pictures(others)
+    holds = "holds_at: [{data: {name: image_folder, path: others, size: 4}}]\n"
+    spec = changed(file, **{"budget:": f"{holds}budget:"})
+    [setting] = spec.settings
+    assert setting.name == "image_folder(size=4)"
+    assert setting.extractor == spec.objective.extractor
+    assert spec.resolved()["holds_at"]["settings"][0]["data"]["path"] == str(others)
+    moved = changed(file, **{"budget:": f"{holds.replace('others', 'nowhere')}budget:"})
+    assert moved.fingerprint_fields() == spec.fingerprint_fields()
+    again = holds.replace("size: 4}}", "size: 4}}, {data: {name: image_folder, path: pictures, size: 4}}")
+    line = refused(file, "budget:", f"{again}budget:")
+    assert "holds_at.settings[1]: must be given once, but image_folder(size=4) is given twice" in line
+    with pytest.raises(SpecError, match=r"holds_at\[0\]\.data\.path: must be an absolute path"):
+        check_paths_absolute(file)
+
+
+def test_features_of_one_data_set_do_not_suit_other_data_that_names_none(file: Path) -> None:
+    holds = "holds_at: [{data: {name: image_folder, path: pictures}}]\n"
+    file.write_text(
+        TEXT.replace("budget:", f"{holds}budget:").replace(
+            "{name: image_folder, path: pictures}\nnet", "digits\nnet"
+        )
+    )
+    file.write_text(file.read_text().replace("objective: {extractor: pixels}\n", ""))
+    with pytest.raises(
+        SpecError, match=r"holds_at\.settings\[0\]\.data: must suit the features .* digits_cnn is for digits"
+    ):
+        load_spec(file)
