@@ -1,5 +1,6 @@
 """Runs a search on this machine or on a Ray cluster, from its file to its leaderboard."""
 
+import logging
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -34,7 +35,6 @@ from search.run.search import Search
 from search.screen.silence import Log
 from search.screen.view import ProgressView
 from search.winner.sampling import measure
-from trainable.metric import cache
 from trainable.metric.assets import Assets, prepare
 from trainable.setting import Setting
 from trainable.task import OWN
@@ -143,7 +143,7 @@ def _prepared(spec: SearchSpec, view: ProgressView, log: Log, *, on_cluster: boo
     device = "cpu" if on_cluster else device_of(spec.resources.gpu)
     settings: dict[str, Setting] = {}
     waiting = view.waiting("the preparation of data and feature network", log)
-    with usable_cache() as folder, shown_warnings(cache.logger, view), waiting:
+    with usable_cache() as folder, shown_warnings(logging.getLogger("trainable"), view), waiting:
         for setting in (spec.own_setting, *spec.settings):
             own = settings.get(OWN)
             is_like_own = (setting.data, setting.extractor) == (spec.data, spec.own_setting.extractor)

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 HELD_BYTES = 256 * 2**20  # of images that each worker holds; more stay in the file, which all map
 FEWEST = 100  # real images that samples are compared with: of fewer, a mean and a covariance say too little
 _SPLIT_SEED = 0
+_TOLD = 50_000  # after so many images the log says how far it is, for whoever waits
 _FORMAT = 1  # of entries; another number when the same options make other images
 
 
@@ -88,7 +89,9 @@ def _write(name: str, folder: Path, source: Source, held_out: float) -> Images:
         write_header(file, tensors)
         if labels is not None:
             file.write(labels[[*train, *test]].astype(np.int64).tobytes())
-        for image in source.images([*train, *test]):
+        for number, image in enumerate(source.images([*train, *test])):
+            if number and number % _TOLD == 0:
+                logger.info("%d of %d images are prepared", number, len(source))
             file.write(image.tobytes())
         file.flush()
         os.fsync(file.fileno())
