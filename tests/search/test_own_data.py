@@ -168,25 +168,6 @@ def test_a_cluster_needs_absolute_paths_and_the_data_on_its_head(
     assert head.check_storage_of(changed(file))
 
 
-def test_every_node_must_have_the_images_that_are_mapped(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_prepared, "HELD_BYTES", 100)
-    images = load_spec(file).data.load(file.parent)
-    mapped = images.in_file("x_NCHW")
-    assert mapped is not None
-    asked: list[str | None] = []
-
-    def ask(problem_there: Any, field: str, whether: str) -> int:
-        asked.append(problem_there())
-        return 1
-
-    monkeypatch.setattr(storage_check, "_ask_nodes", ask)
-    storage_check.check_images_shared(mapped)
-    Path(mapped.path).unlink()
-    storage_check.check_images_shared(mapped)
-    assert asked[0] is None
-    assert "let all machines have one cache folder" in str(asked[1])
-
-
 def test_a_step_is_timed_on_the_pictures(file: Path) -> None:
     cost = cost_of(load_spec(file))
     assert cost.steps_per_second is not None and cost.steps_per_second > 0

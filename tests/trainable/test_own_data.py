@@ -318,7 +318,7 @@ def test_what_is_prepared_is_kept_until_the_pictures_change(
 ) -> None:
     first = loaded(tmp_path, path=str(pictures))
     with monkeypatch.context() as patch:
-        patch.setattr(_prepared, "_write", lambda *_: pytest.fail("made again"))
+        patch.setattr(_prepared, "write", lambda *_: pytest.fail("made again"))
         assert loaded(tmp_path, path=str(pictures)).sha256 == first.sha256
     (pictures / "class0" / "0000.png").write_bytes((pictures / "class0" / "0002.png").read_bytes())
     second = loaded(tmp_path, path=str(pictures))
@@ -383,7 +383,7 @@ def test_a_reference_of_many_images_is_made_of_parts(
 ) -> None:
     dataset = DATASETS.build({"name": "image_folder", "path": str(pictures)})
     whole = prepare(dataset, Pixels(), tmp_path).reference
-    monkeypatch.setattr("trainable.metric.assets._PART", 50)
+    monkeypatch.setattr("trainable.metric.assets.PART", 50)
     parts = prepare(dataset, Pixels(), tmp_path / "b").reference
     assert parts.n == whole.n == 120
     torch.testing.assert_close(parts.mean_D, whole.mean_D)

@@ -278,13 +278,11 @@ def test_flips_turn_half_of_the_images_and_change_nothing_else(steps):
     assert torch.equal(again.x_BCHW, with_flips.x_BCHW)
 
 
-def test_images_that_are_too_many_for_a_device_stay_where_they_are(monkeypatch):
-    monkeypatch.setattr(trainable.training.trainer, "_MOST_DEVICE_BYTES", 10)
-    x_NCHW = images()
-    held = begun(x_NCHW=x_NCHW)
-    assert held._images_NCHW is x_NCHW
-    expected = begun(x_NCHW=x_NCHW)
-    assert held.train(3) == expected.train(3)
+def test_images_that_are_too_many_for_a_device_are_drawn_where_they_lie(steps, monkeypatch):
+    begun().train(1)
+    monkeypatch.setattr(trainable.training.trainer, "MOST_DEVICE_BYTES", 10)
+    begun().train(1)
+    assert torch.equal(steps[0].batch.x_BCHW, steps[1].batch.x_BCHW)
 
 
 @dataclass(frozen=True, kw_only=True)

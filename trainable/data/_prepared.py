@@ -51,7 +51,7 @@ def prepared(
         pass
     except (ValueError, KeyError, TypeError) as error:
         logger.warning("Prepared images %s cannot be read (%s): they are made again", sidecar, error)
-    images = _write(name, folder, source, held_out)
+    images = write(name, folder, source, held_out)
     write_atomically(sidecar, json.dumps({"sha256": images.sha256, **identity["options"]}).encode())
     return images
 
@@ -72,7 +72,8 @@ def _images(name: str, path: Path, held_out: float) -> Images:
     )
 
 
-def _write(name: str, folder: Path, source: Source, held_out: float) -> Images:
+def write(name: str, folder: Path, source: Source, held_out: float) -> Images:
+    """Read the source into a file of the folder; the images in it."""
     train, test = _split(len(source), held_out)
     _check_number(source, len(test) if held_out else len(train), held_out)
     first, labels = source.first(), source.labels()

@@ -23,7 +23,7 @@ from trainable.own_process import in_own_process
 # Images per pass of the feature network; fixed, so that results repeat bit for bit. Fewer where memory is short.
 BATCH_SIZE = 500
 # Features that are held at once; a reference of more images is made of parts.
-_PART = 65_536
+PART = 65_536
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +130,7 @@ def _reference(
     device: str,
 ) -> Made:
     features = _Features(extractor, image_shape, state, device)
-    first, *parts = (real.open() if isinstance(real, MappedTensor) else real).split(_PART)
+    first, *parts = (real.open() if isinstance(real, MappedTensor) else real).split(PART)
     stats = GaussianStats.of(features(first))
     for part in parts:
         if len(part) > 1:  # one image alone has no covariance, and is not missed

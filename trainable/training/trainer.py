@@ -29,7 +29,7 @@ from trainable.training.step import Batch, TrainingState, stream_seed, training_
 
 _CHECK_EVERY = 50  # steps between looks at the loss; each look waits for the device
 _SAMPLE_BATCH = 500
-_MOST_DEVICE_BYTES = 2**30  # of images that lie on a GPU; of more, each batch is brought there
+MOST_DEVICE_BYTES = 2**30  # of images that lie on a GPU; of more, each batch is brought there
 
 
 class Trainer:
@@ -53,7 +53,7 @@ class Trainer:
             raise ValueError(f"`cuda_graph` needs a CUDA device, but got {self._device}: leave it out")
         if self._device.type == "cpu":
             keep_freed_memory()
-        fits = images_NCHW.nbytes <= _MOST_DEVICE_BYTES
+        fits = images_NCHW.nbytes <= MOST_DEVICE_BYTES
         self._images_NCHW = images_NCHW.to(self._device) if fits else images_NCHW
         self._image_shape = tuple(images_NCHW.shape[1:])
         channels, height, width = self._image_shape
