@@ -22,7 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 NAMED = ("pyproject.toml", "constraints.txt")  # what the environment is made for
 # k-diffusion's own requirements do not install beside numpy 2; the part of it that draws samples needs none of them.
-WITHOUT_REQUIREMENTS = {"conformance": ["k-diffusion==0.1.1.post1"]}
+# timm would bring a torchvision for another torch than the CPU's.
+WITHOUT_REQUIREMENTS = {"conformance": ["k-diffusion==0.1.1.post1", "timm==1.0.31"]}
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--progress-bar", "off")
 
 _MOST_SHOWN = 3  # of pip's warnings

@@ -132,7 +132,13 @@ def test_each_extra_is_installed_once(checkout: Path) -> None:
     for _ in range(2):
         assert make(checkout, "setup-conformance").returncode == 0
     ends = [line.rpartition("/")[2].rpartition(" ")[2] for line in calls(checkout)]
-    assert ends == ["project", "project[dev]", "project[dev,conformance]", "k-diffusion==0.1.1.post1"]
+    assert ends == [
+        "project",
+        "project[dev]",
+        "project[dev,conformance]",
+        "k-diffusion==0.1.1.post1",
+        "timm==1.0.31",
+    ]
 
 
 def test_another_pin_is_installed(checkout: Path) -> None:

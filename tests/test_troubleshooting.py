@@ -15,7 +15,7 @@ MIN_WORDS = 2  # of a message or an entry: fewer are only a frame for another te
 # What is raised at somebody who writes code: a wrong call is no message to a user.
 FOR_PROGRAMMERS = {"AssertionError", "AttributeError", "KeyError", "NotImplementedError", "TypeError"}
 # What holds a message until it is shown.
-ALSO_TOLD = {"DamagedFile", "NoWinner", "Problem", "_fail"}
+ALSO_TOLD = {"DamagedFile", "NoWinner", "Problem", "Unusable", "_fail"}
 Assigned = dict[str, list[ast.expr]]
 WORD = re.compile(r"[A-Za-z]{2,}")
 # Under which heading a new message belongs, by where it is raised.

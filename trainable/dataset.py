@@ -15,6 +15,7 @@ from torch import Tensor
 
 from spaces.registry import STRICT, Registry
 from trainable.download import Remote
+from trainable.image_file import MappedTensor
 
 
 def model_input(x_NCHW: Tensor) -> Tensor:
@@ -42,6 +43,9 @@ class Images:
 
     x_NCHW is float32 in [-1, 1] or uint8 in 0..255, y_N int64 (None: no labels). `sha256` covers all
     four tensors. Raises ValueError when something else is given.
+
+    held_out_reference: the held-out images are what samples are compared with, not those that are learnt from.
+    file: where the images lie that are too many to be held by each worker; x_NCHW and test_x_NCHW are then mapped.
     """
 
     name: str
@@ -49,9 +53,12 @@ class Images:
     y_N: Tensor | None = None
     test_x_NCHW: Tensor | None = None
     test_y_N: Tensor | None = None
+    held_out_reference: bool = False
+    file: Path | None = None
     sha256: str = ""
 
     def __post_init__(self) -> None:
+        assert not self.held_out_reference or self.test_x_NCHW is not None
         self._check("x_NCHW", self.x_NCHW, self.y_N)
         if self.test_x_NCHW is not None:
             self._check("test_x_NCHW", self.test_x_NCHW, self.test_y_N)
@@ -86,6 +93,25 @@ class Images:
         _, channels, height, width = self.x_NCHW.shape
         return channels, height, width
 
+    @property
+    def reference_NCHW(self) -> Tensor:
+        """The real images that samples are compared with."""
+        if self.held_out_reference and self.test_x_NCHW is not None:
+            return self.test_x_NCHW
+        return self.x_NCHW
+
+    def in_file(self, name: str) -> MappedTensor | None:
+        """What another process is sent in place of `x_NCHW` or `test_x_NCHW`; None where it is sent itself."""
+        return None if self.file is None else MappedTensor.of(self.file, name)
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What is known of a data set without reading all of it."""
+
+    image_shape: tuple[int, int, int]
+    has_labels: bool
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(ABC):
@@ -93,9 +119,20 @@ class Dataset(ABC):
 
     __pydantic_config__ = STRICT
 
-    # What a search uses when it names none: its network and its feature network.
+    # What a search uses when it names none: its network and its feature network, None: it must name one.
     NETWORK: ClassVar[str] = "unet"
-    EXTRACTOR: ClassVar[str] = "pixels"
+    EXTRACTOR: ClassVar[str | None] = "pixels"
+    # Options that name a file or folder: relative to the search file, and no part of what a search is.
+    PATHS: ClassVar[tuple[str, ...]] = ()
+
+    def check(self) -> None:
+        """Quick, before anything is read: ValueError with one line where a file or a package is missing."""
+        return
+
+    def glance(self, cache_dir: Path) -> Glance:
+        """What the images are like, as quickly as can be told. ValueError as of `load`."""
+        images = self.load(cache_dir)
+        return Glance(images.image_shape, images.y_N is not None)
 
     @abstractmethod
     def load(self, cache_dir: Path) -> Images:

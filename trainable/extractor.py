@@ -7,13 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
-from spaces.registry import STRICT, Registry
+from spaces.registry import STRICT, Registry, name_of
 from trainable.dataset import Images
 from trainable.download import Remote
+
+_OTHERS = "pixels takes all images that are small, or pooled, small_cnn all that have labels"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +30,20 @@ class Weights:
     accuracy: float | None = None
 
 
+class Suits(NamedTuple):
+    """Whether a feature network suits a data set, and why: what may stand behind its name."""
+
+    ok: bool
+    why: str
+
+
+def suits_grey_or_rgb(image_shape: tuple[int, int, int]) -> Suits:
+    """What a network that makes RGB of grey images says of others."""
+    if image_shape[0] in (1, 3):
+        return Suits(True, "takes grey or RGB images of any size")
+    return Suits(False, f"takes grey or RGB images, but these have {image_shape[0]} channels")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Extractor(ABC):
     """Base of `trainable/extractors/`: the fields are what a search file may set under `extractor`."""
@@ -35,6 +51,8 @@ class Extractor(ABC):
     __pydantic_config__ = STRICT
 
     DATA: ClassVar[str | None] = None  # name of the only data set that it is meant for
+    # Options that name a file or folder: relative to the search file, and no part of what a search is.
+    PATHS: ClassVar[tuple[str, ...]] = ()
 
     def check(self) -> None:
         """Quick, before data is loaded: ValueError with one line where this machine lacks what it needs."""
@@ -43,6 +61,18 @@ class Extractor(ABC):
     def downloads(self, cache_dir: Path) -> Sequence[Remote]:
         """The files that `weights` takes from the web where they are not there yet."""
         return ()
+
+    def suits(self, image_shape: tuple[int, int, int], has_labels: bool) -> Suits:
+        """Whether it can take images of shape (C, H, W)."""
+        return Suits(True, "images of any kind")
+
+    def check_suits(self, image_shape: tuple[int, int, int], has_labels: bool) -> None:
+        """ValueError with one line where it does not suit such images."""
+        ok, why = self.suits(image_shape, has_labels)
+        if not ok:
+            raise ValueError(
+                f"Feature network '{name_of(self)}' {why}. Choose another `extractor`: {_OTHERS}"
+            )
 
     @abstractmethod
     def weights(self, images: Images, cache_dir: Path) -> Weights:

@@ -67,6 +67,12 @@ def check_storage_of(spec: "SearchSpec") -> str:
         folder = local_root(storage)
         with usable(folder):
             storage = str(folder)
+    try:
+        spec.data.check()
+        assert spec.objective.extractor is not None
+        spec.objective.extractor.check()
+    except ValueError as error:
+        raise InputError(str(error)) from error
     connect()
     storage_check.check_shared(storage)
     return storage

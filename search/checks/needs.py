@@ -1,6 +1,7 @@
 """What one search file needs of this machine: slots, memory, data, features, storage."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,9 +58,12 @@ def check_data(spec: "SearchSpec") -> Iterator[Check]:
         yield _downloadable("data", name, missing)
         return
     images = spec.data.load(cache_folder())
-    yield Check(
-        "data", "ok", f"{name}: {len(images.x_NCHW)} images of {'x'.join(map(str, images.image_shape))}"
-    )
+    message = f"{name}: {len(images.x_NCHW)} images of {'x'.join(map(str, images.image_shape))}"
+    if images.held_out_reference:
+        message += f", and {len(images.reference_NCHW)} held out to compare samples with"
+    if images.file is not None:
+        message += f", which all trials share in {images.file}"
+    yield Check("data", "ok", message)
 
 
 def check_features(spec: "SearchSpec") -> Iterator[Check]:
@@ -70,6 +74,11 @@ def check_features(spec: "SearchSpec") -> Iterator[Check]:
     assert extractor is not None
     name = name_of(extractor)
     extractor.check()
+    images = None
+    with suppress(ValueError):  # of data that cannot be looked at, the line above tells
+        images = None if _missing(spec.data.downloads(cache_folder())) else spec.data.glance(cache_folder())
+    if images is not None:
+        extractor.check_suits(images.image_shape, images.has_labels)
     missing = _missing(extractor.downloads(cache_folder()))
     if missing:
         yield _downloadable("features", name, missing)

@@ -8,8 +8,8 @@ examples:
 The address is that of the cluster's dashboard; `ray dashboard CLUSTER.yaml` brings it to this machine. The token is
 looked for as Ray does: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH, ~/.ray/auth_token. The search file is checked here, and
 its storage by the head and all nodes that are up: what cannot be used is not submitted. The file and the code of this
-checkout are sent (no data, no results, no .git). Where the file leaves out storage.path,
-study_url or mlflow_uri, the service of the cluster's head fills them in.
+checkout are sent (no data, no results, no .git): data and weights of your own must be on the head, at absolute paths.
+Where the file leaves out storage.path, study_url or mlflow_uri, the service of the cluster's head fills them in.
 """
 
 import argparse
@@ -34,10 +34,12 @@ def run(args: argparse.Namespace) -> int:
     from search.cluster.remote import ask, next_run
     from search.cluster.storage_defaults import check_outlasts
     from search.commands._running import dry_run
+    from search.file.elsewhere import check_paths_absolute
     from search.file.spec import load_spec, overridden
 
     api = JobsApi(args.address)
     spec = load_spec(args.file)
+    check_paths_absolute(args.file)
     if "path" in spec.storage.model_fields_set:
         check_outlasts(spec)
     if args.trials is not None:

@@ -2,10 +2,12 @@
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from search.errors import InputError, OperationFailed
+from trainable.image_file import MappedTensor
 from trainable.storage.folder import StorageError
 from trainable.storage.location import open_folder
 
@@ -39,19 +41,26 @@ def check_shared(location: str) -> int:
         name = f"probe-{secrets.token_hex(8)}"
         folder.write(name, b"is this the same place on every node?")
         try:
-            return _ask_nodes(location, name)
+            ask = partial(problem_on_node, location, name)
+            return _ask_nodes(ask, "storage.path", f"it can use {location}")
         finally:
             folder.remove(name)
 
 
-def _ask_nodes(location: str, name: str) -> int:
+def check_images_shared(file: MappedTensor) -> int:
+    """How many nodes have answered that they have the images that trials map. InputError names one that has not."""
+    return _ask_nodes(file.problem_here, "data", f"it has {file.path}")
+
+
+def _ask_nodes(problem_there: Callable[[], str | None], field: str, whether: str) -> int:
+    """field: of the search file, that is to blame. whether: what is asked, for a node that does not answer."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    sees = ray.remote(num_cpus=0, max_retries=0)(problem_on_node)
+    sees = ray.remote(num_cpus=0, max_retries=0)(_answer)
     asked = {
         sees.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-            location, name
+            problem_there
         ): node["NodeManagerAddress"]
         for node in ray.nodes()
         if node["Alive"]
@@ -62,19 +71,22 @@ def _ask_nodes(location: str, name: str) -> int:
             problem = ray.get(answer, timeout=max(0.0, deadline - time.monotonic()))
         except ray.exceptions.GetTimeoutError:
             raise OperationFailed(
-                f"storage.path: node {address} did not say within {_NODE_SECONDS:.0f} s whether it can use "
-                f"{location}. Is the node well?"
+                f"{field}: node {address} did not say within {_NODE_SECONDS:.0f} s whether {whether}. Is the node well?"
             ) from None
         except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
             why = " ".join(str(getattr(error, "cause", error)).split())[:200]
-            raise OperationFailed(f"storage.path: node {address} cannot be asked: {why}") from error
+            raise OperationFailed(f"{field}: node {address} cannot be asked: {why}") from error
         except ray.exceptions.RayError:
             # It died meanwhile: no trial will run there. When it is back, its first trial looks for the search's mark.
             continue
         num_answers += 1
         if problem:
-            raise InputError(f"storage.path: node {address} {problem}")
+            raise InputError(f"{field}: node {address} {problem}")
     return num_answers
+
+
+def _answer(problem_there: Callable[[], str | None]) -> str | None:
+    return problem_there()
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping
-from functools import partial
 from typing import Any
 
-from pydantic import PlainValidator, ValidationError
+from pydantic import PlainValidator, ValidationError, ValidationInfo
 
 from search.file.kinds import registry_of
 from search.file.messages import UNKNOWN_FIELD, Misfit, did_you_mean, flatten, shown, unknown_field
+from search.file.paths import placed
 from search.file.yaml_walk import Place
 from spaces import SearchSpace
 from spaces.registry import validated
@@ -17,8 +17,15 @@ from trainable.training.config import TrainingConfig
 
 
 def choice(field: str) -> PlainValidator:
-    """Validator of a field that holds a registered choice, for `Annotated`."""
-    return PlainValidator(partial(_chosen, field))
+    """Validator of a field that holds a registered choice, for `Annotated`.
+
+    The context of the validation may have the `folder` of the search file, in which files are that a choice names.
+    """
+
+    def chosen(value: Any, info: ValidationInfo) -> Any:
+        return placed(_chosen(field, value), (info.context or {}).get("folder"))
+
+    return PlainValidator(chosen)
 
 
 def _chosen(field: str, value: Any) -> Any:

@@ -135,12 +135,16 @@ def settings_of(holds_at: HoldsAt, own: SettingSpec) -> tuple[SettingSpec, ...]:
             training=checked_training({**own.training.to_dict(), **(setting.training or {})}),
             network=setting.network or own.network,
             data=setting.data or own.data,
-            extractor=own.extractor
-            if setting.data is None
-            else EXTRACTORS.build(type(setting.data).EXTRACTOR),
+            extractor=_features(setting.data, own.extractor),
         )
         for setting in holds_at.settings
     )
+
+
+def _features(data: Dataset | None, own: Extractor) -> Extractor:
+    """Of a setting with other data: those of that data; of data that names none, those of the search."""
+    default = None if data is None else type(data).EXTRACTOR
+    return own if default is None else EXTRACTORS.build(default)
 
 
 def _parts(setting: Elsewhere) -> Iterator[str]:
@@ -157,6 +161,6 @@ def _described(chosen: Network | Dataset) -> str:
     for field in dataclasses.fields(chosen):
         value = getattr(chosen, field.name)
         is_default = value == field.default if field.default is not dataclasses.MISSING else False
-        if not is_default and field.name != "root":
+        if not is_default and field.name not in getattr(type(chosen), "PATHS", ()):
             options.append(f"{field.name}={list(value) if isinstance(value, tuple) else value}")
     return name_of(chosen) + (f"({', '.join(options)})" if options else "")

@@ -3,12 +3,15 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationInfo
+
 from search.file.messages import Misfit, did_you_mean, shown
+from search.file.paths import placed_path
 from search.file.yaml_walk import Place
 from spaces import PRESETS, NoiseSchedule, load_schedule
-from trainable.storage.path import expanded
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _FIELDS = (("name", "file"), ("name", "schedule"))
@@ -42,13 +45,17 @@ def schedules_of(presets: Iterable[Preset]) -> dict[str, NoiseSchedule]:
     }
 
 
-def checked_presets(entries: list[Any]) -> list[Preset]:
-    """From names, and mappings with `name` and either `file` (JSON, as `export` writes it) or `schedule`."""
+def checked_presets(entries: list[Any], info: ValidationInfo) -> list[Preset]:
+    """From names, and mappings with `name` and either `file` (JSON, as `export` writes it) or `schedule`.
+
+    The context of the validation may have the `folder` of the search file, in which such files are.
+    """
+    folder = (info.context or {}).get("folder")
     presets: list[Preset] = []
     problems: list[tuple[Place, str]] = []
     for index, entry in enumerate(entries):
         try:
-            preset = _preset(entry)
+            preset = _preset(entry, folder)
         except ValueError as error:
             problems.append(((index,), str(error)))
             continue
@@ -60,7 +67,7 @@ def checked_presets(entries: list[Any]) -> list[Preset]:
     return presets
 
 
-def _preset(entry: Any) -> Preset:
+def _preset(entry: Any, folder: Path | None) -> Preset:
     if isinstance(entry, OwnSchedule):
         return entry
     if isinstance(entry, str):
@@ -73,7 +80,7 @@ def _preset(entry: Any) -> Preset:
             "must be a preset's name, or a mapping with `name` and one of `file`, `schedule` for a schedule of your "
             f"own, but got {shown(entry)}"
         )
-    return OwnSchedule(_own_name(entry["name"]), _own_schedule(entry))
+    return OwnSchedule(_own_name(entry["name"]), _own_schedule(entry, folder))
 
 
 def _own_name(name: Any) -> str:
@@ -84,11 +91,11 @@ def _own_name(name: Any) -> str:
     return name
 
 
-def _own_schedule(entry: Mapping[str, Any]) -> NoiseSchedule:
+def _own_schedule(entry: Mapping[str, Any], folder: Path | None) -> NoiseSchedule:
     if "schedule" in entry:
         if not isinstance(entry["schedule"], Mapping):
             raise ValueError(f"schedule: needs a mapping, but got {shown(entry['schedule'])}")
         return load_schedule(dict(entry["schedule"])).schedule
     if not isinstance(entry["file"], str):
         raise ValueError(f"file: must be a path, but got {shown(entry['file'])}")
-    return load_schedule(expanded(entry["file"])).schedule
+    return load_schedule(placed_path(entry["file"], folder)).schedule

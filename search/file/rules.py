@@ -122,8 +122,14 @@ def settings_are_elsewhere(holds_at: HoldsAt, settings: Sequence[SettingSpec], o
         place: Place = ("holds_at", "settings", index)
         if setting.is_like(own):
             yield place, "must be other than the search's own setting, but is the same. Leave it out"
-        elif any(setting.is_like(other) for other in settings[:index]):
+        elif any(setting.is_like(other) or setting.name == other.name for other in settings[:index]):
             yield place, f"must be given once, but {setting.name} is given twice"
+        elif setting.extractor.DATA not in (None, name_of(setting.data)):
+            yield (
+                (*place, "data"),
+                f"must suit the features of the search, but {name_of(setting.extractor)} is for "
+                f"{setting.extractor.DATA} alone. Leave it out, or name another objective.extractor",
+            )
 
 
 def settings_have_what_is_compared(holds_at: HoldsAt, num_presets: int, confirm: Confirm) -> Broken:

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 from search.algorithm import ALGORITHMS, Algorithm
 from search.file import rules
 from search.file.choices import checked_space, checked_training, choice
+from search.file.features import features_of
 from search.file.holds import HoldsAt, HoldsAtField, SettingSpec, settings_of, written_out
 from search.file.identity import FREE
 from search.file.messages import NAME, UNKNOWN_FIELD, Misfit, flatten, shown, unknown_field
@@ -41,7 +42,7 @@ from search.machine.sqlite_url import sqlite_url
 from search.stopping_rule import STOPPING, StoppingRule
 from spaces import NoiseSchedule, SearchSpace
 from trainable.dataset import Dataset
-from trainable.extractor import EXTRACTORS
+from trainable.extractor import Extractor
 from trainable.network import NETWORKS, Network
 from trainable.storage.location import is_bucket, under
 from trainable.task import OWN
@@ -82,7 +83,7 @@ class SearchSpec(Section):
     @model_validator(mode="after")
     def _together(self) -> Self:
         if self.objective.extractor is None:
-            extractor = EXTRACTORS.build(type(self.data).EXTRACTOR)
+            extractor = features_of(self.data)
             # The model is frozen for its users; this is still its construction.
             self.__dict__["objective"] = self.objective.model_copy(update={"extractor": extractor})
         self.__dict__["holds_at"] = written_out(self.holds_at, self.training)
@@ -178,23 +179,33 @@ class SearchSpec(Section):
     def fingerprint_fields(self) -> dict[str, Any]:
         """The part of `resolved()` that makes this search this search: all but what is FREE."""
         resolved = self.resolved()
-        # Where the files of the data lie is free; what they are, a checksum in the study tells.
-        resolved["data"].pop("root", None)
+        assert self.objective.extractor is not None
+        # Where files of data and features lie is free; what they are, checksums in the study tell.
+        named: list[tuple[dict[str, Any], Dataset | Extractor]] = [
+            (resolved["data"], self.data),
+            (resolved["objective"]["extractor"], self.objective.extractor),
+        ]
+        for index, setting in enumerate(self.holds_at.settings):
+            if setting.data is not None:
+                named.append((resolved["holds_at"]["settings"][index]["data"], setting.data))
+        for described, choice_ in named:
+            for option in type(choice_).PATHS:
+                described.pop(option)
         return {field: value for field, value in resolved.items() if field not in FREE}
 
 
 def load_spec(path: str | Path) -> SearchSpec:
     """The search in the file at `path`. Raises SpecError with every problem found, one line for each."""
-    return spec_of(read_document(path))
+    return spec_of(read_document(path), Path(path).absolute().parent)
 
 
-def spec_of(document: Document) -> SearchSpec:
-    """The search that a YAML document describes. Raises SpecError."""
+def spec_of(document: Document, folder: Path | None = None) -> SearchSpec:
+    """The search that a YAML document describes. Raises SpecError. folder: of its file, to which paths are relative."""
     if not isinstance(document.data, dict):
         got = "is empty" if document.data is None else f"is {shown(document.data)}"
         message = f"must be a mapping with at least `name` and `data`, but {got}"
         raise SpecError([document.problem((), message)])
-    return _validated(document.data, document)
+    return _validated(document.data, document, folder)
 
 
 def overridden(spec: SearchSpec, changes: Mapping[str, Any]) -> SearchSpec:
@@ -206,9 +217,9 @@ def overridden(spec: SearchSpec, changes: Mapping[str, Any]) -> SearchSpec:
     return _validated(fields, Document("command line", fields, {}))
 
 
-def _validated(data: Any, document: Document) -> SearchSpec:
+def _validated(data: Any, document: Document, folder: Path | None = None) -> SearchSpec:
     try:
-        return SearchSpec.model_validate(data)
+        return SearchSpec.model_validate(data, context={"folder": folder})
     except ValidationError as error:
         problems: list[Problem] = []
         for place, message, kind in flatten(error):

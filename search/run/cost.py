@@ -150,9 +150,11 @@ def _steps_per_second(
     try:
         images = setting.data.load(cache)
     except ValueError:
-        if not elsewhere and getattr(setting.data, "root", None) is not None:
+        if not elsewhere and not setting.data.downloads(cache):
             raise
         return None, None
+    if not elsewhere:
+        setting.extractor.check_suits(images.image_shape, images.y_N is not None)
     size = size_of(spec.resources, setting, images.x_NCHW.shape[1:])
     device = torch.device(device_of(spec.resources.gpu))
     if not elsewhere:

@@ -1,5 +1,6 @@
 """Runs a search on this machine or on a Ray cluster, from its file to its leaderboard."""
 
+import logging
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from search.engine.ray_here import local_ray
 from search.engine.ray_logs import log_of_start, log_of_workers
 from search.engine.ray_lost import RayLost
 from search.engine.slice_check import check_slice
-from search.engine.storage_check import check_here, check_shared
+from search.engine.storage_check import check_here, check_images_shared, check_shared
 from search.engine.worker_start import START_SECONDS, WorkerStart
 from search.errors import EXIT_INTERRUPTED, InputError
 from search.file.spec import SearchSpec
@@ -34,7 +35,6 @@ from search.run.search import Search
 from search.screen.silence import Log, Waiting
 from search.screen.view import STUDY, ProgressView
 from search.winner.sampling import measure
-from trainable.metric import cache
 from trainable.metric.assets import Assets, prepare
 from trainable.setting import Setting
 from trainable.task import OWN
@@ -150,7 +150,7 @@ def _prepared(spec: SearchSpec, view: ProgressView, log: Log, *, on_cluster: boo
     device = "cpu" if on_cluster else device_of(spec.resources.gpu)
     settings: dict[str, Setting] = {}
     waiting = view.waiting("the preparation of data and feature network", log)
-    with usable_cache() as folder, shown_warnings(cache.logger, view), waiting:
+    with usable_cache() as folder, shown_warnings(logging.getLogger("trainable"), view), waiting:
         for setting in (spec.own_setting, *spec.settings):
             own = settings.get(OWN)
             is_like_own = (setting.data, setting.extractor) == (spec.data, spec.own_setting.extractor)
@@ -162,6 +162,10 @@ def _prepared(spec: SearchSpec, view: ProgressView, log: Log, *, on_cluster: boo
                 training=setting.training,
                 num_samples=spec.objective.num_samples,
             )
+    if on_cluster:
+        for file in {setting.assets.images_file for setting in settings.values()}:
+            if file is not None:
+                check_images_shared(file)
     return settings
 
 

@@ -13,6 +13,7 @@ from spaces import NoiseSchedule
 from spaces.document.checksum import with_checksum
 from spaces.document.format import FORMAT, FUNCTION, loss_and_weighting
 from spaces.thin_ends import thin_end
+from trainable.dataset import DATASETS
 
 
 def export_document(
@@ -128,7 +129,8 @@ def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[d
 def _without_data_folder(setting: Mapping[str, Any]) -> dict[str, Any]:
     """Where the files of the data lie says nothing on another machine."""
     data = setting["data"]
-    return {**setting, "data": data and {key: value for key, value in data.items() if key != "root"}}
+    paths = DATASETS[data["name"]].PATHS if data else ()
+    return {**setting, "data": data and {key: value for key, value in data.items() if key not in paths}}
 
 
 def _by_seed(values: Mapping[int, float]) -> dict[str, float]:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -38,6 +39,9 @@ INSTALL = {
     "diffusers": ("0.42.1", "pip install --constraint constraints.txt '.[conformance]'"),
     "torchmetrics": ("1.9.0", "pip install --constraint constraints.txt '.[conformance]'"),
     "prdc": ("0.2", "pip install --constraint constraints.txt '.[conformance]'"),
+    "datasets": ("5.2.0", "pip install --constraint constraints.txt '.[conformance]'"),
+    # Its requirements bring a torchvision for another torch than the CPU's.
+    "timm": ("1.0.31", "pip install --no-deps timm==1.0.31"),
     # Its requirements cannot be met beside numpy 2; sampling.py alone needs torchsde and torchdiffeq.
     "k-diffusion": ("0.1.1.post1", "pip install --no-deps k-diffusion==0.1.1.post1"),
 }
@@ -111,6 +115,53 @@ def prdc() -> Any:
     """The package of the authors of density and coverage."""
     _need("prdc")
     return importlib.import_module("prdc")
+
+
+TIMM_MODELS = {
+    "vits14": "vit_small_patch14_dinov2",
+    "vitb14": "vit_base_patch14_dinov2",
+    "vitl14": "vit_large_patch14_dinov2",
+}
+
+
+class _Hollow(types.ModuleType):
+    """A module that has whatever is asked of it, and does nothing."""
+
+    __path__: list[str] = []  # noqa: RUF012
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return mock.MagicMock()
+
+
+@pytest.fixture(scope="session")
+def timm() -> Any:
+    """timm without torchvision, which its networks do not need."""
+    _need("timm")
+    parts = (
+        "",
+        ".models",
+        ".models.feature_extraction",
+        ".ops",
+        ".ops.misc",
+        ".transforms",
+        ".transforms.functional",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for part in (*parts, ".datasets"):
+            patch.setitem(sys.modules, f"torchvision{part}", _Hollow(f"torchvision{part}"))
+        return importlib.import_module("timm")
+
+
+@pytest.fixture
+def datasets(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Hugging Face's library, which looks at nothing but this machine."""
+    _need("datasets")
+    library = importlib.import_module("datasets")
+    monkeypatch.setattr(library.config, "HF_HUB_OFFLINE", True)
+    library.disable_progress_bars()
+    return library
 
 
 @dataclass(frozen=True)

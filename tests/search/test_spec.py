@@ -153,8 +153,16 @@ def test_resolved_is_plain_json_and_the_same_in_another_process() -> None:
             "name: digist",
             "x.yaml:3: data.name: unknown data set 'digist' (did you mean digits?)",
         ),
-        ("{name: digits}", "{}", "x.yaml:3: data: must have the `name` of a data set (cifar10, digits, "),
-        ("{name: digits}", "{name: 3}", "x.yaml:3: data.name: must name a data set: cifar10, digits, "),
+        (
+            "{name: digits}",
+            "{}",
+            "x.yaml:3: data: must have the `name` of a data set (arrays, cifar10, digits, ",
+        ),
+        (
+            "{name: digits}",
+            "{name: 3}",
+            "x.yaml:3: data.name: must name a data set: arrays, cifar10, digits, ",
+        ),
         (
             "  name: asha\n",
             "",

@@ -54,6 +54,15 @@ def value_of(cls: Any, field: str, hint: Any) -> st.SearchStrategy[Any]:
         return st.integers(int(low), int(high))
     if hint is float:
         return st.floats(low, high) | st.floats(0, 1)
+    if typing.Literal in map(typing.get_origin, typing.get_args(hint)):
+        return st.none() | st.sampled_from(
+            next(text for text in map(typing.get_args, typing.get_args(hint)) if text)
+        )
+    if hint == int | None:
+        return st.none() | st.integers(int(low), int(high))
+    if tuple[float, float] in (hint, *typing.get_args(hint)):
+        pair = st.lists(st.integers(-9, 9), min_size=2, max_size=2)
+        return pair if hint == tuple[float, float] else st.none() | pair
     if hint == tuple[float, ...]:
         return st.lists(st.integers(1, 99), max_size=3, unique=True).map(
             lambda numbers: [number / 100 for number in sorted(numbers)]
@@ -156,6 +165,7 @@ def searches(draw: Draw) -> dict[str, Any]:
     data = draw(choices(DATASETS))
     data_name = data if isinstance(data, str) else data["name"]
     suiting = [name for name, extractor in EXTRACTORS.items() if extractor.DATA in (None, data_name)]
+    objective = {"extractor": choices(EXTRACTORS, *suiting), "num_samples": st.integers(2, 10**6)}
     presets = draw(st.lists(st.sampled_from(list(PRESETS)), max_size=3, unique=True))
     seeds = draw(st.sampled_from([0, 3]) if not presets else st.integers(0, 1000))
     rules = [name for name in STOPPING if (presets and seeds) or not STOPPING[name].USES_NOISE]
@@ -174,10 +184,7 @@ def searches(draw: Draw) -> dict[str, Any]:
     optional = {
         "seed": st.integers(0, 2**31 - 1),
         "network": choices(NETWORKS),
-        "objective": st.none()
-        | st.fixed_dictionaries(
-            {}, optional={"extractor": choices(EXTRACTORS, *suiting), "num_samples": st.integers(2, 10**6)}
-        ),
+        "objective": st.none() | st.fixed_dictionaries({}, optional=objective),
         "algorithm": choices(ALGORITHMS),
         "audit": st.floats(0, 1),
         "equal_schedules": st.sampled_from(["ask_again", "replicate", "train"]),
@@ -211,6 +218,7 @@ def searches(draw: Draw) -> dict[str, Any]:
         "resources": resources
         | draw(st.sampled_from([{}, {"micro_batch": batch_size}, {"max_concurrent": 2}])),
         **draw(st.fixed_dictionaries({}, optional=optional)),
+        **({} if DATASETS[data_name].EXTRACTOR else {"objective": draw(st.fixed_dictionaries(objective))}),
     }
 
 

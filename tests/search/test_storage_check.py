@@ -12,9 +12,10 @@ import pytest
 from ray import exceptions
 
 from search import cli
-from search.engine.storage_check import check_here, check_shared, problem_on_node
+from search.engine.storage_check import check_here, check_images_shared, check_shared, problem_on_node
 from search.errors import InputError, OperationFailed
 from search.machine.search_folders import local_root, usable
+from trainable.image_file import MappedTensor
 
 
 def test_a_node_that_sees_the_file_of_the_driver_has_no_problem(tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ class Answers:
 
     def remote(self, **options: Any) -> Any:
         numbers = iter(range(len(self.answers)))
-        asked = SimpleNamespace(remote=lambda location, name: next(numbers))
+        asked = SimpleNamespace(remote=lambda problem_there: next(numbers))
         return lambda function: SimpleNamespace(options=lambda **where: asked)
 
     def get(self, number: int, timeout: float) -> str | None:
@@ -90,6 +91,22 @@ def test_every_node_must_agree_but_those_that_are_lost_meanwhile(
         ):
             check_shared(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_node_must_have_the_images_that_trials_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = MappedTensor("/cache/x.safetensors", "x_NCHW", 100)
+    monkeypatch.setitem(sys.modules, "ray", Answers(None, None))
+    assert check_images_shared(file) == 2
+    monkeypatch.setitem(sys.modules, "ray", Answers(None, file.problem_here()))
+    with pytest.raises(
+        InputError, match=r"^data: node 10\.0\.0\.1 cannot use the prepared images /cache/x\.safe"
+    ):
+        check_images_shared(file)
+    monkeypatch.setitem(sys.modules, "ray", Answers(exceptions.GetTimeoutError()))
+    with pytest.raises(
+        OperationFailed, match=r"^data: node 10\.0\.0\.0 did not say within .* whether it has /cache/x"
+    ):
+        check_images_shared(file)
 
 
 def test_a_folder_is_tried_and_left_as_it_was(tmp_path: Path) -> None:

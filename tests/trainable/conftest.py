@@ -1,11 +1,14 @@
 """What the tests of `trainable` share: small data sets, the digits' assets, a loopback web server."""
 
 import gzip
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
 import trainable.training.trainer
+from tests.pictures import write_pictures
 from trainable.data._idx import TEST, TRAIN
 from trainable.dataset import DATASETS
 from trainable.extractor import EXTRACTORS
@@ -48,6 +52,63 @@ def idx_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "idx"
     write_idx_files(folder, num_train=200, num_test=50)
     return folder
+
+
+class TableStandIn(list[dict[str, Any]]):
+    """What this program uses of a table of the library `datasets`: rows, the kinds of its columns, a fingerprint."""
+
+    def __init__(self, features: dict[str, Any], rows: list[dict[str, Any]]):
+        super().__init__(rows)
+        self.features, self._fingerprint = features, "fingerprint"
+
+    def cast_column(self, column: str, kind: Any) -> "TableStandIn":
+        assert isinstance(kind, ImageStandIn) and not kind.decode
+        return self
+
+    def __getitem__(self, key: Any) -> Any:
+        return [row[key] for row in self] if isinstance(key, str) else super().__getitem__(key)
+
+
+@dataclass
+class ImageStandIn:
+    decode: bool = True
+
+
+class LabelStandIn:
+    pass
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """Stands in for the library `datasets`: {"table": what it loads, or an error, "asked": by which arguments}."""
+    write_pictures(tmp_path / "hub")
+    paths = sorted((tmp_path / "hub").rglob("*.png"))
+    rows: list[dict[str, Any]] = [
+        {"image": {"bytes": path.read_bytes(), "path": None}, "label": int(path.parent.name[-1])}
+        for path in paths
+    ]
+    found: dict[str, Any] = {"asked": []}
+    found["table"] = TableStandIn({"image": ImageStandIn(), "label": LabelStandIn()}, rows)
+
+    def load(*args: Any, **options: Any) -> Any:
+        found["asked"].append((args, options))
+        if isinstance(found["table"], Exception):
+            raise found["table"]
+        return found["table"]
+
+    module = ModuleType("datasets")
+    quiet = SimpleNamespace(logging=SimpleNamespace(set_verbosity_error=lambda: None))
+    for name, value in {
+        "Image": ImageStandIn,
+        "ClassLabel": LabelStandIn,
+        "load_dataset": load,
+        "load_from_disk": load,
+        "disable_progress_bars": lambda: None,
+        "utils": quiet,
+    }.items():
+        setattr(module, name, value)
+    monkeypatch.setitem(sys.modules, "datasets", module)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from spaces.registry import summary_of
+from tests.pictures import write_pictures
 from trainable.data import cifar10, fashion_mnist
 from trainable.data._idx import TEST, TRAIN, read_idx
 from trainable.dataset import DATASETS, Images, model_input, sha256_of
@@ -61,13 +63,21 @@ def small_fashion(idx_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def options_for(name: str, folder: Path) -> dict[str, Any]:
     """Options with which the data set loads without a network."""
+    if name == "image_folder":
+        write_pictures(folder / "pictures")
+        return {"name": name, "path": str(folder / "pictures")}
+    if name == "arrays":
+        np.save(folder / "x.npy", np.random.default_rng(0).integers(0, 256, (120, 8, 8, 3), dtype=np.uint8))
+        return {"name": name, "path": str(folder / "x.npy")}
+    if name == "hugging_face":
+        return {"name": name, "path": str(folder)}
     has_root = "root" in (field.name for field in dataclasses.fields(DATASETS[name]))
     return {"name": name, "root": str(folder)} if has_root else {"name": name}
 
 
 @pytest.mark.parametrize("name", list(DATASETS))
 def test_every_data_set_loads_twice_the_same_and_fits_its_own_promises(
-    name: str, small_fashion: Path, small_cifar: Path, tmp_path: Path
+    name: str, small_fashion: Path, small_cifar: Path, hub: dict[str, Any], tmp_path: Path
 ) -> None:
     folder = small_cifar if name == "cifar10" else small_fashion
     dataset = DATASETS.build(options_for(name, folder))
@@ -79,7 +89,10 @@ def test_every_data_set_loads_twice_the_same_and_fits_its_own_promises(
     assert x_NCHW.min() >= -1
     assert x_NCHW.max() <= 1
     assert images.image_shape == tuple(x_NCHW.shape[1:])
-    assert type(dataset).EXTRACTOR in EXTRACTORS
+    assert type(dataset).EXTRACTOR in (None, *EXTRACTORS)
+    glance = dataset.glance(tmp_path)
+    assert (glance.image_shape, glance.has_labels) == (images.image_shape, images.y_N is not None)
+    assert set(type(dataset).PATHS) <= {field.name for field in dataclasses.fields(dataset)}
     assert pickle.loads(pickle.dumps(dataset)) == dataset
     assert DATASETS.build(DATASETS.describe(dataset)) == dataset
     assert summary_of(type(dataset)).endswith((".", ")."))

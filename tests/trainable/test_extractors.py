@@ -171,8 +171,12 @@ def test_the_second_classifier_learns_too_and_gives_other_features(images: Image
     [
         ("digits_cnn", {}, "is for data set 'digits', but the data set is 'idx_folder'"),
         ("fashion_cnn", {}, "is for data set 'fashion_mnist'"),
-        ("small_cnn", {"y_N": None}, "learns from labels, but data set 'idx_folder' has none. Use pixels"),
-        ("pixels", {"x_NCHW": torch.zeros(2, 1, 65, 65)}, "at most 4096 values.* have 4225"),
+        ("small_cnn", {"y_N": None}, "'small_cnn' learns from labels, but there are none. Choose .*: pixels"),
+        (
+            "pixels",
+            {"x_NCHW": torch.zeros(2, 1, 65, 65)},
+            "at most 4096 features, but would give 4225: set `pool`",
+        ),
     ],
 )
 def test_a_network_that_does_not_suit_the_data_is_refused(
@@ -183,6 +187,26 @@ def test_a_network_that_does_not_suit_the_data_is_refused(
         fields["y_N"] = None
     with pytest.raises(ValueError, match=message):
         EXTRACTORS.build(extractor).weights(Images(**fields), tmp_path)
+
+
+def test_pixels_may_be_means_of_squares(images: Images, tmp_path: Path) -> None:
+    x_NCHW = model_input(images.x_NCHW)
+    pooled = EXTRACTORS.build({"name": "pixels", "pool": 2})
+    features_ND = pooled.network(images.image_shape, {})(x_NCHW)
+    assert torch.allclose(features_ND, x_NCHW.view(-1, 4, 2, 4, 2).mean(dim=(2, 4)).flatten(1), atol=1e-6)
+    edge_ND = EXTRACTORS.build({"name": "pixels", "pool": 5}).network(images.image_shape, {})(x_NCHW)
+    assert torch.allclose(edge_ND[:, 3], x_NCHW[:, 0, 5:, 5:].mean(dim=(1, 2)), atol=1e-6)
+    assert (
+        len(
+            {
+                EXTRACTORS.build({"name": "pixels", "pool": n}).weights(images, tmp_path).sha256
+                for n in (1, 2, 3)
+            }
+        )
+        == 3
+    )
+    with pytest.raises(ValueError, match="`1 <= pool <= 64` must hold, but got pool=0"):
+        EXTRACTORS.build({"name": "pixels", "pool": 0})
 
 
 @pytest.mark.parametrize(
@@ -363,4 +387,4 @@ def test_missing_torch_fidelity_names_the_remedy(
 
 
 def test_every_data_set_names_a_network_that_exists() -> None:
-    assert {DATASETS[name].EXTRACTOR for name in DATASETS} <= set(EXTRACTORS)
+    assert {DATASETS[name].EXTRACTOR for name in DATASETS} <= {None, *EXTRACTORS}

@@ -263,6 +263,28 @@ def test_uint8_images_train_as_the_same_images_in_float():
     assert a.train(20) == pytest.approx(b.train(20), rel=1e-6)
 
 
+def test_flips_turn_half_of_the_images_and_change_nothing_else(steps):
+    plain, flipping = CONFIG, replace(CONFIG, horizontal_flips=True)
+    batches = []
+    for config in (plain, flipping, flipping):
+        running = begun(config=config)
+        running.train(1)
+        batches.append(replace(steps[-1].batch, x_BCHW=steps[-1].batch.x_BCHW.clone()))
+    without, with_flips, again = batches
+    same_B = (with_flips.x_BCHW == without.x_BCHW).all(dim=(1, 2, 3))
+    assert torch.equal(with_flips.x_BCHW[~same_B], without.x_BCHW[~same_B].flip(3))
+    assert 0 < same_B.sum() < len(same_B)
+    assert torch.equal(with_flips.z_BCHW, without.z_BCHW)
+    assert torch.equal(again.x_BCHW, with_flips.x_BCHW)
+
+
+def test_images_that_are_too_many_for_a_device_are_drawn_where_they_lie(steps, monkeypatch):
+    begun().train(1)
+    monkeypatch.setattr(trainable.training.trainer, "MOST_DEVICE_BYTES", 10)
+    begun().train(1)
+    assert torch.equal(steps[0].batch.x_BCHW, steps[1].batch.x_BCHW)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Exploding(Network):
     def build(self, image_shape: tuple[int, int, int]) -> NetworkModule:

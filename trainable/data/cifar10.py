@@ -35,6 +35,7 @@ class CIFAR10(Dataset):
     root: str | None = None
 
     EXTRACTOR: ClassVar[str] = "inception"
+    PATHS: ClassVar[tuple[str, ...]] = ("root",)
 
     def downloads(self, cache_dir: Path) -> tuple[Remote, ...]:
         if self.root is not None:

@@ -59,6 +59,7 @@ class FashionMNIST(Dataset):
     root: str | None = None
 
     EXTRACTOR: ClassVar[str] = "fashion_cnn"
+    PATHS: ClassVar[tuple[str, ...]] = ("root",)
 
     def downloads(self, cache_dir: Path) -> tuple[Remote, ...]:
         if self.root is not None:

@@ -19,6 +19,7 @@ class IdxFolder(Dataset):
     root: str
 
     EXTRACTOR: ClassVar[str] = "small_cnn"
+    PATHS: ClassVar[tuple[str, ...]] = ("root",)
 
     def load(self, cache_dir: Path) -> Images:
         return read_folder("idx_folder", expanded(self.root))

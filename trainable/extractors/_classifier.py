@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from spaces.registry import name_of
 from trainable.dataset import Images, model_input
-from trainable.extractor import Extractor, Weights
+from trainable.extractor import Extractor, Suits, Weights
 from trainable.metric.cache import cached
 
 logger = logging.getLogger(__name__)
@@ -98,6 +98,11 @@ class Classifier(Extractor):
         net.load_state_dict(state, assign=True)
         return net.eval().requires_grad_(False)
 
+    def suits(self, image_shape: tuple[int, int, int], has_labels: bool) -> Suits:
+        if has_labels:
+            return Suits(True, "learns from the labels that there are")
+        return Suits(False, "learns from labels, but there are none")
+
     def weights(self, images: Images, cache_dir: Path) -> Weights:
         name = name_of(self)
         if self.DATA is not None and images.name != self.DATA:
@@ -105,11 +110,7 @@ class Classifier(Extractor):
                 f"Feature network '{name}' is for data set '{self.DATA}', but the data set is "
                 f"'{images.name}'. Use small_cnn (any labelled data set) or pixels (any)."
             )
-        if images.y_N is None:
-            raise ValueError(
-                f"Feature network '{name}' learns from labels, but data set '{images.name}' has none. "
-                "Use pixels."
-            )
+        self.check_suits(images.image_shape, images.y_N is not None)
         # The threshold decides whether the network is used, not what it is.
         options = {key: value for key, value in asdict(self).items() if key != "min_accuracy"}
         key = {"format": 1, "options": options, "seed": self.SEED, "data_sha256": images.sha256}
@@ -127,14 +128,17 @@ class Classifier(Extractor):
         assert images.y_N is not None
         generator = torch.Generator().manual_seed(self.SEED)
         x_NCHW, y_N, test_x_NCHW, test_y_N = images.x_NCHW, images.y_N, images.test_x_NCHW, images.test_y_N
+        learnt_N = torch.arange(
+            len(x_NCHW)
+        )  # numbers, not copies: the images may be more than the memory holds
         if test_x_NCHW is None or test_y_N is None:
             order_N = torch.randperm(len(x_NCHW), generator=generator)
             num_held_out = -(-len(x_NCHW) // HELD_OUT)
-            held_out, rest = order_N[:num_held_out], order_N[num_held_out:]
-            x_NCHW, y_N, test_x_NCHW, test_y_N = x_NCHW[rest], y_N[rest], x_NCHW[held_out], y_N[held_out]
-        if len(x_NCHW) < self.batch_size:
+            held_out, learnt_N = order_N[:num_held_out], order_N[num_held_out:]
+            test_x_NCHW, test_y_N = x_NCHW[held_out], y_N[held_out]
+        if len(learnt_N) < self.batch_size:
             raise ValueError(
-                f"`batch_size <= {len(x_NCHW)}`, the number of images to train on, must hold, but got "
+                f"`batch_size <= {len(learnt_N)}`, the number of images to train on, must hold, but got "
                 f"batch_size={self.batch_size}"
             )
         num_classes = int(images.y_N.max()) + 1
@@ -148,17 +152,17 @@ class Classifier(Extractor):
                     nn.init.zeros_(module.bias)
             elif isinstance(module, nn.BatchNorm2d):
                 module.reset_parameters()
-        steps_per_epoch = len(x_NCHW) // self.batch_size
+        steps_per_epoch = len(learnt_N) // self.batch_size
         optimizer = torch.optim.AdamW(net.parameters(), lr=self.learning_rate, weight_decay=1e-2)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, self.learning_rate, total_steps=self.epochs * steps_per_epoch
         )
-        logger.info("Training feature network '%s' on %d images", name_of(self), len(x_NCHW))
+        logger.info("Training feature network '%s' on %d images", name_of(self), len(learnt_N))
         start = time.perf_counter()
         with _one_thread():
             net.train()
             for _ in range(self.epochs):
-                order_N = torch.randperm(len(x_NCHW), generator=generator)
+                order_N = learnt_N[torch.randperm(len(learnt_N), generator=generator)]
                 for step in range(steps_per_epoch):
                     batch = order_N[step * self.batch_size : (step + 1) * self.batch_size]
                     scores_BK = net.scores(net(model_input(x_NCHW[batch])))

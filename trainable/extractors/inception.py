@@ -4,13 +4,14 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from trainable.dataset import Images
 from trainable.download import Remote, download, file_sha256
-from trainable.extractor import Extractor, Weights
+from trainable.extractor import Extractor, Suits, Weights, suits_grey_or_rgb
 from trainable.storage.path import expanded
 
 # Inception of 2015-12-05 as ported from TensorFlow by pytorch-fid and by torch-fidelity; the file
@@ -52,6 +53,11 @@ class Inception(Extractor):
 
     weights_path: str | None = None
 
+    PATHS: ClassVar[tuple[str, ...]] = ("weights_path",)
+
+    def suits(self, image_shape: tuple[int, int, int], has_labels: bool) -> Suits:
+        return suits_grey_or_rgb(image_shape)
+
     def check(self) -> None:
         _feature_extractor_class()
         if self.weights_path is not None:
@@ -81,11 +87,7 @@ class Inception(Extractor):
 
     def weights(self, images: Images, cache_dir: Path) -> Weights:
         _feature_extractor_class()
-        if images.image_shape[0] not in (1, 3):
-            raise ValueError(
-                f"Feature network 'inception' takes grey or RGB images, but those of '{images.name}' have "
-                f"{images.image_shape[0]} channels. Use pixels or small_cnn."
-            )
+        self.check_suits(images.image_shape, images.y_N is not None)
         if self.weights_path is None:
             [path] = [download(*remote) for remote in self.downloads(cache_dir)]
         else:

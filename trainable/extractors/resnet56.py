@@ -7,14 +7,14 @@ import pickle
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainable.dataset import Images, sha256_of
-from trainable.extractor import Extractor, Weights
+from trainable.extractor import Extractor, Suits, Weights
 from trainable.storage.path import expanded
 
 SOURCE = "https://github.com/akamaster/pytorch_resnet_cifar10 (pretrained_models/resnet56-4bfd9763.th)"
@@ -78,6 +78,13 @@ class ResNet56Features(Extractor):
 
     weights_path: str | None = None
 
+    PATHS: ClassVar[tuple[str, ...]] = ("weights_path",)
+
+    def suits(self, image_shape: tuple[int, int, int], has_labels: bool) -> Suits:
+        if image_shape == (3, 32, 32):
+            return Suits(True, "trained on CIFAR-10")
+        return Suits(False, f"takes RGB images of 32x32, but these have shape {image_shape}")
+
     def check(self) -> None:
         self._state()
 
@@ -97,11 +104,7 @@ class ResNet56Features(Extractor):
         return state
 
     def weights(self, images: Images, cache_dir: Path) -> Weights:
-        if images.image_shape != (3, 32, 32):
-            raise ValueError(
-                f"Feature network 'resnet56' takes RGB images of 32x32, but those of '{images.name}' have "
-                f"shape {images.image_shape}. Use small_cnn or pixels."
-            )
+        self.check_suits(images.image_shape, images.y_N is not None)
         return Weights(self._state(), SHA256)
 
     def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> nn.Module:

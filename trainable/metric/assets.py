@@ -15,12 +15,15 @@ from torch import Tensor
 
 from trainable.dataset import Dataset, model_input
 from trainable.extractor import EXTRACTORS, Extractor, objective_name
+from trainable.image_file import MappedTensor
 from trainable.metric.cache import Made, cached
 from trainable.metric.frechet import GaussianStats, frechet_distance
 from trainable.own_process import in_own_process
 
 # Images per pass of the feature network; fixed, so that results repeat bit for bit. Fewer where memory is short.
 BATCH_SIZE = 500
+# Features that are held at once; a reference of more images is made of parts.
+PART = 65_536
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +31,9 @@ class Assets:
     """Plain tensors and strings: picklable, with nothing in it that depends on a machine.
 
     `extractor_options` builds the feature network (`EXTRACTORS.build`), `extractor_state` fills it.
-    `reference` covers all `images_NCHW`, the images that are learnt from.
+    `reference` covers all `images_NCHW`, the images that are learnt from, or held-out ones where the data set says so.
+    `images_file`: where images lie that are too many for each process. They are then not pickled, but mapped where they
+    are first asked for, which raises ValueError on a machine that does not have the file.
     """
 
     images_NCHW: Tensor
@@ -41,6 +46,17 @@ class Assets:
     extractor_sha256: str
     extractor_accuracy: float | None
     reference: GaussianStats
+    images_file: MappedTensor | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        left_out = {"images_NCHW"} if self.images_file is not None else set()
+        return {name: value for name, value in self.__dict__.items() if name not in left_out}
+
+    def __getattr__(self, name: str) -> Any:
+        file = self.__dict__.get("images_file")
+        if name != "images_NCHW" or file is None:
+            raise AttributeError(name)
+        return self.__dict__.setdefault(name, file.open())
 
 
 class _Features:
@@ -78,10 +94,15 @@ def prepare(dataset: Dataset, extractor: Extractor, cache_dir: Path, device: str
     name = options["name"]
 
     def reference() -> Made:
-        work = partial(_reference, extractor, images.image_shape, weights.state, images.x_NCHW, device)
+        real = (
+            images.in_file("test_x_NCHW" if images.held_out_reference else "x_NCHW") or images.reference_NCHW
+        )
+        work = partial(_reference, extractor, images.image_shape, weights.state, real, device)
         return work() if device == "cpu" else in_own_process(work)
 
-    key = {"data_sha256": images.sha256, "extractor_sha256": weights.sha256}
+    key: dict[str, Any] = {"data_sha256": images.sha256, "extractor_sha256": weights.sha256}
+    if images.held_out_reference:
+        key["of"] = "held out"
     entry = cached(cache_dir / "references", f"{images.name}-{name}", key, reference)
     tensors = entry.tensors
     stats = GaussianStats(tensors["mean_D"], tensors["covariance_DD"], int(entry.info["n"]))
@@ -97,6 +118,7 @@ def prepare(dataset: Dataset, extractor: Extractor, cache_dir: Path, device: str
         extractor_sha256=weights.sha256,
         extractor_accuracy=weights.accuracy,
         reference=stats,
+        images_file=images.in_file("x_NCHW"),
     )
 
 
@@ -104,11 +126,15 @@ def _reference(
     extractor: Extractor,
     image_shape: tuple[int, int, int],
     state: dict[str, Tensor],
-    x_NCHW: Tensor,
+    real: Tensor | MappedTensor,
     device: str,
 ) -> Made:
     features = _Features(extractor, image_shape, state, device)
-    stats = GaussianStats.of(features(x_NCHW))
+    first, *parts = (real.open() if isinstance(real, MappedTensor) else real).split(PART)
+    stats = GaussianStats.of(features(first))
+    for part in parts:
+        if len(part) > 1:  # one image alone has no covariance, and is not missed
+            stats = stats.merged(GaussianStats.of(features(part)))
     return {"mean_D": stats.mean_D.cpu(), "covariance_DD": stats.covariance_DD.cpu()}, {"n": stats.n}
 
 

@@ -36,7 +36,8 @@ class TrainingConfig:
     root of the number of values of an image.
     stratified: draw the noise levels of a batch from B equal slices of the distribution instead of
     independently. The expected loss is the same; on the digits the variance of a batch's loss falls to
-    3-10 %, but that of its gradient only to 95-100 %: images and noise make most of it. precision: "bf16"
+    3-10 %, but that of its gradient only to 95-100 %: images and noise make most of it. horizontal_flips: each image is
+    turned left to right with probability 1/2 when it is drawn; what samples are compared with is not. precision: "bf16"
     runs the network under autocast; noise levels, loss, gradients and weights stay float32. cuda_graph:
     capture the step once and replay it, on CUDA only; off by default because it has not been run on a GPU.
     """
@@ -55,6 +56,7 @@ class TrainingConfig:
     sigma_data: float = 0.5
     huber_c: float = 0.00054
     stratified: bool = True
+    horizontal_flips: bool = False
     precision: Literal["float32", "bf16"] = "float32"
     cuda_graph: bool = False
 

@@ -38,12 +38,19 @@ class Batch:
         )
 
     def draw_(
-        self, images_NCHW: Tensor, seed: int, step: int, stratified: bool, generator: torch.Generator
+        self,
+        images_NCHW: Tensor,
+        seed: int,
+        step: int,
+        stratified: bool,
+        generator: torch.Generator,
+        flips: bool = False,
     ) -> None:
         """Fill with the batch of `step`: a pure function of (seed, step), on one kind of device.
 
         Images are drawn with replacement. Stratified, image j gets u_j = (j + U_j)/B; images are in random order, so
-        the pairing of images and levels is random as well.
+        the pairing of images and levels is random as well. flips: every second image, at random, is turned left to
+        right. Images that are too many for the device may lie elsewhere.
         """
         generator.manual_seed(stream_seed("batch", seed, step))
         batch_size, device = len(self.u_B), self.u_B.device
@@ -52,7 +59,11 @@ class Batch:
         if stratified:
             self.u_B.add_(torch.arange(batch_size, device=device)).div_(batch_size)
         self.z_BCHW.normal_(generator=generator)
-        self.x_BCHW.copy_(model_input(images_NCHW.index_select(0, index_B)))
+        drawn_BCHW = images_NCHW.index_select(0, index_B.to(images_NCHW.device)).to(device)
+        self.x_BCHW.copy_(model_input(drawn_BCHW))
+        if flips:
+            flip_B = torch.rand(batch_size, generator=generator, device=device) < 0.5
+            self.x_BCHW.copy_(torch.where(flip_B[:, None, None, None], self.x_BCHW.flip(3), self.x_BCHW))
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from trainable.training.step import Batch, TrainingState, stream_seed, training_
 
 _CHECK_EVERY = 50  # steps between looks at the loss; each look waits for the device
 _SAMPLE_BATCH = 500
+MOST_DEVICE_BYTES = 2**30  # of images that lie on a GPU; of more, each batch is brought there
 
 
 class Trainer:
@@ -52,7 +53,8 @@ class Trainer:
             raise ValueError(f"`cuda_graph` needs a CUDA device, but got {self._device}: leave it out")
         if self._device.type == "cpu":
             keep_freed_memory()
-        self._images_NCHW = images_NCHW.to(self._device)
+        fits = images_NCHW.nbytes <= MOST_DEVICE_BYTES
+        self._images_NCHW = images_NCHW.to(self._device) if fits else images_NCHW
         self._image_shape = tuple(images_NCHW.shape[1:])
         channels, height, width = self._image_shape
         # torch's layers draw default weights from the global generator; `begin` draws the real ones.
@@ -71,9 +73,12 @@ class Trainer:
         self._step = 0
         self._micro_batch = config.whole_pass
         self._graph: torch.cuda.CUDAGraph | None = None
+        options = config.to_dict()
+        if not config.horizontal_flips:  # as in checkpoints of before there was this option
+            del options["horizontal_flips"]
         # What a checkpoint must agree with, besides schedule and seed.
         self._setting = {
-            "config": config.to_dict(),
+            "config": options,
             "network": NETWORKS.describe(network),
             "images": list(images_NCHW.shape),
             "device": self._device.type,
@@ -133,7 +138,12 @@ class Trainer:
             if self._step >= self._stage_end:
                 self._enter_stage()
             self._batch.draw_(
-                self._images_NCHW, self._seed, self._step, self.config.stratified, self._generator
+                self._images_NCHW,
+                self._seed,
+                self._step,
+                self.config.stratified,
+                self._generator,
+                self.config.horizontal_flips,
             )
             self._factors_F.copy_(self._factors_KF[self._step])
             if self._graph is None:
