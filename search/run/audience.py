@@ -7,12 +7,16 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from torch import Tensor
+
 from search.cluster.storage_defaults import tracking_environment
 from search.machine.checkout import is_shipped
 from search.policy.conductor import Conductor
 from search.policy.next_trial import Refused
 from search.record import Purpose, State, TrialRecord
-from search.run.known import LOG_FILE
+from search.run.known import LOG_FILE, SPEC_FILE
+from search.run.live_page import LivePage
+from search.run.page import write_page
 from search.run.result import Result
 from search.run.search import Search
 from search.run.tracked import parent_info, projection_settings
@@ -21,6 +25,7 @@ from search.screen.silence import Waiting
 from search.screen.view import ProgressView
 from search.study.retention import Janitor, Retention
 from search.tracking import ProjectionProcess, Tracker
+from search.winner.pictures import compared_rows, make_grids
 from search.winner.sampling import median_trial, sampling_of
 
 # How long the end waits for MLflow, and for the storage. After Ctrl-C somebody waits for it; a job may be stopped when
@@ -79,6 +84,7 @@ class Audience:
         self._started: set[int] = set()
         self._retried: set[int] = set()
         self._entered: set[Purpose] = set()
+        self._page = LivePage(search.folder / SPEC_FILE, search.folder / LOG_FILE, clock=clock)
         self._clock, self._foreseen_at = clock, -math.inf
 
     def begin(self) -> None:
@@ -104,6 +110,7 @@ class Audience:
         self._show_retry(record)
         self._show_phase(record.purpose)
         self._show_trial(record)
+        self._page.changed(len(self._conductor.records))
         self._foresee()
 
     def progressed(self, number: int, step: int) -> None:
@@ -130,6 +137,22 @@ class Audience:
             f"trial {refused.number}, which somebody put into the study's queue, is refused: {refused.reason}"
         )
 
+    def write_page(self, result: Result, images_NCHW: Tensor) -> None:
+        """The page of the search as it ended; where it cannot be made, that is noted, and nothing else is lost.
+
+        images_NCHW: of the data set.
+        """
+        self._view.phase("making the page", 0)
+        try:
+            self._page.close()
+            if result.finished:
+                make_grids(self._search.spec, compared_rows(result.board), images_NCHW)
+            write_page(self._search, result)
+        except Exception as error:  # of whatever kind: the search is over, and its results are kept
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            _log.warning("the page", exc_info=error)
+            self.note(f"the page was not made ({reason}). Make it with: {self._search.command('report')}")
+
     def close(self, result: Result | None) -> str | None:
         """Everybody comes to an end. What MLflow lacks then, in one line, if anything.
 
@@ -142,6 +165,7 @@ class Audience:
         try:
             self.tracker.put_parent(parent_info(self._search, status, result))
         finally:
+            self._page.close()
             self._janitor.close(seconds)
             leftover = self.tracker.close(seconds)
             self._projection.close()

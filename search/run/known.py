@@ -15,6 +15,7 @@ from search.machine.state_folder import home, make_home
 # In the folder of a search.
 SPEC_FILE = "search.yaml"
 LOG_FILE = "search.log"  # all that libraries have to say
+PAGE_FILE = "report.html"  # made by `report`, and at the end of the search
 SUMS_FILE = "trials.sums"  # checksums of what the study was told of each trial
 
 _INDEX = "searches"  # in the state folder of a cluster's head
@@ -44,6 +45,22 @@ def folder_of(name: str, storage: str = DEFAULT_STORAGE) -> Path:
     if is_shipped():
         where, remedy = "on this cluster", "Or give its search file"
     raise InputError(f"no search named {name!r} {where}. {known} {remedy}")
+
+
+def latest_search(storage: str = DEFAULT_STORAGE) -> str:
+    """The name of the search in `storage` that was written to last. InputError if there is none."""
+    found = known_searches(storage)
+    if not found:
+        raise InputError(
+            f"there is no search in {storage.rstrip('/')}/ yet. Run one: python -m search run searches/digits.yaml"
+        )
+    return max(found, key=lambda name: (_written_at(found[name]), name))
+
+
+def _written_at(folder: Path) -> float:
+    """When a driver last wrote to the search's folder, in seconds since 1970."""
+    files = (folder / name for name in (SUMS_FILE, LOG_FILE, SPEC_FILE))
+    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
 
 
 def remember(folder: Path) -> None:

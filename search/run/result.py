@@ -125,8 +125,9 @@ class Result:
             return "RUNNING" if driven else "KILLED"
         return "FAILED" if self.no_winner is not None and self.no_winner.failed else "FINISHED"
 
-    def table(self, limit: int = 12) -> list[str]:
-        """The leaderboard, how far it can be trusted, and what failed; for a terminal."""
+    @property
+    def evidence(self) -> list[str]:
+        """How far it can be trusted, and what failed, in a line each."""
         evidence = evidence_lines(self.board)
         if self.is_exhausted:
             trials = f"{len(self.board.rows)} of {self.spec.budget.max_trials} trials"
@@ -140,6 +141,11 @@ class Result:
             evidence.append(
                 f"{len(self.failed)} of {len(self.records)} trials failed, {self._first_failure(self.failed)}"
             )
+        return evidence
+
+    def table(self, limit: int = 12) -> list[str]:
+        """The leaderboard, how far it can be trusted, and what failed; for a terminal."""
+        evidence = self.evidence
         return [*lines(self.board, limit), *([""] if evidence else []), *evidence]
 
     def _what_waits(self) -> str:

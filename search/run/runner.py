@@ -189,6 +189,7 @@ class Run:
                 self._train(audience)
             self._sample_winner(audience)
             result = self.result()
+            audience.write_page(result, self.settings[OWN].assets.images_NCHW)
             audience.tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
         finally:
             with self.view.waiting("MLflow and the storage, which take what is left to keep", self._log):

@@ -1,5 +1,6 @@
 """A search as MLflow sees it."""
 
+import contextlib
 import logging
 import os
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from search.cluster.storage_defaults import tracking_environment
 from search.errors import OperationFailed
 from search.record import TrialRecord
-from search.run.known import SPEC_FILE
+from search.run.known import PAGE_FILE, SPEC_FILE
 from search.run.result import Result
 from search.run.search import Search
 from search.tracking import ParentInfo, Projection
@@ -71,6 +72,8 @@ def parent_info(search: Search, status: str, result: Result | None = None) -> Pa
     if result is not None:
         text = [*result.table(len(result.board.rows)), "", result.conclusion]
         files["leaderboard.txt"] = "\n".join(text) + "\n"
+        with contextlib.suppress(OSError):  # it could not be made, which was said
+            files[PAGE_FILE] = (search.folder / PAGE_FILE).read_text(encoding="utf-8")
         if result.board.winner is not None and result.no_winner is None:
             try:
                 files["best_schedule.json"] = export_text(search.document(result.board))

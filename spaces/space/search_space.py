@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from spaces.choice import Choice
 from spaces.curriculum import CURRICULA, Curriculum
@@ -120,6 +120,21 @@ class SearchSpace:
     @property
     def _parts(self) -> Mapping[str, tuple[Family[Any], ...]]:
         return {"grid": self.grid, "noise": self.noise, "curriculum": self.curriculum}
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """What is searched, by the name of its Optuna parameter; see the class."""
+        found: dict[str, BaseDistribution] = {}
+        for part, families in self._parts.items():
+            if len(families) > 1:
+                found[part] = CategoricalDistribution([family.prefix for family in families])
+            found |= {
+                f"{family.prefix}.{option}": free
+                for family in families
+                for option, free in family.free.items()
+            }
+        if isinstance(self.uniform_floor, BaseDistribution):
+            found["uniform_floor"] = self.uniform_floor
+        return found
 
     def at_ends(self, schedule: NoiseSchedule) -> list[str]:
         """Searched options of `schedule` that lie at an end of their range: `lognormal.p_mean=1 of [-3, 1]`.

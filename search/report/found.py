@@ -1,0 +1,85 @@
+"""What a page is made of: one search as it was read."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+
+from search.evidence.leaderboard import Leaderboard, Row
+from search.record import Purpose, State, TrialRecord, has_diverged
+from search.screen.words import STATE_WORDS
+from search.winner.pictures import Grid, compared_rows
+from spaces import SearchSpace
+
+SEARCHED = (Purpose.BASELINE, Purpose.SEARCH, Purpose.REPLICATE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One search.
+
+    conclusion: in a sentence. state: "finished", "running" or "stopped". facts: what it was about, by name. evidence:
+    how far it can be trusted, in a line each. problem: why its study cannot be read; then records may be missing.
+    total_steps: a trial's full budget. rungs: where trials are measured. seed: of all trials but replicates.
+    cpu, gpu: what a trial holds. document: the export of its winner, None without one. grids: images by number of
+    network evaluations, 0 for real ones. commands: by what they do, as they are typed.
+    """
+
+    name: str
+    objective: str
+    conclusion: str
+    state: str
+    board: Leaderboard
+    records: tuple[TrialRecord, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    evidence: tuple[str, ...] = ()
+    problem: str | None = None
+    total_steps: int = 0
+    rungs: tuple[int, ...] = ()
+    space: SearchSpace | None = None
+    seed: int = 0
+    cpu: float = 1.0
+    gpu: float = 0.0
+    document: Mapping[str, Any] | None = None
+    grids: Mapping[int, tuple[Grid, ...]] = field(default_factory=dict)
+    commands: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """How it stands, in a sentence or two."""
+        counts = Counter(record.state for record in self.records)
+        trials = ", ".join(f"{counts[state]} {STATE_WORDS[state]}" for state in State if counts[state])
+        how = {
+            "finished": "The search is finished",
+            "running": "The search is running",
+            "stopped": "The search is not finished and nobody runs it",
+        }.get(self.state, "The search cannot be read")
+        return f"{how}: {trials or 'no trial yet'}."
+
+    @cached_property
+    def by_number(self) -> Mapping[int, TrialRecord]:
+        return {record.number: record for record in self.records}
+
+    @cached_property
+    def shown_rows(self) -> tuple[Row, ...]:
+        """The schedules that pictures compare."""
+        return compared_rows(self.board)
+
+    @cached_property
+    def distributions(self) -> Mapping[str, BaseDistribution]:
+        """What the space searched, by the name of Optuna's parameter."""
+        return self.space.distributions() if self.space is not None else {}
+
+    def label(self, number: int) -> str:
+        """The name of a trial's schedule."""
+        record = self.by_number[number]
+        original = record if record.replicate_of is None else self.by_number.get(record.replicate_of, record)
+        return original.preset or f"trial {original.number}"
+
+
+def measured(record: TrialRecord) -> bool:
+    """Whether it has a value that says something: one that diverged has the worst there is."""
+    return record.objective is not None and not has_diverged(record.objective)

@@ -1,0 +1,23 @@
+"""The plotting library of a page, as JavaScript: Vega-Embed with all that it needs, from the package vl-convert."""
+
+from importlib.metadata import version
+
+from search.machine.cache_folder import cache_folder
+from trainable.storage.atomic import write_atomically
+
+
+def vega() -> str:
+    """JavaScript that defines `vegaEmbed`. Bundling it takes two seconds, so it is kept in the cache folder."""
+    import vl_convert
+
+    kept = cache_folder() / f"vega-{version('vl-convert-python')}.js"
+    try:
+        return kept.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        text: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(kept, text.encode())
+    except OSError:  # it is bundled again
+        pass
+    return text

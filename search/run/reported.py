@@ -1,0 +1,109 @@
+"""A search as its page needs it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from search.errors import InputError, OperationFailed
+from search.evidence.leaderboard import Leaderboard
+from search.file.spec import SearchSpec
+from search.report.found import Found
+from search.run.known import LOG_FILE, command
+from search.run.plan_of import board_of, objective_of, plan_of
+from search.run.result import Result
+from search.study.legible import legible_trials
+from search.winner.pictures import Grid, grids
+from spaces.registry import name_of
+
+
+def found_of(
+    spec: SearchSpec, result: Result, document: Callable[[], Mapping[str, Any]], *, is_running: bool
+) -> Found:
+    """A search that was read. document: the export of its winner; raises OperationFailed or InputError without one."""
+    state = "running" if is_running else "finished" if result.finished else "stopped"
+    plain = _plain(spec)
+    found = Found(
+        **plain,
+        conclusion=result.conclusion,
+        state=state,
+        board=result.board,
+        records=result.records,
+        evidence=tuple(result.evidence),
+        document=_document(result, document),
+    )
+    return _with_grids(spec, found)
+
+
+def unreadable(spec: SearchSpec, problem: str) -> Found:
+    """A search whose study cannot be relied on: what can still be read of it."""
+    records = legible_trials(spec.study_url_resolved, spec.name)
+    try:
+        board = board_of(spec, records)
+    except (LookupError, ValueError, ArithmeticError):  # what is left does not fit together
+        board = Leaderboard(name=spec.name, objective=objective_of(spec), rows=(), baseline=None)
+    is_or_are = "trial is" if len(records) == 1 else "trials are"
+    found = Found(
+        **_plain(spec),
+        conclusion=f"The study cannot be relied on; {len(records)} {is_or_are} shown as far as they can be read.",
+        state="unreadable",
+        board=board,
+        records=tuple(records),
+        problem=problem,
+    )
+    return _with_grids(spec, found)
+
+
+def _with_grids(spec: SearchSpec, found: Found) -> Found:
+    return replace(found, grids=_grids(spec, found))
+
+
+def _grids(spec: SearchSpec, found: Found) -> Mapping[int, tuple[Grid, ...]]:
+    return grids(spec, found.shown_rows) if found.shown_rows else {}
+
+
+def _document(result: Result, document: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    if result.board.winner is None or result.no_winner is not None:
+        return None
+    try:
+        return document()
+    except (InputError, OperationFailed):  # a file of a trial is lost: `export` says so
+        return None
+
+
+def _plain(spec: SearchSpec) -> dict[str, Any]:
+    """What the search file says."""
+    return {
+        "name": spec.name,
+        "objective": objective_of(spec),
+        "facts": _facts(spec),
+        "total_steps": spec.training.total_steps,
+        "rungs": plan_of(spec, 1).rungs,
+        "space": spec.space,
+        "seed": spec.seed,
+        "cpu": spec.resources.cpu,
+        "gpu": spec.resources.gpu,
+        "commands": {"export": command(spec, "export")},
+    }
+
+
+def _facts(spec: SearchSpec) -> dict[str, str]:
+    budget = ", ".join(
+        f"{key} {value:g}" for key, value in spec.budget.model_dump().items() if value is not None
+    )
+    searched = {
+        part: ", ".join(family.prefix for family in getattr(spec.space, part))
+        for part in ("noise", "curriculum", "grid")
+    }
+    return {
+        "objective": f"{objective_of(spec)} of {spec.objective.num_samples:,} samples, lower is better",
+        "data": name_of(spec.data),
+        "network": name_of(spec.network),
+        "steps of a trial": f"{spec.training.total_steps:,}",
+        **{f"{part} searched": names for part, names in searched.items()},
+        "presets": ", ".join(spec.presets) or "none",
+        "algorithm": name_of(spec.algorithm),
+        "stopping rule": name_of(spec.stopping),
+        "budget": budget or "none",
+        "seed": str(spec.seed),
+        "log": str(spec.folder / LOG_FILE),
+    }
