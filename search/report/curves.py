@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from search.record import Purpose, State, TrialRecord, has_diverged
-from search.report.found import Found
+from search.report.found import Found, plotted
 from search.screen.words import STATE_WORDS, title_of
 
 MOST_DRAWN = 1500  # of one picture: it stays quick to look at, and the page small
@@ -46,11 +46,11 @@ def points(records: Iterable[TrialRecord]) -> list[dict[str, Any]]:
             "trial": record.number,
             "kind": kind_of(record),
             "step": report.step,
-            "value": _short(report.objective),
+            "value": plotted(report.objective),
         }
         for record in records
         for report in record.reports
-        if not has_diverged(report.objective) and report.objective > 0
+        if not has_diverged(report.objective)
     ]
 
 
@@ -72,7 +72,3 @@ def _described(found: Found, record: TrialRecord) -> dict[str, str]:
 
 def _text(objective: float) -> str:
     return "diverged" if has_diverged(objective) else f"{objective:.4g}"
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")

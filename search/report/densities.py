@@ -13,14 +13,18 @@ from search.evidence.leaderboard import Row
 from spaces import NoiseSchedule
 
 _NUM_POINTS = 120  # of a curve
-_STEPS = 200  # a nominal run: stages have about the same shares as in one of any length
+# Nominal runs: stages have about the same shares as in one of any length. The short one is for many schedules.
+_STEPS, _FEW_STEPS = 200, 32
 
 
-def mean_mass(schedule: NoiseSchedule, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+def mean_mass(
+    schedule: NoiseSchedule, edges: NDArray[np.float64], steps: int = _STEPS
+) -> NDArray[np.float64]:
     """Share of the training between the increasing `edges` of ln sigma, mean over the run; one less than those."""
-    stages = schedule.stages(_STEPS)
-    steps = np.diff([*(stage.start_step for stage in stages), _STEPS])
-    return sum(n / _STEPS * stage.mass(edges) for stage, n in zip(stages, steps, strict=True))
+    stages = schedule.stages(steps)
+    lengths = np.diff([*(stage.start_step for stage in stages), steps])
+    masses = [length / steps * stage.mass(edges) for stage, length in zip(stages, lengths, strict=True)]
+    return np.sum(masses, axis=0)
 
 
 @lru_cache(maxsize=4096)
@@ -83,7 +87,9 @@ def bands(
 ) -> tuple[list[float], dict[int, list[float]]]:
     """(edges of equal bands of ln sigma, as sigma; by trial number the share of the training in each)."""
     edges = np.linspace(*range_of(list(schedules.values())), num_bands + 1)
-    shares = {number: mean_mass(schedule, edges).tolist() for number, schedule in schedules.items()}
+    shares = {
+        number: mean_mass(schedule, edges, _FEW_STEPS).tolist() for number, schedule in schedules.items()
+    }
     return np.exp(edges).tolist(), shares
 
 

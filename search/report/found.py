@@ -80,6 +80,12 @@ class Found:
         return original.preset or f"trial {original.number}"
 
 
+def plotted(value: float) -> float:
+    """On a logarithmic axis: with four digits, a page is to be small; a distance that rounding left nothing of counts
+    as in `search.record.ln`."""
+    return float(f"{max(value, 1e-12):.4g}")
+
+
 def measured(record: TrialRecord) -> bool:
     """Whether it has a value that says something: one that diverged has the worst there is."""
     return record.objective is not None and not has_diverged(record.objective)

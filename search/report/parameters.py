@@ -8,7 +8,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from search.record import TrialRecord, has_diverged
 from search.report.curves import drawn
-from search.report.found import SEARCHED, Found
+from search.report.found import SEARCHED, Found, plotted
 
 _MOST_POINTS = 6000  # of all pictures together
 
@@ -40,7 +40,7 @@ def _against(found: Found, name: str, records: Sequence[TrialRecord]) -> Against
         {
             "trial": record.number,
             "x": _shown(record.params[name]),
-            "value": float(f"{last.objective:.4g}"),
+            "value": plotted(last.objective),
             "reached": "full budget" if last.step == found.total_steps else "stopped before",
         }
         for record in records

@@ -7,7 +7,7 @@ from typing import Any
 
 from search.evidence.leaderboard import Leaderboard
 from search.record import Purpose, State, TrialRecord, has_diverged, ln
-from search.report.found import SEARCHED, Found, measured
+from search.report.found import SEARCHED, Found, measured, plotted
 
 _FEWEST = 12  # finished proposals from which more of them can be foretold
 _TAIL = 1 / 3  # of these, the best are the tail
@@ -38,7 +38,9 @@ def best_so_far(found: Found) -> list[dict[str, Any]]:
         value = record.objective
         if record.state is State.COMPLETE and value is not None and value < best and not has_diverged(value):
             best = value
-            points.append({"trainings": paid / found.total_steps, "value": value, "trial": record.number})
+            points.append(
+                {"trainings": paid / found.total_steps, "value": plotted(value), "trial": record.number}
+            )
     if points:
         points.append({**points[-1], "trainings": paid / found.total_steps})
     factor = noise_factor(found.board)

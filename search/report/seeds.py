@@ -3,7 +3,7 @@
 from typing import Any
 
 from search.record import has_diverged
-from search.report.found import Found
+from search.report.found import Found, plotted
 
 
 def seed_values(found: Found) -> list[dict[str, Any]]:
@@ -22,7 +22,7 @@ def seed_values(found: Found) -> list[dict[str, Any]]:
 
 
 def _point(label: str, seed: int, value: float, number: int, when: str) -> dict[str, Any]:
-    return {"schedule": label, "seed": seed, "value": float(f"{value:.4g}"), "trial": number, "when": when}
+    return {"schedule": label, "seed": seed, "value": plotted(value), "trial": number, "when": when}
 
 
 def means(found: Found) -> list[dict[str, Any]]:
@@ -31,9 +31,9 @@ def means(found: Found) -> list[dict[str, Any]]:
         {
             "schedule": row.label,
             "rank": row.rank_text,
-            "mean": row.estimate.mean,
-            "low": row.estimate.low if row.estimate.low is not None else row.estimate.mean,
-            "high": row.estimate.high if row.estimate.high is not None else row.estimate.mean,
+            "mean": plotted(row.estimate.mean),
+            "low": plotted(row.estimate.mean if row.estimate.low is None else row.estimate.low),
+            "high": plotted(row.estimate.mean if row.estimate.high is None else row.estimate.high),
         }
         for row in found.shown_rows
         if row.estimate is not None and not row.num_diverged
