@@ -58,6 +58,9 @@ def _here(args: argparse.Namespace) -> int:
 
     names = args.names or [latest_search(args.storage)]
     searches = [Search.open(name, args.storage) for name in names]
+    for search in searches:
+        if not search.folder.exists():
+            search.check_started()
     alone = page_file(searches[0]) if len(searches) == 1 else Path("report.html")
     output = _output(args, alone)
     pages = [found(search) for search in searches]

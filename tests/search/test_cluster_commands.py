@@ -485,6 +485,16 @@ def test_a_job_that_never_came_to_be_a_search_has_a_status(
     assert found == {"name": "toy", "state": "failed", "problem": "a rule", "job": "search-toy-run1"}
 
 
+def test_the_page_is_fetched_from_the_head(
+    cluster: Cluster, laptop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.answers["report"] = (0, "<!doctype html>\n<p>§</p>\n", "")
+    assert cli.main(["report", "toy", "--address", cluster.url]) == 0
+    assert cluster.asked == [["report", "toy", "--output", "-"]]
+    assert Path("report.html").read_text(encoding="utf-8") == "<!doctype html>\n<p>§</p>\n"
+    assert capsys.readouterr().out == f"The page of toy: {Path('report.html').absolute()}\n"
+
+
 def test_the_leaderboard_is_shown_as_the_head_prints_it(
     cluster: Cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
