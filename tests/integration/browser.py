@@ -1,5 +1,6 @@
 """Debian's Chromium without a window, driven by its ChromeDriver over HTTP (W3C WebDriver)."""
 
+import base64
 import json
 import shutil
 import urllib.error
@@ -45,6 +46,34 @@ class Page:
         (element,) = call(f"{self._session}/element", sought).values()
         call(f"{self._session}/element/{element}/click", {})
 
+    def click_at(self, x: float, y: float) -> None:
+        """Move the mouse there, in pixels of the window, and click."""
+        pointer = [
+            {"type": "pointerMove", "duration": 0, "x": round(x), "y": round(y)},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerUp", "button": 0},
+        ]
+        mouse = {
+            "type": "pointer",
+            "id": "mouse",
+            "parameters": {"pointerType": "mouse"},
+            "actions": pointer,
+        }
+        call(f"{self._session}/actions", {"actions": [mouse]})
+
+    def tell(self, command: str, **parameters: Any) -> Any:
+        """A command of Chromium's own protocol (DevTools), such as `Emulation.setEmulatedMedia`."""
+        return call(f"{self._session}/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def printed(self) -> bytes:
+        """The page as a PDF."""
+        return base64.b64decode(call(f"{self._session}/print", {}))
+
+    def complaints(self) -> list[str]:
+        """Warnings and errors of the console since this was last asked."""
+        entries = call(f"{self._session}/se/log", {"type": "browser"})
+        return [entry["message"] for entry in entries if entry["level"] in ("WARNING", "SEVERE")]
+
     @property
     def text(self) -> str:
         """All that can be read on it."""
@@ -63,7 +92,8 @@ def chromium(profile: Path) -> Iterator[Page]:
     command = [str(driver), f"--port={port}"]
     with started(command, profile / "driver.log", "started successfully", HOME=str(profile)):
         options = {"binary": browser, "args": [*_FLAGS, f"--user-data-dir={profile / 'data'}"]}
-        wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
+        asked = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        wanted = {"capabilities": {"alwaysMatch": asked}}
         made = call(f"http://127.0.0.1:{port}/session", wanted)
         session = f"http://127.0.0.1:{port}/session/{made['sessionId']}"
         try:
