@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from search import cli
 from search.run import page as run_page
-from search.run.live_page import LivePage
+from search.run.live_page import LivePage, start_quietly
 from search.run.search import Search
 from search.study.legible import legible_trials
 from tests.search import test_damaged_study
@@ -243,12 +244,16 @@ def test_a_process_that_cannot_be_started_is_no_trouble(tmp_path: Path) -> None:
 
 
 def test_closing_ends_the_process_and_what_it_was_writing(tmp_path: Path) -> None:
-    clock = Clock()
-    page = LivePage(tmp_path / "missing.yaml", tmp_path / "log", clock=clock)
+    clock, processes = Clock(), []
+
+    def start(command: Sequence[str], log_file: Path) -> subprocess.Popen[bytes]:
+        processes.append(start_quietly(["sleep", "1000"], log_file))
+        return processes[0]
+
+    page = LivePage(tmp_path / "search.yaml", tmp_path / "log", clock=clock, start=start)
     clock.now = 100.0
     page.changed(4)
-    process = page._process
-    assert process is not None
+    (process,) = processes
     part = tmp_path / f".report.html.{process.pid}.abcd.tmp"
     part.write_text("half")
     page.close()
