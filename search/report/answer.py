@@ -5,6 +5,7 @@ from search.evidence.leaderboard import Row, bounds_of, interval_text, ratio_tex
 from search.record import State, has_diverged
 from search.report import charts
 from search.report.densities import densities, level_counts, peak
+from search.report.elsewhere import ratios
 from search.report.found import Found
 from search.report.section import Code, Column, Image, Picture, Section, Table, number
 from search.report.seeds import means, seed_values
@@ -163,6 +164,38 @@ def seeds(found: Found, key: str) -> Section:
         lines=found.evidence or ["What seeds alone make is not measured yet."],
         pictures=pictures,
         tables=[Table(columns, rows, folded=f"all {len(rows)} values")] if rows else [],
+    )
+
+
+def elsewhere(found: Found, key: str) -> Section:
+    """Where the finding holds, and where not."""
+    points, title = ratios(found), "Where it holds"
+    if not points:
+        lines = [
+            "Nothing was tried in other settings: another network, a longer training or other data may differ."
+        ]
+        return Section(id=f"{key}-holds", title=title, lines=lines)
+    text = "Against the best baseline, trained in the same setting: " + "; ".join(
+        f"{point['setting']}, {point['schedule']} {number(point['ratio'])} "
+        f"[{number(point['low'])}, {number(point['high'])}], {point['verdict']}"
+        for point in points
+    )
+    columns = [Column("setting"), Column("schedule"), Column("ratio [95 %]", True), Column("seeds", True)]
+    rows = [
+        [
+            point["setting"],
+            point["schedule"],
+            f"{number(point['ratio'])} [{number(point['low'])}, {number(point['high'])}]",
+            str(point["seeds"]),
+            point["verdict"],
+        ]
+        for point in points
+    ]
+    return Section(
+        id=f"{key}-holds",
+        title=title,
+        pictures=[Picture(f"{key}-ratios", charts.ratios(points, found.objective, f"{text}."), f"{text}.")],
+        tables=[Table([*columns, Column("there")], rows)],
     )
 
 

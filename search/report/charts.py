@@ -99,6 +99,33 @@ def intervals(points: Points, baseline: float | None, objective: str, descriptio
     return _chart(description, 60 + _ROW * len(names), layer=layers)
 
 
+def ratios(points: Points, objective: str, description: str) -> Spec:
+    """Ratios to the best baseline with their 95 % intervals, by setting and schedule; 1 across."""
+    named = [{**point, "where": f"{point['setting']}: {point['schedule']}"} for point in points]
+    order = [point["where"] for point in named]
+    y = {"field": "where", "type": "nominal", "sort": order, "title": None, "axis": {"labelLimit": 260}}
+    verdicts = ["better", "tied", "worse"]
+    colour = _one_of("verdict", verdicts, [_COLOURS[2], _PALE, _COLOURS[1]])
+    title = f"ratio of {objective} to the best baseline there, below 1 is better"
+    tooltip = [
+        {"field": name} for name in ("setting", "schedule", "verdict", "ratio", "low", "high", "seeds")
+    ]
+    common = {"y": y, "tooltip": tooltip}
+    layers = [
+        {
+            "mark": {"type": "bar", "height": 12, "opacity": 0.6, "cornerRadius": 3},
+            "encoding": {**common, "x": _log("low", title), "x2": {"field": "high"}, "color": colour},
+        },
+        {
+            "mark": {"type": "tick", "color": _INK, "thickness": 3, "size": 18},
+            "encoding": {**common, "x": _log("ratio", "")},
+        },
+    ]
+    for layer in layers:
+        layer["data"] = _values(named)
+    return _chart(description, 90 + _ROW * len(order), layer=[*layers, _rule("x", [1.0])])
+
+
 def densities(points: Points, description: str) -> Spec:
     """One line for each schedule over sigma."""
     colour, dash = _by_schedule(points)

@@ -73,12 +73,6 @@ class Found:
         """What the space searched, by the name of Optuna's parameter."""
         return self.space.distributions() if self.space is not None else {}
 
-    def label(self, number: int) -> str:
-        """The name of a trial's schedule."""
-        record = self.by_number[number]
-        original = record if record.replicate_of is None else self.by_number.get(record.replicate_of, record)
-        return original.preset or f"trial {original.number}"
-
 
 def plotted(value: float) -> float:
     """On a logarithmic axis: with four digits, a page is to be small; a distance that rounding left nothing of counts

@@ -26,6 +26,7 @@ _SECTIONS: tuple[Callable[[Found, str], Section], ...] = (
     course.options,
     answer.images,
     answer.seeds,
+    answer.elsewhere,
     course.cost,
     answer.usage,
 )

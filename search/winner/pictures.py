@@ -40,16 +40,15 @@ class Grid:
 
 
 def compared_rows(board: Leaderboard) -> tuple[Row, ...]:
-    """The schedules that pictures show together: the confirmed ones, the best first, and the best baseline.
+    """The schedules that pictures show together: the confirmed ones, the winner and the best baseline among them.
 
     Where nothing is confirmed, the best of what ran to its end.
     """
     rows = [row for row in board.rows if row.confirmed]
     rows = rows or [row for row in board.rows if row.record.state is State.COMPLETE]
-    shown = rows[:_MOST_ROWS]
-    if board.baseline is not None and board.baseline not in shown:
-        shown = [*shown[: _MOST_ROWS - 1], board.baseline]
-    return tuple(shown)
+    named = [row for row in (board.winner, board.baseline) if row is not None]
+    others = [row for row in rows if row not in named][: _MOST_ROWS - len(named)]
+    return tuple(row for row in board.rows if row in named or row in others)
 
 
 def grids(spec: SearchSpec, rows: Sequence[Row]) -> dict[int, tuple[Grid, ...]]:

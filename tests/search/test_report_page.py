@@ -33,6 +33,7 @@ TITLES = [
     "Each option",
     "Images",
     "Seeds, noise and audit",
+    "Where it holds",
     "Cost",
     "How to use it",
 ]
