@@ -122,21 +122,22 @@ def schedules(found: Found, key: str) -> Section:
 
 def images(found: Found, key: str) -> Section:
     """Finalists and the baseline from the same latents, beside real images."""
-    rows = [
-        [Image(grid.png, grid.title) for grid in grids if grid.png]
-        for _, grids in sorted(found.grids.items())
-    ]
+    rows = {
+        steps: [Image(grid.png, grid.title) for grid in grids if grid.png]
+        for steps, grids in found.grids.items()
+    }
+    real, generated = rows.pop(0, []), [row for _, row in sorted(rows.items()) if row]
     missing = [grid for _, grids in sorted(found.grids.items()) for grid in grids if grid.png is None]
     lines = [f"{grid.title}: {grid.missing}." for grid in missing]
-    if sum(map(len, rows[1:])) > 1:
+    if any(len(row) > 1 for row in generated):
         lines.insert(
             0, "Every model started from the same latents: the same place in two pictures is the same latent."
         )
     return Section(
         id=f"{key}-images",
         title="Images",
-        lines=lines or ([] if any(rows) else ["There are no images yet."]),
-        images=[row for row in rows if row],
+        lines=lines or ([] if real or generated else ["There are no images yet."]),
+        images=[[*real, *row] for row in generated] or [real],
     )
 
 

@@ -23,10 +23,19 @@
       dd.textContent = text;
       list.append(dt, dd);
     }
-    panel.replaceChildren(list);
-    panel.hidden = false;
+    const close = document.createElement("button");
+    close.textContent = "close";
+    close.addEventListener("click", () => mark(search, -1));
+    panel.replaceChildren(close, list);
+    mark(search, number);
+  };
+  const mark = (search, number) => {
+    document.getElementById(`chosen-${search}`).hidden = number < 0;
     for (const [of, view] of views) if (of === search) view.signal("chosen", number).runAsync();
   };
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape") Object.keys(trials).forEach((search) => mark(search, -1));
+  });
 
   for (const { id, search, spec } of pictures) {
     const place = document.getElementById(id);
