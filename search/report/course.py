@@ -24,7 +24,7 @@ def learning_curves(found: Found, key: str) -> Section:
         f"step {', '.join(map(str, found.rungs))}. Pale trials were stopped at one. A click names a trial."
     )
     lines = []
-    measured = sum(bool(record.reports) for record in found.records)
+    measured = sum(bool(record.reports) and record.is_comparable for record in found.records)
     if len(shown) < measured:
         lines = [
             f"{len(shown)} of {measured} trials with values are drawn: all baselines, audits, fresh seeds, the best, "

@@ -27,8 +27,12 @@ def kind_of(record: TrialRecord) -> str:
 
 
 def drawn(records: Sequence[TrialRecord], most: int = MOST_DRAWN) -> list[TrialRecord]:
-    """At most so many trials with a value, by number: first what is more than one of many, then a fair draw."""
-    measured = [record for record in records if any(not has_diverged(r.objective) for r in record.reports)]
+    """At most so many trials with a value, by number: first what is more than one of many, then a fair draw.
+
+    Without those in other settings, whose values do not compare.
+    """
+    comparable = [record for record in records if record.is_comparable]
+    measured = [record for record in comparable if any(not has_diverged(r.objective) for r in record.reports)]
     if len(measured) <= most:
         return measured
     first = [r for r in measured if r.purpose in _KEPT_WHOLE or r.condemned_at is not None]

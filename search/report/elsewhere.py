@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from search.evidence.intervals import Estimate
 from search.report.found import Found, plotted
 
 
@@ -13,11 +14,11 @@ def ratios(found: Found) -> list[dict[str, Any]]:
     labels = {row.record.number: row for row in found.board.rows}
     elsewhere = [
         _point(setting.setting, labels[held.record.number].label, held.ratio, held.verdict, len(held.values))
-        for setting in _settings(found)
+        for setting in found.board.settings
         for held in setting.rows
         if held.ratio is not None and held.record.number in labels
     ]
-    tried = {held.record.number for setting in _settings(found) for held in setting.rows}
+    tried = {held.record.number for setting in found.board.settings for held in setting.rows}
     here = [
         _point("as searched", row.label, row.ratio, _verdict(row.ratio), len(row.values))
         for row in found.board.rows
@@ -26,7 +27,7 @@ def ratios(found: Found) -> list[dict[str, Any]]:
     return [*here, *elsewhere] if elsewhere else []
 
 
-def _point(setting: str, label: str, ratio: Any, verdict: str, num_seeds: int) -> dict[str, Any]:
+def _point(setting: str, label: str, ratio: Estimate, verdict: str, num_seeds: int) -> dict[str, Any]:
     return {
         "setting": setting,
         "schedule": label,
@@ -38,9 +39,5 @@ def _point(setting: str, label: str, ratio: Any, verdict: str, num_seeds: int) -
     }
 
 
-def _verdict(ratio: Any) -> str:
+def _verdict(ratio: Estimate) -> str:
     return "better" if ratio.below_one else "worse" if ratio.above_one else "tied"
-
-
-def _settings(found: Found) -> Any:
-    return getattr(found.board, "settings", ())

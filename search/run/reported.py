@@ -100,10 +100,11 @@ def _facts(spec: SearchSpec) -> dict[str, str]:
         "network": name_of(spec.network),
         "steps of a trial": f"{spec.training.total_steps:,}",
         **{f"{part} searched": names for part, names in searched.items()},
-        "presets": ", ".join(spec.presets) or "none",
+        "presets": ", ".join(spec.baselines) or "none",
         "algorithm": name_of(spec.algorithm),
         "stopping rule": name_of(spec.stopping),
         "budget": budget or "none",
+        **({"other settings": ", ".join(s.name for s in spec.settings)} if spec.settings else {}),
         "seed": str(spec.seed),
         "log": str(spec.folder / LOG_FILE),
     }

@@ -11,6 +11,7 @@ from search.record import Purpose, Report, State, TrialRecord
 from search.report.cost import efficiency_text, spent
 from search.report.curves import MOST_DRAWN, described, drawn, kind_of, points
 from search.report.densities import bands, densities, level_counts, peak
+from search.report.elsewhere import ratios
 from search.report.found import Found
 from search.report.importance import FEWEST, importances
 from search.report.parameters import against_options
@@ -19,6 +20,7 @@ from search.report.seeds import means, seed_values
 from search.report.usage import uses
 from spaces import PRESETS, SearchSpace
 from tests.records import OBJECTIVE, record, replicates
+from tests.search.test_holding import LONGER, SEARCHED, board_of, there
 from trainable.task import WORST_OBJECTIVE
 
 SPACE = SearchSpace.from_mapping({"noise": {"lognormal": None, "uniform": None}})
@@ -284,3 +286,34 @@ def test_a_report_at_step_zero_or_a_value_of_zero_is_no_trouble() -> None:
     ours = found_of(odd)
     assert [(p["trial"], p["value"]) for p in points(ours.records)] == [(0, 5.0), (1, 1e-12)]
     assert best_so_far(ours)[0]["value"] == 1e-12
+
+
+# Other settings
+
+
+def held() -> list[TrialRecord]:
+    """Trial 1 is better than ict in a longer training too, trial 2 is worse there."""
+    longer = [(0, [60.0, 61.0, 60.0, 62.0]), (1, [30.0, 31.0, 30.0, 31.0]), (2, [90.0, 92.0, 91.0, 90.0])]
+    return [*SEARCHED, *(r for number, values in longer for r in there(number, values, LONGER))]
+
+
+def test_where_a_finding_holds_is_shown_beside_the_search() -> None:
+    records = held()
+    shown = ratios(found_of(records, board_of(records)))
+    assert [(p["setting"], p["schedule"]) for p in shown[:2]] == [
+        ("as searched", "trial 1"),
+        ("as searched", "trial 2"),
+    ]
+    found = {(p["setting"], p["schedule"]): p for p in shown}
+    assert found[LONGER, "trial 1"]["verdict"] == "better"
+    assert found[LONGER, "trial 2"]["verdict"] == "worse"
+    assert found[LONGER, "trial 1"]["ratio"] == pytest.approx(0.5, abs=0.02)
+    assert found[LONGER, "trial 1"]["seeds"] == 4
+    assert ratios(found_of(SEARCHED, board_of(SEARCHED))) == []
+
+
+def test_trials_in_other_settings_are_not_among_the_learning_curves() -> None:
+    records = held()
+    assert {each.number for each in drawn(records)} == {each.number for each in SEARCHED}
+    costs = {row.purpose: row.trials for row in spent(found_of(records, board_of(records)))}
+    assert costs["other settings"] == 12

@@ -20,6 +20,8 @@ from search.report.page import page
 from search.winner.pictures import Grid
 from spaces import SearchSpace
 from tests.records import OBJECTIVE, record, replicates
+from tests.search.test_holding import board_of
+from tests.search.test_report_data import held
 from trainable.task import WORST_OBJECTIVE
 
 MADE_AT = "2026-01-02 03:04 UTC"
@@ -268,6 +270,15 @@ def test_without_results_each_section_says_what_is_missing() -> None:
         "The search is running: no trial yet.",
     ):
         assert line in text
+
+
+def test_where_a_finding_holds_has_its_picture() -> None:
+    records = held()
+    read = Read(page([found_of(records, board=board_of(records))], MADE_AT))
+    (picture,) = [each for each in read.data("pictures") if each["id"] == "s0-ratios"]
+    assert "total_steps 400, trial 2" in picture["spec"]["description"]
+    svg = vl_convert.vegalite_to_svg({**picture["spec"], "width": 600})
+    assert "NaN" not in svg and len(re.findall(r"role-mark", svg)) >= 3
 
 
 def test_two_searches_stand_on_one_page() -> None:
