@@ -14,7 +14,7 @@ from spaces import NoiseSchedule
 
 _NUM_POINTS = 120  # of a curve
 # Nominal runs: stages have about the same shares as in one of any length. The short one is for many schedules.
-_STEPS, _FEW_STEPS = 200, 32
+_STEPS, _FEW_STEPS = 200, 16
 
 
 def mean_mass(

@@ -23,8 +23,8 @@ from search.report.densities import bands
 from search.report.found import SEARCHED, Found
 
 FEWEST = 20  # trials from which importances say something: two of them are the best tenth
-_MOST = 300  # trials that are looked at: more tell little more, and take their time
-_RESAMPLED = 10
+_MOST = 200  # trials that are looked at: more tell little more, and take their time
+_RESAMPLED = 8
 _NUM_BANDS = 8
 _BEST = 0.1
 

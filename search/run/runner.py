@@ -189,12 +189,18 @@ class Run:
                 self._train(audience)
             self._sample_winner(audience)
             result = self.result()
-            audience.write_page(result, self.settings[OWN].assets.images_NCHW)
+            if result.finished:  # MLflow gets it too
+                self._write_page(audience, result)
             audience.tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
         finally:
             with self.view.waiting("MLflow and the storage, which take what is left to keep", self._log):
                 left = audience.close(result)
+        if not result.finished:  # last: somebody waits for the end, or will not for long
+            self._write_page(audience, result)
         return Outcome(result, left=left, stop_code=self.interrupted.exit_code)
+
+    def _write_page(self, audience: Audience, result: Result) -> None:
+        audience.write_page(result, self.settings[OWN].assets.images_NCHW)
 
     def _log(self) -> Path:
         return self.search.folder / LOG_FILE

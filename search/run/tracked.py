@@ -72,8 +72,9 @@ def parent_info(search: Search, status: str, result: Result | None = None) -> Pa
     if result is not None:
         text = [*result.table(len(result.board.rows)), "", result.conclusion]
         files["leaderboard.txt"] = "\n".join(text) + "\n"
-        with contextlib.suppress(OSError):  # it could not be made, which was said
-            files[PAGE_FILE] = (search.folder / PAGE_FILE).read_text(encoding="utf-8")
+        if result.finished:
+            with contextlib.suppress(OSError):  # it could not be made, which was said
+                files[PAGE_FILE] = (search.folder / PAGE_FILE).read_text(encoding="utf-8")
         if result.board.winner is not None and result.no_winner is None:
             try:
                 files["best_schedule.json"] = export_text(search.document(result.board))

@@ -55,6 +55,16 @@ def check_complete(folder: Path) -> None:
         )
 
 
+def check_page(folder: Path) -> None:
+    """The page of the finished search is there, with images of two finalists and the baseline, and MLflow has it."""
+    page = folder / "runs" / "toy" / "report.html"
+    text = page.read_text()
+    assert "The search is finished" in text
+    assert text.count("data:image/png;base64,") == 2 * (1 + 3)
+    (tracked,) = (folder / "runs" / "mlflow-artifacts").rglob("report.html")
+    assert tracked.read_text() == text
+
+
 def test_a_search_runs_to_its_winner_and_a_second_run_changes_nothing(tmp_path: Path) -> None:
     home = {path.name for path in Path.home().iterdir()}
     file, output = search_file(tmp_path), tmp_path / "best.json"
@@ -65,6 +75,7 @@ def test_a_search_runs_to_its_winner_and_a_second_run_changes_nothing(tmp_path: 
     told = [line.lower() for line in out.splitlines() if "no sign of life" not in line]
     assert not any("ray" in line.replace("starting ray", "") for line in told)
     check_complete(tmp_path)
+    check_page(tmp_path)
     document = json.loads(output.read_text())
     assert document["confirmed"] is True
     assert document["objective"]["num_samples"] == 200
