@@ -2,14 +2,22 @@
 
 from importlib.metadata import version
 
+from search.errors import OperationFailed
 from search.machine.cache_folder import cache_folder
 from trainable.storage.atomic import write_atomically
 
 
 def vega() -> str:
-    """JavaScript that defines `vegaEmbed`. Bundling it takes two seconds, so it is kept in the cache folder."""
-    import vl_convert
+    """JavaScript that defines `vegaEmbed`. Bundling it takes two seconds, so it is kept in the cache folder.
 
+    OperationFailed where the package is not installed: a checkout that was brought up to date without `make setup`.
+    """
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise OperationFailed(
+            f"a page needs the package vl-convert-python, which cannot be imported ({error}). Run: make setup"
+        ) from error
     kept = cache_folder() / f"vega-{version('vl-convert-python')}.js"
     try:
         return kept.read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -162,6 +163,15 @@ def test_a_page_that_cannot_be_drawn_leaves_the_old_one(
     with contextlib.suppress(SystemExit):
         assert cli.main(["report", "old"]) != 0
     assert (old / "old" / "report.html").read_text() == "before"
+
+
+def test_a_package_that_is_not_installed_is_one_line(
+    old: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    assert cli.main(["report", "old"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: a page needs the package vl-convert-python, which cannot be imported")
 
 
 # While a search runs
