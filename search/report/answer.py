@@ -3,7 +3,7 @@
 from search.evidence.intervals import Estimate
 from search.evidence.leaderboard import Row, bounds_of, interval_text, ratio_text
 from search.record import State, has_diverged
-from search.report import charts
+from search.report import answer_charts as charts
 from search.report.densities import densities, level_counts, peak
 from search.report.elsewhere import ratios
 from search.report.found import Found

@@ -1,7 +1,7 @@
 """The sections with how the search went: learning curves, progress, what mattered, options, cost."""
 
 from search.record import State
-from search.report import charts
+from search.report import course_charts as charts
 from search.report.cost import efficiency_text, spent
 from search.report.curves import drawn, kind_of, points
 from search.report.found import Found

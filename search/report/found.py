@@ -51,7 +51,8 @@ class Found:
     def status(self) -> str:
         """How it stands, in a sentence or two."""
         counts = Counter(record.state for record in self.records)
-        trials = ", ".join(f"{counts[state]} {STATE_WORDS[state]}" for state in State if counts[state])
+        words = STATE_WORDS if self.state == "running" else {**STATE_WORDS, State.RUNNING: "not ended"}
+        trials = ", ".join(f"{counts[state]} {words[state]}" for state in State if counts[state])
         how = {
             "finished": "The search is finished",
             "running": "The search is running",

@@ -1,6 +1,7 @@
 """`python -m search report`: which search, where to, what is said of one that is damaged, old or not begun."""
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -12,11 +13,16 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import torch
+from rich.console import Console
 
 from search import cli
+from search.policy.conductor import Conductor
 from search.run import page as run_page
+from search.run.audience import Audience
 from search.run.live_page import LivePage, start_quietly
 from search.run.search import Search
+from search.screen.view import ProgressView
 from search.study.legible import legible_trials
 from tests.search import test_damaged_study
 from tests.search.test_damaged_study import RUNNING, changed, study_of
@@ -172,6 +178,24 @@ def test_a_package_that_is_not_installed_is_one_line(
     assert cli.main(["report", "old"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: a page needs the package vl-convert-python, which cannot be imported")
+
+
+def test_a_page_that_cannot_be_made_is_a_note_and_no_end_of_the_search(
+    toy: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise MemoryError("no room\nfor a page")
+
+    monkeypatch.setattr("search.run.audience.write_page", broken)
+    console = Console(file=io.StringIO())
+    with ProgressView("toy", "fd", 100, console=console) as view:
+        audience = Audience(toy, Conductor(toy.plan(), toy.store), view)
+        try:
+            audience.write_page(toy.result(), torch.zeros(2, 1, 8, 8))
+        finally:
+            audience.close(None)
+    (note,) = [line for line in console.file.getvalue().splitlines() if "page was not made" in line]  # type: ignore[attr-defined]
+    assert "MemoryError: no room for a page" in note
 
 
 # While a search runs

@@ -257,6 +257,13 @@ def test_a_search_with_little_in_it_has_a_page_that_says_so(records: list[TrialR
         assert section["aria-labelledby"]
 
 
+def test_a_trial_that_nobody_runs_is_not_said_to_run() -> None:
+    waiting = [record(0, (25, 9.0), state=State.RUNNING)]
+    assert found_of(waiting, state="running").status == "The search is running: 1 running."
+    stopped = "The search is not finished and nobody runs it: 1 not ended."
+    assert found_of(waiting, state="stopped").status == stopped
+
+
 def test_without_results_each_section_says_what_is_missing() -> None:
     text = page([found_of([], state="running")], MADE_AT)
     for line in (
