@@ -16,6 +16,8 @@ _OBJECT_STORE_BYTES = 512 * 2**20
 PATIENT = {
     "RAY_agent_register_timeout_ms": f"{1000 * PART_SECONDS:.0f}",
     "RAY_gcs_server_port_wait_time_s": f"{PART_SECONDS:.0f}",
+    # A raylet that gets no time for five answers in a row ends itself, after 40 s. Whether it lives is seen elsewhere.
+    "RAY_health_check_failure_threshold": f"{PART_SECONDS / 10:.0f}",
 }
 
 

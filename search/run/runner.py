@@ -98,7 +98,7 @@ def run_search(
                 search.open_or_create(settings[OWN].assets)
                 search.check_settings(settings)
         search.store.give_up_when(interrupted.is_set)
-        view.watch(STUDY, partial(_study_away, search, log))
+        view.watch(STUDY, partial(study_away, search, log))
         with search.held_everywhere(interrupted):
             mark = search.trial_storage.take_ownership(search.header["study_id"])
             tell_losses(search, view)
@@ -125,7 +125,7 @@ def _connected(address: str | None, view: ProgressView, log_of_driver: Log) -> I
         yield ray_folder
 
 
-def _study_away(search: Search, log: Log) -> Waiting | None:
+def study_away(search: Search, log: Log) -> Waiting | None:
     """The study's database, while it is waited for."""
     away = search.store.away
     return None if away is None else Waiting(away.whom, away.since, log)

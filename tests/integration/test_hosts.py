@@ -11,11 +11,10 @@ from tests.integration.cluster_on_hosts import Cluster, cluster_on_hosts
 from tests.integration.hosts import HOME
 from tests.integration.running import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 SECONDS = 400  # that a search may take on a busy machine
-LONG = 12000  # steps of a trial in a search that outlasts the outage
-OUTAGE = 25.0  # seconds without MLflow
+LONG = 32000  # steps of a trial in a search that outlasts the outage
 
 # (steps, schedule, seed, step) -> objective, of every search here: a trial that was moved or taken up again trains as
 # if nothing had happened.
@@ -48,7 +47,7 @@ def wait_until_mid_search(cluster: Cluster, name: str, values: int = 1) -> None:
     """Until trials have reached rungs and others are still to come."""
     until(
         lambda: len(cluster.acknowledged(name)) >= values,
-        SECONDS,
+        180,
         f"{name} trains",
         told=lambda: cluster.search(f"logs {name}", check=False).stdout + cluster.log(name)[-3000:],
     )
@@ -97,32 +96,25 @@ def test_only_the_token_opens_the_cluster(cluster: Cluster) -> None:
         assert cluster.head.run(f"</dev/tcp/127.0.0.1/{port}").returncode == 0
 
 
-def test_a_raylet_then_a_machine_then_the_driver_are_lost_and_the_winner_exported(cluster: Cluster) -> None:
+def test_a_raylet_and_then_a_machine_are_lost(cluster: Cluster) -> None:
     cluster.submit("machines", search())
     wait_until_mid_search(cluster, "machines")
     assert cluster.hosts["worker1"].kill("/raylet/raylet ") == 1
     wait_until_mid_search(cluster, "machines", values=4)
     cluster.hosts["worker2"].cut_power()
-    wait_until_mid_search(cluster, "machines", values=7)
-    assert cluster.head.kill(" -m search run ") >= 1
     printed = cluster.wait("machines", SECONDS)
-    cluster.hosts["worker2"].boot()
-    cluster.search("resume machines")
-    printed += cluster.wait("machines", SECONDS)
     check_whole(cluster, "machines")
     assert "(raylet)" not in printed and "RAY_" not in printed  # what Ray has to say is in the log
-    cluster.search(f"export machines --output {HOME}/best.json", timeout=120)
-    best = json.loads((cluster.laptop.folder / "home" / "best.json").read_text())
-    assert best["confirmed"] is True
+    cluster.hosts["worker2"].boot()
 
 
 def test_the_databases_and_then_mlflow_are_lost(cluster: Cluster) -> None:
     cluster.submit("stores", search(steps=LONG))  # longer than the outage
     wait_until_mid_search(cluster, "stores")
     cluster.database.kill()
-    until(lambda: "does not answer" in cluster.log("stores"), SECONDS, "the driver misses its database")
+    until(lambda: "does not answer" in cluster.log("stores"), 120, "the driver misses its database")
     cluster.database.start()
-    over = time.monotonic() + OUTAGE
+    over = time.monotonic() + 60
     while time.monotonic() < over:
         cluster.head.kill("mlflow")  # its supervisor tries again and again
         time.sleep(0.5)
@@ -131,8 +123,21 @@ def test_the_databases_and_then_mlflow_are_lost(cluster: Cluster) -> None:
     assert "answers again" in cluster.log("stores")
 
 
+def test_the_driver_is_lost_and_the_winner_exported(cluster: Cluster) -> None:
+    cluster.submit("driver", search())
+    wait_until_mid_search(cluster, "driver", values=3)
+    assert cluster.head.kill(" -m search run ") >= 1
+    cluster.wait("driver", 60)
+    cluster.search("resume driver")
+    cluster.wait("driver", SECONDS)
+    check_whole(cluster, "driver")
+    cluster.search(f"export driver --output {HOME}/best.json", timeout=120)
+    best = json.loads((cluster.laptop.folder / "home" / "best.json").read_text())
+    assert best["confirmed"] is True
+
+
 def test_after_all_this_the_cluster_is_well(cluster: Cluster) -> None:
-    until(lambda: cluster.num_nodes() == 3, SECONDS, "the machines that were lost are back", pause=2)
+    until(lambda: cluster.num_nodes() == 3, 180, "the machines that were lost are back", pause=2)
     told = cluster.search("doctor --cluster", check=False, timeout=120)
     assert told.returncode == 0, told.stdout + told.stderr
 

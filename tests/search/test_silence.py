@@ -15,7 +15,7 @@ from rich.console import Console
 from search.engine.worker_start import START_SECONDS, WorkerStart
 from search.errors import OperationFailed
 from search.machine.last_words import last_words, newest_with_words
-from search.run.runner import _study_away
+from search.run.runner import study_away
 from search.screen.silence import SILENCE_SECONDS, Silence, Waiting, no_log
 from search.screen.view import STUDY, ProgressView
 from search.study.outage import Away
@@ -181,7 +181,7 @@ def test_a_search_that_waits_for_its_study_is_told_in_every_phase(clock: Clock) 
     """Between the phases nothing else is waited for: the study is, wherever the driver is."""
     view, out = plain_view(clock)
     search: Any = SimpleNamespace(store=SimpleNamespace(away=None))
-    view.watch(STUDY, partial(_study_away, search, no_log))
+    view.watch(STUDY, partial(study_away, search, no_log))
     assert seconds_of_lines(view, clock, 100, out) == []
     search.store.away = Away("the study's database", clock.now)
     assert seconds_of_lines(view, clock, 100, out) == [60]
