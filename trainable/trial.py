@@ -22,7 +22,8 @@ from trainable.metric.images import sample_grid_png
 from trainable.setting import Setting
 from trainable.storage.checkpoint import load_checkpoint, packed, remove_checkpoint, save_checkpoint
 from trainable.storage.folder import StorageError
-from trainable.storage.location import open_folder
+from trainable.storage.location import is_bucket, open_folder
+from trainable.storage.mark import check_mark
 from trainable.task import (
     FOUND_FILE,
     NO_STORAGE,
@@ -91,14 +92,9 @@ class TrialWorker:
     def _check_mark(self, task: TrialTask) -> None:
         if task.mark is None or task.search_location is None or task.search_location == self._marked_bucket:
             return
-        folder = open_folder(task.search_location, patience_seconds=STORAGE_PATIENCE_SECONDS)
-        if folder.read(task.mark) is None:
-            raise StorageError(
-                f"{task.search_location} is not what the driver sees there (the search's file {task.mark} is missing). "
-                "Give all machines one folder at that path, such as a network file system, or name a bucket"
-            )
+        check_mark(task.search_location, task.mark, STORAGE_PATIENCE_SECONDS)
         # A local folder is checked for each trial: it costs nothing, and its mount may be lost.
-        if folder.is_remote:
+        if is_bucket(task.search_location):
             self._marked_bucket = task.search_location
 
     def advance(self, pause_seconds: float = math.inf) -> Progress:
@@ -207,6 +203,9 @@ class TrialWorker:
             outcome=outcome,
             notes=notes,
         )
+
+    def end(self) -> None:
+        """Nothing: without `advance` nothing goes on."""
 
     def out_of_memory(self, error: BaseException) -> Progress:
         """The answer for the current trial where the GPU's memory was not enough."""

@@ -76,11 +76,8 @@ def _files(folder: Path, below: str, rules: list[tuple[str, list[Rule]]]) -> Ite
 
 
 def checksum_of(files: Mapping[str, Path]) -> str:
-    """SHA-256 over names, contents and whether a file may be run."""
-    listed = [
-        (name, hashlib.sha256(path.read_bytes()).hexdigest(), os.access(path, os.X_OK))
-        for name, path in sorted(files.items())
-    ]
+    """SHA-256 over names and contents."""
+    listed = [(name, hashlib.sha256(path.read_bytes()).hexdigest()) for name, path in sorted(files.items())]
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 

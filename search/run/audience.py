@@ -74,7 +74,9 @@ class Audience:
             projection_settings(search), search.folder / LOG_FILE, tracking_environment(search.spec)
         )
         self.tracker = Tracker(self._projection)
-        self._janitor = Janitor(Retention(conductor.plan.race), search.trial_storage)
+        self._janitor = Janitor(
+            Retention(conductor.plan.race), search.trial_storage, of_script=search.spec.script is not None
+        )
         # Trials and purposes that the view knows of.
         self._started: set[int] = set()
         self._retried: set[int] = set()

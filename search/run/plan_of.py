@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from search.evidence.leaderboard import Leaderboard, Row, leaderboard
 from search.evidence.race import standing
@@ -41,8 +42,10 @@ def plan_of(spec: SearchSpec, max_concurrent: int) -> Plan:
 
 
 def objective_of(spec: SearchSpec) -> str:
-    """Name of what is minimised: `fid` or `fd_<network>`."""
-    return objective_name(name_of(spec.objective.extractor))
+    """Name of what is minimised: `fid` or `fd_<network>`; where a script trains, what it reports."""
+    if spec.script is not None:
+        return spec.script.objective
+    return objective_name(name_of(spec.own_setting.extractor))
 
 
 def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:
@@ -73,7 +76,14 @@ def _notes(spec: SearchSpec, best: Row) -> Iterator[str]:
     if ends := spec.space.at_ends(best.record.schedule):
         where = ", ".join(ends)
         yield f"{best.label} lies at an end of what was searched: {where}. A wider range may hold a better one."
-    network, steps, data = name_of(spec.network), spec.training.total_steps, name_of(spec.data)
+    steps = spec.training.total_steps
+    if spec.script is not None:
+        yield (
+            f"All of this is about the script in {Path(spec.script.folder).name} up to {spec.script.rungs_by} {steps}. "
+            "In other code, or trained for longer, another schedule may be the better one."
+        )
+        return
+    network, data = name_of(spec.own_setting.network), name_of(spec.own_setting.data)
     yield (
         f"All of this is about {network} at {steps} steps on {data}. In another network, or trained for longer, "
         "another schedule may be the better one."

@@ -45,7 +45,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
         words = (python, "train.py", "{schedule}", "{seed}", "{folder}", "{total_steps}", "{rungs}")
         fields = {"command": words, "resumes": True, "patience_seconds": 60.0, **options}
         worker = ScriptWorker(
-            Script(code=str(code), objective="fid", counter="step", **fields),  # type: ignore[arg-type]
+            Script(code=str(code), code_sha256="", objective="fid", counter="step", **fields),  # type: ignore[arg-type]
             {"PYTHONUNBUFFERED": "1"},
             clock=lambda: 5.0,
         )

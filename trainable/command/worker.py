@@ -21,7 +21,7 @@ from spaces import NoiseSchedule
 from spaces.document.writing import trial_document
 from trainable.command.process import ScriptProcess, last_lines
 from trainable.command.reports import Reports, ScriptFailed
-from trainable.storage.atomic import write_atomically
+from trainable.storage.location import open_folder
 from trainable.storage.mark import check_mark
 from trainable.task import (
     OUT_OF_MEMORY,
@@ -33,6 +33,7 @@ from trainable.task import (
     TrialTask,
 )
 
+STORAGE_PATIENCE_SECONDS = 600.0  # how long a trial waits for a storage that does not answer
 _POLL_SECONDS = 0.1
 # What torch and CUDA say when the memory of a GPU is not enough.
 _OUT_OF_MEMORY = (
@@ -49,12 +50,14 @@ FILLED_IN = ("schedule", "seed", "folder", "total_steps", "rungs", "python")
 class Script:
     """What the trials of one setting share.
 
-    command: its words, with {schedule} and the like. code: the folder to run it in. objective, counter: their names in
-    its reports. resumes: whether it goes on where it was interrupted. patience_seconds: how long it may say nothing.
+    command: its words, with {schedule} and the like. code: the folder to run it in; code_sha256: of its files.
+    objective, counter: names in its reports. resumes: whether it goes on where it was interrupted. patience_seconds:
+    how long it may say nothing.
     """
 
     command: tuple[str, ...]
     code: str
+    code_sha256: str
     objective: str
     counter: str
     resumes: bool
@@ -79,9 +82,9 @@ class ScriptWorker:
         """Make `task` the current trial, and run its script unless all rungs are reported. Raises StorageError."""
         self.end()
         if task.mark is not None and task.search_location is not None:
-            check_mark(task.search_location, task.mark)
+            check_mark(task.search_location, task.mark, STORAGE_PATIENCE_SECONDS)
         self._task, self._folder = task, Path(task.folder)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._storage = open_folder(task.folder, patience_seconds=STORAGE_PATIENCE_SECONDS)
         kept = self._kept()
         self._offset, self._seconds_before = kept.pop("offset"), kept.pop("seconds")
         self._reports = Reports(self.setting.objective, self.setting.counter, task.rungs, **kept)
@@ -108,8 +111,8 @@ class ScriptWorker:
             "at": 0.0,
             "num_lines": 0,
         }
-        with suppress(OSError, ValueError, TypeError):
-            found = json.loads((self._folder / READ_FILE).read_bytes())
+        with suppress(ValueError, AttributeError):
+            found = json.loads(self._storage.read(READ_FILE) or b"")
             kept = {key: found.get(key, value) for key, value in kept.items()}
         return kept
 
@@ -123,7 +126,7 @@ class ScriptWorker:
             "at": reports.at,
             "num_lines": reports.num_lines,
         }
-        write_atomically(self._folder / READ_FILE, json.dumps(kept).encode())
+        self._storage.write(READ_FILE, json.dumps(kept).encode())
 
     @property
     def _seconds(self) -> float:
@@ -150,7 +153,7 @@ class ScriptWorker:
     def _start(self) -> None:
         schedule = NoiseSchedule.from_dict(self._task.schedule)
         document = trial_document(schedule, self._task.rungs[-1], self.setting.objective, self._task.seed)
-        write_atomically(self._folder / SCHEDULE_FILE, json.dumps(document, indent=1).encode())
+        self._storage.write(SCHEDULE_FILE, json.dumps(document, indent=1).encode())
         self._started_at = time.monotonic()
         self._keep()
         self._heard_at, self._heard = self._started_at, -1
