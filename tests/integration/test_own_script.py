@@ -48,12 +48,9 @@ def scripts_of(folder: Path) -> list[int]:
 def check_complete(example: str, runs: Path) -> None:
     """Every trial of the plan has ended, with all its rungs and with what the script measured."""
     records = Search.open(example, str(runs)).records()
-    assert Counter(record.purpose for record in records) == {
-        Purpose.BASELINE: 1,
-        Purpose.NOISE: 1,
-        Purpose.SEARCH: 2,
-        Purpose.CONFIRM: 3,
-    }
+    counts = Counter(record.purpose for record in records)
+    assert (counts[Purpose.BASELINE], counts[Purpose.NOISE], counts[Purpose.SEARCH]) == (1, 1, 2)
+    assert counts[Purpose.CONFIRM] in (1, 3)  # of the baseline, and of a proposal that was not stopped
     for record in records:
         assert record.state in (State.COMPLETE, State.STOPPED), record
         steps = [report.step for report in record.reports]

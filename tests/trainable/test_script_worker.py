@@ -294,7 +294,7 @@ def test_a_silent_script_is_ended_when_patience_is_over(make: Make) -> None:
 
 
 def test_out_of_memory_is_told_as_such(make: Make) -> None:
-    worker = make("raise RuntimeError('CUDA out of memory. Tried to allocate 2 GiB')")
+    worker = make("raise RuntimeError('CUDA out of memory. Tried to allocate 2 GiB' + ' and' * 300)")
     progress = to_the_end(worker)
     assert progress.outcome == "oom"
     assert progress.smaller_micro_batch is None
@@ -307,6 +307,14 @@ def test_a_script_that_goes_on_after_its_last_rung_is_ended(make: Make) -> None:
     assert to_the_end(make(WELL + "report(step=401)" + FOREVER)).outcome == "complete"
     quiet = make(WELL + FOREVER, patience_seconds=0.3, number=1)
     assert to_the_end(quiet).outcome == "complete"
+
+
+def test_a_script_has_time_to_finish_after_its_last_rung(make: Make, tmp_path: Path) -> None:
+    late = (
+        WELL.replace("step=step, fid", "step=step + 9, fid") + "report(step=409, last=True)\ntime.sleep(1)\n"
+    )
+    assert to_the_end(make(late + "open(folder + '/final', 'w').close()")).outcome == "complete"
+    assert (tmp_path / "trials" / "0" / "final").exists()
 
 
 def test_a_trial_pauses_for_signs_of_life(make: Make) -> None:

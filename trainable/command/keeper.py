@@ -62,4 +62,5 @@ if __name__ == "__main__":
         end = f"ended {keep(sys.argv[2:], float(sys.argv[1]))}"
     except OSError as error:
         end = f"refused {error.strerror or error}"
-    sys.stdout.write(f"{end}\n")
+    with suppress(BrokenPipeError):  # nobody is there to be told
+        os.write(1, f"{end}\n".encode())

@@ -17,7 +17,7 @@ GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL
 _SLACK_SECONDS = 20.0  # of a keeper on a busy machine
 _TAIL_BYTES = 8192
 _TAIL_LINES = 3
-_TAIL_LENGTH = 300
+_START = "\n--- "  # of the line that tells when, where and how a script was started
 
 
 class ScriptProcess:
@@ -83,15 +83,16 @@ class ScriptProcess:
         return f"it ended with exit code {code}" if code else None
 
 
-def last_lines(log: Path) -> str:
-    """The last lines of the log that say something, as one of at most 300 characters; "" if there is none."""
+def last_lines(log: Path) -> list[str]:
+    """The last lines of the log that say something, since the script was started last; at most three."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             text = file.read().decode("utf-8", "replace")
     except OSError:
-        return ""
-    text = text.rpartition("\n--- ")[2].partition("\n")[2] if "\n--- " in text else text
+        return []
+    if _START in text:
+        text = text.rpartition(_START)[2].partition("\n")[2]
     # A progress bar writes over its line.
     lines = [" ".join(line.rpartition("\r")[2].split()) for line in re.split(r"\r?\n", text)]
-    return " | ".join([line for line in lines if line][-_TAIL_LINES:])[-_TAIL_LENGTH:]
+    return [line for line in lines if line][-_TAIL_LINES:]

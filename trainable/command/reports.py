@@ -25,7 +25,7 @@ class Reports:
     """The reports of one trial, as far as they were read.
 
     objective, counter: their names. rungs: increasing. taken: what counts, a report for each rung so far, with step,
-    objective, time_ms and metrics. at: where the counter stands.
+    objective, time_ms and metrics. at: where the counter stands. goes_on: whether it went on after the last rung.
     """
 
     objective: str
@@ -35,6 +35,7 @@ class Reports:
     files: list[str] = field(default_factory=list)
     at: float = 0.0
     num_lines: int = 0
+    goes_on: bool = False
     _metrics: dict[str, float] = field(default_factory=dict)
     _seen: dict[str, None] = field(default_factory=dict)
     _before: float | None = None  # the counter in the last line since the script was started
@@ -65,6 +66,7 @@ class Reports:
                 f"its reports go back from {self.counter} {self._before:g} to {at:g}. Only a script that was started "
                 "again may do that"
             )
+        self.goes_on = self.goes_on or (self.next_rung is None and at > self.at)
         self._before = self.at = at
         self._seen |= dict.fromkeys(report)
         self._take_metrics(report)

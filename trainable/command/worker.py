@@ -35,6 +35,7 @@ from trainable.task import (
 
 STORAGE_PATIENCE_SECONDS = 600.0  # how long a trial waits for a storage that does not answer
 _POLL_SECONDS = 0.1
+_TOLD = 200  # characters of a line
 # What torch and CUDA say when the memory of a GPU is not enough.
 _OUT_OF_MEMORY = (
     "CUDA out of memory",
@@ -241,7 +242,7 @@ class ScriptWorker:
         if size != self._heard:
             self._heard_at, self._heard = now, size
         is_silent = now - self._heard_at > self.setting.patience_seconds
-        if self._reports.next_rung is None and (is_silent or self._reports.at > self._task.rungs[-1]):
+        if self._reports.next_rung is None and (is_silent or self._reports.goes_on):
             self.end()
         elif is_silent:
             raise ScriptFailed(
@@ -280,8 +281,8 @@ class ScriptWorker:
         log = self._folder / OUTPUT_FILE
         said = last_lines(log)
         where = f" at {self.setting.counter} {self._reports.at:g}" if self._reports.num_lines else ""
-        quoted = f", and said last: {said}" if said else ""
-        is_memory = any(text in said for text in _OUT_OF_MEMORY)
+        quoted = f", and said last: {' | '.join(line[:_TOLD] for line in said)}" if said else ""
+        is_memory = any(text in line for text in _OUT_OF_MEMORY for line in said)
         prefix = f"{OUT_OF_MEMORY} of the GPU slice: " if is_memory else ""
         return Progress(
             number=self._task.number,
