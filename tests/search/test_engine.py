@@ -82,6 +82,7 @@ def test_what_a_worker_notes_is_told_with_the_trial_it_is_about() -> None:
         None,
         None,
         threading.Event(),
+        runs_on=False,
         on_step=lambda *_: None,
         on_note=told.append,
         on_turn=lambda: None,

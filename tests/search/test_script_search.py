@@ -201,8 +201,14 @@ def test_what_a_script_printed_is_shown(folder: Path, capsys: pytest.CaptureFixt
     ):
         assert cli.main(["logs", *words]) == 2
         assert message in capsys.readouterr().err
-    assert cli.main(["sampling", "mine"]) == 2
-    assert "has no model of ours to sample from" in capsys.readouterr().err
+    for verb, message in (
+        ("sampling", "has no model of ours to sample from"),
+        ("simulate", "search 'mine' cannot be simulated: curves are recorded of our own training"),
+    ):
+        assert cli.main([verb, "mine"]) == 2
+        assert message in capsys.readouterr().err
+    assert cli.main(["hold", "mine", "--at", "training: {total_steps: 4x}"]) == 2
+    assert f"holds_at: {NO_MEANING}" in capsys.readouterr().err
 
 
 def board() -> tuple[Any, dict[str, Any]]:
