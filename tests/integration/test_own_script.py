@@ -64,7 +64,7 @@ def test_an_example_is_searched_killed_and_gone_on_with(tmp_path: Path, example:
     file, output, runs = search_file(tmp_path, example), tmp_path / "best.json", tmp_path / "runs"
     process = start("run", file)
     kept = "*/trials/*/checkpoints/last.pt"
-    until(lambda: any(runs.glob(kept)), 120, "a script has kept a checkpoint", pause=0.02)
+    until(lambda: any(runs.glob(kept)), 60, "a script has kept a checkpoint", pause=0.02)
     for worker in workers_of(process.pid):
         os.kill(worker, signal.SIGKILL)
     process.kill()
@@ -126,9 +126,9 @@ for step in (50, 75, 100):
     )
     process = start("run", file)
     trial = runs / "mine" / "trials" / "00000"
-    until(lambda: (trial / "ready").exists(), 120, "the script runs")
+    until(lambda: (trial / "ready").exists(), 60, "the script runs")
     os.killpg(process.pid, signal.SIGINT)
-    stopped, _, err = finish(process, timeout=60)
+    stopped, _, err = finish(process)
     assert (stopped, err) == (130, "")
     assert (trial / "saved").exists()
 
