@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from search.engine.tune_workers import TuneWorkers, WorkerCounts, forget_results
+from search.engine.tune_workers import TuneWorkers, WorkerCounts, end_trial, forget_results
 from search.engine.worker_start import WorkerStart
 from trainable.task import Progress
 from trainable.trial import as_result
@@ -59,6 +59,18 @@ def test_the_installed_ray_tune_has_what_is_private_there(tune: Any) -> None:
     workers.free_idle()
     workers.free()
     assert workers.counts().workers == 0
+
+
+def test_a_worker_is_told_that_its_trial_ends(tune: Any) -> None:
+    wrapper, controller, trial = tune
+    told: list[str] = []
+    end_trial(trial)  # without a worker there is nobody to tell
+    worker = SimpleNamespace(end_trial=SimpleNamespace(remote=lambda: told.append("end")))
+    trial.temporary_state.ray_actor = worker
+    end_trial(trial)
+    assert told == ["end"]
+    assert controller._actor_manager._live_actors_to_ray_actors_resources == {}
+    TuneWorkers.seen_by_scheduler(wrapper).end_trials(1)
 
 
 def test_what_tune_keeps_of_an_ended_trial_is_dropped(tune: Any) -> None:
