@@ -85,7 +85,7 @@ class ScriptWorker:
         if task.mark is not None and task.search_location is not None:
             check_mark(task.search_location, task.mark, STORAGE_PATIENCE_SECONDS)
         self._task, self._folder = task, Path(task.folder)
-        self._storage = open_folder(task.folder, patience_seconds=STORAGE_PATIENCE_SECONDS)
+        self._files = open_folder(task.folder, patience_seconds=STORAGE_PATIENCE_SECONDS)
         kept = self._kept()
         self._offset, self._seconds_before = kept.pop("offset"), kept.pop("seconds")
         self._reports = Reports(self.setting.objective, self.setting.counter, task.rungs, **kept)
@@ -113,7 +113,7 @@ class ScriptWorker:
             "num_lines": 0,
         }
         with suppress(ValueError, AttributeError):
-            found = json.loads(self._storage.read(READ_FILE) or b"")
+            found = json.loads(self._files.read(READ_FILE) or b"")
             kept = {key: found.get(key, value) for key, value in kept.items()}
         return kept
 
@@ -127,7 +127,7 @@ class ScriptWorker:
             "at": reports.at,
             "num_lines": reports.num_lines,
         }
-        self._storage.write(READ_FILE, json.dumps(kept).encode())
+        self._files.write(READ_FILE, json.dumps(kept).encode())
 
     @property
     def _seconds(self) -> float:
@@ -154,7 +154,7 @@ class ScriptWorker:
     def _start(self) -> None:
         schedule = NoiseSchedule.from_dict(self._task.schedule)
         document = trial_document(schedule, self._task.rungs[-1], self.setting.objective, self._task.seed)
-        self._storage.write(SCHEDULE_FILE, json.dumps(document, indent=1).encode())
+        self._files.write(SCHEDULE_FILE, json.dumps(document, indent=1).encode())
         self._started_at = time.monotonic()
         self._keep()
         self._heard_at, self._heard = self._started_at, -1
