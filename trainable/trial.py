@@ -22,7 +22,7 @@ from trainable.metric.images import sample_grid_png
 from trainable.setting import Setting
 from trainable.storage.checkpoint import load_checkpoint, packed, remove_checkpoint, save_checkpoint
 from trainable.storage.folder import StorageError
-from trainable.storage.location import is_bucket, open_folder
+from trainable.storage.location import open_folder
 from trainable.storage.mark import check_mark
 from trainable.task import (
     FOUND_FILE,
@@ -92,9 +92,10 @@ class TrialWorker:
     def _check_mark(self, task: TrialTask) -> None:
         if task.mark is None or task.search_location is None or task.search_location == self._marked_bucket:
             return
-        check_mark(task.search_location, task.mark, STORAGE_PATIENCE_SECONDS)
+        folder = open_folder(task.search_location, patience_seconds=STORAGE_PATIENCE_SECONDS)
+        check_mark(folder, task.mark)
         # A local folder is checked for each trial: it costs nothing, and its mount may be lost.
-        if is_bucket(task.search_location):
+        if folder.is_remote:
             self._marked_bucket = task.search_location
 
     def advance(self, pause_seconds: float = math.inf) -> Progress:

@@ -83,7 +83,7 @@ class ScriptWorker:
         """Make `task` the current trial, and run its script unless all rungs are reported. Raises StorageError."""
         self.end()
         if task.mark is not None and task.search_location is not None:
-            check_mark(task.search_location, task.mark, STORAGE_PATIENCE_SECONDS)
+            check_mark(open_folder(task.search_location), task.mark)
         self._task, self._folder = task, Path(task.folder)
         self._files = open_folder(task.folder, patience_seconds=STORAGE_PATIENCE_SECONDS)
         kept = self._kept()
