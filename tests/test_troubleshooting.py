@@ -21,6 +21,8 @@ WORD = re.compile(r"[A-Za-z]{2,}")
 # Under which heading a new message belongs, by where it is raised.
 HEADINGS = {
     "install.py": "Setting up",
+    "search/machine/script_folder": "Scripts",
+    "trainable/command": "Scripts",
     "search/machine": "Setting up",
     "search/file": "Search file",
     "spaces": "Search file",

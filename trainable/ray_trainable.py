@@ -12,19 +12,20 @@ from typing import Any
 import torch
 from ray.tune import Trainable
 
-from trainable.gpu.gpu_slice import Card, card_is_lost, is_out_of_memory, take_slice
-from trainable.setting import Setting
+from trainable.gpu.gpu_slice import Card, card_is_lost, is_out_of_memory
 from trainable.task import Progress, TrialTask
-from trainable.trial import TrialWorker, as_result, failed, out_of_memory
+from trainable.trial import as_result, failed, out_of_memory
+from trainable.trial_trainer import Slice, TrialTrainer, Worker
 
 
 class ScheduleTrainable(Trainable):
-    """Ray's view of a `TrialWorker`. The trial's config is `{"task": TrialTask as a dict}`."""
+    """Ray's view of a `Worker`. The trial's config is `{"task": TrialTask as a dict}`."""
 
     def setup(  # type: ignore[override]
         self,
         config: dict[str, Any],
-        settings: Mapping[str, Setting],
+        trainer: TrialTrainer,
+        settings: Mapping[str, Any],
         cpus: float,
         gpus: float,
         pause_seconds: float,
@@ -32,7 +33,8 @@ class ScheduleTrainable(Trainable):
     ) -> None:
         """Begin the first trial. Errors are kept for the report.
 
-        settings: by name, in what trials are trained. The worker of one lives until a trial has another.
+        settings: by name, in what trials are trained, as `trainer` takes them. The worker of one lives until a trial
+        has another.
         pause_seconds: a step of Ray's lasts at most about so long; then it reports how far the trial is.
         gpus: the share of `card` that this actor holds.
         """
@@ -40,10 +42,10 @@ class ScheduleTrainable(Trainable):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         torch.set_num_threads(max(1, int(cpus)))
         self._pause_seconds = pause_seconds
-        self._card = card
-        self._gpus = gpus
+        self._slice = Slice(cpus=cpus, gpus=gpus, card=card)
+        self._trainer = trainer
         self._settings = settings
-        self._worker: TrialWorker | None = None
+        self._worker: Worker | None = None
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -54,14 +56,15 @@ class ScheduleTrainable(Trainable):
 
     def _begin(self) -> None:
         if self._worker is not None and self._worker.setting is not self._setting:
+            self._worker.end()
             self._worker = None
-            self._card.release()
+            self._slice.card.release()
         if self._worker is None:  # at first, and where its card had no room for it so far
-            self._worker = TrialWorker(self._setting, take_slice(self._gpus, self._card))
+            self._worker = self._trainer.worker(self._setting, self._slice)
         self._worker.begin(self._task)
 
     @property
-    def _setting(self) -> Setting:
+    def _setting(self) -> Any:
         return self._settings[self._task.setting]
 
     def step(self) -> dict[str, Any]:
@@ -86,11 +89,17 @@ class ScheduleTrainable(Trainable):
             elif self._worker is not None:
                 failure = self._worker.out_of_memory(error)
             else:
-                at_once = self._task.micro_batch or self._setting.training.whole_pass
+                at_once = self._task.micro_batch or self._trainer.whole_pass(self._setting)
                 failure = out_of_memory(self._task, error, at_once)
         # Not before the error is gone: its traceback holds the tensors of the step that failed.
-        self._card.release()
+        self.end_trial()
+        self._slice.card.release()
         return failure
+
+    def end_trial(self) -> None:
+        """The trial does not go on here, and the next one is not known yet."""
+        if self._worker is not None:
+            self._worker.end()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: the worker has checkpointed already."""

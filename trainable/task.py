@@ -17,6 +17,14 @@ NO_STORAGE = "no storage"
 # probabilities that it had come to at its last report; the sampling levels that were measured with its model.
 SAMPLES_FILE, FOUND_FILE, SAMPLING_FILE = "samples.png", "found_schedule.json", "sampling.json"
 
+# Files in the folder of a trial that a script trains: its schedule, what it reports, its output; what was read so far.
+SCHEDULE_FILE, REPORTS_FILE, OUTPUT_FILE, READ_FILE = (
+    "schedule.json",
+    "reports.jsonl",
+    "output.log",
+    "read.json",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialTask:

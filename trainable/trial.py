@@ -23,6 +23,7 @@ from trainable.setting import Setting
 from trainable.storage.checkpoint import load_checkpoint, packed, remove_checkpoint, save_checkpoint
 from trainable.storage.folder import StorageError
 from trainable.storage.location import open_folder
+from trainable.storage.mark import check_mark
 from trainable.task import (
     FOUND_FILE,
     NO_STORAGE,
@@ -92,11 +93,7 @@ class TrialWorker:
         if task.mark is None or task.search_location is None or task.search_location == self._marked_bucket:
             return
         folder = open_folder(task.search_location, patience_seconds=STORAGE_PATIENCE_SECONDS)
-        if folder.read(task.mark) is None:
-            raise StorageError(
-                f"{task.search_location} is not what the driver sees there (the search's file {task.mark} is missing). "
-                "Give all machines one folder at that path, such as a network file system, or name a bucket"
-            )
+        check_mark(folder, task.mark)
         # A local folder is checked for each trial: it costs nothing, and its mount may be lost.
         if folder.is_remote:
             self._marked_bucket = task.search_location
@@ -207,6 +204,9 @@ class TrialWorker:
             outcome=outcome,
             notes=notes,
         )
+
+    def end(self) -> None:
+        """Nothing: without `advance` nothing goes on."""
 
     def out_of_memory(self, error: BaseException) -> Progress:
         """The answer for the current trial where the GPU's memory was not enough."""

@@ -51,8 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_INPUT
     try:
         spec = load_spec(arguments[0])
-        assert spec.objective.extractor is not None
-        assets = prepare(spec.data, spec.objective.extractor, cache_folder())
+        assets = prepare(spec.own_setting.data, spec.own_setting.extractor, cache_folder())
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_INPUT

@@ -381,14 +381,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def _record(spec: SearchSpec, path: Path, workers: int) -> None:
     torch.set_num_threads(1)
-    assert spec.objective.extractor is not None
-    assets = prepare(spec.data, spec.objective.extractor, cache_folder())
+    assets = prepare(spec.own_setting.data, spec.own_setting.extractor, cache_folder())
     about = {"machine": machine(), "versions": versions(), "git_commit": git_commit()}
     folder = Folder(path, identity_of(spec, assets), about)
     print(f"{heading()}\n{len(folder.curves)} curves are there", flush=True)
     presets = {name: PRESETS[name].schedule for name in spec.presets}
     steps = rungs(spec.training.total_steps)
-    recorder = (assets, spec.network, spec.training, spec.objective.num_samples, steps)
+    recorder = (assets, spec.own_setting.network, spec.training, spec.objective.num_samples, steps)
     with _pool(recorder, workers) as run:
         record(
             lambda curves: stages(spec.space, presets, Amount(), curves),

@@ -132,8 +132,7 @@ def stock_main(path: str) -> None:
     from trainable.metric.assets import prepare
 
     spec = load_spec(path)
-    assert spec.objective.extractor is not None
-    assets = prepare(spec.data, spec.objective.extractor, cache_folder())
+    assets = prepare(spec.own_setting.data, spec.own_setting.extractor, cache_folder())
     with local_ray(num_cpus=Machine.here().slots(spec), num_gpus=0) as ray_folder:
         # local_ray has turned off loggers and snapshots of Tune's; here they are as Tune ships them.
         for name in [name for name in os.environ if name.startswith("TUNE_")]:
@@ -178,7 +177,9 @@ def _bare(resolved: dict[str, Any], barrier: Barrier, queue: Any) -> None:
 
     torch.set_num_threads(1)
     spec = spec_of(Document("bench", resolved, {}))
-    loop = BareLoop(spec.network, spec.data.load(cache_folder()).x_NCHW, spec.training)
+    loop = BareLoop(
+        spec.own_setting.network, spec.own_setting.data.load(cache_folder()).x_NCHW, spec.training
+    )
     loop.train(100)
     barrier.wait(timeout=120)
     queue.put(loop.train(_YARDSTICK_STEPS))

@@ -105,8 +105,7 @@ def mps() -> Iterator[None]:
 def measure(spec: SearchSpec, slices: int, folder: Path) -> list[float]:
     """Seconds at which the trials ended that ran to their end, WAVES for each slice."""
     logging.disable(logging.WARNING)  # Tune complains of switched-off files, a line for each trial
-    assert spec.objective.extractor is not None
-    assets = prepare(spec.data, spec.objective.extractor, cache_folder())
+    assets = prepare(spec.own_setting.data, spec.own_setting.extractor, cache_folder())
     plan = replace(plan_of(spec, slices), stopping=NoStopping(rungs=()), race=None, max_trials=WAVES * slices)
     ends: list[float] = []
 
@@ -121,7 +120,9 @@ def measure(spec: SearchSpec, slices: int, folder: Path) -> list[float]:
 
         slots = Slots(cpu=1, gpu=one_nth(slices))
         trainable = schedule_trainable(
-            settings={OWN: Setting(assets, spec.network, spec.training, spec.objective.num_samples)},
+            settings={
+                OWN: Setting(assets, spec.own_setting.network, spec.training, spec.objective.num_samples)
+            },
             slots=slots,
             max_concurrent=slices,
         )

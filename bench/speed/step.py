@@ -74,14 +74,13 @@ def training_steps(
 
 def whole_trials(spec: SearchSpec, num_pairs: int) -> Pairs:
     """All that a worker does for a trial, its measurements and checkpoints at the rungs included."""
-    assert spec.objective.extractor is not None
-    assets = prepare(spec.data, spec.objective.extractor, cache_folder())
-    worker = TrialWorker(Setting(assets, spec.network, spec.training, spec.objective.num_samples))
+    assets = prepare(spec.own_setting.data, spec.own_setting.extractor, cache_folder())
+    worker = TrialWorker(Setting(assets, spec.own_setting.network, spec.training, spec.objective.num_samples))
     total_steps = spec.training.total_steps
     numbers = itertools.count()
 
     def bare() -> float:
-        return BareLoop(spec.network, assets.images_NCHW, spec.training).train(total_steps)
+        return BareLoop(spec.own_setting.network, assets.images_NCHW, spec.training).train(total_steps)
 
     def trial() -> float:
         number = next(numbers)
@@ -107,14 +106,13 @@ def main(show: Callable[[str], None]) -> None:
     """Measure and show."""
     torch.set_num_threads(1)
     spec = load_spec("searches/digits.yaml")
-    assert spec.objective.extractor is not None
-    digits_NCHW = prepare(spec.data, spec.objective.extractor, cache_folder()).images_NCHW
+    digits_NCHW = prepare(spec.own_setting.data, spec.own_setting.extractor, cache_folder()).images_NCHW
     unet = NETWORKS.build("unet")
     images_NCHW = torch.randn(1000, 1, 28, 28, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
     small = replace(spec.training, batch_size=16)
     mlp, num_rungs = spec.training, len(spec.stopping.steps(spec.training.total_steps))
     rows = [
-        training_steps(spec.network, digits_NCHW, mlp, 30, 60).row(
+        training_steps(spec.own_setting.network, digits_NCHW, mlp, 30, 60).row(
             f"digits, batch {mlp.batch_size}: training", ">= 0.95"
         ),
         whole_trials(spec, 3).row(f"  the same with its {num_rungs} measurements", ""),

@@ -30,7 +30,7 @@ from trainable.training.trainer import Trainer
 def train_schedule(config: dict[str, Any], assets: Assets, spec: SearchSpec) -> None:
     """One trial: train to each rung, measure, report."""
     torch.set_num_threads(max(1, int(spec.resources.cpu)))
-    trainer = Trainer(spec.network, assets.images_NCHW, spec.training)
+    trainer = Trainer(spec.own_setting.network, assets.images_NCHW, spec.training)
     metric = FrechetMetric(assets, spec.objective.num_samples)
     trainer.begin(spec.space.suggest(FixedTrial(config)), spec.seed)
     train_seconds = 0.0

@@ -43,12 +43,14 @@ class SettingRecorder:
     def _recorder(self) -> Recorder:
         spec = self.setting.spec
         num_samples = spec.objective.num_samples
-        return Recorder(self.assets[0], spec.network, spec.training, num_samples, self.setting.steps)
+        return Recorder(
+            self.assets[0], spec.own_setting.network, spec.training, num_samples, self.setting.steps
+        )
 
     @cached_property
     def _sampler(self) -> Trainer:
         spec = self.setting.spec
-        return Trainer(spec.network, self.assets[0].images_NCHW, spec.training)
+        return Trainer(spec.own_setting.network, self.assets[0].images_NCHW, spec.training)
 
     @cached_property
     def _metrics(self) -> list[FrechetMetric]:
@@ -112,5 +114,7 @@ class Recorders:
         extractors = (spec.objective.extractor, *setting.other_features)
         key = (setting.data, *map(repr, extractors))
         if key not in self._assets:
-            self._assets[key] = [prepare(spec.data, extractor, self._cache) for extractor in extractors]
+            self._assets[key] = [
+                prepare(spec.own_setting.data, extractor, self._cache) for extractor in extractors
+            ]
         return self._assets[key]

@@ -68,9 +68,9 @@ def check_storage_of(spec: "SearchSpec") -> str:
         with usable(folder):
             storage = str(folder)
     try:
-        spec.data.check()
-        assert spec.objective.extractor is not None
-        spec.objective.extractor.check()
+        if spec.script is None:
+            spec.own_setting.data.check()
+            spec.own_setting.extractor.check()
     except ValueError as error:
         raise InputError(str(error)) from error
     connect()

@@ -154,8 +154,8 @@ def check_share(share: float, total_bytes: int) -> Check:
 
 def slice_found_before(spec: "SearchSpec | None") -> Iterator[Check]:
     """What the search has found of its slice when it was started, wherever its GPUs are."""
-    if spec is None or spec.resources.gpu == 0:
-        return
+    if spec is None or spec.resources.gpu == 0 or spec.script is not None:
+        return  # what a script needs, only running it tells
     if spec.resources.gpu > 1:
         message = f"resources.gpu is {spec.resources.gpu:g}, but a trial trains on one card"
         yield Check("slice", "warn", message, "Set it to 1, or the others stay empty")

@@ -18,8 +18,11 @@ _TRIAL_GIB = 0.6  # a worker with torch imported and a small network
 def findings(spec: "SearchSpec", free_gib: float) -> Iterator[Check]:
     """All checks in order. free_gib: memory that is free. One that breaks is itself a finding."""
     yield from guarded("slots", check_slots(spec, free_gib))
-    yield from guarded("data", _in_our_words("data", check_data(spec)))
-    yield from guarded("features", _in_our_words("features", check_features(spec)))
+    if spec.script is not None:
+        yield from guarded("script", check_script(spec))
+    else:
+        yield from guarded("data", _in_our_words("data", check_data(spec)))
+        yield from guarded("features", _in_our_words("features", check_features(spec)))
     yield from guarded("storage", check_storage(spec))
 
 
@@ -52,12 +55,13 @@ def check_data(spec: "SearchSpec") -> Iterator[Check]:
     """Whether the data set is here and whole, or can be downloaded."""
     from spaces.registry import name_of
 
-    name = name_of(spec.data)
-    missing = _missing(spec.data.downloads(cache_folder()))
+    data = spec.own_setting.data
+    name = name_of(data)
+    missing = _missing(data.downloads(cache_folder()))
     if missing:
         yield _downloadable("data", name, missing)
         return
-    images = spec.data.load(cache_folder())
+    images = data.load(cache_folder())
     message = f"{name}: {len(images.x_NCHW)} images of {'x'.join(map(str, images.image_shape))}"
     if images.held_out_reference:
         message += f", and {len(images.reference_NCHW)} held out to compare samples with"
@@ -70,13 +74,12 @@ def check_features(spec: "SearchSpec") -> Iterator[Check]:
     """Whether the feature network has what it needs, or can download it."""
     from spaces.registry import name_of
 
-    extractor = spec.objective.extractor
-    assert extractor is not None
+    data, extractor = spec.own_setting.data, spec.own_setting.extractor
     name = name_of(extractor)
     extractor.check()
     images = None
     with suppress(ValueError):  # of data that cannot be looked at, the line above tells
-        images = None if _missing(spec.data.downloads(cache_folder())) else spec.data.glance(cache_folder())
+        images = None if _missing(data.downloads(cache_folder())) else data.glance(cache_folder())
     if images is not None:
         extractor.check_suits(images.image_shape, images.has_labels)
     missing = _missing(extractor.downloads(cache_folder()))
@@ -84,6 +87,20 @@ def check_features(spec: "SearchSpec") -> Iterator[Check]:
         yield _downloadable("features", name, missing)
     else:
         yield Check("features", "ok", f"{name} has what it needs")
+
+
+def check_script(spec: "SearchSpec") -> Iterator[Check]:
+    """Whether the folder of the script can be shipped, and what its command begins with is here."""
+    from search.run.script import check_command, code_of
+
+    code = code_of(spec)
+    check_command(spec)
+    size = sum(path.stat().st_size for path in code.files.values()) / 1e6
+    yield Check(
+        "script",
+        "ok",
+        f"{code.folder}: {len(code.files)} files of {size:.1f} MB, checksum {code.sha256[:12]}",
+    )
 
 
 def check_storage(spec: "SearchSpec") -> Iterator[Check]:

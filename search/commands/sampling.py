@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from search.errors import InputError
     from search.machine.cache_folder import usable_cache
     from search.run.search import Search
     from search.run.tracked import track_sampling
@@ -42,12 +43,18 @@ def run(args: argparse.Namespace) -> int:
 
     num_levels = _numbers(args.nfe)
     search = Search.open(args.name, args.storage)
-    spec, found = search.spec, search.result()
+    spec = search.spec
+    if spec.script is not None:
+        raise InputError(
+            f"search {search.name!r} has no model of ours to sample from: a script trains it. Its export has the "
+            "schedule, and levels are chosen in its own code"
+        )
+    found = search.result()
     record = trial_to_measure(found.records, found.board.winner, args.trial, search.name)
-    assert spec.objective.extractor is not None
+    setting = spec.own_setting
     with usable_cache() as cache:
-        assets = prepare(spec.data, spec.objective.extractor, cache, device_of(spec.resources.gpu))
-    search.check_assets(assets)
+        assets = prepare(setting.data, setting.extractor, cache, device_of(spec.resources.gpu))
+    search.check_measure(assets)
     measured, path = measure(
         spec, record, assets, num_levels, on_progress=lambda line: print(line, file=sys.stderr, flush=True)
     )

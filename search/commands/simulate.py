@@ -57,6 +57,10 @@ def run(args: argparse.Namespace) -> int:
     if not 1 <= args.repeats <= 100_000:
         raise InputError(f"`1 <= --repeats <= 100000` must hold, but got {args.repeats}")
     spec = Search.open(args.file, args.storage).spec
+    if spec.script is not None:
+        raise InputError(
+            f"search {spec.name!r} cannot be simulated: curves are recorded of our own training, not of a script"
+        )
     given = {
         "algorithm": args.algorithm,
         "stopping": args.stopping,

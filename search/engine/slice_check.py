@@ -77,7 +77,7 @@ def measure_on_cluster(
     on_slice: Any = ray.remote(num_cpus=resources.cpu, num_gpus=resources.gpu, max_retries=1)
     answer = on_slice(measure).remote(
         assets=assets,
-        network=spec.network,
+        network=spec.own_setting.network,
         training=spec.training,
         num_samples=spec.objective.num_samples,
         schedule=largest_schedule(spec),

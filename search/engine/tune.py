@@ -20,16 +20,20 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from search.engine.ray_lost import RayLost, lost_part, told
-from search.engine.tune_workers import TuneWorkers, forget_results
+from search.engine.tune_workers import TuneWorkers, end_trial, forget_results
 from search.engine.worker_start import WorkerStart
 from search.errors import OperationFailed
 from search.policy.conductor import Conductor
 from search.record import Report
 from search.study.trial_storage import TrialStorage
+from trainable.command.process import GRACE_SECONDS
 from trainable.gpu.gpu_slice import Card
 from trainable.ray_trainable import ScheduleTrainable
-from trainable.setting import Setting
 from trainable.task import NO_STORAGE, TrialTask
+from trainable.trial_trainer import TRAINERS, TrialTrainer
+
+# What trials that run on get to end: a step of theirs, and what a script has between SIGTERM and SIGKILL.
+_END_SECONDS = GRACE_SECONDS + 5
 
 _log = logging.getLogger(__name__)
 
@@ -44,17 +48,20 @@ class Slots:
 
 
 def schedule_trainable(
-    settings: Mapping[str, Setting],
+    settings: Mapping[str, Any],
     slots: Slots,
     max_concurrent: int,
     card: Card | None = None,
+    trainer: TrialTrainer | None = None,
 ) -> Any:
     """The trials of a search as Ray runs them; what they share is sent to each worker once.
 
-    settings: by name, in what they are trained. card: the worker's GPU, None: the one that torch sees there.
+    settings: by name, in what they are trained. card: the worker's GPU, None: the one that torch sees there. trainer:
+    of the trials, None: our own.
     """
     return tune.with_parameters(
         ScheduleTrainable,
+        trainer=trainer or TRAINERS.build("consistency"),
         settings=settings,
         cpus=slots.cpu,
         gpus=slots.gpu,
@@ -73,6 +80,7 @@ def run_trials(
     ray_folder: Path,
     interrupted: threading.Event,
     mark: str | None = None,
+    runs_on: bool = False,
     on_step: Callable[[int, int], None] = lambda number, step: None,
     on_note: Callable[[str], None] = lambda text: None,
     on_turn: Callable[[], None] = lambda: None,
@@ -83,6 +91,7 @@ def run_trials(
     trainable: a Ray Trainable that takes a `TrialTask` and answers with `Progress`, as `ScheduleTrainable` does.
     trials: location (`trainable/storage/location.py`) of the trials' folders. OperationFailed if a trial cannot use it.
     mark: name of a file in it by which a worker knows that it is the same place there.
+    runs_on: whether a trial goes on by itself, and its worker must be told that it ends.
     on_step: called with (trial number, step) at every sign of life of a trial. on_note: with what a worker has to tell
     the user, in one line. on_turn: called whenever it is looked for such signs. worker_start: how long the first worker
     is waited for, None: for ever.
@@ -95,6 +104,7 @@ def run_trials(
         mark,
         slots.micro_batch,
         interrupted,
+        runs_on=runs_on,
         on_step=on_step,
         on_note=on_note,
         on_turn=on_turn,
@@ -120,6 +130,8 @@ def run_trials(
     _fit(tuner)
     part = lost_part()
     if part is None and shared.workers is not None:
+        if runs_on:
+            shared.workers.end_trials(_END_SECONDS)
         shared.workers.free()  # a trial in the middle of a step goes on from its last checkpoint
     if shared.error is not None:
         raise shared.error
@@ -150,6 +162,7 @@ class Shared:
         micro_batch: int | None,
         interrupted: threading.Event,
         *,
+        runs_on: bool,
         on_step: Callable[[int, int], None],
         on_note: Callable[[str], None],
         on_turn: Callable[[], None],
@@ -160,6 +173,7 @@ class Shared:
         self.mark = mark
         self.micro_batch = micro_batch
         self.interrupted = interrupted
+        self.runs_on = runs_on
         self.on_step = on_step
         self.on_note = on_note
         self.on_turn = on_turn
@@ -301,6 +315,8 @@ class ConductedScheduler(TrialScheduler):
         """Nothing: a retry follows, or the searcher hears of the end."""
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        if self._shared.runs_on:
+            end_trial(trial)
         forget_results(trial)
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:

@@ -57,9 +57,24 @@ class TuneWorkers:
         """End the workers that no trial has. One that was lost shows that only when it is used."""
         self._controller._cleanup_cached_actors(force_all=True)
 
+    def end_trials(self, seconds: float) -> None:
+        """Have the workers end their trials, which go on by themselves; return when they have, or after `seconds`."""
+        import ray
+
+        found = self._controller._actor_manager._live_actors_to_ray_actors_resources.values()
+        if ended := [worker.end_trial.remote() for worker, _ in found]:
+            ray.wait(ended, num_returns=len(ended), timeout=seconds)
+
     def free(self) -> None:
         """End all workers: their slots are free for others at once."""
         self._controller._actor_manager.cleanup()
+
+
+def end_trial(trial: Any) -> None:
+    """Tell the worker of a trial that it ends. Tune keeps the worker for the next trial and tells it nothing."""
+    worker = trial.temporary_state.ray_actor
+    if worker is not None:
+        worker.end_trial.remote()
 
 
 def forget_results(trial: Any) -> None:

@@ -40,7 +40,7 @@ class ComfyUI(ExportFormat):
                 "the sampler is `lcm`. It adds noise of sigma, consistency sampling of sqrt(sigma^2 - sigma_min^2): "
                 f"up to {excess:.1g} too much (relative)",
                 "the model is wrapped as a denoiser with sigma_data "
-                f"{0.5 if loaded.training is None else loaded.training.sigma_data:g} and a range of levels that "
+                f"{loaded.sigma_data:g} and a range of levels that "
                 "holds these. For a model of the eps kind ComfyUI scales the first noise by sqrt(1 + sigma^2)",
                 "c_skip and c_out of ComfyUI's EDM models have no sigma_min: a consistency model needs its own "
                 f"(sigma - {sigma_min:g} for sigma)",

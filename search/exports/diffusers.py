@@ -40,7 +40,7 @@ class Diffusers(ExportFormat):
             "num_train_timesteps": self.grid_points,
             "rho": RHO,
             "s_noise": 1.0,
-            "sigma_data": 0.5 if loaded.training is None else loaded.training.sigma_data,
+            "sigma_data": loaded.sigma_data,
             "sigma_max": grid.sigma_max,
             "sigma_min": sigma_min,
         }

@@ -29,9 +29,8 @@ class EDM(ExportFormat):
             n: f"--steps {n} --sigma_min {steps[n][-1]!r} --sigma_max {steps[n][0]!r} --rho {rho!r}"
             for n, rho in rhos.items()
         }
-        sigma_data = 0.5 if loaded.training is None else loaded.training.sigma_data
         noise = loaded.schedule.noise
-        loss: dict[str, float] = {"sigma_data": sigma_data}
+        loss: dict[str, float] = {"sigma_data": loaded.sigma_data}
         if name_of(noise) == "lognormal":
             options = loaded.schedule.to_dict()["noise"]
             loss |= {"P_mean": options["p_mean"], "P_std": options["p_std"]}

@@ -26,7 +26,7 @@ class OpenAI(ExportFormat):
     REMEDY: ClassVar[str] = f"Raise --grid-points (--steps there; default {GRID_POINTS})"
 
     def derive(self, loaded: LoadedSchedule, steps: Mapping[int, Levels]) -> Rendered:
-        sigma_data = 0.5 if loaded.training is None else loaded.training.sigma_data
+        sigma_data = loaded.sigma_data
         if sigma_data != 0.5:
             raise InputError(
                 f"openai-cm has sigma_data=0.5 fixed in its code, but this schedule was found with {sigma_data:g}: "

@@ -13,6 +13,7 @@ from spaces import NoiseSchedule, SearchSpace
 from spaces.registry import name_of
 from spaces.schedule import check_values
 from trainable.dataset import Dataset
+from trainable.storage.location import is_bucket
 from trainable.training.config import TrainingConfig
 
 Broken = Iterator[tuple[Place, str]]
@@ -117,7 +118,7 @@ def noise_is_measured_where_it_is_used(
         yield ("noise_floor", "seeds"), "would have no effect without presets. Name one or leave it out"
 
 
-def settings_are_elsewhere(holds_at: HoldsAt, settings: Sequence[SettingSpec], own: SettingSpec) -> Broken:
+def settings_are_elsewhere(settings: Sequence[SettingSpec], own: SettingSpec) -> Broken:
     for index, setting in enumerate(settings):
         place: Place = ("holds_at", "settings", index)
         if setting.is_like(own):
@@ -148,6 +149,30 @@ def settings_hold_every_rung(settings: Sequence[SettingSpec], stopping: Stopping
     for index, setting in enumerate(settings):
         for _, message in rungs_are_apart(stopping, setting.training):
             yield ("holds_at", "settings", index, "training", "total_steps"), f"stopping.rungs {message}"
+
+
+def script_has_what_it_needs(storage: Storage, resources: Resources, holds_at: HoldsAt) -> Broken:
+    if is_bucket(storage.path):
+        yield (
+            ("storage", "path"),
+            "must be a folder that all machines share where a script trains, which keeps its own files there, but got "
+            f"{storage.path!r}",
+        )
+    if resources.micro_batch is not None:
+        yield ("resources", "micro_batch"), "has no meaning where a script trains. Leave it out"
+    if holds_at.settings:
+        yield ("holds_at",), "has no meaning where a script trains. Search in another setting by another file"
+
+
+def script_gets_fixed_schedules(space: SearchSpace, baselines: Mapping[str, NoiseSchedule]) -> Broken:
+    """A schedule that adapts in training learns from the losses of our own training."""
+    reason = "adapts in training, which a script is not part of. Leave it out"
+    for family in space.noise:
+        if family.cls.ADAPTIVE:
+            yield ("space", "noise", family.prefix), reason
+    for index, (name, schedule) in enumerate(baselines.items()):
+        if schedule.noise.ADAPTIVE:
+            yield ("presets", index), f"{name} {reason}"
 
 
 def trials_run_on_something(resources: Resources, training: TrainingConfig) -> Broken:

@@ -7,7 +7,7 @@ A choice (`data`, `network`, `algorithm`, `stopping`, the extractor) is `{name: 
 its name; the options are the fields of the class in the file of that name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -32,6 +32,15 @@ from search.file.sections import (
     Storage,
     nothing_is_defaults,
 )
+from search.file.trained_by import (
+    data_of_trainer,
+    default_network,
+    families,
+    network_of_trainer,
+    section_of_trainer,
+    space_of_trainer,
+    training_of_trainer,
+)
 from search.file.values import SERVICE, checked_name
 from search.file.writing import plain, yaml_of
 from search.file.yaml12 import Document, Problem, SpecError, read_document
@@ -43,25 +52,33 @@ from search.stopping_rule import STOPPING, StoppingRule
 from spaces import NoiseSchedule, SearchSpace
 from trainable.dataset import Dataset
 from trainable.extractor import Extractor
-from trainable.network import NETWORKS, Network
+from trainable.network import Network
 from trainable.storage.location import is_bucket, under
 from trainable.task import OWN
+from trainable.trainers.command import Command
 from trainable.training.config import TrainingConfig
+from trainable.trial_trainer import TRAINERS, TrialTrainer
 
 
 class SearchSpec(Section):
-    """One search. Only `name` and `data` have no default."""
+    """One search. Only `name` and `data` have no default; where a script trains, `name` and `trainer`."""
 
     name: Annotated[str, AfterValidator(checked_name)] = Field(pattern=NAME)
     seed: int = Field(default=0, ge=0, lt=2**31)
-    data: Annotated[Dataset, choice("data")]
-    network: Annotated[Network, choice("network")] = Field(
-        default_factory=lambda fields: NETWORKS.build(type(fields["data"]).NETWORK)
+    trainer: Annotated[TrialTrainer, choice("trainer")] = Field(
+        default_factory=lambda: TRAINERS.build("consistency")
     )
-    training: Annotated[TrainingConfig, PlainValidator(checked_training)] = TrainingConfig()
-    objective: Annotated[Objective, BeforeValidator(nothing_is_defaults)] = Objective()
-    space: Annotated[SearchSpace, PlainValidator(checked_space)] = Field(
-        default_factory=lambda: SearchSpace.from_mapping()
+    # None where a script trains, and then network, objective and sampling are at their defaults.
+    data: Annotated[Dataset | None, choice("data"), data_of_trainer] = Field(None, validate_default=True)
+    network: Annotated[Network | None, choice("network"), network_of_trainer] = Field(
+        default_factory=default_network
+    )
+    training: Annotated[TrainingConfig, PlainValidator(checked_training), training_of_trainer] = (
+        TrainingConfig()
+    )
+    objective: Annotated[Objective, BeforeValidator(nothing_is_defaults), section_of_trainer] = Objective()
+    space: Annotated[SearchSpace, PlainValidator(checked_space), space_of_trainer] = Field(
+        default_factory=lambda fields: SearchSpace.from_mapping(families(fields))
     )
     presets: Annotated[list[Any], AfterValidator(checked_presets)] = Field(default_factory=lambda: ["ict"])
     algorithm: Annotated[Algorithm, choice("algorithm")] = Field(
@@ -76,13 +93,13 @@ class SearchSpec(Section):
     budget: Annotated[Budget, BeforeValidator(nothing_is_defaults)] = Budget()
     confirm: Annotated[Confirm, BeforeValidator(nothing_is_defaults)] = Confirm()
     holds_at: HoldsAtField = HoldsAt()
-    sampling: Annotated[Sampling, BeforeValidator(nothing_is_defaults)] = Sampling()
+    sampling: Annotated[Sampling, BeforeValidator(nothing_is_defaults), section_of_trainer] = Sampling()
     resources: Annotated[Resources, BeforeValidator(nothing_is_defaults)] = Resources()
     storage: Annotated[Storage, BeforeValidator(nothing_is_defaults)] = Storage()
 
     @model_validator(mode="after")
     def _together(self) -> Self:
-        if self.objective.extractor is None:
+        if self.data is not None and self.objective.extractor is None:
             extractor = features_of(self.data)
             # The model is frozen for its users; this is still its construction.
             self.__dict__["objective"] = self.objective.model_copy(update={"extractor": extractor})
@@ -94,12 +111,17 @@ class SearchSpec(Section):
 
     def _broken_rules(self) -> rules.Broken:
         yield from rules.rungs_are_apart(self.stopping, self.training)
-        yield from rules.extractor_suits_the_data(self.objective, self.data)
+        if self.data is not None:
+            yield from rules.extractor_suits_the_data(self.objective, self.data)
+        if self.script is not None:
+            yield from rules.script_has_what_it_needs(self.storage, self.resources, self.holds_at)
+            yield from rules.script_gets_fixed_schedules(self.space, self.baselines)
         yield from rules.exports_hold_every_schedule(self.space, self.baselines, self.training)
         yield from rules.budget_ends_the_search(self.budget, self.resources)
         yield from rules.budget_holds_presets_and_finalists(self.budget, len(self.presets), self.confirm)
         yield from rules.race_has_runners_and_a_first_round(self.confirm)
-        yield from rules.settings_are_elsewhere(self.holds_at, self.settings, self.own_setting)
+        if self.settings:
+            yield from rules.settings_are_elsewhere(self.settings, self.own_setting)
         yield from rules.settings_have_what_is_compared(self.holds_at, len(self.presets), self.confirm)
         yield from rules.settings_hold_every_rung(self.settings, self.stopping)
         yield from rules.noise_is_measured_where_it_is_used(
@@ -111,9 +133,14 @@ class SearchSpec(Section):
             yield from rules.databases_are_two(self.storage, study_url, mlflow_uri)
 
     @property
+    def script(self) -> Command | None:
+        """The script that trains; None: our own training."""
+        return self.trainer if isinstance(self.trainer, Command) else None
+
+    @property
     def own_setting(self) -> SettingSpec:
-        """What the trials of the search itself are trained in."""
-        assert self.objective.extractor is not None
+        """What the trials of the search itself are trained in, where no script trains."""
+        assert self.data is not None and self.network is not None and self.objective.extractor is not None
         return SettingSpec(
             name=OWN,
             training=self.training,
@@ -130,7 +157,7 @@ class SearchSpec(Section):
     @property
     def settings(self) -> tuple[SettingSpec, ...]:
         """The others, in which a winner must hold too."""
-        return settings_of(self.holds_at, self.own_setting)
+        return settings_of(self.holds_at, self.own_setting) if self.script is None else ()
 
     @property
     def folder(self) -> Path:
@@ -170,6 +197,13 @@ class SearchSpec(Section):
             resolved["confirm"] = {"top": 0, "baselines": 0}  # the rest would have no effect
         if not self.holds_at.settings:
             del resolved["holds_at"]
+        if self.script is None:
+            del resolved["trainer"]
+        else:
+            resolved["training"] = {"total_steps": self.training.total_steps}
+            for field in ("data", "network", "objective", "sampling"):
+                del resolved[field]
+            del resolved["resources"]["micro_batch"]
         return resolved
 
     def to_yaml(self) -> str:
@@ -179,19 +213,22 @@ class SearchSpec(Section):
     def fingerprint_fields(self) -> dict[str, Any]:
         """The part of `resolved()` that makes this search this search: all but what is FREE."""
         resolved = self.resolved()
-        assert self.objective.extractor is not None
-        # Where files of data and features lie is free; what they are, checksums in the study tell.
-        named: list[tuple[dict[str, Any], Dataset | Extractor]] = [
-            (resolved["data"], self.data),
-            (resolved["objective"]["extractor"], self.objective.extractor),
-        ]
-        for index, setting in enumerate(self.holds_at.settings):
-            if setting.data is not None:
-                named.append((resolved["holds_at"]["settings"][index]["data"], setting.data))
-        for described, choice_ in named:
+        # Where files of data, features or a script lie is free; what they are, checksums in the study tell.
+        resolved.get("trainer", {}).pop("folder", None)
+        for described, choice_ in self._with_paths(resolved):
             for option in type(choice_).PATHS:
                 described.pop(option)
         return {field: value for field, value in resolved.items() if field not in FREE}
+
+    def _with_paths(self, resolved: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Dataset | Extractor]]:
+        """Choices that may name files, each with its part of what is resolved."""
+        if self.script is not None:
+            return
+        yield resolved["data"], self.own_setting.data
+        yield resolved["objective"]["extractor"], self.own_setting.extractor
+        for index, setting in enumerate(self.holds_at.settings):
+            if setting.data is not None:
+                yield resolved["holds_at"]["settings"][index]["data"], setting.data
 
 
 def load_spec(path: str | Path) -> SearchSpec:

@@ -79,7 +79,9 @@ class Audience:
             projection_settings(search), search.folder / LOG_FILE, tracking_environment(search.spec)
         )
         self.tracker = Tracker(self._projection)
-        self._janitor = Janitor(Retention(conductor.plan.race), search.trial_storage)
+        self._janitor = Janitor(
+            Retention(conductor.plan.race), search.trial_storage, of_script=search.spec.script is not None
+        )
         # Trials and purposes that the view knows of.
         self._started: set[int] = set()
         self._retried: set[int] = set()
@@ -137,15 +139,15 @@ class Audience:
             f"trial {refused.number}, which somebody put into the study's queue, is refused: {refused.reason}"
         )
 
-    def write_page(self, result: Result, images_NCHW: Tensor) -> None:
+    def write_page(self, result: Result, images_NCHW: Tensor | None) -> None:
         """The page of the search as it ended; where it cannot be made, that is noted, and nothing else is lost.
 
-        images_NCHW: of the data set.
+        images_NCHW: of the data set; None where a script trains.
         """
         self._view.phase("making the page", 0)
         try:
             self._page.close()
-            if result.finished:
+            if result.finished and images_NCHW is not None:
                 make_grids(self._search.spec, compared_rows(result.board), images_NCHW)
             write_page(self._search, result)
         except Exception as error:  # of whatever kind: the search is over, and its results are kept

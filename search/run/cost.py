@@ -11,6 +11,7 @@ from search.file.holds import SettingSpec
 from search.file.spec import Budget, SearchSpec
 from search.machine.cache_folder import cache_folder
 from search.run.runner import Machine
+from search.run.script import check_command, code_of
 from search.run.size import check_memory, size_of
 from spaces import PRESETS
 from trainable.training.trainer import Trainer
@@ -46,6 +47,7 @@ class Cost:
     steps_per_second: float | None
     budget: Budget
     operations: float | None = None
+    is_script: bool = False
 
     @property
     def hours(self) -> float | None:
@@ -85,6 +87,8 @@ class Cost:
                 *text,
                 f"hours: unknown, a step of {self.operations:.0e} operations is too long to be timed here",
             ]
+        if self.is_script:
+            return [*text, "hours: unknown before the script has run; a limit is budget.max_hours"]
         if self.steps_per_second is None:
             return [*text, "hours: unknown, since the data is not at hand to time a step"]
         if self.hours is None:
@@ -113,7 +117,7 @@ def cost_of(spec: SearchSpec, *, elsewhere: bool = False) -> Cost:
             rules.most_trials, (rules.top + min(rules.baselines, len(spec.presets))) * rules.rounds[-1]
         )
     trials = spec.budget.max_trials
-    steps_per_second, operations = _steps_per_second(spec, spec.own_setting, cache_folder(), elsewhere)
+    steps_per_second, operations = _speed(spec, elsewhere)
     return Cost(
         trials=trials,
         replicates=confirm,
@@ -123,6 +127,7 @@ def cost_of(spec: SearchSpec, *, elsewhere: bool = False) -> Cost:
         steps_per_second=steps_per_second,
         budget=spec.budget,
         operations=operations,
+        is_script=spec.script is not None,
     )
 
 
@@ -139,6 +144,15 @@ def _in_settings(spec: SearchSpec, elsewhere: bool) -> dict[str, CostThere]:
         )
         for setting in spec.settings
     }
+
+
+def _speed(spec: SearchSpec, elsewhere: bool) -> tuple[float | None, float | None]:
+    """Steps per second of a trial, operations of a step; of a script neither is known before it has run."""
+    if spec.script is None:
+        return _steps_per_second(spec, spec.own_setting, cache_folder(), elsewhere)
+    code_of(spec)
+    check_command(spec, elsewhere=elsewhere)
+    return None, None
 
 
 def _steps_per_second(

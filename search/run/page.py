@@ -54,7 +54,9 @@ def _found(search: Search, result: Result, *, is_running: bool) -> Found:
 
 def _make_pictures(search: Search, result: Result) -> None:
     """Images that are not kept, where their models and the data are here: nothing is downloaded for a page."""
-    rows, data, cache = compared_rows(result.board), search.spec.data, cache_folder()
+    if search.spec.script is not None:
+        return
+    rows, data, cache = compared_rows(result.board), search.spec.own_setting.data, cache_folder()
     try:
         if not are_missing(search.spec, rows) or not all(r.path.exists() for r in data.downloads(cache)):
             return

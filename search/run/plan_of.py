@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from search.evidence.leaderboard import Leaderboard, Row, leaderboard
 from search.evidence.race import standing
@@ -42,8 +43,10 @@ def plan_of(spec: SearchSpec, max_concurrent: int) -> Plan:
 
 
 def objective_of(spec: SearchSpec) -> str:
-    """Name of what is minimised: `fid` or `fd_<network>`."""
-    return objective_name(name_of(spec.objective.extractor))
+    """Name of what is minimised: `fid` or `fd_<network>`; where a script trains, what it reports."""
+    if spec.script is not None:
+        return spec.script.objective
+    return objective_name(name_of(spec.own_setting.extractor))
 
 
 def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:
@@ -70,14 +73,22 @@ def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:
 def _notes(spec: SearchSpec, best: Row) -> Iterator[str]:
     """What else is to be known of the winner: how it may fail elsewhere, and of one that was found, where it lies."""
     schedule, training = best.record.schedule, spec.training
-    if thin := thin_end(schedule, training.total_steps, training.sigma_data):
+    # Of a script, which standard deviation it scales by is not known.
+    if spec.script is None and (thin := thin_end(schedule, training.total_steps, training.sigma_data)):
         yield f"{best.label} {thin}."
     if best.record.purpose is not Purpose.SEARCH:
         return
     if ends := spec.space.at_ends(schedule):
         where = ", ".join(ends)
         yield f"{best.label} lies at an end of what was searched: {where}. A wider range may hold a better one."
-    network, steps, data = name_of(spec.network), training.total_steps, name_of(spec.data)
+    steps = training.total_steps
+    if spec.script is not None:
+        yield (
+            f"All of this is about the script in {Path(spec.script.folder).name} up to {spec.script.rungs_by} {steps}. "
+            "In other code, or trained for longer, another schedule may be the better one."
+        )
+        return
+    network, data = name_of(spec.own_setting.network), name_of(spec.own_setting.data)
     yield (
         f"All of this is about {network} at {steps} steps on {data}. In another network, or trained for longer, "
         "another schedule may be the better one."
@@ -87,6 +98,8 @@ def _notes(spec: SearchSpec, best: Row) -> Iterator[str]:
 def thin_presets(spec: SearchSpec) -> list[str]:
     """A sentence for each preset of the search that may fail elsewhere: it has few draws at one end."""
     training = spec.training
+    if spec.script is not None:
+        return []
     found = [
         (name, thin_end(schedule, training.total_steps, training.sigma_data))
         for name, schedule in spec.baselines.items()

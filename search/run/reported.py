@@ -86,6 +86,19 @@ def _plain(spec: SearchSpec) -> dict[str, Any]:
     }
 
 
+def _trained(spec: SearchSpec) -> dict[str, str]:
+    if spec.script is not None:
+        return {
+            "objective": f"{objective_of(spec)}, lower is better",
+            "script": shlex.join(spec.script.command),
+        }
+    return {
+        "objective": f"{objective_of(spec)} of {spec.objective.num_samples:,} samples, lower is better",
+        "data": name_of(spec.own_setting.data),
+        "network": name_of(spec.own_setting.network),
+    }
+
+
 def _facts(spec: SearchSpec) -> dict[str, str]:
     budget = ", ".join(
         f"{key} {value:g}" for key, value in spec.budget.model_dump().items() if value is not None
@@ -95,9 +108,7 @@ def _facts(spec: SearchSpec) -> dict[str, str]:
         for part in ("noise", "curriculum", "grid")
     }
     return {
-        "objective": f"{objective_of(spec)} of {spec.objective.num_samples:,} samples, lower is better",
-        "data": name_of(spec.data),
-        "network": name_of(spec.network),
+        **_trained(spec),
         "steps of a trial": f"{spec.training.total_steps:,}",
         **{f"{part} searched": names for part, names in searched.items()},
         "presets": ", ".join(spec.baselines) or "none",

@@ -31,10 +31,12 @@ from search.run.known import LOG_FILE, remember
 from search.run.losses import shown_warnings, tell_losses
 from search.run.ray_losses import outlive_rays
 from search.run.result import Result, unmeasured
+from search.run.script import keep_code, script_of
 from search.run.search import Search
 from search.screen.silence import Log, Waiting
 from search.screen.view import STUDY, ProgressView
 from search.winner.sampling import measure
+from trainable.command.worker import Script
 from trainable.metric.assets import Assets, prepare
 from trainable.setting import Setting
 from trainable.task import OWN
@@ -93,10 +95,8 @@ def run_search(
         with interrupted.raising():
             with view.waiting("the storage", log):
                 slots = _slots_here(search) if ray_folder is None else _slots_on_cluster(search)
-            settings = _prepared(search.spec, view, log, on_cluster=ray_folder is not None)
-            with view.waiting("the study's database", log):
-                search.open_or_create(settings[OWN].assets)
-                search.check_settings(settings)
+            begun = _begun_with_data if search.spec.script is None else _begun_with_script
+            settings = begun(search, view, log, on_cluster=ray_folder is not None)
         search.store.give_up_when(interrupted.is_set)
         view.watch(STUDY, partial(study_away, search, log))
         with search.held_everywhere(interrupted):
@@ -144,6 +144,17 @@ def _slots_on_cluster(search: Search) -> int:
     return slots
 
 
+def _begun_with_data(
+    search: Search, view: ProgressView, log: Log, *, on_cluster: bool
+) -> Mapping[str, Setting]:
+    """By name, what trials are trained in, prepared. The search has a study from now on."""
+    settings = _prepared(search.spec, view, log, on_cluster=on_cluster)
+    with view.waiting("the study's database", log):
+        search.open_or_create(settings[OWN].assets)
+        search.check_settings(settings)
+    return settings
+
+
 def _prepared(spec: SearchSpec, view: ProgressView, log: Log, *, on_cluster: bool) -> dict[str, Setting]:
     """By name, what trials are trained in: as searched, and in the settings where a winner must hold."""
     view.phase("preparing data and feature network", 0)
@@ -153,7 +164,10 @@ def _prepared(spec: SearchSpec, view: ProgressView, log: Log, *, on_cluster: boo
     with usable_cache() as folder, shown_warnings(logging.getLogger("trainable"), view), waiting:
         for setting in (spec.own_setting, *spec.settings):
             own = settings.get(OWN)
-            is_like_own = (setting.data, setting.extractor) == (spec.data, spec.own_setting.extractor)
+            is_like_own = (setting.data, setting.extractor) == (
+                spec.own_setting.data,
+                spec.own_setting.extractor,
+            )
             settings[setting.name] = Setting(
                 assets=own.assets
                 if own is not None and is_like_own
@@ -169,6 +183,18 @@ def _prepared(spec: SearchSpec, view: ProgressView, log: Log, *, on_cluster: boo
     return settings
 
 
+def _begun_with_script(
+    search: Search, view: ProgressView, log: Log, *, on_cluster: bool
+) -> Mapping[str, Script]:
+    """By name, what trials run, copied beside them. The search has a study from now on."""
+    view.phase("copying the script's folder", 0)
+    script, code = script_of(search.spec, elsewhere=on_cluster)
+    with view.waiting("the study's database", log):
+        search.open_or_create(script)
+    keep_code(code, script)
+    return {OWN: script}
+
+
 @dataclass(frozen=True)
 class Run:
     """One driver's part of a search, with all that it needs.
@@ -179,7 +205,7 @@ class Run:
 
     search: Search
     conductor: Conductor
-    settings: Mapping[str, Setting]
+    settings: Mapping[str, Any]
     mark: str
     interrupted: Interruption
     view: ProgressView
@@ -211,7 +237,8 @@ class Run:
         return Outcome(result, left=left, stop_code=self.interrupted.exit_code)
 
     def _write_page(self, audience: Audience, result: Result) -> None:
-        audience.write_page(result, self.settings[OWN].assets.images_NCHW)
+        own = self.settings.get(OWN)
+        audience.write_page(result, own.assets.images_NCHW if own is not None else None)
 
     def _log(self) -> Path:
         return self.search.folder / LOG_FILE
@@ -230,7 +257,8 @@ class Run:
 
     def _train_on_one_ray(self, audience: Audience) -> None:
         with self._ray() as ray_folder:
-            if self.search.spec.resources.gpu and not self.interrupted.is_set():
+            is_ours = self.search.spec.script is None
+            if is_ours and self.search.spec.resources.gpu and not self.interrupted.is_set():
                 with self.view.waiting("the worker that measures the GPU memory of a trial", log_of_workers):
                     check_slice(
                         self.search.spec,
@@ -267,6 +295,7 @@ class Run:
             run_trials(
                 self.conductor,
                 trainable=schedule_trainable(
+                    trainer=spec.trainer,
                     settings=self.settings,
                     slots=slots,
                     max_concurrent=self.conductor.plan.max_concurrent,
@@ -276,6 +305,7 @@ class Run:
                 ray_folder=ray_folder,
                 interrupted=self.interrupted,
                 mark=self.mark,
+                runs_on=spec.trainer.RUNS_ON,
                 on_step=audience.progressed,
                 on_note=audience.note,
                 on_turn=self.view.turn,

@@ -33,11 +33,14 @@ from search.study.store import StudyStore
 from search.study.trial_storage import TrialStorage
 from search.winner.document import export_document
 from search.winner.sampling import read_found, read_sampling
+from trainable.command.worker import Script
 from trainable.metric.assets import Assets
 from trainable.setting import Setting
 from trainable.storage.atomic import write_atomically
 from trainable.task import OWN
 
+# What values belong to, by their key in the study's header; None where a search has no such thing.
+_MEASURES = {"data_sha256": "data set", "extractor_sha256": "feature network", "code_sha256": "script"}
 _PACKAGES = ("ray", "optuna", "torch", "mlflow", "sqlalchemy", "numpy")
 
 
@@ -170,20 +173,27 @@ class Search:
         """No driver on another machine drives it meanwhile; see `only_driver_of`."""
         return only_driver_of(self.store, self.spec.study_url_resolved, self.name, interrupted)
 
-    def open_or_create(self, assets: Assets) -> None:
-        """Have a study: a new one if there is none. InputError if it is that of another search or of other data."""
+    def open_or_create(self, measure: Assets | Script) -> None:
+        """Have a study: a new one if there is none. InputError if it is that of another search or of other data.
+
+        measure: with what it is measured: data and feature network, or a script.
+        """
         self._store = self._existing()
         if self._store is None:
-            header, url = _header(self.spec, assets), self.spec.study_url_resolved
+            header, url = _header(self.spec, measure), self.spec.study_url_resolved
             self._store = StudyStore.create(url, self.name, header, sums=self._sums)
             return
         self._check_identity()
-        self.check_assets(assets)
+        self.check_measure(measure)
 
     def check_settings(self, settings: Mapping[str, Setting]) -> None:
         """InputError for other data in one of its other settings than those that were measured there before."""
         known = self.header.get("settings", {})
-        found = {name: _checksums(setting.assets) for name, setting in settings.items() if name != OWN}
+        found = {
+            name: {key: getattr(setting.assets, key) for key in ("data_sha256", "extractor_sha256")}
+            for name, setting in settings.items()
+            if name != OWN
+        }
         for name, checksums in found.items():
             if known.get(name, checksums) != checksums:
                 raise InputError(
@@ -193,13 +203,14 @@ class Search:
         if not found.keys() <= known.keys():
             self.store.set_header("settings", {**known, **found})
 
-    def check_assets(self, assets: Assets) -> None:
-        """InputError for other data, or another feature network, than those it was measured with."""
-        for key, what in (("data_sha256", "data set"), ("extractor_sha256", "feature network")):
-            if self.header[key] != getattr(assets, key):
+    def check_measure(self, measure: Assets | Script) -> None:
+        """InputError for other data, another feature network or another script than it was measured with."""
+        for key, what in _MEASURES.items():
+            before, now = self.header.get(key), getattr(measure, key, None)
+            if before != now:
                 raise InputError(
-                    f"search {self.name!r} was measured with another {what} (checksum {self.header[key][:12]}, now "
-                    f"{getattr(assets, key)[:12]}): distances cannot be compared. Bring that {what} back, or give "
+                    f"search {self.name!r} was measured with another {what} (checksum {str(before)[:12]}, now "
+                    f"{str(now)[:12]}): distances cannot be compared. Bring that {what} back, or give "
                     "this search another `name`"
                 )
 
@@ -270,19 +281,13 @@ class Search:
         )
 
 
-def _checksums(assets: Assets) -> dict[str, str]:
-    return {"data_sha256": assets.data_sha256, "extractor_sha256": assets.extractor_sha256}
-
-
-def _header(spec: SearchSpec, assets: Assets) -> dict[str, Any]:
+def _header(spec: SearchSpec, measure: Assets | Script) -> dict[str, Any]:
     return {
         "study_id": secrets.token_hex(8),
         "search": spec.resolved(),
         "identity": spec.fingerprint_fields(),
-        "objective": assets.objective,
-        "data_sha256": assets.data_sha256,
-        "extractor_sha256": assets.extractor_sha256,
-        "extractor_accuracy": assets.extractor_accuracy,
+        "objective": measure.objective,
+        **{key: getattr(measure, key, None) for key in (*_MEASURES, "extractor_accuracy")},
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "git_commit": git_commit(),
     }

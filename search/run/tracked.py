@@ -29,8 +29,11 @@ def projection_settings(search: Search) -> dict[str, Any]:
         "folder": search.folder,
         "kept_at": spec.trials,
         "study_id": header["study_id"],
+        "of_script": spec.script is not None,
         # A value belongs to what it was measured with.
-        "trial_tags": {
+        "trial_tags": {"code_sha256": header["code_sha256"]}
+        if spec.script is not None
+        else {
             "num_samples": spec.objective.num_samples,
             "extractor_sha256": header["extractor_sha256"],
         },
@@ -65,9 +68,9 @@ def parent_info(search: Search, status: str, result: Result | None = None) -> Pa
     tags |= {
         "objective": header["objective"],
         "git_commit": header["git_commit"] or "unknown",
-        "data_sha256": header["data_sha256"],
-        "extractor_sha256": header["extractor_sha256"],
     }
+    measures = ("data_sha256", "extractor_sha256", "code_sha256")
+    tags |= {key: header[key] for key in measures if header.get(key) is not None}
     files = {SPEC_FILE: search.spec.to_yaml()}
     if result is not None:
         text = [*result.table(len(result.board.rows)), "", result.conclusion]

@@ -17,7 +17,7 @@ from search.errors import OperationFailed
 from search.evidence.race import RaceRules
 from search.record import Purpose, State, TrialRecord
 from search.study.trial_storage import TrialStorage
-from trainable.storage.checkpoint import discard_checkpoints
+from trainable.storage.checkpoint import discard_checkpoints, discard_checkpoints_of_script
 from trainable.storage.folder import StorageError
 
 _log = logging.getLogger(__name__)
@@ -76,8 +76,10 @@ class Janitor:
     the next driver removes: it begins with `restored`.
     """
 
-    def __init__(self, retention: Retention, trials: TrialStorage):
+    def __init__(self, retention: Retention, trials: TrialStorage, *, of_script: bool = False):
+        """of_script: a script trains the trials, and its checkpoints are what is in `checkpoints/` of their folders."""
         self._retention = retention
+        self._discard = discard_checkpoints_of_script if of_script else discard_checkpoints
         self._trials = trials
         self._to_do: queue.SimpleQueue[dict[int, int] | None] = queue.SimpleQueue()
         self._closed = threading.Event()
@@ -111,7 +113,7 @@ class Janitor:
                 if self._closed.is_set():
                     return
                 try:
-                    discard_checkpoints(self._trials.folder(number), keep=keep[number])
+                    self._discard(self._trials.folder(number), keep=keep[number])
                 except Exception as error:  # it costs space only
                     _log.warning("the checkpoints of trial %d stay: %s", number, error)
 
@@ -121,5 +123,8 @@ class Janitor:
         except Exception as error:
             _log.warning("the checkpoints of earlier trials stay: %s", error)
             return set()
-        found = (re.fullmatch(r"trials/([0-9]+)/[0-9]+\.(json|safetensors)", name) for name in names)
+        found = (
+            re.fullmatch(r"trials/([0-9]+)/([0-9]+\.(json|safetensors)|checkpoints/.+)", name)
+            for name in names
+        )
         return {int(match[1]) for match in found if match}

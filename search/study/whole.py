@@ -32,8 +32,8 @@ _HEADER: Mapping[str, type | tuple[type, ...]] = {
     "search": dict,
     "identity": dict,
     "objective": str,
-    "data_sha256": str,
-    "extractor_sha256": str,
+    "data_sha256": (str, type(None)),  # None where a script trains
+    "extractor_sha256": (str, type(None)),
     "versions": dict,
     "git_commit": (str, type(None)),
 }

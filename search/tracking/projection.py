@@ -10,7 +10,8 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from search.record import Report, State, TrialRecord
@@ -20,7 +21,7 @@ from search.tracking.client import is_refusal
 from search.tracking.density import density_png
 from search.tracking.runs import Changes, Point, Run, Runs
 from trainable.storage.checkpoint import newest_state
-from trainable.task import SAMPLES_FILE, SAMPLING_FILE
+from trainable.task import READ_FILE, SAMPLES_FILE, SAMPLING_FILE
 
 # How an MLflow run ends. A trial that was stopped at a rung or diverged did what it should: the tag
 # search.state tells them apart.
@@ -62,8 +63,8 @@ class Projection:
     study_id: identity of the study; another one under the same name gets a parent run of its own. objective:
     name of the objective's metric. total_steps: a trial's full budget. folder: of the search. kept_at: location of what
     its trials keep, in trials/<number>/ there; the folder, unless that is in a bucket. trial_tags: carried by every
-    trial's run, such as what its values were measured with. A bad objective name raises ValueError here, before
-    anything is trained.
+    trial's run, such as what its values were measured with. of_script: whether a script trains them, which names files
+    of its own. A bad objective name raises ValueError here, before anything is trained.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Projection:
         kept_at: str | None = None,
         study_id: str | None = None,
         trial_tags: Mapping[str, Any] | None = None,
+        of_script: bool = False,
         client: Any = None,
     ):
         self.search_name = search_name
@@ -84,6 +86,7 @@ class Projection:
         self.total_steps = total_steps
         self.kept_at = kept_at or str(folder)
         self._trial_tags = dict(trial_tags or {})
+        self._of_script = of_script
         self.runs = Runs(
             uri, search_name=search_name, study_id=study_id or search_name, folder=Path(folder), client=client
         )
@@ -145,8 +148,12 @@ class Projection:
         its checkpoint the rest."""
         if record.state is not State.RUNNING:
             return record
-        state = newest_state(TrialStorage(self.kept_at).folder(record.number)) or {}
-        kept = {report["step"]: Report(**report) for report in state.get("reports", ())}
+        if self._of_script:
+            reported = self._read_of_script(record).get("taken", ())
+        else:
+            state = newest_state(TrialStorage(self.kept_at).folder(record.number)) or {}
+            reported = state.get("reports", ())
+        kept = {report["step"]: Report(**report) for report in reported}
         # The study is the truth: what it does not know yet, the trial will tell when it goes on.
         reports = [
             kept[report.step]
@@ -178,7 +185,18 @@ class Projection:
             _SCHEDULE_FILE: lambda: (json.dumps(schedule.to_dict(), indent=2) + "\n").encode(),
             _DENSITY_FILE: lambda: density_png(schedule, self.total_steps),
             SAMPLES_FILE: lambda: kept.read(SAMPLES_FILE),
+            **{name: partial(kept.read, name) for name in self._named_files(record)},
         }
+
+    def _named_files(self, record: TrialRecord) -> list[str]:
+        """The files in its folder that the trial's script has named as results."""
+        named = self._read_of_script(record).get("files", []) if self._of_script else []
+        inside = (name for name in named if name == PurePosixPath("/", name).relative_to("/").as_posix())
+        return [name for name in inside if ".." not in PurePosixPath(name).parts]
+
+    def _read_of_script(self, record: TrialRecord) -> dict[str, Any]:
+        """What was read of a trial's script so far."""
+        return TrialStorage(self.kept_at).read_json(record.number, READ_FILE) or {}
 
     def _raise_best(self, record: TrialRecord) -> Changes:
         """The search's own run carries the best full-budget value so far, to be sorted among searches.

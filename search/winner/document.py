@@ -12,6 +12,7 @@ from search.winner.sampling import sampling_part
 from spaces import NoiseSchedule
 from spaces.document.checksum import with_checksum
 from spaces.document.format import FORMAT, FUNCTION, loss_and_weighting
+from spaces.document.writing import foreign_objective_part, foreign_training_part, stages_part
 from spaces.thin_ends import thin_end
 from trainable.dataset import DATASETS
 
@@ -45,12 +46,12 @@ def export_document(
         "confirmed": row.confirmed,
         "schedule": schedule.to_dict(),
         "describe": schedule.describe(),
-        "training": _training(schedule, header["search"]["training"]),
-        "sampling": sampling_part(schedule, measured(row)),
+        "training": _training(schedule, header["search"]),
+        "sampling": None if _script(header["search"]) else sampling_part(schedule, measured(row)),
         "objective": _objective(board, header),
         "searched_at": _searched_at(header["search"]),
         "holds_at": _holds_at(board, row, header["search"]),
-        "evidence": _evidence(board, row) | {"warning": _warning(schedule, header["search"]["training"])},
+        "evidence": _evidence(board, row) | {"warning": _warning(schedule, header["search"])},
         "provenance": _provenance(board, row, header),
     }
     return with_checksum(document)
@@ -70,7 +71,15 @@ def _exported_row(board: Leaderboard, *, unconfirmed: bool) -> Row:
     return board.best_unconfirmed
 
 
-def _training(schedule: NoiseSchedule, training: Mapping[str, Any]) -> dict[str, Any]:
+def _script(search: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The trainer of a search whose trials a script trains; None: our own training."""
+    return search.get("trainer")
+
+
+def _training(schedule: NoiseSchedule, search: Mapping[str, Any]) -> dict[str, Any]:
+    training = search["training"]
+    if _script(search):
+        return foreign_training_part(schedule, training["total_steps"])
     loss, weighting = loss_and_weighting(schedule.noise)
     return {
         "total_steps": training["total_steps"],
@@ -79,18 +88,23 @@ def _training(schedule: NoiseSchedule, training: Mapping[str, Any]) -> dict[str,
         "weighting": weighting,
         "huber_c_over_sqrt_d": training["huber_c"],
         "sigma_data": training["sigma_data"],
-        "stages": _stages(schedule, training["total_steps"]),
+        "stages": stages_part(schedule, training["total_steps"]),
     }
 
 
-def _warning(schedule: NoiseSchedule, training: Mapping[str, Any]) -> str | None:
+def _warning(schedule: NoiseSchedule, search: Mapping[str, Any]) -> str | None:
     """Why the schedule may fail in other networks; None where nothing is known against it."""
+    if _script(search):
+        return None
+    training = search["training"]
     thin = thin_end(schedule, training["total_steps"], training["sigma_data"])
     return f"It {thin}." if thin else None
 
 
 def _objective(board: Leaderboard, header: Mapping[str, Any]) -> dict[str, Any]:
     search = header["search"]
+    if _script(search):
+        return foreign_objective_part(board.objective)
     return {
         "name": board.objective,
         "num_samples": search["objective"]["num_samples"],
@@ -102,6 +116,9 @@ def _objective(board: Leaderboard, header: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _searched_at(search: Mapping[str, Any]) -> dict[str, Any]:
+    script = _script(search)
+    if script:
+        return {"network": None, "training": search["training"], "data": None, "trainer": script}
     return {"network": search["network"], "training": search["training"], "data": search["data"]["name"]}
 
 
@@ -148,11 +165,23 @@ def _provenance(board: Leaderboard, row: Row, header: Mapping[str, Any]) -> dict
         "seed_of_the_search": row.record.seed,
         "num_trials": len(board.rows),
         "budget": search["budget"],
-        "network": search["network"],
-        "optimizer": {key: value for key, value in search["training"].items() if key != "total_steps"},
+        **_trained_with(header),
         "versions": header["versions"],
         "git_commit": header["git_commit"],
     }
+
+
+def _trained_with(header: Mapping[str, Any]) -> dict[str, Any]:
+    search = header["search"]
+    script = _script(search)
+    if script:
+        return {
+            "command": script["command"],
+            "code": Path(script["folder"]).name,
+            "code_sha256": header["code_sha256"],
+        }
+    optimizer = {key: value for key, value in search["training"].items() if key != "total_steps"}
+    return {"network": search["network"], "optimizer": optimizer}
 
 
 def _evidence(board: Leaderboard, row: Row) -> dict[str, Any]:
@@ -183,18 +212,6 @@ def _evidence(board: Leaderboard, row: Row) -> dict[str, Any]:
         "missing": board.num_missing,
         "finding": board.sentence(),
     }
-
-
-def _stages(schedule: NoiseSchedule, total_steps: int) -> list[dict[str, Any]]:
-    """Per stage: its first step, its noise levels, the probability of each interval between two of them."""
-    return [
-        {
-            "start_step": stage.start_step,
-            "sigmas": stage.sigma_N.tolist(),
-            "interval_probabilities": stage.probability_M.tolist(),
-        }
-        for stage in schedule.stages(total_steps)
-    ]
 
 
 def export_text(document: Mapping[str, Any]) -> str:

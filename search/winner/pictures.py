@@ -138,7 +138,7 @@ def _trainer(spec: SearchSpec, trials: TrialStorage, record: TrialRecord, images
 
     return finished_trainer(
         trials.folder(record.number),
-        spec.network,
+        spec.own_setting.network,
         images_NCHW,
         spec.training,
         record.schedule,

@@ -135,7 +135,7 @@ def measure(
         measured = measure_trial(
             trials.folder(record.number),
             assets=assets,
-            network=spec.network,
+            network=spec.own_setting.network,
             training=spec.training,
             schedule=record.schedule,
             seed=record.seed,

@@ -49,7 +49,14 @@ def checked_stages(schedule: NoiseSchedule, training: TrainingPart) -> tuple[Sta
 
 
 def check_weighting(schedule: NoiseSchedule, training: TrainingPart) -> None:
-    """Loss and weighting say how the schedule's noise distribution is trained."""
+    """Loss and weighting say how the schedule's noise distribution is trained; a script of its own has neither."""
+    if training.loss is None:
+        ours = (training.function, training.weighting, training.huber_c_over_sqrt_d, training.sigma_data)
+        if ours != (None, None, None, None):
+            raise ValueError("training.loss must not be null beside numbers of our loss")
+        return
+    if training.huber_c_over_sqrt_d is None or training.sigma_data is None:
+        raise ValueError("training.huber_c_over_sqrt_d and training.sigma_data must be numbers beside a loss")
     loss, weighting = loss_and_weighting(schedule.noise)
     if training.loss != loss:
         raise ValueError(f"training.loss must be the schedule's, {loss!r}, but got {training.loss!r}")

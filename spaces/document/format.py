@@ -98,7 +98,7 @@ class TrainingPart:
     total_steps: Annotated[
         int, _about("the budget K in optimiser steps that the stages belong to", ge=1, le=MAX_TOTAL_STEPS)
     ]
-    loss: Annotated[Loss, _about("the loss of one image, in words")]
+    loss: Annotated[Loss | None, _about("the loss of one image, in words; null: that of a script of its own")]
     function: Annotated[
         Function | None,
         _about("the consistency function of a network F; absent in exports of version 0.1.0"),
@@ -107,15 +107,12 @@ class TrainingPart:
         WeightingPart | None, _about("weight of each interval; absent in exports of version 0.1.0")
     ] = None
     huber_c_over_sqrt_d: Annotated[
-        float,
-        _about(
-            "pseudo-Huber constant c = this * sqrt(number of values of an image)",
-            **_between(*HUBER_C_BOUNDS),
-        ),
+        Annotated[float, Field(**_between(*HUBER_C_BOUNDS))] | None,
+        _about("pseudo-Huber constant c = this * sqrt(number of values of an image); null where `loss` is"),
     ]
     sigma_data: Annotated[
-        float,
-        _about("standard deviation of the data that the scalings assume", **_between(*SIGMA_DATA_BOUNDS)),
+        Annotated[float, Field(**_between(*SIGMA_DATA_BOUNDS))] | None,
+        _about("standard deviation of the data that the scalings assume; null where `loss` is"),
     ]
     stages: Annotated[list[StagePart], _about("in order; the first starts at step 0", min_length=1)]
 
@@ -182,12 +179,19 @@ class ObjectivePart:
 
     __pydantic_config__ = STRICT
 
-    name: Annotated[str, _about("`fid` with Inception features, else `fd_<network>`")]
-    num_samples: Annotated[int, _about("images per distance", ge=2)]
-    network_evaluations: Annotated[int, _about("network evaluations per image", ge=1)]
-    extractor_sha256: Annotated[Sha256, _about("checksum of the feature network")]
-    data: Annotated[str, _about("name of the data set")]
-    data_sha256: Annotated[Sha256, _about("checksum of its images")]
+    name: Annotated[
+        str, _about("`fid` with Inception features, else `fd_<network>`; of a script, what it reports")
+    ]
+    num_samples: Annotated[
+        Annotated[int, Field(ge=2)] | None,
+        _about("images per distance; null, as all that follows, where a script measured"),
+    ]
+    network_evaluations: Annotated[
+        Annotated[int, Field(ge=1)] | None, _about("network evaluations per image")
+    ]
+    extractor_sha256: Annotated[Sha256 | None, _about("checksum of the feature network")]
+    data: Annotated[str | None, _about("name of the data set")]
+    data_sha256: Annotated[Sha256 | None, _about("checksum of its images")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,9 +200,12 @@ class SearchedAtPart:
 
     __pydantic_config__ = STRICT
 
-    network: Annotated[dict[str, Any], _about("name and options of the network")]
+    network: Annotated[
+        dict[str, Any] | None, _about("name and options of the network; null: that of a script of its own")
+    ]
     training: Annotated[dict[str, Any], _about("options of the training, total_steps included")]
-    data: Annotated[str, _about("name of the data set")]
+    data: Annotated[str | None, _about("name of the data set; null: that of a script of its own")]
+    trainer: Annotated[dict[str, Any] | None, _about("the script of its own; null: our training")] = None
 
 
 @dataclass(frozen=True, kw_only=True)

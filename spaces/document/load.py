@@ -35,15 +35,16 @@ class Training:
     """What to train with. stages: those of the schedule for a budget of total_steps.
 
     loss, weighting: the document's words for them. huber_c: pseudo-Huber constant per square root of the
-    number of values of an image. sigma_data: standard deviation that the scalings assume.
+    number of values of an image. sigma_data: standard deviation that the scalings assume. These four are None where
+    a script of its own was trained.
     """
 
     total_steps: int
     stages: tuple[Stage, ...]
-    loss: str
-    weighting: str
-    huber_c: float
-    sigma_data: float
+    loss: str | None
+    weighting: str | None
+    huber_c: float | None
+    sigma_data: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,11 @@ class LoadedSchedule:
     checked: bool = False
 
     @property
+    def sigma_data(self) -> float:
+        """Standard deviation of the data that the scalings assume; EDM's 0.5 where nothing is said."""
+        return (self.training.sigma_data if self.training is not None else None) or 0.5
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """Where the schedule is shown to be worse than a baseline of the literature, a sentence for each setting.
 
@@ -95,7 +101,7 @@ class LoadedSchedule:
             for part in self.holds_at
             if part.verdict == "worse"
         ]
-        if self.training is None:
+        if self.training is None or self.training.sigma_data is None:
             thin = thin_end(self.schedule, _NOMINAL_STEPS)
         else:
             thin = thin_end(self.schedule, self.training.total_steps, self.training.sigma_data)
@@ -160,7 +166,7 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
             total_steps=training.total_steps,
             stages=stages,
             loss=training.loss,
-            weighting=loss_and_weighting(schedule.noise)[1]["name"],
+            weighting=None if training.loss is None else loss_and_weighting(schedule.noise)[1]["name"],
             huber_c=training.huber_c_over_sqrt_d,
             sigma_data=training.sigma_data,
         ),

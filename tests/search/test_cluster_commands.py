@@ -21,6 +21,8 @@ from search import cli
 from search.cluster import remote
 from search.cluster.jobs import Job, JobsApi
 from search.errors import OperationFailed
+from search.file.spec import spec_of
+from search.file.yaml12 import parse_document
 
 TOKEN = "0123456789abcdef" * 4
 SEARCH = "name: toy\ndata: digits\nbudget: {max_trials: 3}\nconfirm: {top: 1, rounds: [2]}\n"
@@ -220,6 +222,25 @@ def test_submit_ships_the_code_and_returns_at_once(
         f"  python -m search logs toy -f --address {cluster.url}",
         f"  python -m search stop toy --address {cluster.url}",
     ]
+
+
+def test_submit_ships_the_folder_of_a_script(cluster: Cluster, tmp_path: Path) -> None:
+    code = tmp_path / "my code"
+    (code / "lib").mkdir(parents=True)
+    for name in ("train.py", "lib/net.py", "big.npz"):
+        (code / name).write_text(name)
+    (code / ".gitignore").write_text("*.npz\n")
+    words = '["{python}", train.py, "{schedule}", "{seed}", "{folder}"]'
+    trainer = f"trainer: {{name: command, command: {words}, folder: {code}, objective: fid}}"
+    Path("own.yaml").write_text(f"name: own\n{trainer}\nbudget: {{max_trials: 9}}\n")
+    assert cli.main(["submit", "own.yaml", "--address", cluster.url]) == 0
+    [(_, content)] = cluster.packages.items()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        shipped = {name for name in archive.namelist() if name.startswith("scripts/")}
+        assert shipped == {f"scripts/my code/{name}" for name in ("train.py", "lib/net.py", ".gitignore")}
+        found = spec_of(parse_document(archive.read("searches/own.yaml")))
+    assert found.script is not None and found.script.folder == "scripts/my code"
+    assert found.storage.model_fields_set == set()
 
 
 def test_a_search_whose_storage_cannot_be_used_there_is_not_submitted(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from search.engine.tune_workers import TuneWorkers, WorkerCounts, forget_results
+from search.engine.tune_workers import TuneWorkers, WorkerCounts, end_trial, forget_results
 from search.engine.worker_start import WorkerStart
 from trainable.task import Progress
 from trainable.trial import as_result
@@ -61,6 +61,17 @@ def test_the_installed_ray_tune_has_what_is_private_there(tune: Any) -> None:
     assert workers.counts().workers == 0
 
 
+def test_a_worker_is_told_that_its_trial_ends(tune: Any) -> None:
+    wrapper, _, trial = tune
+    told: list[str] = []
+    end_trial(trial)  # without a worker there is nobody to tell
+    worker = SimpleNamespace(end_trial=SimpleNamespace(remote=lambda: told.append("end")))
+    trial.temporary_state.ray_actor = worker
+    end_trial(trial)
+    assert told == ["end"]
+    TuneWorkers.seen_by_scheduler(wrapper).end_trials(1)  # of whom there is none
+
+
 def test_what_tune_keeps_of_an_ended_trial_is_dropped(tune: Any) -> None:
     *_, trial = tune
     trial.run_metadata.update_metric("fd", 3.0, step=1)
@@ -82,6 +93,7 @@ def test_what_a_worker_notes_is_told_with_the_trial_it_is_about() -> None:
         None,
         None,
         threading.Event(),
+        runs_on=False,
         on_step=lambda *_: None,
         on_note=told.append,
         on_turn=lambda: None,

@@ -27,6 +27,7 @@ from spaces import PRESETS, LoadedSchedule, NoiseSchedule, export_json_schema, l
 from spaces.adaptive_noise import AdaptiveNoise
 from spaces.curriculum import values_of
 from spaces.document.format import MAX_TOTAL_STEPS
+from spaces.document.writing import trial_document
 from tests.records import record, replicates
 from trainable.training.config import TrainingConfig
 
@@ -713,3 +714,19 @@ def test_what_is_made_of_an_unchecked_document_says_so() -> None:
     target, said = FORMATS["k_diffusion"](), "The document has no checksum"
     assert said not in target.render(ICT).files["README.txt"]
     assert said in target.render(unchecked(ICT)).files["README.txt"]
+
+
+def test_a_script_s_export_has_neither_loss_nor_distance_of_ours() -> None:
+    document = trial_document(PRESETS["ict"].schedule, TOTAL_STEPS, "fid", 7)
+    loaded = load_schedule(document)
+    assert loaded.schedule == PRESETS["ict"].schedule
+    assert loaded.training is not None
+    assert (loaded.training.loss, loaded.training.weighting, loaded.training.huber_c) == (None, None, None)
+    assert (loaded.sigma_data, loaded.confirmed, loaded.sampling) == (0.5, False, None)
+    schema = json.loads(PUBLISHED.read_text())
+    schema["properties"].pop("schedule")
+    schema["properties"]["schedule"] = {}
+    jsonschema.Draft202012Validator(schema).validate(document)
+    for key, value in (("sigma_data", 0.5), ("huber_c_over_sqrt_d", 0.1)):
+        with pytest.raises(ValueError, match=r"training\.loss must not be null beside numbers of our loss"):
+            load_schedule({**document, "training": {**document["training"], key: value}})

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from trainable import ray_trainable
-from trainable.gpu.gpu_slice import Card
+from trainable.gpu.gpu_slice import Card, take_slice
 from trainable.ray_trainable import ScheduleTrainable
 from trainable.setting import Setting
 from trainable.task import OWN, Progress, TrialTask
+from trainable.trainers.consistency import Consistency
 from trainable.training.config import TrainingConfig
+from trainable.trial_trainer import Slice
 
 TASK = {"number": 3, "schedule": {}, "seed": 0, "rungs": (10,), "folder": "nowhere"}
 COMPLETE = Progress(number=3, step=10, reports=[], outcome="complete")
@@ -22,12 +24,16 @@ class Worker:
 
     def __init__(self, setting: object, begin: Callable[[], None], advance: Callable[[], Progress]):
         self.setting, self._begin, self._advance = setting, begin, advance
+        self.num_ended = 0
 
     def begin(self, task: TrialTask) -> None:
         self._begin()
 
     def advance(self, pause_seconds: float) -> Progress:
         return self._advance()
+
+    def end(self) -> None:
+        self.num_ended += 1
 
     def out_of_memory(self, error: BaseException) -> Progress:
         return Progress(number=3, step=5, reports=[], outcome="oom", smaller_micro_batch=8)
@@ -81,15 +87,16 @@ def set_up(monkeypatch: pytest.MonkeyPatch) -> SetUp:
         begin: Callable[[], object] = lambda: None,
         advance: Callable[[], Progress] = lambda: COMPLETE,
     ) -> ScheduleTrainable:
-        def built(setting: object, device: str) -> Worker:
-            build()
-            return Worker(setting, begin, advance)
+        class Trainer(Consistency):
+            def worker(self, setting: Setting, share: Slice) -> Worker:
+                take_slice(share.gpus, share.card)
+                build()
+                return Worker(setting, begin, advance)
 
-        monkeypatch.setattr(ray_trainable, "TrialWorker", built)
         trainable = ScheduleTrainable.__new__(ScheduleTrainable)
         training = TrainingConfig(total_steps=10, batch_size=16)
         settings = {OWN: Setting(None, None, training, 50)}
-        trainable.setup({"task": TASK}, settings, 1, 0.5, 1.0, card)
+        trainable.setup({"task": TASK}, Trainer(), settings, 1, 0.5, 1.0, card)
         return trainable
 
     return make

@@ -1,0 +1,100 @@
+"""The folder of a user's script: which of its files are its code, their checksum, their copy beside the search.
+
+What `.gitignore` names, `.git` and `__pycache__` are no code. Trials run in the copy, which all machines see: what ran
+is what the checksum says, whatever becomes of the folder meanwhile.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from search.errors import InputError, OperationFailed
+from search.machine.gitignore import Rule, is_ignored, rules_of
+from trainable.storage.path import expanded
+
+MOST_BYTES = 50 * 2**20
+MOST_FILES = 5000
+_NO_CODE = (".git", "__pycache__")
+_IGNORE = ".gitignore"
+
+
+def folder_of_script(folder: str) -> Path:
+    """The folder that the search file names, absolute; it need not exist."""
+    try:
+        return expanded(folder).absolute()
+    except ValueError as error:
+        raise InputError(f"trainer.folder: {error}") from None
+
+
+def code_in(folder: Path) -> dict[str, Path]:
+    """The files of the code by their path in the folder, sorted. InputError where there are none, or too many."""
+    if not folder.is_dir():
+        raise InputError(
+            f"trainer.folder: {folder} is no folder on this machine. Name the folder of the script"
+        )
+    found: dict[str, Path] = {}
+    num_bytes = 0
+    try:
+        for name, path in _files(folder, "", []):
+            found[name] = path
+            num_bytes += path.stat().st_size
+            if num_bytes > MOST_BYTES or len(found) > MOST_FILES:
+                raise InputError(
+                    f"trainer.folder: {folder} has more than {MOST_BYTES // 2**20} MiB or {MOST_FILES} files, the last "
+                    f"is {name}. Keep data elsewhere, or name it in {folder / _IGNORE}"
+                )
+    except OSError as error:
+        raise InputError(f"trainer.folder: {error.filename} cannot be read: {error.strerror}") from error
+    if not found:
+        raise InputError(
+            f"trainer.folder: {folder} has no file that is not ignored. Name the folder of the script"
+        )
+    return dict(sorted(found.items()))
+
+
+def _files(folder: Path, below: str, rules: list[tuple[str, list[Rule]]]) -> Iterator[tuple[str, Path]]:
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    if any(entry.name == _IGNORE for entry in entries):
+        lines = (folder / _IGNORE).read_text(encoding="utf-8", errors="replace").splitlines()
+        rules = [*rules, (below, rules_of(lines))]
+    for entry in entries:
+        name = f"{below}{entry.name}"
+        if entry.name in _NO_CODE or is_ignored(name, entry.is_dir(), rules):
+            continue
+        if entry.is_dir() and entry.is_symlink():
+            raise InputError(
+                f"trainer.folder: {entry.path} is a link to a folder, which is not shipped. Name it in {_IGNORE}"
+            )
+        if entry.is_dir():
+            yield from _files(Path(entry.path), f"{name}/", rules)
+        elif entry.is_file():
+            yield name, Path(entry.path)
+
+
+def checksum_of(files: Mapping[str, Path]) -> str:
+    """SHA-256 over names and contents."""
+    listed = [(name, hashlib.sha256(path.read_bytes()).hexdigest()) for name, path in sorted(files.items())]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
+
+def copied(files: Mapping[str, Path], folder: Path) -> None:
+    """`folder` holds exactly these files, whole or not at all. OperationFailed where they cannot be kept there."""
+    made = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.partial")
+    try:
+        for name, path in files.items():
+            (made / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, made / name)
+            (made / name).chmod(0o755 if os.access(path, os.X_OK) else 0o644)
+        try:
+            made.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another driver was there before, with the same content
+                raise
+    except OSError as error:
+        raise OperationFailed(f"{folder} cannot be written: {error.strerror}. Make room there") from error
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

@@ -1,0 +1,98 @@
+"""The script of a search whose trials it trains: its folder on this machine, its copy beside the trials."""
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from search.errors import InputError
+from search.file.spec import SearchSpec
+from search.machine.script_folder import checksum_of, code_in, copied, folder_of_script
+from trainable.command.worker import Script
+from trainable.trainers.command import Command
+
+_COPY = "code"  # beside the trials; in it, the checksum is the name
+
+
+@dataclass(frozen=True)
+class Code:
+    """The files of a script's folder by their names, and their checksum."""
+
+    folder: Path
+    files: Mapping[str, Path]
+    sha256: str
+
+
+def code_of(spec: SearchSpec) -> Code:
+    """What is in the folder that the search file names. InputError where that cannot be shipped."""
+    folder = folder_of_script(_command(spec).folder)
+    files = code_in(folder)
+    return Code(folder, files, checksum_of(files))
+
+
+def script_of(spec: SearchSpec, *, elsewhere: bool = False) -> tuple[Script, Code | None]:
+    """What trials run, and the code to be copied for them. elsewhere: trials run on other machines.
+
+    None for the code of a search that was begun elsewhere, whose folder is not here: it goes on with its copy.
+    """
+    command, kept = _command(spec), Path(spec.trials, _COPY)
+    copies = [path for path in kept.glob("*") if re.fullmatch("[0-9a-f]{64}", path.name)]
+    code = None
+    if len(copies) == 1 and not folder_of_script(command.folder).is_dir():
+        sha256 = copies[0].name
+    else:
+        code = code_of(spec)
+        sha256 = code.sha256
+        check_command(spec, elsewhere=elsewhere)
+    script = Script(
+        command=command.command,
+        code=str(kept / sha256),
+        code_sha256=sha256,
+        objective=command.objective,
+        counter=command.rungs_by,
+        resumes=command.resumes,
+        patience_seconds=command.patience,
+    )
+    return script, code
+
+
+def keep_code(code: Code | None, script: Script) -> None:
+    """Have the copy, as it was when the search began. InputError where it is another now."""
+    kept = Path(script.code)
+    if code is None:
+        return
+    if not kept.is_dir():
+        copied(code.files, kept)
+    elif checksum_of({name: kept / name for name in code.files if (kept / name).is_file()}) != code.sha256:
+        raise InputError(f"{kept} is not the script that the search began with: it was edited. Remove it")
+
+
+def check_command(spec: SearchSpec, *, elsewhere: bool = False) -> None:
+    """InputError where the command begins with what is not on this machine, or names a script that is not there.
+
+    elsewhere: trials run on other machines, which have what they begin with.
+    """
+    command = _command(spec)
+    folder = folder_of_script(command.folder)
+    first = command.command[0]
+    if (
+        not elsewhere
+        and "{" not in first
+        and shutil.which(first, path=None) is None
+        and not (folder / first).is_file()
+    ):
+        raise InputError(
+            f"trainer.command: there is no program {first!r} on this machine. Name another one, or {{python}} for the "
+            "Python that runs the search"
+        )
+    for word in command.command:
+        if PurePath(word).suffix == ".py" and "{" not in word and not (folder / word).is_file():
+            raise InputError(
+                f"trainer.command: {folder} has no {word}. Name a script that is in trainer.folder"
+            )
+
+
+def _command(spec: SearchSpec) -> Command:
+    assert spec.script is not None
+    return spec.script

@@ -1,0 +1,55 @@
+"""The parts of a document that follow from the schedule alone, and the document that a trial's script is given."""
+
+from typing import Any
+
+from spaces.document.format import FORMAT
+from spaces.schedule import NoiseSchedule
+
+
+def stages_part(schedule: NoiseSchedule, total_steps: int) -> list[dict[str, Any]]:
+    """Per stage: its first step, its noise levels, the probability of each interval between two of them."""
+    return [
+        {
+            "start_step": stage.start_step,
+            "sigmas": stage.sigma_N.tolist(),
+            "interval_probabilities": stage.probability_M.tolist(),
+        }
+        for stage in schedule.stages(total_steps)
+    ]
+
+
+def foreign_training_part(schedule: NoiseSchedule, total_steps: int) -> dict[str, Any]:
+    """What a training loop that is not ours needs; its loss is its own."""
+    return {
+        "total_steps": total_steps,
+        "loss": None,
+        "function": None,
+        "weighting": None,
+        "huber_c_over_sqrt_d": None,
+        "sigma_data": None,
+        "stages": stages_part(schedule, total_steps),
+    }
+
+
+def foreign_objective_part(name: str) -> dict[str, Any]:
+    """What a script measures by itself: its name is all that is known."""
+    others = ("num_samples", "network_evaluations", "extractor_sha256", "data", "data_sha256")
+    return {"name": name, **dict.fromkeys(others)}
+
+
+def trial_document(schedule: NoiseSchedule, total_steps: int, objective: str, seed: int) -> dict[str, Any]:
+    """A schedule that is tried, in the form in which the winner is exported: the same code trains on both.
+
+    objective: name of what the script measures. seed: of the trial.
+    """
+    return {
+        "format": FORMAT,
+        "confirmed": False,
+        "schedule": schedule.to_dict(),
+        "describe": schedule.describe(),
+        "training": foreign_training_part(schedule, total_steps),
+        "sampling": None,
+        "objective": foreign_objective_part(objective),
+        "evidence": {},
+        "provenance": {"seed": seed},
+    }

@@ -1,0 +1,296 @@
+"""A search whose trials a script trains, as everything but Ray sees it: file, cost, doctor, identity, logs, export."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search import cli
+from search.checks.needs import check_script
+from search.errors import InputError
+from search.evidence.leaderboard import leaderboard
+from search.export_format import FORMATS
+from search.file.spec import SearchSpec, overridden, spec_of
+from search.file.yaml12 import SpecError, parse_document
+from search.record import Purpose
+from search.run.cost import cost_of
+from search.run.plan_of import board_of, objective_of
+from search.run.script import check_command, keep_code, script_of
+from search.run.search import Search
+from search.study.retention import Janitor, Retention
+from search.study.trial_storage import TrialStorage
+from search.winner.document import export_document
+from spaces import NOISE, load_schedule
+from tests.records import record, replicates
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = """
+name: mine
+trainer:
+  name: command
+  command: ["{python}", train.py, "{schedule}", "{seed}", "{folder}"]
+  folder: code
+  objective: bits
+training: {total_steps: 500}
+"""
+
+
+def spec(text: str = "", changed: tuple[str, str] = ("", "")) -> SearchSpec:
+    return spec_of(parse_document(TEXT.replace(*changed) + text))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, with a script in code/ and mine.yaml."""
+    monkeypatch.chdir(tmp_path)
+    Path("code").mkdir()
+    Path("code/train.py").write_text("print('hello')\n")
+    Path("mine.yaml").write_text(TEXT)
+    return tmp_path
+
+
+def test_the_file_says_what_it_has_and_reads_back() -> None:
+    found = spec()
+    kept = found.resolved()
+    assert kept["training"] == {"total_steps": 500}
+    assert not {"data", "network", "objective", "sampling"} & kept.keys()
+    assert kept["trainer"]["patience"] == 3600.0
+    assert spec_of(parse_document(found.to_yaml())) == found
+    assert overridden(found, {"budget.max_trials": 9}).budget.max_trials == 9
+    assert objective_of(found) == "bits"
+    # The same search wherever the folder lies; its content has a checksum of its own.
+    elsewhere = spec(changed=("folder: code", "folder: /other/code"))
+    assert elsewhere.fingerprint_fields() == found.fingerprint_fields()
+    assert (
+        spec(changed=("objective: bits", "objective: nats")).fingerprint_fields()
+        != found.fingerprint_fields()
+    )
+
+
+def test_a_file_without_a_trainer_is_as_it_was() -> None:
+    ours = spec_of(parse_document("name: toy\ndata: digits\n"))
+    assert ours.script is None
+    assert "trainer" not in ours.resolved()
+    assert spec_of(parse_document("name: toy\ndata: digits\ntrainer: consistency\n")) == ours
+
+
+def test_no_schedule_that_adapts_in_training_is_proposed_to_a_script() -> None:
+    for found in (spec(), spec("space: {curriculum: {constant: }}\n")):
+        families = {family.prefix for family in found.space.noise}
+        assert families == {name for name, cls in NOISE.items() if cls.SEARCHED and not cls.ADAPTIVE}
+
+
+NO_MEANING = "has no meaning where a script trains"
+
+
+@pytest.mark.parametrize(
+    ("text", "changed", "message"),
+    [
+        ("data: digits\n", ("", ""), f"data: {NO_MEANING}"),
+        ("network: mlp\n", ("", ""), f"network: {NO_MEANING}"),
+        ("objective: {num_samples: 300}\n", ("", ""), f"objective: {NO_MEANING}"),
+        ("sampling: {nfe: [2]}\n", ("", ""), f"sampling: {NO_MEANING}"),
+        ("resources: {micro_batch: 4}\n", ("", ""), f"resources.micro_batch: {NO_MEANING}"),
+        ("holds_at: [training: {total_steps: 4x}]\n", ("", ""), f"holds_at: {NO_MEANING}"),
+        ("", ("500}", "500, batch_size: 128}"), f"training.batch_size: {NO_MEANING}"),
+        (
+            "storage: {path: 's3://bucket/x'}\n",
+            ("", ""),
+            "storage.path: must be a folder that all machines share",
+        ),
+        ("presets: [second_moment]\n", ("", ""), "presets[0]: second_moment adapts in training"),
+        ("space: {noise: {learned: }}\n", ("", ""), "space.noise.learned: adapts in training"),
+        ("", (', "{seed}"', ""), "trainer: `command` must have {seed} in it"),
+        ("", ('"{seed}"', '"{seed}", "{sead}"'), "in it, but got {sead}"),
+        ("", ("objective: bits", "objective: step"), "`objective` and `rungs_by` must be two names"),
+        ("", ("objective: bits", "objective: a/b"), "`objective` must be a name that MLflow takes"),
+        ("", ("  folder: code\n", ""), "trainer.folder: is required, but is missing"),
+        ("", ("name: command", "name: comand"), "unknown trainer 'comand' (did you mean command?)"),
+    ],
+)
+def test_what_has_no_meaning_or_is_missing_is_one_line(
+    text: str, changed: tuple[str, str], message: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        spec(text, changed)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dry_run_prepares_nothing_and_says_that_time_is_unknown(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", "mine.yaml", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "# hours: unknown before the script has run" in out
+    assert sorted(path.name for path in folder.iterdir()) == ["code", "mine.yaml"]
+    (check,) = check_script(spec())
+    assert (check.level, "1 files" in check.message) == ("ok", True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (("folder: code", "folder: elsewhere"), "elsewhere is no folder on this machine"),
+        (("train.py", "trein.py"), "code has no trein.py. Name a script that is in trainer.folder"),
+        (('"{python}"', "pythonn"), "there is no program 'pythonn' on this machine"),
+    ],
+)
+def test_a_script_that_is_not_there_is_told_before_anything_starts(
+    folder: Path, changed: tuple[str, str], message: str
+) -> None:
+    for look in (cost_of, script_of):
+        with pytest.raises(InputError) as caught:
+            look(spec(changed=changed))
+        assert message in str(caught.value)
+
+
+def test_a_program_is_looked_for_where_trials_run(folder: Path) -> None:
+    far = spec(changed=('"{python}"', "pythonn"))
+    check_command(far, elsewhere=True)
+    Path("code/run.sh").write_text("#!/bin/sh\n")
+    Path("code/run.sh").chmod(0o755)
+    check_command(spec(changed=('"{python}"', "./run.sh")))
+
+
+def test_another_script_is_another_search_and_a_search_goes_on_without_its_folder(folder: Path) -> None:
+    search = Search(spec())
+    search.folder.mkdir(parents=True)
+    script, code = script_of(search.spec)
+    search.open_or_create(script)
+    keep_code(code, script)
+    assert Path(script.code, "train.py").read_text() == "print('hello')\n"
+    assert search.header["code_sha256"] == script.code_sha256
+    assert search.header["data_sha256"] is None
+
+    Path("code/train.py").write_text("print('another')\n")
+    changed, _ = script_of(search.spec)
+    with pytest.raises(InputError, match="was measured with another script"):
+        Search(spec()).open_or_create(changed)
+    Path("code").rename("moved")
+    kept, code = script_of(search.spec)
+    assert (kept, code) == (script, None)
+    Search(spec()).open_or_create(kept)
+
+    Path("moved").rename("code")
+    Path("code/train.py").write_text("print('hello')\n")
+    Path(script.code, "train.py").write_text("edited")
+    with pytest.raises(InputError, match=r"was edited\. Remove it"):
+        keep_code(script_of(search.spec)[1], script)
+
+
+def test_what_a_script_printed_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search = Search(spec())
+    search.folder.mkdir(parents=True)
+    search.open_or_create(script_of(search.spec)[0])
+    search.write_file()
+    search.trial_storage.folder(7).write("output.log", b"hello\n")
+    assert cli.main(["logs", "mine", "--trial", "7"]) == 0
+    assert capsys.readouterr().out == "hello\n"
+    assert cli.main(["logs", "mine", "--trial", "7", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["log"] == "hello\n"
+    for words, message in (
+        (["mine", "--trial", "8"], "search 'mine' has no output of a script of trial 8"),
+        (["mine"], "say whose: --trial N"),
+        (["mine", "--trial", "7", "-f"], "--follow has no effect with --trial"),
+    ):
+        assert cli.main(["logs", *words]) == 2
+        assert message in capsys.readouterr().err
+    for verb, message in (
+        ("sampling", "has no model of ours to sample from"),
+        ("simulate", "search 'mine' cannot be simulated: curves are recorded of our own training"),
+    ):
+        assert cli.main([verb, "mine"]) == 2
+        assert message in capsys.readouterr().err
+    assert cli.main(["hold", "mine", "--at", "training: {total_steps: 4x}"]) == 2
+    assert f"holds_at: {NO_MEANING}" in capsys.readouterr().err
+
+
+def board() -> tuple[Any, dict[str, Any]]:
+    found = spec()
+    baseline = {"purpose": Purpose.BASELINE, "preset": "ict"}
+    records = [
+        record(0, (500, 40.0), **baseline),
+        *replicates(0, [41.0, 39.0], first=10),
+        record(2, (500, 30.0)),
+    ]
+    records += replicates(2, [31.0, 29.0], first=20)
+    header = {
+        "search": found.resolved(),
+        "code_sha256": "c" * 64,
+        "versions": {"torch": "2.13.0"},
+        "git_commit": None,
+        "data_sha256": None,
+        "extractor_sha256": None,
+    }
+    return leaderboard("mine", "bits", records), header
+
+
+def test_the_export_names_the_script_and_can_be_converted() -> None:
+    document = export_document(*board())
+    assert document["sampling"] is None
+    assert document["objective"]["name"] == "bits"
+    assert document["provenance"]["code"] == "code"
+    assert document["provenance"]["code_sha256"] == "c" * 64
+    assert document["provenance"]["command"][1] == "train.py"
+    assert document["searched_at"]["trainer"]["objective"] == "bits"
+    loaded = load_schedule(document)
+    assert loaded.checked and loaded.confirmed
+    assert loaded.training is not None and loaded.training.loss is None
+    for name in ("k_diffusion", "comfyui", "diffusers"):
+        assert "README.txt" in FORMATS[name]().render(document, accept_error=True).files
+    with pytest.raises(InputError, match="divides by steps - 1"):  # it has one level
+        FORMATS["edm"]().render(document)
+
+
+def test_the_leaderboard_says_what_its_claims_are_about() -> None:
+    (*_, note) = board_of(spec("presets: []\nnoise_floor: {seeds: 0}\n"), [record(2, (500, 30.0))]).notes
+    assert note.startswith(
+        "All of this is about the script in code up to step 500. In other code, or trained"
+    )
+
+
+def test_checkpoints_of_a_script_go_when_its_trial_is_none_of_the_best(tmp_path: Path) -> None:
+    trials = TrialStorage(tmp_path)
+    for number in (0, 1):
+        for name in ("checkpoints/last.pt", "checkpoints/more/old.pt", "output.log", "000000100.json"):
+            trials.folder(number).write(name, b"x")
+    janitor = Janitor(Retention(None), trials, of_script=True)
+    janitor.ended(record(0, (500, 10.0)))
+    janitor.ended(record(1, (500, 20.0)))
+    janitor.close(30)
+    assert trials.folder(0).names(below=True) == [
+        *("000000100.json", "checkpoints/last.pt", "checkpoints/more/old.pt", "output.log")
+    ]
+    assert trials.folder(1).names(below=True) == ["000000100.json", "output.log"]
+
+
+def test_the_smallest_script_of_the_documentation_keeps_the_contract(tmp_path: Path) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/own-script.md").read_text(), re.DOTALL)
+    schedule = {
+        "training": {"stages": [{"start_step": 0, "sigmas": [0.1, 1.0], "interval_probabilities": [1.0]}]}
+    }
+    (tmp_path / "train.py").write_text(script)
+    (tmp_path / "schedule.json").write_text(json.dumps(schedule))
+    words = ["--schedule", "schedule.json", "--seed", "1", "--steps", "100", "--out", "."]
+    for _ in range(2):  # the second time it has nothing left to do
+        subprocess.run(
+            [sys.executable, "train.py", *words], cwd=tmp_path, check=True, timeout=60, env={**os.environ}
+        )
+    lines = [json.loads(line) for line in (tmp_path / "reports.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [25, 50, 75, 100]
+    assert all(line["fid"] > 0 for line in lines)
+
+
+def test_the_examples_are_as_long_as_they_say_and_import_nothing_of_ours() -> None:
+    for name in ("denoising", "consistency"):
+        text = (ROOT / "examples" / name / "train.py").read_text()
+        assert 60 <= text.count("\n") <= 120
+        assert not re.search(r"^(from|import) (spaces|trainable|search)\b", text, re.MULTILINE)
+        found = spec_of(parse_document((ROOT / "examples" / name / "search.yaml").read_text()))
+        assert found.script is not None and found.script.folder == f"examples/{name}"

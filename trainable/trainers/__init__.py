@@ -1,0 +1,1 @@
+"""How trials are trained: one file, one trainer."""
