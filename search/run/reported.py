@@ -1,5 +1,6 @@
 """A search as its page needs it."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
