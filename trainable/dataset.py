@@ -5,10 +5,10 @@ Axes: N images, C channels, H height, W width.
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -93,9 +93,11 @@ class Dataset(ABC):
 
     __pydantic_config__ = STRICT
 
-    # What a search uses when it names none: its network and its feature network.
+    # What a search uses when it names none: its network, its feature network, and another one, a name or a mapping with
+    # options, by which the samples of its winner are measured too, so that no one feature network decides.
     NETWORK: ClassVar[str] = "unet"
     EXTRACTOR: ClassVar[str] = "pixels"
+    SECOND_EXTRACTOR: ClassVar[str | Mapping[str, Any]] = "pixels"
 
     @abstractmethod
     def load(self, cache_dir: Path) -> Images:
