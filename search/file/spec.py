@@ -7,9 +7,9 @@ A choice (`data`, `network`, `algorithm`, `stopping`, the extractor) is `{name: 
 its name; the options are the fields of the class in the file of that name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 
@@ -18,6 +18,7 @@ from search.file import rules
 from search.file.choices import checked_space, checked_training, choice
 from search.file.holds import HoldsAt, HoldsAtField, SettingSpec, settings_of, written_out
 from search.file.identity import FREE
+from search.file.measures import Measures, MeasuresField, default_judges
 from search.file.messages import NAME, UNKNOWN_FIELD, Misfit, flatten, shown, unknown_field
 from search.file.model import Section
 from search.file.presets import checked_presets, schedules_of
@@ -41,7 +42,7 @@ from search.machine.sqlite_url import sqlite_url
 from search.stopping_rule import STOPPING, StoppingRule
 from spaces import NoiseSchedule, SearchSpace
 from trainable.dataset import Dataset
-from trainable.extractor import EXTRACTORS
+from trainable.extractor import EXTRACTORS, Extractor
 from trainable.network import NETWORKS, Network
 from trainable.storage.location import is_bucket, under
 from trainable.task import OWN
@@ -75,6 +76,7 @@ class SearchSpec(Section):
     budget: Annotated[Budget, BeforeValidator(nothing_is_defaults)] = Budget()
     confirm: Annotated[Confirm, BeforeValidator(nothing_is_defaults)] = Confirm()
     holds_at: HoldsAtField = HoldsAt()
+    measures: MeasuresField = Measures()
     sampling: Annotated[Sampling, BeforeValidator(nothing_is_defaults)] = Sampling()
     resources: Annotated[Resources, BeforeValidator(nothing_is_defaults)] = Resources()
     storage: Annotated[Storage, BeforeValidator(nothing_is_defaults)] = Storage()
@@ -86,6 +88,9 @@ class SearchSpec(Section):
             # The model is frozen for its users; this is still its construction.
             self.__dict__["objective"] = self.objective.model_copy(update={"extractor": extractor})
         self.__dict__["holds_at"] = written_out(self.holds_at, self.training)
+        if self.measures.judges is None:
+            judges = default_judges(self.data, self._extractor, self.objective.num_samples)
+            self.__dict__["measures"] = self.measures.model_copy(update={"judges": judges})
         broken = list(self._broken_rules())
         if broken:
             raise Misfit(*broken)
@@ -95,6 +100,7 @@ class SearchSpec(Section):
         yield from rules.rungs_are_apart(self.stopping, self.training)
         yield from rules.extractor_suits_the_data(self.objective, self.data)
         yield from rules.exports_hold_every_schedule(self.space, self.baselines, self.training)
+        yield from rules.judges_suit_the_data(self.measures, self.data, self.objective)
         yield from rules.budget_ends_the_search(self.budget, self.resources)
         yield from rules.budget_holds_presets_and_finalists(self.budget, len(self.presets), self.confirm)
         yield from rules.race_has_runners_and_a_first_round(self.confirm)
@@ -110,15 +116,20 @@ class SearchSpec(Section):
             yield from rules.databases_are_two(self.storage, study_url, mlflow_uri)
 
     @property
+    def _extractor(self) -> Extractor:
+        """The feature network of the objective."""
+        assert self.objective.extractor is not None
+        return self.objective.extractor
+
+    @property
     def own_setting(self) -> SettingSpec:
         """What the trials of the search itself are trained in."""
-        assert self.objective.extractor is not None
         return SettingSpec(
             name=OWN,
             training=self.training,
             network=self.network,
             data=self.data,
-            extractor=self.objective.extractor,
+            extractor=self._extractor,
         )
 
     @property
@@ -130,6 +141,11 @@ class SearchSpec(Section):
     def settings(self) -> tuple[SettingSpec, ...]:
         """The others, in which a winner must hold too."""
         return settings_of(self.holds_at, self.own_setting)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether samples are measured: the search ends with a proposal and a preset to compare, and has judges."""
+        return bool(self.measures.judges and self.presets and self.confirm.top and self.confirm.baselines)
 
     @property
     def folder(self) -> Path:
@@ -220,7 +236,16 @@ def _validated(data: Any, document: Document) -> SearchSpec:
 
 def _fields_at(place: Place) -> list[str]:
     """The fields of the model at `place` in a SearchSpec."""
-    model: Any = SearchSpec
+    model: type[Section] = SearchSpec
     for part in place:
-        model = model.model_fields[str(part)].annotation
+        if isinstance(part, str):  # all entries of a list are of one kind
+            model = next(_sections_in(model.model_fields[part].annotation))
     return list(model.model_fields)
+
+
+def _sections_in(annotation: Any) -> Iterator[type[Section]]:
+    """The sections in a type such as `list[Judge] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections_in(part)

@@ -2,12 +2,12 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
 
@@ -24,21 +24,24 @@ from search.machine.cache_folder import usable_cache
 from search.machine.gpus import VISIBLE, mig_devices_in
 from search.machine.interruption import Interruption
 from search.policy.conductor import Conductor
-from search.record import TrialRecord
 from search.run.audience import Audience, bring_up_to_date
 from search.run.known import LOG_FILE, remember
 from search.run.losses import shown_warnings, tell_losses
+from search.run.measuring import Measuring, prepared_judges
 from search.run.ray_losses import outlive_rays
 from search.run.result import Result, unmeasured
 from search.run.search import Search
 from search.screen.silence import Log
 from search.screen.view import ProgressView
+from search.screen.words import title_of
 from search.winner.sampling import measure
 from trainable.metric import cache
 from trainable.metric.assets import Assets, prepare
 from trainable.setting import Setting
 from trainable.task import OWN
 from trainable.trial import device_of
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,13 @@ def run_search(
             with view.waiting("the study's database", log):
                 search.open_or_create(settings[OWN].assets)
                 search.check_settings(settings)
+            judges = _judges(search, settings[OWN].assets, view, log, on_cluster=ray_folder is not None)
         search.store.give_up_when(interrupted.is_set)
         with search.held_everywhere(interrupted):
             mark = search.trial_storage.take_ownership(search.header["study_id"])
             tell_losses(search, view)
             conductor = Conductor(search.plan(slots), search.store)
-            run = Run(search, conductor, settings, mark, interrupted, view, ray_folder)
+            run = Run(search, conductor, settings, judges, mark, interrupted, view, ray_folder)
             before = run.result()
             if before.finished:
                 view.phase("looking at MLflow", 0)
@@ -158,17 +162,37 @@ def _prepared(spec: SearchSpec, view: ProgressView, log: Log, *, on_cluster: boo
     return settings
 
 
+def _judges(
+    search: Search, own: Assets, view: ProgressView, log: Log, *, on_cluster: bool
+) -> dict[str, Assets | str]:
+    """What measures the samples of confirmed models when the search is over; what cannot be had is told now."""
+    spec = search.spec
+    if not spec.is_measured:
+        return {}
+    device = "cpu" if on_cluster else device_of(spec.resources.gpu)
+    waiting = view.waiting("the preparation of the feature networks that measure samples", log)
+    with usable_cache() as folder, shown_warnings(cache.logger, view), waiting:
+        judges = prepared_judges(spec, own, folder, device)
+    for name, judge in judges.items():
+        if isinstance(judge, str):
+            view.note(f"warning: samples are not measured by {name}: {judge}")
+    search.keep_judges(judges)
+    return judges
+
+
 @dataclass(frozen=True)
 class Run:
     """One driver's part of a search, with all that it needs.
 
-    settings: by name, what trials are trained in. mark: name of the file by which workers know the trials' storage
-    again. ray_folder: of the cluster's Ray that is connected; None: trials get a Ray of our own.
+    settings: by name, what trials are trained in. judges: by name, what measures samples, or why it cannot. mark: name
+    of the file by which workers know the trials' storage again. ray_folder: of the cluster's Ray that is connected;
+    None: trials get a Ray of our own.
     """
 
     search: Search
     conductor: Conductor
     settings: Mapping[str, Setting]
+    judges: Mapping[str, Assets | str]
     mark: str
     interrupted: Interruption
     view: ProgressView
@@ -177,7 +201,7 @@ class Run:
     def result(self) -> Result:
         """The search as it stands."""
         waiting = self.search.store.enqueued() if self.conductor.finished else ()
-        return Result.of(self.search.spec, self.conductor.agenda, len(waiting))
+        return Result.of(self.search.spec, self.conductor.agenda, self.search.header, len(waiting))
 
     def to_its_end(self) -> Outcome:
         """Do what is left of the search, unless it is interrupted, and tell everybody."""
@@ -187,6 +211,7 @@ class Run:
         try:
             if not self.conductor.finished:
                 self._train(audience)
+            self.measure_samples(audience)
             self._sample_winner(audience)
             result = self.result()
             audience.tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
@@ -264,27 +289,42 @@ class Run:
                 worker_start=WorkerStart(START_SECONDS if here else None, log_of_workers),
             )
 
+    def measure_samples(self, audience: Audience) -> None:
+        """The samples of finalists and of the best baseline by other measures, each model's kept when it is done."""
+        records = self.result().board.to_measure() if self.conductor.finished else ()
+        if not records:
+            return
+        self.view.phase("samples by other measures", 0)
+        measuring = Measuring(self.search.spec, self.settings[OWN], self.judges)
+        for count, record in enumerate(records, 1):
+            with self.view.waiting(f"the measuring of the samples of trial {record.number}", self._log):
+                kept = unless_interrupted(self.interrupted, partial(measuring.of, record))
+            if kept is None:
+                return
+            audience.tracker.put(self.conductor.measured(record.number, kept))
+            what = "measured" if kept["problem"] is None else f"not measured: {kept['problem']}"
+            self.view.note(f"{title_of(record)} {what}, {count} of {len(records)}")
+
     def _sample_winner(self, audience: Audience) -> None:
         """The sampling levels that the search file asks for, unless they are there."""
-        record = unmeasured(self.search.spec, self.result().board) if self.conductor.finished else None
+        spec = self.search.spec
+        record = unmeasured(spec, self.result().board) if self.conductor.finished else None
         if record is None:
             return
         self.view.phase("sampling levels of the winner", 0)
         with self.view.waiting("the optimisation of the winner's sampling levels", self._log):
-            measured = measured_unless_interrupted(
-                self.search.spec, record, self.settings[OWN].assets, self.interrupted
+            measured = unless_interrupted(
+                self.interrupted,
+                lambda: measure(spec, record, self.settings[OWN].assets, spec.sampling.nfe),
             )
         if measured is not None:
-            audience.tracker.put_sampling(record, measured)
+            audience.tracker.put_sampling(record, measured[0])
 
 
-def measured_unless_interrupted(
-    spec: SearchSpec, record: TrialRecord, assets: Assets, interrupted: Interruption
-) -> Mapping[str, Any] | None:
-    """The sampling levels of the trial's model, optimised and kept; None where an interruption ended that."""
+def unless_interrupted(interrupted: Interruption, work: Callable[[], T]) -> T | None:
+    """What the work gives; None where an interruption ended it."""
     try:
         with interrupted.raising():
-            measured, _ = measure(spec, record, assets, spec.sampling.nfe)
+            return work()
     except KeyboardInterrupt:
         return None
-    return measured

@@ -16,12 +16,20 @@ from spaces.document import strict_json
 from spaces.document.agreement import (
     check_evidence,
     check_holds_at,
+    check_measures,
     check_sampling,
     check_weighting,
     checked_stages,
 )
 from spaces.document.checksum import is_checked
-from spaces.document.format import FORMAT, Document, HoldsAtPart, SamplingPart, loss_and_weighting
+from spaces.document.format import (
+    FORMAT,
+    Document,
+    HoldsAtPart,
+    MeasurePart,
+    SamplingPart,
+    loss_and_weighting,
+)
 from spaces.registry import adapter, name_of, one_line
 from spaces.schedule import NoiseSchedule, Stage
 
@@ -66,8 +74,9 @@ class LoadedSchedule:
     confirmed: whether its value was confirmed on fresh seeds. sampling: None in exports of version 0.1.0.
     objective, evidence, provenance: as they stand in the document. Evidence and provenance are facts for
     people: other keys may come. searched_at: in what it was searched; None in exports of version 0.2.0. holds_at: what
-    was found in other settings. checked: whether the document's checksum holds over all that is here; without one, as
-    before version 0.3, only what the document says twice is checked: the schedule's numbers, its ends, the mean.
+    was found in other settings. measures: what other measures than the objective say. checked: whether the document's
+    checksum holds over all that is here; without one, as before version 0.3, only what the document says twice is
+    checked: the schedule's numbers, its ends, the mean.
     """
 
     schedule: NoiseSchedule
@@ -77,19 +86,35 @@ class LoadedSchedule:
     objective: Mapping[str, Any] | None = None
     searched_at: Mapping[str, Any] | None = None
     holds_at: tuple[HoldsAtPart, ...] = ()
+    measures: tuple[MeasurePart, ...] = ()
     evidence: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
     checked: bool = False
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Where the schedule is shown to be worse than a baseline of the literature, a sentence for each setting."""
+        """Where, and by what, the schedule is shown to be worse than a baseline of the literature; a sentence each."""
         baseline = (self.evidence or {}).get("baseline") or "the baseline"
-        return tuple(
-            f"It does not hold with {part.setting}: there its distance is {part.ratio:.3g} times that of {baseline}."
-            for part in self.holds_at
-            if part.verdict == "worse"
+        return (
+            *(
+                f"It does not hold with {part.setting}: there its distance is {part.ratio:.3g} times that of "
+                f"{baseline}."
+                for part in self.holds_at
+                if part.verdict == "worse"
+            ),
+            *(
+                f"It is worse by {part.name} at {part.network_evaluations} network "
+                f"evaluation{'s' if part.network_evaluations > 1 else ''}: {_change_text(part)} {baseline}."
+                for part in self.measures
+                if part.verdict == "worse"
+            ),
         )
+
+
+def _change_text(part: MeasurePart) -> str:
+    if part.ratio is not None:
+        return f"{part.ratio:.3g} times that of"
+    return f"{part.difference:+.3g} from that of"
 
 
 def load_schedule(source: str | os.PathLike[str] | Mapping[str, Any]) -> LoadedSchedule:
@@ -141,6 +166,7 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
         )
     check_evidence(document.confirmed, document.evidence)
     check_holds_at(document.holds_at)
+    check_measures(document.measures)
     if document.sampling is not None:
         check_sampling(document.sampling, document.objective, stages)
     return LoadedSchedule(
@@ -158,6 +184,7 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
         objective=data["objective"],
         searched_at=data.get("searched_at"),
         holds_at=tuple(document.holds_at),
+        measures=tuple(document.measures),
         evidence=document.evidence,
         provenance=document.provenance,
         checked=is_checked(data),
