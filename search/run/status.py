@@ -28,9 +28,11 @@ def status_of(
     """
     records = list(agenda.records.values())
     held = agenda.spending.trials + (0.0 if since is None else _held_now(records, since, now))
+    result = Result.of(spec, agenda, header) if agenda.finished else None
+    is_finished = result is not None and result.finished
     return {
         "name": spec.name,
-        "state": "running" if since is not None else "finished" if agenda.finished else "stopped",
+        "state": "running" if since is not None else "finished" if is_finished else "stopped",
         "folder": str(spec.folder),
         "objective": objective_of(spec),
         "total_steps": spec.training.total_steps,
@@ -45,7 +47,7 @@ def status_of(
             **{word: sum(record.state is state for record in records) for state, word in ENDED_WORDS.items()},
         },
         "best": _best(records),
-        "finding": Result.of(spec, agenda, header).conclusion if agenda.finished else None,
+        "finding": None if result is None else result.conclusion,
         "slot_hours": held / 3600,
         "gpu_hours": held / 3600 * spec.resources.gpu,
         "running_seconds": None if since is None else max(0.0, now - since),

@@ -203,6 +203,12 @@ def test_nothing_is_measured_where_nothing_is_compared() -> None:
         assert board_of(some).to_measure() == ()
 
 
+def test_a_seed_that_only_the_baseline_was_trained_on_is_not_measured() -> None:
+    records = [replace(r, measured=None) for r in confirmed()]
+    records += replicates(0, [100.0], first=20, seed=9, purpose=Purpose.NOISE)
+    assert 20 not in [r.number for r in board_of(records).to_measure()]
+
+
 def test_a_trial_that_diverged_has_nothing_to_measure() -> None:
     records = [replace(r, measured=None) for r in confirmed()]
     records[7] = replace(records[7], state=State.DIVERGED)
