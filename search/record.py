@@ -63,6 +63,37 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """The samples of a finished trial by other measures than the objective, as its search keeps it.
+
+    values: by the key of the measure (`search.evidence.measures`), the worst finite value where a sample is not finite.
+    problem: why there are no more of them; None: nothing went wrong.
+    """
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    problem: str | None = None
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any], sha256s: Mapping[str, str]) -> "Measured":
+        """From what is kept: the values on each feature network, and its checksum. ValueError where it is not whole.
+
+        sha256s: of the feature networks now. Values on another of the same name cannot be compared: they are left out.
+        """
+        values = {
+            key: value
+            for name, judge in kept["judges"].items()
+            if judge["extractor_sha256"] == sha256s.get(name)
+            for key, value in judge["values"].items()
+        }
+        is_whole = isinstance(kept["problem"], str | None) and all(
+            isinstance(value, float) for value in values.values()
+        )
+        if not is_whole:
+            raise ValueError(f"no values by measures: {kept!r:.60}")
+        return cls(values, kept["problem"])
+
+
+@dataclass(frozen=True)
 class TrialRecord:
     """One trial. `number` is its Optuna trial number, the key of its files and of its MLflow run."""
 
@@ -78,6 +109,7 @@ class TrialRecord:
     condemned_at: int | None = None  # step at which the rule would have stopped it; it runs on, as an audit
     micro_batch: int | None = None  # images at once, in a second try: with more it ran out of GPU memory
     reports: tuple[Report, ...] = ()  # by increasing step
+    measured: Measured | None = None  # its samples by other measures
     reason: str | None = None  # of a failure, one line
     decisions: tuple[Decision, ...] = ()  # about it, in their order
     start_ms: int | None = None

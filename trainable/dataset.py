@@ -5,10 +5,10 @@ Axes: N images, C channels, H height, W width.
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -119,9 +119,12 @@ class Dataset(ABC):
 
     __pydantic_config__ = STRICT
 
-    # What a search uses when it names none: its network and its feature network, None: it must name one.
+    # What a search uses when it names none: its network, its feature network (None: it must name one), and another one,
+    # a name or a mapping with options, by which the samples of its winner are measured too, so that no one feature
+    # network decides (None: there is none).
     NETWORK: ClassVar[str] = "unet"
     EXTRACTOR: ClassVar[str | None] = "pixels"
+    SECOND_EXTRACTOR: ClassVar[str | Mapping[str, Any] | None] = "pixels"
     # Options that name a file or folder: relative to the search file, and no part of what a search is.
     PATHS: ClassVar[tuple[str, ...]] = ()
 

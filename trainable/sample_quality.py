@@ -1,4 +1,4 @@
-"""The samples of a trained model by several metrics at once, on a feature network of its own.
+"""The samples of a trained model by several metrics at once, on feature networks of their own.
 
 Axes: N real images, C channels, H height, W width.
 """
@@ -81,7 +81,7 @@ def usual_levels(num_evaluations: int, sigma_N: Tensor) -> Levels:
 def measure_samples(
     folder: Folder,
     *,
-    judge: SampleJudge,
+    judges: Mapping[str, SampleJudge],
     images_NCHW: Tensor,
     network: Network,
     training: TrainingConfig,
@@ -90,11 +90,12 @@ def measure_samples(
     num_evaluations: Sequence[int] = (1, 2),
     device: str = "cpu",
 ) -> dict[str, Any]:
-    """A finished trial's samples by all metrics of the judge, at each number of network evaluations; plain data.
+    """A finished trial's samples by all metrics of the judges, at each number of network evaluations; plain data.
 
-    folder, schedule, seed: of the trial, as its `TrialTask` had them; the others as its `TrialWorker`. The noise
-    is that of no other sampling of the search. The levels are those of `usual_levels`, so that no schedule gains by
-    a search for its own. Raises ValueError if there is no model of the full budget.
+    judges: by a name each, all of one number of samples: all see the same ones. folder, schedule, seed: of the trial,
+    as its `TrialTask` had them; the others as its `TrialWorker`. The noise is that of no other sampling of the search.
+    The levels are those of `usual_levels`, so that no schedule gains by a search for its own. Raises ValueError if
+    there is no model of the full budget.
 
     All six metrics at one and two evaluations of the digits' network take a second on one core for 2,000 samples;
     with 10,000 real images and 5,000 samples 15 s or so for each number of evaluations, nearly all of it for the
@@ -104,12 +105,14 @@ def measure_samples(
     sigma_N = schedule.stages(training.total_steps)[-1].sigma_N
     noise_seed = stream_seed("sample quality", seed) % 2**31  # every reader of JSON keeps 31 bits
     levels = {n: usual_levels(n, sigma_N) for n in num_evaluations}
+    (num_samples,) = {judge.num_samples for judge in judges.values()}
+    found: dict[str, dict[str, dict[str, float]]] = {name: {} for name in judges}
+    for n, sigmas in levels.items():
+        samples_NCHW = trainer.sample(num_samples, noise_seed, sigmas[1:])
+        for name, judge in judges.items():
+            found[name][str(n)] = judge(samples_NCHW)
     return {
-        **judge.identity,
         "seed": noise_seed,
         "sigmas": {str(n): list(sigmas) for n, sigmas in levels.items()},
-        "metrics": {
-            str(n): judge(trainer.sample(judge.num_samples, noise_seed, sigmas[1:]))
-            for n, sigmas in levels.items()
-        },
+        "judges": {name: {**judge.identity, "metrics": found[name]} for name, judge in judges.items()},
     }

@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         "noise_floor": {"seeds": 0},
         "audit": 0.0,
         "holds_at": {},
+        "measures": {"judges": []},  # nothing is called better than a baseline
     }
     if args.storage is not None:
         changes["storage.path"] = args.storage

@@ -18,7 +18,7 @@ is not, and five seeds show nothing of it with probability .59 (search/evidence/
 import itertools
 import math
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
 from scipy.stats import t as student_t
@@ -38,9 +38,10 @@ RatioNoise: TypeAlias = Callable[[int, int, Collection[int]], SeedNoise | None]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A geometric mean and its interval. low and high are None for fewer than two values.
+    """A geometric mean and its interval; of differences, an arithmetic one. low and high are None for fewer than two
+    values.
 
-    standard_error: of ln(mean), None likewise.
+    standard_error: of ln(mean), or of the mean difference; None likewise.
     """
 
     mean: float
@@ -85,6 +86,14 @@ def ratio(
     return _estimate(logs, noise, comparisons)
 
 
+def difference(
+    one: Mapping[int, float], other: Mapping[int, float], *, comparisons: int = 1
+) -> Estimate | None:
+    """Arithmetic mean of `one - other` over the seeds that both have, None without any."""
+    seeds = sorted(one.keys() & other.keys())
+    return _mean([one[seed] - other[seed] for seed in seeds], None, comparisons) if seeds else None
+
+
 def ratio_of(
     values: Mapping[int, Mapping[int, float]], one: int, other: int, noise: RatioNoise, comparisons: int = 1
 ) -> Estimate | None:
@@ -95,12 +104,19 @@ def ratio_of(
 
 def _estimate(logs: Sequence[float], noise: SeedNoise | None, comparisons: int) -> Estimate:
     """The estimate of exp(mean of `logs`)."""
-    count = len(logs)
-    mean = math.fsum(logs) / count
+    found = _mean(logs, noise, comparisons)
+    low, high = (None if bound is None else _exp(bound) for bound in (found.low, found.high))
+    return replace(found, mean=math.exp(found.mean), low=low, high=high)
+
+
+def _mean(values: Sequence[float], noise: SeedNoise | None, comparisons: int) -> Estimate:
+    """Arithmetic mean of the values. noise: between seeds, on their scale."""
+    count = len(values)
+    mean = math.fsum(values) / count
     if count < 2:
-        return Estimate(math.exp(mean), None, None, count)
+        return Estimate(mean, None, None, count)
     degrees = float(count - 1)
-    squares = math.fsum((value - mean) ** 2 for value in logs)
+    squares = math.fsum((value - mean) ** 2 for value in values)
     if noise is not None:
         # ln of a variance with d degrees of freedom has the variance 2/d: that of one schedule about the noise of all,
         # and that of the noise as it was measured, add up.
@@ -109,7 +125,7 @@ def _estimate(logs: Sequence[float], noise: SeedNoise | None, comparisons: int) 
         degrees += prior_degrees
     error = math.sqrt(squares / degrees / count)
     half = float(student_t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), degrees)) * error
-    return Estimate(math.exp(mean), _exp(mean - half), _exp(mean + half), count, error)
+    return Estimate(mean, mean - half, mean + half, count, error)
 
 
 def _exp(value: float) -> float:

@@ -2,16 +2,18 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from search.evidence.audit import AuditReport, audit_report
 from search.evidence.holding import Held, HoldRules, InSetting, in_settings
 from search.evidence.intervals import Estimate, estimate, ranks, ratio_of
+from search.evidence.measures import ByMeasure, Measure, by_measures, lacks, problem_lines, worse_text
 from search.evidence.noise import SeedNoise, SeedValues, values_at_rungs
 from search.evidence.race import Standing
 from search.evidence.stability import instability_text, unseen_text
+from search.evidence.texts import bounds_of, change_text
 from search.record import Purpose, State, TrialRecord, has_diverged
 
 INTERVALS = (
@@ -127,9 +129,10 @@ class Leaderboard:
     """All schedules of a search, the best first.
 
     baseline: the literature preset that others are compared to: the best one, or that of a comparison. settings: what
-    was found in other settings than the search's. noise: by step, how much the objective differs between seeds. audit:
-    what early stopping got wrong. num_missing: trials that the confirmation still wants, as far as is known now. notes:
-    what else is to be known of the winner.
+    was found in other settings than the search's. measures: by which the samples of models are measured besides.
+    missing_judges: feature network of some of them -> why it cannot be had. noise: by step, how much the objective
+    differs between seeds. audit: what early stopping got wrong. num_missing: trials that the confirmation still wants,
+    as far as is known now. notes: what else is to be known of the winner.
     """
 
     name: str
@@ -137,6 +140,8 @@ class Leaderboard:
     rows: tuple[Row, ...]
     baseline: Row | None
     settings: tuple[InSetting, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    missing_judges: Mapping[str, str] = field(default_factory=dict)
     noise: Mapping[int, SeedNoise] = field(default_factory=dict)
     audit: AuditReport | None = None
     num_missing: int = 0
@@ -183,6 +188,33 @@ class Leaderboard:
         found = (setting.row_of(row.record.number) for setting in self.settings)
         return tuple(held for held in found if held is not None)
 
+    def by_measures(self, row: Row) -> tuple[ByMeasure, ...]:
+        """The row's models compared with the best baseline's by other measures; nothing for the baseline itself."""
+        if self.baseline is None or row is self.baseline:
+            return ()
+        return by_measures(self.measures, row.replicates, self.baseline.replicates)
+
+    def to_measure(self) -> tuple[TrialRecord, ...]:
+        """Trials whose samples are to be measured still: of finalists and of the best baseline, on fresh seeds."""
+        if not (compared := self._compared_by_measures()):
+            return ()
+        measures = [measure for measure in self.measures if measure.judge not in self.missing_judges]
+        both = compared[0].replicates.keys() & {seed for row in compared[1:] for seed in row.replicates}
+        records = [record for row in compared for seed, record in row.replicates.items() if seed in both]
+        return tuple(sorted((r for r in records if lacks(r, measures)), key=lambda r: (r.seed, r.number)))
+
+    def _compared_by_measures(self) -> list[Row]:
+        """The best baseline, then the proposals that may be called better than it; nothing without both."""
+        if self.is_comparison or self.baseline is None or not self.baseline.confirmed:
+            return []
+        answers = (self.winner, self.best_as_searched)
+        proposals = [
+            row
+            for row in self.rows
+            if row.record.purpose is Purpose.SEARCH and row.confirmed and (row.in_race or row in answers)
+        ]
+        return [self.baseline, *proposals] if proposals else []
+
     @property
     def best_as_searched(self) -> Row | None:
         """In the search's own setting, the simplest of the best that are within one standard error of the best mean.
@@ -219,6 +251,11 @@ class Leaderboard:
             "missing": self.num_missing,
             "notes": list(self.notes),
             "settings": [found.to_dict() for found in self.settings],
+            "measures": {
+                str(row.record.number): [by.to_dict() for by in self.by_measures(row)]
+                for row in self._compared_by_measures()
+                if row is not self.baseline
+            },
             "interval": INTERVALS,
             "noise": {str(step): asdict(noise) for step, noise in self.noise.items()},
             "audit": self.audit.to_dict() if self.audit else None,
@@ -250,8 +287,12 @@ class Leaderboard:
         return (
             f"{winner.label} is {verdict} the best baseline, {baseline.label}: "
             f"{self.objective} {ratio_text(winner)}, lower on {lower} of {len(seeds)} fresh seeds{diverged}"
-            f"{self._elsewhere_text(winner)}.{tied}{self._use_text(winner)}"
+            f"{self._limits_text(winner)}.{tied}{self._use_text(winner)}"
         )
+
+    def _limits_text(self, row: Row) -> str:
+        """Where, and by what, the schedule is not better than the baseline, as the end of a sentence."""
+        return self._elsewhere_text(row) + worse_text(self.by_measures(row))
 
     def _elsewhere_text(self, row: Row) -> str:
         """How the schedule compares to the baseline in other settings, as the end of a sentence; the worst first."""
@@ -281,7 +322,7 @@ class Leaderboard:
             )
         return (
             f" So the answer is {winner.label}: {self.objective} {ratio_text(winner)} as searched"
-            f"{self._elsewhere_text(winner)}."
+            f"{self._limits_text(winner)}."
         )
 
     def _missing_text(self) -> str:
@@ -319,6 +360,26 @@ class Leaderboard:
             interval = "" if order.low is None else f" [{order.low:.2f}, {order.high:.2f}]"
             yield f"  Rank correlation with the search: {order.value:.2f}{interval}, {order.num_pairs} schedules."
 
+    def measure_lines(self) -> list[str]:
+        """How the answer compares by each other measure, and what was not measured."""
+        answers = (row for row in (self.best_as_searched, self.winner) if row is not None)
+        found = {row.label: self.by_measures(row) for row in answers}
+        return [
+            *(line for measure in self.measures for line in self._measure_lines(measure, found)),
+            *problem_lines([r for row in self._compared_by_measures() for r in row.replicates.values()]),
+            *(f"The samples were not measured by {name}: {why}" for name, why in self.missing_judges.items()),
+        ]
+
+    def _measure_lines(self, measure: Measure, found: Mapping[str, Sequence[ByMeasure]]) -> Iterator[str]:
+        compared = [
+            f"{label} {_VERDICTS[by.verdict]} ({by.text})"
+            for label, all_by in found.items()
+            for by in all_by
+            if by.measure == measure
+        ]
+        if compared:
+            yield f"By {measure.text}, against {self._baseline_label}: {', '.join(compared)}."
+
     @property
     def _baseline_label(self) -> str:
         return self.baseline.label if self.baseline else "no baseline"
@@ -352,13 +413,15 @@ def leaderboard(
     reference: str | None = None,
     holds: HoldRules | None = None,
     seeds: Sequence[int] = (),
+    measures: Sequence[Measure] = (),
+    missing_judges: Mapping[str, str] | None = None,
 ) -> Leaderboard:
     """The leaderboard of these trials. Replicates have no row of their own.
 
     race: how the confirmation stands, None: there is none. num_finalists: proposals that are confirmed. own_values:
     the trials' own values count as well; honest only where nothing was selected by them. reference: the preset that
     others are compared to, chosen beforehand; None: the best. holds: in which other settings finalists are trained, on
-    which of the fresh `seeds`.
+    which of the fresh `seeds`. measures, missing_judges: as the leaderboard has them.
     """
     records = list(records)
     known = values_at_rungs(records)
@@ -378,6 +441,8 @@ def leaderboard(
         rows=tuple(rows),
         baseline=next((row for row in rows if row.record is baseline), None),
         settings=in_settings(records, race, holds, seeds) if race and holds else (),
+        measures=tuple(measures),
+        missing_judges=missing_judges or {},
         noise=noises,
         audit=audit_report(records, num_finalists),
         num_missing=len(race.missing) + num_running if race else 0,
@@ -506,29 +571,3 @@ def _tied_label(row: Row, with_ratio: bool) -> str:
 def ratio_text(row: Row) -> str:
     """How much lower (-) or higher (+) than the baseline, in per cent, with its interval; nothing for itself."""
     return "" if row.ratio is None else change_text(row.ratio)
-
-
-def change_text(ratio: Estimate) -> str:
-    """A ratio as a change in per cent: `-71 % [-76, -65]`."""
-    interval = interval_text(bounds_of(ratio), lambda bound: percent_text(bound)[:-2])
-    return f"{percent_text(ratio.mean)}{interval}"
-
-
-def bounds_of(estimate: Estimate | None) -> list[float] | None:
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return None
-    return [estimate.low, estimate.high]
-
-
-def interval_text(interval: list[float] | None, text: Callable[[float], str]) -> str:
-    return "" if interval is None else f" [{text(interval[0])}, {text(interval[1])}]"
-
-
-def percent_text(ratio: float) -> str:
-    """What a ratio is above 1, in per cent: `-71 %`."""
-    percent = 100 * (ratio - 1)
-    return f"{percent:+.0f} %" if abs(percent) < 1e5 else f"{percent:+.0e} %"
-
-
-def number_text(value: float) -> str:
-    return f"{value:.1f}" if abs(value) < 1e5 else f"{value:.0e}"

@@ -6,9 +6,9 @@ from typing import Any
 from search.file.yaml12 import field_name
 from search.file.yaml_walk import Place
 
-# What may change between two runs of a search: on what it is done and where it is kept. Anything else makes it another
-# search; of that, `extend`, `confirm` and `hold` change how much is done.
-FREE = ("sampling", "resources", "storage")
+# What may change between two runs of a search: what is measured when it is over, on what it is done and where it is
+# kept. Anything else makes it another search; of that, `extend`, `confirm` and `hold` change how much is done.
+FREE = ("sampling", "measures", "resources", "storage")
 AMOUNT = {"budget": "extend", "confirm": "confirm", "holds_at": "hold"}  # by the verb that changes it
 
 

@@ -34,6 +34,7 @@ KINDS = {
     "networks": Kind("trainable.network:NETWORKS", "network"),
     "extractors": Kind("trainable.extractor:EXTRACTORS", "extractor"),
     "trainers": Kind("trainable.trial_trainer:TRAINERS", "trainer"),
+    "metrics": Kind("trainable.metric.sample_metric:METRICS", "metric"),
     "algorithms": Kind("search.algorithm:ALGORITHMS", "algorithm"),
     "stopping": Kind("search.stopping_rule:STOPPING", "stopping"),
     "optimizer_strategies": Kind("trainable.optimizer_strategy:OPTIMIZER_STRATEGIES", "optimizer_strategy"),

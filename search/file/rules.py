@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from search.evidence.race import RaceRules
 from search.file.holds import HoldsAt, SettingSpec
+from search.file.measures import Measures
 from search.file.sections import Budget, Confirm, NoiseFloor, Objective, Resources, Storage
 from search.file.values import same_database
 from search.file.yaml_walk import Place
@@ -13,6 +14,7 @@ from spaces import NoiseSchedule, SearchSpace
 from spaces.registry import name_of
 from spaces.schedule import check_values
 from trainable.dataset import Dataset
+from trainable.extractor import Extractor
 from trainable.storage.location import is_bucket
 from trainable.training.config import TrainingConfig
 
@@ -31,13 +33,38 @@ def rungs_are_apart(stopping: StoppingRule, training: TrainingConfig) -> Broken:
 
 
 def extractor_suits_the_data(objective: Objective, data: Dataset) -> Broken:
-    extractor, name = objective.extractor, name_of(data)
-    if extractor is not None and extractor.DATA not in (None, name):
+    if objective.extractor is not None:
+        yield from _suits(("objective", "extractor"), objective.extractor, data)
+
+
+def _suits(place: Place, extractor: Extractor, data: Dataset) -> Broken:
+    name = name_of(data)
+    if extractor.DATA not in (None, name):
         yield (
-            ("objective", "extractor"),
+            place,
             f"must suit the data set {name}, but {name_of(extractor)} is for {extractor.DATA} alone. Leave it out, "
             "or take small_cnn (any labelled data set) or pixels (any)",
         )
+
+
+def judges_suit_the_data(measures: Measures, data: Dataset, objective: Objective) -> Broken:
+    """Each feature network once and for this data set, each metric on it once and with samples enough."""
+    names = [name_of(judge.extractor) for judge in measures.judges or ()]
+    for index, judge in enumerate(measures.judges or ()):
+        place: Place = ("measures", "judges", index)
+        yield from _suits((*place, "extractor"), judge.extractor, data)
+        if names[index] in names[:index]:
+            yield (*place, "extractor"), f"must be given once, but {names[index]} is given twice"
+        metrics = [metric.describe() for metric in judge.metrics]
+        for nth, metric in enumerate(judge.metrics):
+            if metrics[nth] in metrics[:nth]:
+                yield (*place, "metrics", nth), f"must be given once, but {metrics[nth]} is given twice"
+            elif metric.least_images > objective.num_samples:
+                yield (
+                    (*place, "metrics", nth),
+                    f"must be one for objective.num_samples={objective.num_samples}, but {metrics[nth]} needs at least "
+                    f"{metric.least_images} images",
+                )
 
 
 def exports_hold_every_schedule(

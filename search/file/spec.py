@@ -9,7 +9,7 @@ its name; the options are the fields of the class in the file of that name.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 
@@ -19,6 +19,7 @@ from search.file.choices import checked_space, checked_training, choice
 from search.file.features import features_of
 from search.file.holds import HoldsAt, HoldsAtField, SettingSpec, settings_of, written_out
 from search.file.identity import FREE
+from search.file.measures import Judge, Measures, MeasuresField, default_judges
 from search.file.messages import NAME, UNKNOWN_FIELD, Misfit, flatten, shown, unknown_field
 from search.file.model import Section
 from search.file.presets import checked_presets, schedules_of
@@ -93,6 +94,7 @@ class SearchSpec(Section):
     budget: Annotated[Budget, BeforeValidator(nothing_is_defaults)] = Budget()
     confirm: Annotated[Confirm, BeforeValidator(nothing_is_defaults)] = Confirm()
     holds_at: HoldsAtField = HoldsAt()
+    measures: Annotated[MeasuresField, section_of_trainer] = Measures()
     sampling: Annotated[Sampling, BeforeValidator(nothing_is_defaults), section_of_trainer] = Sampling()
     resources: Annotated[Resources, BeforeValidator(nothing_is_defaults)] = Resources()
     storage: Annotated[Storage, BeforeValidator(nothing_is_defaults)] = Storage()
@@ -104,15 +106,24 @@ class SearchSpec(Section):
             # The model is frozen for its users; this is still its construction.
             self.__dict__["objective"] = self.objective.model_copy(update={"extractor": extractor})
         self.__dict__["holds_at"] = written_out(self.holds_at, self.training)
+        if self.measures.judges is None:
+            judges = self._default_judges()
+            self.__dict__["measures"] = self.measures.model_copy(update={"judges": judges})
         broken = list(self._broken_rules())
         if broken:
             raise Misfit(*broken)
         return self
 
+    def _default_judges(self) -> list[Judge]:
+        if self.script is not None or self.data is None or self.objective.extractor is None:
+            return []
+        return default_judges(self.data, self.objective.extractor, self.objective.num_samples)
+
     def _broken_rules(self) -> rules.Broken:
         yield from rules.rungs_are_apart(self.stopping, self.training)
         if self.data is not None:
             yield from rules.extractor_suits_the_data(self.objective, self.data)
+            yield from rules.judges_suit_the_data(self.measures, self.data, self.objective)
         if self.script is not None:
             yield from rules.script_has_what_it_needs(self.storage, self.resources, self.holds_at)
             yield from rules.script_gets_fixed_schedules(self.space, self.baselines)
@@ -160,6 +171,11 @@ class SearchSpec(Section):
         return settings_of(self.holds_at, self.own_setting) if self.script is None else ()
 
     @property
+    def is_measured(self) -> bool:
+        """Whether samples are measured: the search ends with a proposal and a preset to compare, and has judges."""
+        return bool(self.measures.judges and self.presets and self.confirm.top and self.confirm.baselines)
+
+    @property
     def folder(self) -> Path:
         """Where this search keeps its files on the driver's machine: storage.path/name, absolute."""
         return self._root / self.name
@@ -201,7 +217,7 @@ class SearchSpec(Section):
             del resolved["trainer"]
         else:
             resolved["training"] = {"total_steps": self.training.total_steps}
-            for field in ("data", "network", "objective", "sampling"):
+            for field in ("data", "network", "objective", "measures", "sampling"):
                 del resolved[field]
             del resolved["resources"]["micro_batch"]
         return resolved
@@ -268,7 +284,16 @@ def _validated(data: Any, document: Document, folder: Path | None = None) -> Sea
 
 def _fields_at(place: Place) -> list[str]:
     """The fields of the model at `place` in a SearchSpec."""
-    model: Any = SearchSpec
+    model: type[Section] = SearchSpec
     for part in place:
-        model = model.model_fields[str(part)].annotation
+        if isinstance(part, str):  # all entries of a list are of one kind
+            model = next(_sections_in(model.model_fields[part].annotation))
     return list(model.model_fields)
+
+
+def _sections_in(annotation: Any) -> Iterator[type[Section]]:
+    """The sections in a type such as `list[Judge] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections_in(part)

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator
 
+from search.file.measures import Measures
 from search.file.messages import Misfit
 from search.file.sections import Objective, Sampling
 from spaces import NOISE
@@ -55,7 +56,7 @@ def _training(value: Any, checked: ValidatorFunctionWrapHandler, info: Validatio
 
 def _unchanged(value: Any, checked: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
     section = checked(value)
-    if _is_script(info) and section not in (Objective(), Sampling()):
+    if _is_script(info) and section not in (Objective(), Sampling(), Measures()):
         raise ValueError(_NO_MEANING)
     return section
 

@@ -38,9 +38,18 @@ def checked_rounds(rounds: list[int]) -> list[int]:
 
 
 def checked_nfe(numbers: list[int]) -> list[int]:
-    if any(not 2 <= number <= 10 for number in numbers) or len(set(numbers)) < len(numbers):
+    """Of levels that are optimised: one alone has none to choose."""
+    return _checked_evaluations(numbers, 2)
+
+
+def checked_evaluations(numbers: list[int]) -> list[int]:
+    return _checked_evaluations(numbers, 1)
+
+
+def _checked_evaluations(numbers: list[int], least: int) -> list[int]:
+    if any(not least <= number <= 10 for number in numbers) or len(set(numbers)) < len(numbers):
         raise ValueError(
-            f"must be different numbers of network evaluations from 2 to 10, but got {shown(numbers)}"
+            f"must be different numbers of network evaluations from {least} to 10, but got {shown(numbers)}"
         )
     return sorted(numbers)
 

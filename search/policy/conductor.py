@@ -10,6 +10,7 @@ the trials that are kept and the seed, so a new driver continues where a killed 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from search.decision import Decision
 from search.evidence.noise import SeedNoise
@@ -21,7 +22,7 @@ from search.policy.open_trials import OpenTrials
 from search.policy.outlook import Forecast, Outlook
 from search.policy.plan import Plan
 from search.policy.proposals import Proposals
-from search.policy.trials import CLOSED_BECAUSE, SEARCH_CLOSED, SPENT, Trials
+from search.policy.trials import CLOSED_BECAUSE, MEASURED, SEARCH_CLOSED, SPENT, Trials, measured_in
 from search.policy.verdict import End, Judge, Retry, RunOn, Verdict, verdict_of
 from search.record import Purpose, Report, State, TrialRecord
 
@@ -156,6 +157,18 @@ class Conductor:
             verdict = self._judge.at_rung(record, self._open.steps_to_come(but=number))
         self._carry_out(record, verdict, is_news)
         return isinstance(verdict, End | Retry)
+
+    def measured(self, number: int, kept: Mapping[str, Any]) -> TrialRecord:
+        """Keep what the samples of a finished trial are by other measures, and return its record.
+
+        kept: see `Measured.of`. What other feature networks have measured before stays.
+        """
+        key = f"{MEASURED}{number}"
+        before = self.trials.header.get(key, {}).get("judges", {})
+        self.trials.set_header(key, {**kept, "judges": {**before, **kept["judges"]}})
+        record = replace(self.records[number], measured=measured_in(self.trials.header, number))
+        self._keep(record)
+        return record
 
     def lost(self, number: int) -> None:
         """The trial's worker was lost: the trial goes on from its checkpoint, when `next` is asked.

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from optuna.distributions import BaseDistribution
 
 from search.decision import Decision
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Measured, Purpose, Report, State, TrialRecord
 from spaces import NoiseSchedule
 from trainable.task import OWN
 
@@ -20,6 +20,16 @@ SEARCH_CLOSED = "budget_spent"  # nothing is started any more before the confirm
 CLOSED_BECAUSE = "closed"  # the decision that closed it
 CONFIRM_ANYWAY = "confirm_anyway"  # the confirmation was asked for by itself: budgets of time do not end it
 SPENT = "spent"  # what the search has spent, as last kept
+# Samples by other measures: name of a feature network -> its `extractor_sha256`, and the `problem` where it cannot be
+# had; with a trial's number at the end, what was measured on its model.
+JUDGES, MEASURED = "judges", "measured "
+
+
+def measured_in(header: Mapping[str, Any], number: int) -> Measured | None:
+    """What the header keeps of the samples of trial `number`, None: nothing. LookupError, ValueError, ... where cut."""
+    kept = header.get(f"{MEASURED}{number}")
+    sha256s = {name: judge["extractor_sha256"] for name, judge in header.get(JUDGES, {}).items()}
+    return None if kept is None else Measured.of(kept, sha256s)
 
 
 @dataclass(frozen=True, kw_only=True)

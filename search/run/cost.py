@@ -10,6 +10,7 @@ import torch
 from search.file.holds import SettingSpec
 from search.file.spec import Budget, SearchSpec
 from search.machine.cache_folder import cache_folder
+from search.run.measuring import seconds_of_model
 from search.run.runner import Machine
 from search.run.script import check_command, code_of
 from search.run.size import check_memory, size_of
@@ -36,7 +37,8 @@ class Cost:
 
     replicates, steps: in the search's own setting. elsewhere: what other settings cost, by their names.
     steps_per_second: of one trial, measured here on this machine; None if the data is not at hand, or a step too long.
-    operations: floating-point, of a step; None if the data is not at hand.
+    operations: floating-point, of a step; None if the data is not at hand. models_measured: whose samples are measured
+    when the search is over; seconds_measured: of all of them, one after the other; None if a step was not timed.
     """
 
     trials: int | None
@@ -48,17 +50,19 @@ class Cost:
     budget: Budget
     operations: float | None = None
     is_script: bool = False
+    models_measured: int = 0
+    seconds_measured: float | None = None
 
     @property
     def hours(self) -> float | None:
-        """Wall-clock hours at most, start-up and measuring left out; None if unknown."""
+        """Wall-clock hours at most, start-up and the rungs' distances left out; None if unknown."""
         limits = [self.budget.max_hours] if self.budget.max_hours is not None else []
         all_steps = [(self.steps, self.steps_per_second)]
         all_steps += [(there.steps, there.steps_per_second) for there in self.elsewhere.values()]
         seconds = [steps / rate for steps, rate in all_steps if steps is not None and rate is not None]
         if len(seconds) == len(all_steps):
             limits.append(sum(seconds) / self.slots / 3600)
-        return min(limits, default=None)
+        return min(limits) + (self.seconds_measured or 0.0) / 3600 if limits else None
 
     def to_dict(self) -> dict[str, Any]:
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -81,6 +85,7 @@ class Cost:
                 f"with {name}: at most {there.trials} trials, {there.steps:,} steps"
                 for name, there in self.elsewhere.items()
             ),
+            *self._measuring_lines(),
         ]
         if self.steps_per_second is None and self.operations is not None:
             return [
@@ -101,6 +106,13 @@ class Cost:
             "early stopping and the race save part of it",
         ]
 
+    def _measuring_lines(self) -> list[str]:
+        if not self.models_measured:
+            return []
+        seconds = self.seconds_measured
+        time_text = "" if seconds is None else f", about {max(1, round(seconds))} s"
+        return [f"samples by other measures: of at most {self.models_measured} models{time_text}"]
+
 
 def cost_of(spec: SearchSpec, *, elsewhere: bool = False) -> Cost:
     """Count the trials and time a few steps. Raises InputError if this machine cannot run one trial.
@@ -118,7 +130,12 @@ def cost_of(spec: SearchSpec, *, elsewhere: bool = False) -> Cost:
         )
     trials = spec.budget.max_trials
     steps_per_second, operations = _speed(spec, elsewhere)
+    models = (rules.top + 1) * rules.rounds[-1] if rules is not None and spec.is_measured else 0
     return Cost(
+        models_measured=models,
+        seconds_measured=None
+        if steps_per_second is None
+        else models * seconds_of_model(spec, steps_per_second),
         trials=trials,
         replicates=confirm,
         steps=(trials + confirm) * spec.training.total_steps if trials is not None else None,

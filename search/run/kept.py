@@ -11,7 +11,13 @@ from trainable.storage.location import is_bucket
 
 def spec_in(folder: Path) -> SearchSpec:
     """The search that was started in `folder`, with that folder as its own. InputError where it cannot be."""
-    return _belonging_to(load_spec(folder / SPEC_FILE), folder.absolute())
+    return _belonging_to(_as_it_was(load_spec(folder / SPEC_FILE)), folder.absolute())
+
+
+def _as_it_was(spec: SearchSpec) -> SearchSpec:
+    """A search that version 0.2.0 kept measured its samples by nothing else, and is not unfinished for that."""
+    is_older = "measures" not in spec.model_fields_set
+    return overridden(spec, {"measures": {"judges": []}}) if is_older else spec
 
 
 def spec_at(file: Path) -> SearchSpec:

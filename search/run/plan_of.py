@@ -1,13 +1,15 @@
 """A search file as the policy and the leaderboard need it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from search.evidence.leaderboard import Leaderboard, Row, leaderboard
 from search.evidence.race import standing
 from search.file.spec import SearchSpec
 from search.policy.plan import Plan, TimeLimits
+from search.policy.trials import JUDGES
 from search.record import Purpose, TrialRecord
 from spaces.registry import name_of
 from spaces.thin_ends import thin_end
@@ -49,8 +51,10 @@ def objective_of(spec: SearchSpec) -> str:
     return objective_name(name_of(spec.own_setting.extractor))
 
 
-def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:
-    """The leaderboard of this search."""
+def board_of(
+    spec: SearchSpec, records: list[TrialRecord], header: Mapping[str, Any] | None = None
+) -> Leaderboard:
+    """The leaderboard of this search. header: what its study keeps besides the trials."""
     plan = plan_of(spec, 1)
     # In a comparison nothing is proposed and nobody is left out: no value was selected by, nobody leaves a race.
     compares = spec.confirm.top == 0 and spec.confirm.baselines >= len(spec.presets) > 0
@@ -65,9 +69,18 @@ def board_of(spec: SearchSpec, records: list[TrialRecord]) -> Leaderboard:
         reference=COMPARED_TO if compares and COMPARED_TO in spec.baselines else None,
         holds=plan.holds,
         seeds=plan.fresh_seeds,
+        measures=spec.measures.measures if spec.is_measured else (),
+        missing_judges=_missing_judges(spec, header or {}),
     )
     best = board.winner or board.best_unconfirmed
     return board if best is None else replace(board, notes=tuple(_notes(spec, best)))
+
+
+def _missing_judges(spec: SearchSpec, header: Mapping[str, Any]) -> dict[str, str]:
+    """Feature network that measures samples -> why it could not be had when the search was last driven."""
+    asked = spec.measures.by_network if spec.is_measured else ()
+    problems = {name: judge["problem"] for name, judge in header.get(JUDGES, {}).items() if name in asked}
+    return {name: problem for name, problem in problems.items() if problem is not None}
 
 
 def _notes(spec: SearchSpec, best: Row) -> Iterator[str]:

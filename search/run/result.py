@@ -1,6 +1,7 @@
 """What a search has found so far, told in one way: on the screen, by the exit code and in MLflow."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -49,11 +50,13 @@ class Result:
     num_enqueued: int = 0  # in the study's queue
 
     @classmethod
-    def of(cls, spec: SearchSpec, agenda: Agenda, num_enqueued: int = 0) -> "Result":
-        """From the trials so far, and those to come. num_enqueued: what waits in the study's queue."""
+    def of(
+        cls, spec: SearchSpec, agenda: Agenda, header: Mapping[str, Any], num_enqueued: int = 0
+    ) -> "Result":
+        """From the trials so far, and those to come. header: of the study. num_enqueued: what waits in its queue."""
         records = tuple(agenda.records.values())
-        board = board_of(spec, list(records))
-        finished = agenda.finished and unmeasured(spec, board) is None
+        board = board_of(spec, list(records), header)
+        finished = agenda.finished and not board.to_measure() and unmeasured(spec, board) is None
         return cls(spec, records, board, finished, agenda.is_exhausted, num_enqueued)
 
     @cached_property

@@ -3,12 +3,12 @@
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -25,22 +25,25 @@ from search.machine.cache_folder import usable_cache
 from search.machine.gpus import VISIBLE, mig_devices_in
 from search.machine.interruption import Interruption
 from search.policy.conductor import Conductor
-from search.record import TrialRecord
 from search.run.audience import Audience, bring_up_to_date
 from search.run.known import LOG_FILE, remember
 from search.run.losses import shown_warnings, tell_losses
+from search.run.measuring import Measuring, prepared_judges
 from search.run.ray_losses import outlive_rays
 from search.run.result import Result, unmeasured
 from search.run.script import keep_code, script_of
 from search.run.search import Search
 from search.screen.silence import Log, Waiting
 from search.screen.view import STUDY, ProgressView
+from search.screen.words import title_of
 from search.winner.sampling import measure
 from trainable.command.worker import Script
 from trainable.metric.assets import Assets, prepare
 from trainable.setting import Setting
 from trainable.task import OWN
 from trainable.trial import device_of
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,14 @@ def run_search(
                 slots = _slots_here(search) if ray_folder is None else _slots_on_cluster(search)
             begun = _begun_with_data if search.spec.script is None else _begun_with_script
             settings = begun(search, view, log, on_cluster=ray_folder is not None)
+            judges = _judges(search, settings, view, log, on_cluster=ray_folder is not None)
         search.store.give_up_when(interrupted.is_set)
         view.watch(STUDY, partial(study_away, search, log))
         with search.held_everywhere(interrupted):
             mark = search.trial_storage.take_ownership(search.header["study_id"])
             tell_losses(search, view)
             conductor = Conductor(search.plan(slots), search.store)
-            run = Run(search, conductor, settings, mark, interrupted, view, ray_folder)
+            run = Run(search, conductor, settings, judges, mark, interrupted, view, ray_folder)
             before = run.result()
             if before.finished:
                 view.phase("looking at MLflow", 0)
@@ -195,17 +199,37 @@ def _begun_with_script(
     return {OWN: script}
 
 
+def _judges(
+    search: Search, settings: Mapping[str, Any], view: ProgressView, log: Log, *, on_cluster: bool
+) -> dict[str, Assets | str]:
+    """What measures the samples of confirmed models when the search is over; what cannot be had is told now."""
+    spec = search.spec
+    if not spec.is_measured:
+        return {}
+    device = "cpu" if on_cluster else device_of(spec.resources.gpu)
+    waiting = view.waiting("the preparation of the feature networks that measure samples", log)
+    with usable_cache() as folder, shown_warnings(logging.getLogger("trainable"), view), waiting:
+        judges = prepared_judges(spec, settings[OWN].assets, folder, device)
+    for name, judge in judges.items():
+        if isinstance(judge, str):
+            view.note(f"warning: samples are not measured by {name}: {judge}")
+    search.keep_judges(judges)
+    return judges
+
+
 @dataclass(frozen=True)
 class Run:
     """One driver's part of a search, with all that it needs.
 
-    settings: by name, what trials are trained in. mark: name of the file by which workers know the trials' storage
-    again. ray_folder: of the cluster's Ray that is connected; None: trials get a Ray of our own.
+    settings: by name, what trials are trained in. judges: by name, what measures samples, or why it cannot. mark: name
+    of the file by which workers know the trials' storage again. ray_folder: of the cluster's Ray that is connected;
+    None: trials get a Ray of our own.
     """
 
     search: Search
     conductor: Conductor
     settings: Mapping[str, Any]
+    judges: Mapping[str, Assets | str]
     mark: str
     interrupted: Interruption
     view: ProgressView
@@ -214,7 +238,7 @@ class Run:
     def result(self) -> Result:
         """The search as it stands."""
         waiting = self.search.store.enqueued() if self.conductor.finished else ()
-        return Result.of(self.search.spec, self.conductor.agenda, len(waiting))
+        return Result.of(self.search.spec, self.conductor.agenda, self.search.header, len(waiting))
 
     def to_its_end(self) -> Outcome:
         """Do what is left of the search, unless it is interrupted, and tell everybody."""
@@ -224,6 +248,7 @@ class Run:
         try:
             if not self.conductor.finished:
                 self._train(audience)
+            self.measure_samples(audience)
             self._sample_winner(audience)
             result = self.result()
             if result.finished:  # MLflow gets it too
@@ -237,8 +262,8 @@ class Run:
         return Outcome(result, left=left, stop_code=self.interrupted.exit_code)
 
     def _write_page(self, audience: Audience, result: Result) -> None:
-        own = self.settings.get(OWN)
-        audience.write_page(result, own.assets.images_NCHW if own is not None else None)
+        is_script = self.search.spec.script is not None
+        audience.write_page(result, None if is_script else self.settings[OWN].assets.images_NCHW)
 
     def _log(self) -> Path:
         return self.search.folder / LOG_FILE
@@ -312,27 +337,42 @@ class Run:
                 worker_start=WorkerStart(START_SECONDS if here else None, log_of_workers),
             )
 
+    def measure_samples(self, audience: Audience) -> None:
+        """The samples of finalists and of the best baseline by other measures, each model's kept when it is done."""
+        records = self.result().board.to_measure() if self.conductor.finished else ()
+        if not records:
+            return
+        self.view.phase("samples by other measures", 0)
+        measuring = Measuring(self.search.spec, self.settings[OWN], self.judges)
+        for count, record in enumerate(records, 1):
+            with self.view.waiting(f"the measuring of the samples of trial {record.number}", self._log):
+                kept = unless_interrupted(self.interrupted, partial(measuring.of, record))
+            if kept is None:
+                return
+            audience.tracker.put(self.conductor.measured(record.number, kept))
+            what = "measured" if kept["problem"] is None else f"not measured: {kept['problem']}"
+            self.view.note(f"{title_of(record)} {what}, {count} of {len(records)}")
+
     def _sample_winner(self, audience: Audience) -> None:
         """The sampling levels that the search file asks for, unless they are there."""
-        record = unmeasured(self.search.spec, self.result().board) if self.conductor.finished else None
+        spec = self.search.spec
+        record = unmeasured(spec, self.result().board) if self.conductor.finished else None
         if record is None:
             return
         self.view.phase("sampling levels of the winner", 0)
         with self.view.waiting("the optimisation of the winner's sampling levels", self._log):
-            measured = measured_unless_interrupted(
-                self.search.spec, record, self.settings[OWN].assets, self.interrupted
+            measured = unless_interrupted(
+                self.interrupted,
+                lambda: measure(spec, record, self.settings[OWN].assets, spec.sampling.nfe),
             )
         if measured is not None:
-            audience.tracker.put_sampling(record, measured)
+            audience.tracker.put_sampling(record, measured[0])
 
 
-def measured_unless_interrupted(
-    spec: SearchSpec, record: TrialRecord, assets: Assets, interrupted: Interruption
-) -> Mapping[str, Any] | None:
-    """The sampling levels of the trial's model, optimised and kept; None where an interruption ended that."""
+def unless_interrupted(interrupted: Interruption, work: Callable[[], T]) -> T | None:
+    """What the work gives; None where an interruption ended it."""
     try:
         with interrupted.raising():
-            measured, _ = measure(spec, record, assets, spec.sampling.nfe)
+            return work()
     except KeyboardInterrupt:
         return None
-    return measured

@@ -20,10 +20,11 @@ from search.machine.driver import driver_of, only_driver
 from search.machine.search_folders import DEFAULT_STORAGE
 from search.policy.agenda import Agenda
 from search.policy.plan import Plan
-from search.policy.trials import CONFIRM_ANYWAY, SEARCH_CLOSED
+from search.policy.trials import CONFIRM_ANYWAY, JUDGES, SEARCH_CLOSED
 from search.record import TrialRecord
 from search.run.kept import spec_at, spec_in
 from search.run.known import SPEC_FILE, SUMS_FILE, command, folder_of
+from search.run.measuring import facts_of
 from search.run.plan_of import board_of, objective_of, plan_of
 from search.run.result import Result
 from search.run.status import status_of
@@ -130,12 +131,12 @@ class Search:
 
     def board(self) -> Leaderboard:
         """Who leads, and how sure that is."""
-        return board_of(self.spec, self.records())
+        return board_of(self.spec, self.records(), self.header)
 
     def result(self) -> Result:
         """What was found so far, and whether anything is left to do."""
         agenda = self._agenda()
-        return Result.of(self.spec, agenda, len(self.store.enqueued()))
+        return Result.of(self.spec, agenda, self.header, len(self.store.enqueued()))
 
     def status(self, now: float | None = None) -> Status:
         """How it stands, in plain values. now: seconds since 1970.
@@ -145,7 +146,7 @@ class Search:
         agenda = self._agenda()
         with driver_of(self.folder) as driver:
             since = driver.since if driver is not None else None
-        return status_of(self.spec, agenda, since, time.time() if now is None else now)
+        return status_of(self.spec, agenda, self.header, since, time.time() if now is None else now)
 
     def document(self, board: Leaderboard | None = None, *, unconfirmed: bool = False) -> dict[str, Any]:
         """The export of its winner, with what its trials' folders hold of it. Raises as `export_document` does.
@@ -202,6 +203,13 @@ class Search:
                 )
         if not found.keys() <= known.keys():
             self.store.set_header("settings", {**known, **found})
+
+    def keep_judges(self, prepared: Mapping[str, Assets | str]) -> None:
+        """Keep which feature networks measure samples, and which cannot be had; see `measuring.prepared_judges`."""
+        known = self.header.get(JUDGES, {})
+        facts = facts_of(prepared, known)
+        if facts != known:
+            self.store.set_header(JUDGES, facts)
 
     def check_measure(self, measure: Assets | Script) -> None:
         """InputError for other data, another feature network or another script than it was measured with."""

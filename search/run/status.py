@@ -3,7 +3,7 @@
 States: "running"; "finished"; "stopped" (goes on with `resume`). What else there is, `statuses.py` says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.file.spec import SearchSpec
@@ -19,13 +19,20 @@ from spaces.sparkline import sparkline
 _SEARCHED = (Purpose.BASELINE, Purpose.SEARCH, Purpose.REPLICATE)
 
 
-def status_of(spec: SearchSpec, agenda: Agenda, since: float | None, now: float) -> Status:
-    """How the search stands. since: when its driver was started, None: it has none. Times are seconds since 1970."""
+def status_of(
+    spec: SearchSpec, agenda: Agenda, header: Mapping[str, Any], since: float | None, now: float
+) -> Status:
+    """How the search stands. header: what its study keeps besides the trials.
+
+    since: when its driver was started, None: it has none. Times are seconds since 1970.
+    """
     records = list(agenda.records.values())
     held = agenda.spending.trials + (0.0 if since is None else _held_now(records, since, now))
+    result = Result.of(spec, agenda, header) if agenda.finished else None
+    is_finished = result is not None and result.finished
     return {
         "name": spec.name,
-        "state": "running" if since is not None else "finished" if agenda.finished else "stopped",
+        "state": "running" if since is not None else "finished" if is_finished else "stopped",
         "folder": str(spec.folder),
         "objective": objective_of(spec),
         "total_steps": spec.training.total_steps,
@@ -40,7 +47,7 @@ def status_of(spec: SearchSpec, agenda: Agenda, since: float | None, now: float)
             **{word: sum(record.state is state for record in records) for state, word in ENDED_WORDS.items()},
         },
         "best": _best(records),
-        "finding": Result.of(spec, agenda).conclusion if agenda.finished else None,
+        "finding": None if result is None else result.conclusion,
         "slot_hours": held / 3600,
         "gpu_hours": held / 3600 * spec.resources.gpu,
         "running_seconds": None if since is None else max(0.0, now - since),

@@ -6,6 +6,7 @@ rebuilt from here. A database that is killed is waited for, and the write that m
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from search.decision import Decision
 from search.errors import InputError
 from search.machine.urls import shown_url
-from search.policy.trials import Enqueued, KeptTrial, NewTrial
+from search.policy.trials import Enqueued, KeptTrial, NewTrial, measured_in
 from search.record import Report, TrialRecord
 from search.study import whole
 from search.study.database import has_study, is_missing, open_storage
@@ -185,7 +186,8 @@ class StudyStore:
         kept, bad, problem = [], [], None
         for trial in self.load():
             try:
-                kept.append(KeptTrial(record_of(trial), trial.distributions, spent_by(trial)))
+                record = replace(record_of(trial), measured=measured_in(self.header, trial.number))
+                kept.append(KeptTrial(record, trial.distributions, spent_by(trial)))
             except whole.UNREADABLE as error:
                 bad.append(trial.number)
                 problem = error

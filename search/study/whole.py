@@ -15,7 +15,7 @@ from search.errors import InputError, OperationFailed
 from search.machine.sqlite_health import damage_of
 from search.machine.urls import shown_url
 from search.policy.budget import Spending
-from search.policy.trials import CLOSED_BECAUSE, SPENT
+from search.policy.trials import CLOSED_BECAUSE, JUDGES, SPENT
 from search.study.outage import unusable
 from search.study.sums import Facts, began_sum, ended_sum_of
 
@@ -59,7 +59,11 @@ def check_file(url: str) -> None:
 def check_header(header: Mapping[str, Any], where: str) -> None:
     """DamagedStudy where the facts of a search are not what it keeps in `where`."""
     lost = [key for key, kind in _HEADER.items() if key not in header or not isinstance(header[key], kind)]
-    for key, read in ((SPENT, Spending().restore), (CLOSED_BECAUSE, lambda plain: Decision(**plain).why)):
+    for key, read in (
+        (SPENT, Spending().restore),
+        (CLOSED_BECAUSE, lambda plain: Decision(**plain).why),
+        (JUDGES, lambda plain: [(judge["extractor_sha256"], judge["problem"]) for judge in plain.values()]),
+    ):
         try:
             if header.get(key):
                 read(header[key])

@@ -125,6 +125,8 @@ class Projection:
                 changes += self.runs.add_files(run, self._files_of(record))
             changes += self.runs.write(run, points=points, params=_params_of(record), tags=tags)
             changes += self.runs.set_status(run, status, _end_ms(record))
+        for name, value in record.measured.values.items() if record.measured is not None else ():
+            changes += self.runs.renew(run, names.check_metric_name(name), value, _now_ms())
         return changes + self._raise_best(record)
 
     def sync_sampling(self, record: TrialRecord, measured: Mapping[str, Any]) -> Changes:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import OperationFailed
-from search.evidence.leaderboard import INTERVALS, Leaderboard, Row, bounds_of
+from search.evidence.leaderboard import INTERVALS, Leaderboard, Row
+from search.evidence.texts import bounds_of
 from search.machine.output import write_file
 from search.winner.sampling import sampling_part
 from spaces import NoiseSchedule
@@ -51,6 +52,7 @@ def export_document(
         "objective": _objective(board, header),
         "searched_at": _searched_at(header["search"]),
         "holds_at": _holds_at(board, row, header["search"]),
+        "measures": [by.to_dict() for by in board.by_measures(row)],
         "evidence": _evidence(board, row) | {"warning": _warning(schedule, header["search"])},
         "provenance": _provenance(board, row, header),
     }

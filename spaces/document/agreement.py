@@ -5,7 +5,7 @@ All raise ValueError, in one line that names the key.
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from spaces.document.format import (
     HoldsAtPart,
     MeasuredPart,
+    MeasurePart,
     ObjectivePart,
     SamplingPart,
     StagePart,
@@ -101,8 +102,7 @@ def check_holds_at(parts: Iterable[HoldsAtPart]) -> None:
         pairs = [(part.values[seed], part.baseline_values[seed]) for seed in seeds]
         if not pairs:
             raise ValueError(f"{where}: `values` and `baseline_values` must have a seed in common")
-        logs = (math.log(max(own, 1e-12)) - math.log(max(other, 1e-12)) for own, other in pairs)
-        ratio = math.exp(math.fsum(logs) / len(pairs))
+        ratio = _mean_change(pairs, by_ratio=True)
         if not math.isclose(part.ratio, ratio, rel_tol=1e-6):
             raise ValueError(
                 f"{where}: `ratio` must be that of the values, {ratio:.6g}, but is {part.ratio!r}"
@@ -114,6 +114,41 @@ def check_holds_at(parts: Iterable[HoldsAtPart]) -> None:
             )
         if {"better": low > 1, "worse": high < 1, "tied": low > 1 or high < 1}[part.verdict]:
             raise ValueError(f"{where}: `verdict` must be what the interval says, but is {part.verdict!r}")
+
+
+def check_measures(parts: Iterable[MeasurePart]) -> None:
+    """Each ratio or difference is that of the values, and the verdict is what it and its interval say."""
+    for part in parts:
+        where = f"measures, {part.name!r:.60} at {part.network_evaluations}"
+        if (part.ratio is None) == (part.difference is None):
+            raise ValueError(f"{where}: one of `ratio` and `difference` must be there")
+        if part.values.keys() != part.baseline_values.keys():
+            raise ValueError(f"{where}: `values` and `baseline_values` must be of the same seeds")
+        pairs = [(value, part.baseline_values[seed]) for seed, value in part.values.items()]
+        expected, same = _mean_change(pairs, by_ratio=part.ratio is not None), float(part.ratio is not None)
+        change = part.difference if part.ratio is None else part.ratio
+        assert change is not None
+        if not math.isclose(change, expected, rel_tol=1e-6, abs_tol=1e-12):
+            raise ValueError(
+                f"{where}: the change must be that of the values, {expected:.6g}, but is {change!r}"
+            )
+        low, high = part.interval or (-math.inf, math.inf)
+        if not low <= change <= high:
+            raise ValueError(f"{where}: `interval` must hold the change {change:.6g}, but is {part.interval}")
+        shown = "tied" if low <= same <= high else "larger" if low > same else "smaller"
+        verdicts = {"tied": "tied", "larger": "worse", "smaller": "better"}
+        if part.larger_is_better:
+            verdicts |= {"larger": "better", "smaller": "worse"}
+        if part.verdict != verdicts[shown]:
+            raise ValueError(f"{where}: `verdict` must be what the interval says, but is {part.verdict!r}")
+
+
+def _mean_change(pairs: Sequence[tuple[float, float]], *, by_ratio: bool) -> float:
+    """Geometric mean of the ratios, or mean of the differences."""
+    if not by_ratio:
+        return sum(own - other for own, other in pairs) / len(pairs)
+    logs = (math.log(max(own, 1e-12)) - math.log(max(other, 1e-12)) for own, other in pairs)
+    return math.exp(math.fsum(logs) / len(pairs))
 
 
 def check_sampling(sampling: SamplingPart, objective: ObjectivePart, stages: tuple[Stage, ...]) -> None:

@@ -239,6 +239,44 @@ class HoldsAtPart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeasurePart:
+    """What another measure than the objective says of samples of the confirmed models, and of the baseline's."""
+
+    __pydantic_config__ = STRICT
+
+    name: Annotated[str, _about("of the metric on its feature network, as `fd_pixels`")]
+    metric: Annotated[dict[str, Any], _about("name and options of the metric")]
+    extractor: Annotated[dict[str, Any], _about("name and options of the feature network")]
+    network_evaluations: Annotated[int, _about("network evaluations per image", ge=1, le=MAX_EVALUATIONS)]
+    larger_is_better: Annotated[bool, _about("which way is up")]
+    verdict: Annotated[
+        Verdict, _about("`better` or `worse` than the baseline where that is shown, else `tied`")
+    ]
+    ratio: Annotated[
+        Annotated[float, Field(ge=0)] | None,
+        _about(
+            "geometric mean of the ratios to the baseline, seed by seed; null: it is compared by difference"
+        ),
+    ] = None
+    difference: Annotated[
+        float | None,
+        _about("mean of the differences from the baseline, seed by seed; null: it is compared by ratio"),
+    ] = None
+    interval: Annotated[
+        list[float] | None,
+        _about(
+            "of ratio or difference, 95 % for all measures together; null: on one seed",
+            min_length=2,
+            max_length=2,
+        ),
+    ] = None
+    values: Annotated[dict[str, float], _about("the value by training seed", min_length=1)]
+    baseline_values: Annotated[
+        dict[str, float], _about("those of evidence.baseline on the same seeds", min_length=1)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Document:
     """A noise schedule for consistency training, found by a search, with its evidence."""
 
@@ -263,6 +301,10 @@ class Document:
     holds_at: Annotated[
         list[HoldsAtPart],
         _about("what was found in other settings: empty where none was tried, or it is the baseline itself"),
+    ] = field(default_factory=list)
+    measures: Annotated[
+        list[MeasurePart],
+        _about("what other measures say: empty where none was taken, or it is the baseline itself"),
     ] = field(default_factory=list)
     evidence: Annotated[
         dict[str, Any], _about("why it is believed: `values` by seed, their `mean`, and more, for people")

@@ -16,12 +16,20 @@ from spaces.document import strict_json
 from spaces.document.agreement import (
     check_evidence,
     check_holds_at,
+    check_measures,
     check_sampling,
     check_weighting,
     checked_stages,
 )
 from spaces.document.checksum import is_checked
-from spaces.document.format import FORMAT, Document, HoldsAtPart, SamplingPart, loss_and_weighting
+from spaces.document.format import (
+    FORMAT,
+    Document,
+    HoldsAtPart,
+    MeasurePart,
+    SamplingPart,
+    loss_and_weighting,
+)
 from spaces.registry import adapter, name_of, one_line
 from spaces.schedule import NoiseSchedule, Stage
 from spaces.thin_ends import thin_end
@@ -69,8 +77,9 @@ class LoadedSchedule:
     confirmed: whether its value was confirmed on fresh seeds. sampling: None in exports of version 0.1.0.
     objective, evidence, provenance: as they stand in the document. Evidence and provenance are facts for
     people: other keys may come. searched_at: in what it was searched; None in exports of version 0.2.0. holds_at: what
-    was found in other settings. checked: whether the document's checksum holds over all that is here; without one, as
-    before version 0.3, only what the document says twice is checked: the schedule's numbers, its ends, the mean.
+    was found in other settings. measures: what other measures than the objective say. checked: whether the document's
+    checksum holds over all that is here; without one, as before version 0.3, only what the document says twice is
+    checked: the schedule's numbers, its ends, the mean.
     """
 
     schedule: NoiseSchedule
@@ -80,6 +89,7 @@ class LoadedSchedule:
     objective: Mapping[str, Any] | None = None
     searched_at: Mapping[str, Any] | None = None
     holds_at: tuple[HoldsAtPart, ...] = ()
+    measures: tuple[MeasurePart, ...] = ()
     evidence: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
     checked: bool = False
@@ -91,21 +101,37 @@ class LoadedSchedule:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Where the schedule is shown to be worse than a baseline of the literature, a sentence for each setting.
+        """Where, and by what, the schedule is shown to be worse than a baseline of the literature; a sentence each.
 
         The last says why it may be worse where it was not tried (`spaces.thin_ends`), if that is so.
         """
         baseline = (self.evidence or {}).get("baseline") or "the baseline"
-        worse = [
-            f"It does not hold with {part.setting}: there its distance is {part.ratio:.3g} times that of {baseline}."
-            for part in self.holds_at
-            if part.verdict == "worse"
-        ]
+        worse = (
+            *(_where_text(part, baseline) for part in self.holds_at if part.verdict == "worse"),
+            *(_by_what_text(part, baseline) for part in self.measures if part.verdict == "worse"),
+        )
         if self.training is None or self.training.sigma_data is None:
             thin = thin_end(self.schedule, _NOMINAL_STEPS)
         else:
             thin = thin_end(self.schedule, self.training.total_steps, self.training.sigma_data)
         return (*worse, *([f"It {thin}."] if thin else []))
+
+
+def _where_text(part: HoldsAtPart, baseline: str) -> str:
+    return f"It does not hold with {part.setting}: there its distance is {part.ratio:.3g} times that of {baseline}."
+
+
+def _by_what_text(part: MeasurePart, baseline: str) -> str:
+    evaluations = (
+        f"{part.network_evaluations} network evaluation{'s' if part.network_evaluations > 1 else ''}"
+    )
+    return f"It is worse by {part.name} at {evaluations}: {_change_text(part)} {baseline}."
+
+
+def _change_text(part: MeasurePart) -> str:
+    if part.ratio is not None:
+        return f"{part.ratio:.3g} times that of"
+    return f"{part.difference:+.3g} from that of"
 
 
 def load_schedule(source: str | os.PathLike[str] | Mapping[str, Any]) -> LoadedSchedule:
@@ -157,6 +183,7 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
         )
     check_evidence(document.confirmed, document.evidence)
     check_holds_at(document.holds_at)
+    check_measures(document.measures)
     if document.sampling is not None:
         check_sampling(document.sampling, document.objective, stages)
     return LoadedSchedule(
@@ -174,6 +201,7 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
         objective=data["objective"],
         searched_at=data.get("searched_at"),
         holds_at=tuple(document.holds_at),
+        measures=tuple(document.measures),
         evidence=document.evidence,
         provenance=document.provenance,
         checked=is_checked(data),

@@ -109,3 +109,15 @@ def test_a_small_network_is_as_large_as_its_parameters() -> None:
     assert size.parameters == sum(parameter.numel() for parameter in module.parameters())
     assert size.bytes > 5 * 4 * size.parameters
     assert size.is_quick
+
+
+def test_the_time_that_samples_are_measured_in_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "data: digits\nnetwork: {name: film_mlp, width: 16}\nconfirm: {top: 2, baselines: 1, rounds: [2, 3]}\n"
+    assert dry_run(text, "--json") == 0
+    cost = json.loads(capsys.readouterr().out)["cost"]
+    assert cost["models_measured"] == 9 and cost["seconds_measured"] > 0
+    assert dry_run(f"{text}measures: []\n", "--json") == 0
+    without = json.loads(capsys.readouterr().out)["cost"]
+    assert (without["models_measured"], without["seconds_measured"]) == (0, 0.0)
+    assert dry_run(text) == 0
+    assert "# samples by other measures: of at most 9 models, about " in capsys.readouterr().out

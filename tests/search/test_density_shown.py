@@ -47,7 +47,7 @@ def test_the_status_of_a_search_shows_it(tmp_path: Path) -> None:
     (tmp_path / "toy.yaml").write_text(f"name: toy\ndata: digits\nstorage: {{path: {tmp_path}}}\n")
     spec = load_spec(tmp_path / "toy.yaml")
     agenda = Agenda.of(plan_of(spec, 1), [KeptTrial(RECORD, {})], {})
-    found = status_of(spec, agenda, since=None, now=0.0)
+    found = status_of(spec, agenda, {}, since=None, now=0.0)
     assert json.loads(json.dumps(found))["best"]["density"] == sparkline(ICT)
     shown = details(found)
     assert f"           {with_density(ICT)}" in shown

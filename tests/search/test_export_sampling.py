@@ -10,8 +10,7 @@ import pytest
 from search import cli
 from search.errors import InputError, OperationFailed
 from search.evidence.leaderboard import Leaderboard, leaderboard
-from search.policy.conductor import Conductor
-from search.record import Report, State, TrialRecord
+from search.record import State, TrialRecord
 from search.run.search import Search
 from search.study.trial_storage import TrialStorage
 from search.winner.sampling import (
@@ -25,11 +24,9 @@ from search.winner.sampling import (
 )
 from spaces import PRESETS, load_schedule
 from spaces.sparkline import with_density
+from tests.played import played
 from tests.records import record, replicates
-from trainable.metric.assets import prepare
-from trainable.setting import Setting
-from trainable.task import SAMPLING_FILE, TrialTask
-from trainable.trial import TrialWorker, as_result
+from trainable.task import SAMPLING_FILE
 
 ICT = PRESETS["ict"].schedule
 
@@ -181,29 +178,7 @@ confirm: {top: 1, rounds: [2]}
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished search: the conductor and a worker, without Ray."""
     folder = tmp_path_factory.mktemp("search")
-    path = folder / "toy.yaml"
-    path.write_text(f"{SEARCH}\nstorage: {{path: {folder / 'runs'}}}\n")
-    search = Search.open(str(path))
-    spec = search.spec
-    assert spec.objective.extractor is not None
-    assets = prepare(spec.data, spec.objective.extractor, folder / ".cache")
-    search.open_or_create(assets)
-    search.write_file()
-    conductor = Conductor(search.plan(), search.store)
-    worker = TrialWorker(Setting(assets, spec.network, spec.training, spec.objective.num_samples))
-    while (trial := conductor.next()) is not None:
-        task = TrialTask(
-            number=trial.number,
-            schedule=trial.schedule.to_dict(),
-            seed=trial.seed,
-            rungs=conductor.plan.rungs,
-            folder=search.trial_storage.location_of(trial.number),
-        )
-        worker.begin(task)
-        result = as_result(worker.advance())
-        reports = [Report(**report) for report in result["reports"]]
-        conductor.observe(trial.number, result["step"], reports, result["outcome"], result["reason"])
-    assert conductor.finished
+    played(folder, SEARCH)
     return folder
 
 

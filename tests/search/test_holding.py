@@ -332,6 +332,7 @@ def test_a_file_without_other_settings_is_written_and_known_as_before() -> None:
             "holds_at: [{training: {batch: 4}}]",
             r"settings\[0\]\.training\.batch: unknown field \(did you mean batch_size",
         ),
+        ("holds_at: [{netwrok: mlp}]", r"settings\[0\]\.netwrok: unknown field \(did you mean network"),
         ("holds_at: [{network: mpl}]", r"settings\[0\]\.network\.name: unknown network 'mpl'"),
         ("holds_at: [{training: {total_steps: 2}}]", r"training\.total_steps: stopping\.rungs must be apart"),
         ("holds_at: {top: 3}", r"holds_at\.top: would have no effect without `settings`"),

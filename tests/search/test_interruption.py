@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 import search.run.runner
 from search.file.spec import load_spec
 from search.machine.interruption import Interruption
-from search.run.runner import measured_unless_interrupted, run_search
+from search.run.runner import run_search, unless_interrupted
 from search.run.search import Search
 
 
@@ -102,16 +101,12 @@ def test_a_search_is_left_while_its_data_is_prepared(
     assert [path.name for path in (tmp_path / "runs" / "toy").iterdir()] == [".lock"]
 
 
-def test_the_sampling_levels_are_left_and_there_is_nothing_to_track(
-    interruption: Interruption, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def measure(*_: Any) -> Any:
+def test_what_is_measured_at_the_end_is_left_and_there_is_nothing_to_keep(interruption: Interruption) -> None:
+    def measure() -> Any:
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("measured to the end")
 
-    monkeypatch.setattr(search.run.runner, "measure", measure)
-    spec: Any = SimpleNamespace(sampling=SimpleNamespace(nfe=[2]))
-    record: Any = None
-    assets: Any = None
-    assert measured_unless_interrupted(spec, record, assets, interruption) is None
+    assert unless_interrupted(interruption, lambda: 7) == 7
+    assert unless_interrupted(interruption, measure) is None
     assert interruption.is_set()
+    assert unless_interrupted(interruption, lambda: 7) is None

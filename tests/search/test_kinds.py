@@ -128,7 +128,7 @@ def test_every_kind_of_the_table_is_a_folder_of_choices(kind: str) -> None:
 
 def test_every_field_of_the_table_is_one_of_a_search_file() -> None:
     fields = {kind.field for kind in KINDS.values() if kind.field}
-    nested = {"extractor", "optimizer_strategy"}  # of `objective` and `training`
+    nested = {"extractor", "metric", "optimizer_strategy"}  # of `objective`, `measures` and `training`
     assert fields - nested <= SearchSpec.model_fields.keys()
     assert all(registry_of(field).base for field in fields)
 

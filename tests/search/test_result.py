@@ -97,7 +97,7 @@ def fill(store: Kept, trials: Trials) -> Kept:
 
 def result_of(folder: Path, text: str, trials: Trials) -> Result:
     spec, kept = spec_in(folder, text), fill(TrialsInMemory(), trials)
-    return Result.of(spec, Agenda.of(plan_of(spec, 1), kept.read(), kept.header))
+    return Result.of(spec, Agenda.of(plan_of(spec, 1), kept.read(), kept.header), kept.header)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ presets: [ict]
 noise_floor: {seeds: 0}
 budget: {max_trials: 3}
 confirm: {top: 1, baselines: 1, rounds: [2]}
+measures: []
 """
 ASSETS: Any = SimpleNamespace(
     objective="fd_digits_cnn", data_sha256="d" * 64, extractor_sha256="e" * 64, extractor_accuracy=0.9

@@ -23,7 +23,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Measured, Purpose, Report, State, TrialRecord
 from search.study.trial_storage import TrialStorage
 from search.tracking import (
     Changes,
@@ -163,6 +163,22 @@ def test_a_trial_is_a_child_run_with_params_values_files_and_state(uri: str, tmp
     assert files == ["samples.png", "schedule.json", "sigma_density.png"]
     local = MlflowClient(uri).download_artifacts(run.info.run_id, "schedule.json", str(tmp_path))
     assert NoiseSchedule.from_dict(json.loads(Path(local).read_text())) == ICT
+
+
+def test_what_other_measures_say_of_its_samples_is_shown_at_its_run_once(uri: str, tmp_path: Path) -> None:
+    mlflow, plain = projection(uri, tmp_path), full_record(3)
+    mlflow.sync(plain)
+    measured = dataclasses.replace(
+        plain, measured=Measured({"fd_pixels_nfe1": 1.5, "coverage_pixels_nfe2": 0.9})
+    )
+    assert mlflow.sync(measured) == Changes(values=2)
+    assert mlflow.sync(measured) == Changes()
+    assert reconcile([measured], projection(uri, tmp_path)) == Changes()
+    (_, _, _, values, _) = stored(uri)["3"]
+    assert [value for _, value, _ in values["fd_pixels_nfe1"]] == [1.5]
+    anew = dataclasses.replace(plain, measured=Measured({"fd_pixels_nfe1": 2.5}))  # on other weights
+    assert mlflow.sync(anew) == Changes(values=1)
+    assert runs(uri)[0].data.metrics["fd_pixels_nfe1"] == 2.5
 
 
 @pytest.mark.parametrize(

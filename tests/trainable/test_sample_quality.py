@@ -52,20 +52,21 @@ def test_a_finished_trial_is_measured_by_all_metrics_at_each_number_of_evaluatio
 ) -> None:
     trained(tmp_path, digits_assets)
     judge = SampleJudge(second, list(METRICS), 200)
-    given = {"judge": judge, "images_NCHW": digits_assets.images_NCHW, **SETTING}
+    given = {"judges": {"second": judge}, "images_NCHW": digits_assets.images_NCHW, **SETTING}
     found = measure_samples(LocalFolder(str(tmp_path)), **given, num_evaluations=(1, 2, 3))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert found["extractor"] == "strided_cnn" != digits_assets.extractor_name
-    assert (found["num_real"], found["num_samples"]) == (1797, 200)
+    by_second = found["judges"]["second"]
+    assert by_second["extractor"] == "strided_cnn" != digits_assets.extractor_name
+    assert (by_second["num_real"], by_second["num_samples"]) == (1797, 200)
     assert found["sigmas"]["1"] == pytest.approx([80.0])
     assert found["sigmas"]["2"] == pytest.approx([80.0, 0.821])
     assert [len(sigmas) for sigmas in found["sigmas"].values()] == [1, 2, 3]
-    assert list(found["metrics"]) == ["1", "2", "3"]
-    for values in found["metrics"].values():
+    assert list(by_second["metrics"]) == ["1", "2", "3"]
+    for values in by_second["metrics"].values():
         assert set(values) == set(METRICS)
-    assert found["metrics"]["1"] != found["metrics"]["2"]
+    assert by_second["metrics"]["1"] != by_second["metrics"]["2"]
     again = measure_samples(LocalFolder(str(tmp_path)), **given, num_evaluations=(1,))
-    assert again["metrics"]["1"] == found["metrics"]["1"]
+    assert again["judges"]["second"]["metrics"]["1"] == by_second["metrics"]["1"]
 
 
 def test_an_unfinished_trial_is_refused(tmp_path: Path, digits_assets: Assets, second: Assets) -> None:
@@ -73,7 +74,10 @@ def test_an_unfinished_trial_is_refused(tmp_path: Path, digits_assets: Assets, s
     judge = SampleJudge(second, ["kernel_distance"], 50)
     with pytest.raises(ValueError, match=r"step 150 is needed .* there is one of step 75"):
         measure_samples(
-            LocalFolder(str(tmp_path)), judge=judge, images_NCHW=digits_assets.images_NCHW, **SETTING
+            LocalFolder(str(tmp_path)),
+            judges={"second": judge},
+            images_NCHW=digits_assets.images_NCHW,
+            **SETTING,
         )
 
 

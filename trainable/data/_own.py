@@ -23,6 +23,7 @@ class OwnImages(Dataset):
     held_out: float = 0.0
 
     EXTRACTOR: ClassVar[str | None] = None
+    SECOND_EXTRACTOR: ClassVar[None] = None
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {"held_out": (0.0, 0.9)}
 
     def __post_init__(self) -> None:

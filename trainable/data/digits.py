@@ -1,8 +1,9 @@
 """1,797 real handwritten digits, 8x8 grey, that scikit-learn ships: no download."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -21,6 +22,10 @@ class Digits(Dataset):
 
     NETWORK: ClassVar[str] = "film_mlp"
     EXTRACTOR: ClassVar[str] = "digits_cnn"
+    SECOND_EXTRACTOR: ClassVar[Mapping[str, Any]] = {
+        **{"name": "strided_cnn", "width": 32, "epochs": 40},
+        **{"learning_rate": 0.01, "min_accuracy": 0.95},
+    }
 
     def load(self, cache_dir: Path) -> Images:
         """x_NCHW float32 (1797, 1, 8, 8); ValueError if scikit-learn's copy is not the known one."""

@@ -1,8 +1,9 @@
 """Fashion-MNIST: 60,000 + 10,000 grey 28x28 pictures of clothes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from trainable.data._idx import TEST, TRAIN, read_folder
 from trainable.dataset import Dataset, Images
@@ -60,6 +61,10 @@ class FashionMNIST(Dataset):
 
     EXTRACTOR: ClassVar[str] = "fashion_cnn"
     PATHS: ClassVar[tuple[str, ...]] = ("root",)
+    SECOND_EXTRACTOR: ClassVar[Mapping[str, Any]] = {
+        **{"name": "strided_cnn", "epochs": 4, "batch_size": 128},
+        **{"learning_rate": 0.003, "min_accuracy": 0.83},
+    }
 
     def downloads(self, cache_dir: Path) -> tuple[Remote, ...]:
         if self.root is not None:

@@ -4,6 +4,7 @@ Axes: N real images, G generated ones, D features.
 """
 
 import math
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,10 +21,17 @@ class SampleMetric(Choice, ABC):
     """Base of `trainable/metrics/`: the fields are its options, `measured` does the work.
 
     A value belongs to its feature network and to both numbers of images: with any of them different it cannot be
-    compared. LARGER_IS_BETTER: which way is up.
+    compared. LARGER_IS_BETTER: which way is up. RATIO_SCALE: whether values are above 0, where 0 means none, so that
+    two are compared by their ratio; others are by their difference.
     """
 
     LARGER_IS_BETTER: ClassVar[bool] = False
+    RATIO_SCALE: ClassVar[bool] = False
+
+    def name_on(self, extractor_name: str) -> str:
+        """Of its values on a feature network: `coverage_strided_cnn`; of letters, digits, `_`, `.` and `-`."""
+        name = re.sub(r"[^\w.-]+", "_", self.describe(), flags=re.ASCII).strip("_")
+        return f"{name}_{extractor_name}"
 
     @property
     def worst(self) -> float:

@@ -1,9 +1,11 @@
 """The Frechet distance of two sets of features. Axes: N real images, G generated ones, D features."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
+from trainable.extractor import objective_name
 from trainable.metric.frechet import GaussianStats, frechet_distance
 from trainable.metric.sample_metric import SampleMetric
 
@@ -15,6 +17,12 @@ class FrechetDistance(SampleMetric):
     In squared units of the features, >= 0; with Inception features it is the FID. Sees mean and covariance only.
     Biased upwards, by about C/N + C/G with C of the features' covariance.
     """
+
+    RATIO_SCALE: ClassVar[bool] = True
+
+    def name_on(self, extractor_name: str) -> str:
+        """As the objective is called."""
+        return objective_name(extractor_name)
 
     def measured(self, real_ND: Tensor, generated_GD: Tensor) -> float:
         return frechet_distance(GaussianStats.of(real_ND), GaussianStats.of(generated_GD))
