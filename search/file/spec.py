@@ -19,7 +19,7 @@ from search.file.choices import checked_space, checked_training, choice
 from search.file.features import features_of
 from search.file.holds import HoldsAt, HoldsAtField, SettingSpec, settings_of, written_out
 from search.file.identity import FREE
-from search.file.measures import Judge, Measures, MeasuresField, default_judges
+from search.file.measures import Measures, MeasuresField, default_judges
 from search.file.messages import NAME, UNKNOWN_FIELD, Misfit, flatten, shown, unknown_field
 from search.file.model import Section
 from search.file.presets import checked_presets, schedules_of
@@ -106,18 +106,13 @@ class SearchSpec(Section):
             # The model is frozen for its users; this is still its construction.
             self.__dict__["objective"] = self.objective.model_copy(update={"extractor": extractor})
         self.__dict__["holds_at"] = written_out(self.holds_at, self.training)
-        if self.measures.judges is None:
-            judges = self._default_judges()
+        if self.measures.judges is None and self.data is not None and self.objective.extractor is not None:
+            judges = default_judges(self.data, self.objective.extractor, self.objective.num_samples)
             self.__dict__["measures"] = self.measures.model_copy(update={"judges": judges})
         broken = list(self._broken_rules())
         if broken:
             raise Misfit(*broken)
         return self
-
-    def _default_judges(self) -> list[Judge]:
-        if self.script is not None or self.data is None or self.objective.extractor is None:
-            return []
-        return default_judges(self.data, self.objective.extractor, self.objective.num_samples)
 
     def _broken_rules(self) -> rules.Broken:
         yield from rules.rungs_are_apart(self.stopping, self.training)

@@ -94,6 +94,7 @@ def test_it_is_exported_as_before(storage: Path, capsys: pytest.CaptureFixture[s
     assert found.pop("searched_at")["network"] == expected["provenance"]["network"]
     assert found.pop("holds_at") == []
     assert found.pop("measures") == []
+    assert found["evidence"].pop("warning") is None
     assert without_intervals(found) == without_intervals(expected)
 
 
