@@ -16,7 +16,7 @@ def spec_in(folder: Path) -> SearchSpec:
 
 def _as_it_was(spec: SearchSpec) -> SearchSpec:
     """A search that version 0.2.0 kept measured its samples by nothing else, and is not unfinished for that."""
-    is_older = "measures" not in spec.model_fields_set
+    is_older = "measures" not in spec.model_fields_set and spec.script is None
     return overridden(spec, {"measures": {"judges": []}}) if is_older else spec
 
 
