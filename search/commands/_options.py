@@ -24,7 +24,7 @@ def named(args: argparse.Namespace) -> str:
         from search.run.known import latest_search
 
         args.name = latest_search(args.storage)
-        sys.stderr.write(f"the latest search: {args.name}\n")
+        sys.stderr.write(f"note: the latest search is {args.name}\n")
     name: str = args.name
     return name
 

@@ -9,7 +9,7 @@ from tests.conformance.conftest import TIMM_MODELS
 from trainable.extractors._vision_transformer import PATCH, TRAINED_SIDE, VisionTransformer
 from trainable.extractors.dinov2 import SIDE, SIZES
 
-pytestmark = pytest.mark.conformance(target="timm", check="DINOv2's names, shapes and features")
+pytestmark = pytest.mark.conformance("timm", "names, shapes and features of DINOv2 (absolute)")
 
 
 @pytest.mark.parametrize("model", SIZES)

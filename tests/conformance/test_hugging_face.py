@@ -11,7 +11,7 @@ from PIL import Image
 from tests.pictures import write_pictures
 from trainable.dataset import DATASETS
 
-pytestmark = pytest.mark.conformance(target="datasets", check="images and labels of each kind of file")
+pytestmark = pytest.mark.conformance("datasets", "images and labels of each kind of file")
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def check(arguments: Sequence[str]) -> Answer:
     lines = err.removesuffix("\n").split("\n") if err else []
     assert len(lines) <= MOST_LINES, answer
     assert all(line.isprintable() and len(line) <= MOST_CHARS for line in lines), answer
-    assert all(line.startswith(("error: ", "warning: ")) for line in lines), answer
+    assert all(line.startswith(("error: ", "warning: ", "note: ")) for line in lines), answer
     if code == EXIT_INPUT:
         assert lines and lines[-1].startswith("error: ") and len(lines[-1]) > len("error: "), answer
     if code != EXIT_OK and "--json" in arguments:

@@ -36,7 +36,7 @@ def test_the_search_that_was_written_to_last_is_taken(
         line += ["--output", str(storage / "best.json")]
     assert main(line) == 0
     printed = capsys.readouterr()
-    assert printed.err.splitlines()[0] == "the latest search: old"
+    assert printed.err.splitlines()[0] == "note: the latest search is old"
     assert json.loads(printed.out)
 
 

@@ -25,7 +25,8 @@ from spaces import NoiseSchedule
 from tests.records import record
 
 Look = tuple[float, float, float]  # seconds since the start, least and most that is left
-DIGITS = overridden(load_spec("searches/digits.yaml"), {"algorithm": "random"})
+# The recorded curves are of one setting.
+DIGITS = overridden(load_spec("searches/digits.yaml"), {"algorithm": "random", "holds_at": {}})
 SEARCHES = {
     "digits": (DIGITS, 2),
     "one slot": (DIGITS, 1),
