@@ -28,7 +28,7 @@ from search.commands._options import add_cluster, add_name_or_latest, add_storag
 from search.errors import InputError
 
 if TYPE_CHECKING:
-    from search.evidence.leaderboard import Row
+    from search.evidence.row import Row
 
 HELP = "who leads, by how much, and how sure that is"
 

@@ -1,7 +1,7 @@
 """The sections with the answer: who leads, what their schedules are, each value, where it holds, how to use it."""
 
 from search.evidence.intervals import Estimate
-from search.evidence.leaderboard import Row, ratio_text
+from search.evidence.row import Row, ratio_text
 from search.evidence.texts import bounds_of, interval_text
 from search.record import State, has_diverged
 from search.report import answer_charts as charts

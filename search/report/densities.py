@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from search.evidence.leaderboard import Row
+from search.evidence.row import Row
 from spaces import NoiseSchedule
 
 _NUM_POINTS = 120  # of a curve

@@ -8,7 +8,8 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution
 
-from search.evidence.leaderboard import Leaderboard, Row
+from search.evidence.leaderboard import Leaderboard
+from search.evidence.row import Row
 from search.record import Purpose, State, TrialRecord, has_diverged
 from search.screen.words import STATE_WORDS
 from search.winner.pictures import Grid, compared_rows

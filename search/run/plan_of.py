@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search.evidence.leaderboard import Leaderboard, Row, leaderboard
+from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.race import standing
+from search.evidence.row import Row
 from search.file.spec import SearchSpec
 from search.policy.plan import Plan, TimeLimits
 from search.policy.trials import JUDGES

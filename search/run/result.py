@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from search.evidence.conclusion import sentence
 from search.evidence.leaderboard import Leaderboard
 from search.file.spec import SearchSpec
 from search.policy.agenda import Agenda
@@ -162,7 +163,7 @@ class Result:
     @property
     def conclusion(self) -> str:
         """What to make of it, in a line or two."""
-        return self.no_winner.message if self.no_winner is not None else self.board.sentence()
+        return self.no_winner.message if self.no_winner is not None else sentence(self.board)
 
     def to_dict(self) -> dict[str, Any]:
         """The leaderboard as plain values, with what it leaves out."""

@@ -1,6 +1,7 @@
 """A comparison of presets as a table for a document."""
 
-from search.evidence.leaderboard import Leaderboard, Row, ratio_text
+from search.evidence.leaderboard import Leaderboard
+from search.evidence.row import Row, ratio_text
 from search.screen.leaderboard_text import mean_text
 from spaces import PRESETS
 from spaces.sparkline import sparkline

@@ -1,6 +1,8 @@
 """The leaderboard as text for a terminal."""
 
-from search.evidence.leaderboard import Leaderboard, Row, ratio_text
+from search.evidence.conclusion import measure_lines, noise_line, setting_lines, stability_line
+from search.evidence.leaderboard import Leaderboard
+from search.evidence.row import Row, ratio_text
 from search.evidence.texts import bounds_of, interval_text, number_text, percent_text
 from search.record import State
 from spaces.sparkline import LEGEND, sparkline
@@ -31,9 +33,9 @@ def lines(board: Leaderboard, limit: int = 12) -> list[str]:
 
 def evidence_lines(board: Leaderboard) -> list[str]:
     """How far the search can be trusted: noise, errors of early stopping, other settings and measures, the space."""
-    seeds = [line for line in (board.stability_line(), board.noise_line()) if line is not None]
+    seeds = [line for line in (stability_line(board), noise_line(board)) if line is not None]
     stopping = board.audit.lines() if board.audit is not None and board.audit.num_condemned else []
-    return [*seeds, *stopping, *board.setting_lines(), *board.measure_lines(), *board.notes]
+    return [*seeds, *stopping, *setting_lines(board), *measure_lines(board), *board.notes]
 
 
 def _row_line(row: Row, width: int, is_baseline: bool, *, with_seen: bool) -> str:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import trim_mean
 
 from search.errors import InputError
-from search.evidence.leaderboard import Leaderboard, Row
+from search.evidence.leaderboard import Leaderboard
+from search.evidence.row import Row
 from search.file.holds import HoldsAt
 from search.file.spec import SearchSpec
 from search.record import Purpose

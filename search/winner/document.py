@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import OperationFailed
-from search.evidence.leaderboard import INTERVALS, Leaderboard, Row
+from search.evidence.conclusion import sentence
+from search.evidence.leaderboard import INTERVALS, Leaderboard
+from search.evidence.row import Row
 from search.evidence.texts import bounds_of
 from search.machine.output import write_file
 from search.winner.sampling import sampling_part
@@ -212,7 +214,7 @@ def _evidence(board: Leaderboard, row: Row) -> dict[str, Any]:
         "difference": plain["mean"] - baseline_mean if compared else None,
         "tied_with": tied,
         "missing": board.num_missing,
-        "finding": board.sentence(),
+        "finding": sentence(board),
     }
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.evidence.leaderboard import Leaderboard, Row
+from search.evidence.leaderboard import Leaderboard
+from search.evidence.row import Row
 from search.file.spec import SearchSpec
 from search.machine.output import write_file
 from search.record import State, TrialRecord

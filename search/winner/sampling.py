@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from search.errors import InputError, OperationFailed
-from search.evidence.leaderboard import Row
+from search.evidence.row import Row
 from search.file.spec import SearchSpec
 from search.record import State, TrialRecord
 from search.study.trial_storage import DamagedFile, TrialStorage

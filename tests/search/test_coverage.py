@@ -5,6 +5,7 @@ import math
 import pytest
 
 from bench.quality.coverage import held, rank_coverage, worlds
+from search.evidence.conclusion import noise_line, sentence, stability_line
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.stability import instability_text, seeds_that_stand_out, unseen_text
 from search.record import Purpose
@@ -48,25 +49,24 @@ def board(*values: float, search_value: float = 30.0) -> Leaderboard:
 def test_a_winner_that_fails_on_a_seed_is_named_with_it() -> None:
     found = board(30.0, 31.0, 2.0, 62.5, 29.0)
     assert found.winner is not None and found.winner.record.number == 1
-    assert found.sentence().endswith(" trial 1 is not stable: 2.1 times its other seeds on seed 4.")
-    assert found.stability_line() is None
+    assert sentence(found).endswith(" trial 1 is not stable: 2.1 times its other seeds on seed 4.")
+    assert stability_line(found) is None
 
 
 def test_the_seed_of_the_search_is_a_seed_that_was_seen() -> None:
-    assert (
-        " trial 1 is not stable: 2.1 times its other seeds on seed 0."
-        in board(30, 31, search_value=64.0).sentence()
+    assert " trial 1 is not stable: 2.1 times its other seeds on seed 0." in sentence(
+        board(30, 31, search_value=64.0)
     )
 
 
 def test_of_a_winner_without_a_bad_seed_it_is_said_what_its_seeds_leave_open() -> None:
     found = board(30.0, 31.0, 32.0, 33.0, 29.0)
-    assert "stable" not in found.sentence()
+    assert "stable" not in sentence(found)
     line = "No seed of trial 1 stands out. A fault on one seed in ten would stay unseen on 5 seeds with "
     line += "probability 0.59."
-    assert found.stability_line() == line
+    assert stability_line(found) == line
     assert evidence_lines(found)[0] == line
-    assert leaderboard("toy", "fd_toy", []).stability_line() is None
+    assert stability_line(leaderboard("toy", "fd_toy", [])) is None
 
 
 @pytest.mark.parametrize(("num_seeds", "probability"), [(2, "0.81"), (5, "0.59"), (8, "0.43")])
@@ -94,7 +94,7 @@ def test_the_noise_line_takes_students_t() -> None:
         record(n, 70.0 * math.exp(scale * logs[n]), purpose=Purpose.NOISE, replicate_of=0, seed=n)
         for n in (1, 2, 3)
     ]
-    line = leaderboard("toy", "fd_toy", records).noise_line()
+    line = noise_line(leaderboard("toy", "fd_toy", records))
     assert line is not None
     assert "3 degrees of freedom" in line
     assert "differ by a factor of up to 2.01 (95 %)" in line

@@ -8,7 +8,7 @@ import pytest
 
 from search.cluster.head import supervisor_lock
 from search.errors import InputError
-from search.evidence.leaderboard import Row
+from search.evidence.row import Row
 from search.machine import service
 from search.run.losses import shown_warnings
 from search.screen.view import ProgressView

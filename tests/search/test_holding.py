@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from search.evidence.conclusion import sentence
 from search.evidence.holding import HoldRules, in_settings, wanted
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.race import RaceRules, Standing, standing
@@ -125,16 +126,16 @@ def test_a_schedule_that_is_better_everywhere_is_the_answer_and_says_where() -> 
     assert [[held.verdict for held in found.rows] for found in board.settings] == [
         ["tied", "better", "better"]
     ] * 2
-    sentence = board.sentence()
-    assert sentence.startswith("trial 1 is better than the best baseline, ict: fd -50 %")
-    assert "better with total_steps 400 (-50 % [" in sentence and "better with unet (-10 % [" in sentence
-    assert "but" not in sentence and "So the answer" not in sentence
+    told = sentence(board)
+    assert told.startswith("trial 1 is better than the best baseline, ict: fd -50 %")
+    assert "better with total_steps 400 (-50 % [" in told and "better with unet (-10 % [" in told
+    assert "but" not in told and "So the answer" not in told
 
 
 def test_a_schedule_that_loses_anywhere_is_not_named_without_that() -> None:
     board = board_of(held_everywhere(longer=(2.0, 0.8), unet=(0.9, 0.95)))
     assert board.winner is not None and board.winner.record.number == 2
-    first, _, rest = board.sentence().partition(". ")
+    first, _, rest = sentence(board).partition(". ")
     assert (
         first.startswith("trial 1 is better than") and "; but worse with total_steps 400 (+100 % [" in first
     )
@@ -144,7 +145,7 @@ def test_a_schedule_that_loses_anywhere_is_not_named_without_that() -> None:
 def test_where_nothing_holds_the_baseline_is_the_answer() -> None:
     board = board_of(held_everywhere(longer=(2.0, 3.0), unet=(8.0, 0.95)))
     assert board.winner is board.baseline
-    assert board.sentence().endswith(
+    assert sentence(board).endswith(
         "So the answer is ict: by the mean ratios nothing else holds in every setting."
     )
 

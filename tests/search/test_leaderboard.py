@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from search.evidence.conclusion import sentence
 from search.evidence.intervals import PRIOR_DEGREES, Estimate, estimate, ranks, ratio
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.noise import SeedNoise
@@ -142,8 +143,8 @@ def test_a_real_win_is_stated_with_its_size() -> None:
     assert board.winner is not None
     assert board.winner.record.number == 1
     assert not board.winner.tied
-    assert "trial 1 is better than the best baseline, ict: fd_toy -42 % [-4" in board.sentence()
-    assert "lower on 5 of 5 fresh seeds" in board.sentence()
+    assert "trial 1 is better than the best baseline, ict: fd_toy -42 % [-4" in sentence(board)
+    assert "lower on 5 of 5 fresh seeds" in sentence(board)
     assert board.winner.optimism == pytest.approx(statistics.geometric_mean([40, 42, 41, 39, 43]) - 30)
 
 
@@ -152,8 +153,8 @@ def test_a_lucky_draw_is_called_tied() -> None:
     assert board.winner is board.baseline
     assert board.winner is not None
     assert board.winner.tied
-    assert board.sentence().startswith("No schedule is shown to be better than the best baseline, ict.")
-    assert "Tied with it: trial 1 (-1 % [-" in board.sentence()
+    assert sentence(board).startswith("No schedule is shown to be better than the best baseline, ict.")
+    assert "Tied with it: trial 1 (-1 % [-" in sentence(board)
 
 
 def test_of_tied_winners_the_simplest_is_taken_and_it_is_said() -> None:
@@ -171,7 +172,7 @@ def test_of_tied_winners_the_simplest_is_taken_and_it_is_said() -> None:
     assert [row.record.number for row in board.best] == [1, 2]
     assert board.winner is not None
     assert board.winner.record.number == 2  # its mean is within one standard error of the best
-    assert "Tied with it: trial 1. Of these it is taken as the simplest (1 options)." in board.sentence()
+    assert "Tied with it: trial 1. Of these it is taken as the simplest (1 options)." in sentence(board)
 
 
 def test_a_finalist_that_left_the_race_ranks_below_those_that_stayed() -> None:
@@ -334,7 +335,7 @@ def test_without_confirmation_nothing_wins() -> None:
     assert board.winner is None
     assert board.best_unconfirmed is not None
     assert board.best_unconfirmed.record.number == 1
-    assert board.sentence() == "No schedule is confirmed on fresh seeds yet."
+    assert sentence(board) == "No schedule is confirmed on fresh seeds yet."
 
 
 def test_a_diverged_replicate_counts_against_its_schedule() -> None:
@@ -346,7 +347,7 @@ def test_a_diverged_replicate_counts_against_its_schedule() -> None:
 def test_a_baseline_that_diverged_on_a_fresh_seed_is_not_tied_with_what_did_not() -> None:
     board = search([8, 8.1, 7.9, 8.2, 8], [26, 25, 1e9, 27, 26])
     assert board.winner is not None and board.winner.record.number == 1 and not board.winner.tied
-    assert "lower on 5 of 5 fresh seeds, which diverged on 1 of them" in board.sentence()
+    assert "lower on 5 of 5 fresh seeds, which diverged on 1 of them" in sentence(board)
 
 
 def test_a_simple_schedule_far_from_the_best_mean_is_not_taken_though_it_is_tied() -> None:
@@ -354,7 +355,7 @@ def test_a_simple_schedule_far_from_the_best_mean_is_not_taken_though_it_is_tied
     board = search([8, 8.1, 7.9, 8.2, 8], [26, 25, 505, 7.5, 5])
     assert board.winner is not None and board.winner.tied
     assert board.winner.record.number == 1
-    assert "trial 1 is not shown to be better than the best baseline" in board.sentence()
+    assert "trial 1 is not shown to be better than the best baseline" in sentence(board)
 
 
 def test_one_of_the_best_that_is_better_than_the_baseline_is_enough() -> None:
@@ -392,7 +393,7 @@ def test_nothing_is_confirmed_before_the_first_round_is_decided() -> None:
     records[-1] = trial(6, 32.0, purpose=Purpose.CONFIRM, replicate_of=1, seed=2)
     decided = board()
     assert decided.winner is not None and decided.winner.record.number == 1
-    assert decided.sentence().endswith(" The confirmation is not at its end: 2 trials are missing.")
+    assert sentence(decided).endswith(" The confirmation is not at its end: 2 trials are missing.")
 
 
 def test_without_a_confirmed_baseline_nothing_is_compared() -> None:
@@ -401,7 +402,7 @@ def test_without_a_confirmed_baseline_nothing_is_compared() -> None:
         fields = {"purpose": Purpose.CONFIRM, "replicate_of": 1, "seed": seed}
         records.append(trial(len(records), 31.0 + seed, **fields))
     board = leaderboard("toy", "fd_toy", records)
-    assert board.sentence() == "Best mean: trial 1. No baseline was confirmed, so it is compared to none."
+    assert sentence(board) == "Best mean: trial 1. No baseline was confirmed, so it is compared to none."
 
 
 def test_the_baseline_is_the_one_that_is_confirmed_best_not_the_one_that_looked_best() -> None:
@@ -417,4 +418,4 @@ def test_the_baseline_is_the_one_that_is_confirmed_best_not_the_one_that_looked_
     board = leaderboard("toy", "fd_toy", records)
     assert board.baseline is not None
     assert board.baseline.label == "ict"
-    assert "the best baseline, ict: fd_toy -9 % [" in board.sentence()
+    assert "the best baseline, ict: fd_toy -9 % [" in sentence(board)

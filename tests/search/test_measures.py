@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from search.evidence.conclusion import measure_lines, sentence
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.measures import Measure, by_measures
 from search.evidence.race import RaceRules, standing
@@ -138,24 +139,24 @@ def test_only_seeds_that_both_were_measured_on_are_compared() -> None:
 
 def test_a_winner_that_no_measure_contradicts_is_named_without_them() -> None:
     board = board_of(confirmed())
-    assert "worse" not in board.sentence() and "fd_pixels" not in board.sentence()
-    assert board.measure_lines()[0] == (
+    assert "worse" not in sentence(board) and "fd_pixels" not in sentence(board)
+    assert measure_lines(board)[0] == (
         "By fd_pixels at 1 evaluation, against ict: trial 1 not told apart (+0 % [-54, +115])."
     )
-    assert len(board.measure_lines()) == len(MEASURES)
+    assert len(measure_lines(board)) == len(MEASURES)
 
 
 def test_a_winner_is_not_named_without_the_measure_that_it_is_worse_by() -> None:
     board = board_of(confirmed(WORSE))
     assert board.winner is not None and board.winner.record.number == 1
-    assert board.sentence().startswith("trial 1 is better than the best baseline, ict: fd -50 % ["), (
-        board.sentence()
+    assert sentence(board).startswith("trial 1 is better than the best baseline, ict: fd -50 % ["), sentence(
+        board
     )
-    first, _, _ = board.sentence().partition(". ")
+    first, _, _ = sentence(board).partition(". ")
     assert first.endswith(
         "lower on 3 of 3 fresh seeds; but worse by fd_pixels at 1 evaluation (+81 % [+78, +83])."
     )
-    assert board.measure_lines()[0].startswith(
+    assert measure_lines(board)[0].startswith(
         "By fd_pixels at 1 evaluation, against ict: trial 1 worse (+81 % ["
     )
 
@@ -183,7 +184,7 @@ def test_a_model_that_is_gone_is_told_and_not_asked_for_again() -> None:
     records = [replace(r, measured=gone) if r.number in (6, 7) else r for r in confirmed()]
     board = board_of(records)
     assert board.to_measure() == ()
-    assert board.measure_lines()[-1] == (
+    assert measure_lines(board)[-1] == (
         "The samples of trial 6, 7 were not measured: a checkpoint of step 100 is needed, but there is none"
     )
 
@@ -192,7 +193,7 @@ def test_a_feature_network_that_cannot_be_had_is_told_and_not_waited_for() -> No
     records = [replace(r, measured=None) for r in confirmed()]
     board = board_of(records, missing_judges={"pixels": "too many values"})
     assert board.to_measure() == ()
-    assert board.measure_lines() == ["The samples were not measured by pixels: too many values"]
+    assert measure_lines(board) == ["The samples were not measured by pixels: too many values"]
 
 
 def test_nothing_is_measured_where_nothing_is_compared() -> None:

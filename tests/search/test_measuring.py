@@ -10,6 +10,7 @@ import pytest
 
 import search.run.measuring
 from search import cli
+from search.evidence.conclusion import measure_lines
 from search.machine.interruption import Interruption
 from search.policy.conductor import Conductor
 from search.policy.trials import JUDGES, MEASURED
@@ -165,7 +166,7 @@ def test_a_model_that_is_gone_is_told_and_the_search_ends(tmp_path: Path) -> Non
     assert result.finished and measure(tmp_path, setting).records == []
     assert any(
         line.startswith(f"The samples of trial {gone.number} were not measured: a checkpoint of step 60")
-        for line in result.board.measure_lines()
+        for line in measure_lines(result.board)
     )
     assert all(
         r.measured is not None and r.measured.values

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from search.evidence.leaderboard import Leaderboard, Row, leaderboard
+from search.evidence.leaderboard import Leaderboard, leaderboard
+from search.evidence.row import Row
 from search.file.spec import SearchSpec, spec_of
 from search.file.yaml12 import Document
 from search.record import Purpose, TrialRecord
