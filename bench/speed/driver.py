@@ -130,7 +130,9 @@ def main(show: Callable[[str], None]) -> None:
     """Measure and show."""
     logging.disable(logging.WARNING)  # Tune complains of switched-off files, a line for each trial
     spec = overridden(load_spec("searches/digits.yaml"), {"budget.max_trials": NUM_TRIALS})
-    plan = replace(plan_of(spec, SLOTS), stopping=NoStopping(rungs=RUNGS), race=None, noise_seeds=0)
+    plan = replace(
+        plan_of(spec, SLOTS), stopping=NoStopping(rungs=RUNGS), race=None, holds=None, noise_seeds=0
+    )
     alone: list[Measured] = []
     whole: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as name:

@@ -33,6 +33,9 @@ class NoopTrainable(Trainable):
             )
         )
 
+    def end_trial(self) -> None:
+        """Nothing runs on."""
+
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing to keep."""
 

@@ -44,7 +44,7 @@ def main(show: Callable[[str], None], num_trials: int = NUM_TRIALS) -> None:
     """Measure and show, a row whenever the number of trials has doubled."""
     logging.disable(logging.WARNING)  # Tune complains of switched-off files, a line for each trial
     spec = overridden(load_spec("searches/digits.yaml"), {"budget.max_trials": num_trials})
-    plan = replace(plan_of(spec, SLOTS), race=None, noise_seeds=0)
+    plan = replace(plan_of(spec, SLOTS), race=None, holds=None, noise_seeds=0)
     rows: list[list[str]] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         search = NoopSearch(spec, plan, Path(name) / "search", tracking=True)

@@ -106,7 +106,9 @@ def measure(spec: SearchSpec, slices: int, folder: Path) -> list[float]:
     """Seconds at which the trials ended that ran to their end, WAVES for each slice."""
     logging.disable(logging.WARNING)  # Tune complains of switched-off files, a line for each trial
     assets = prepare(spec.own_setting.data, spec.own_setting.extractor, cache_folder())
-    plan = replace(plan_of(spec, slices), stopping=NoStopping(rungs=()), race=None, max_trials=WAVES * slices)
+    plan = replace(
+        plan_of(spec, slices), stopping=NoStopping(rungs=()), race=None, holds=None, max_trials=WAVES * slices
+    )
     ends: list[float] = []
 
     def on_change(record: TrialRecord) -> None:

@@ -21,7 +21,7 @@ from search.run.plan_of import plan_of
 from search.file.spec import load_spec
 
 spec = load_spec("searches/digits.yaml")
-plan = replace(plan_of(spec, 2), algorithm=Random(), max_trials=8, race=None, noise_seeds=0)
+plan = replace(plan_of(spec, 2), algorithm=Random(), max_trials=8, race=None, holds=None, noise_seeds=0)
 for rays in range(2):
     with local_ray(num_cpus=2, num_gpus=0) as ray_folder:
         import ray
@@ -56,7 +56,7 @@ from search.run.plan_of import plan_of
 
 folder = Path(sys.argv[1])
 spec = load_spec("searches/digits.yaml")
-plan = replace(plan_of(spec, 2), algorithm=Random(), max_trials=8, race=None, noise_seeds=0)
+plan = replace(plan_of(spec, 2), algorithm=Random(), max_trials=8, race=None, holds=None, noise_seeds=0)
 logging.basicConfig(level=logging.WARNING, stream=sys.stdout)
 with local_ray(num_cpus=2, num_gpus=0) as ray_folder:
     from ray import tune
