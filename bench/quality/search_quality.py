@@ -71,7 +71,7 @@ class Contender:
 
 def contenders(spec: SearchSpec) -> list[Contender]:
     """All of them. Where nothing else is said, rungs and confirmation are the search file's."""
-    plain: dict[str, Any] = {"confirm": {"top": 0}, "audit": 0.0}
+    plain: dict[str, Any] = {"confirm": {"top": 0}, "holds_at": {}, "audit": 0.0}
     no_floor = {"noise_floor": {"seeds": 0}}
 
     def rule(name: str, **options: Any) -> dict[str, Any]:

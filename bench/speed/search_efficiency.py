@@ -102,6 +102,7 @@ def search_file(folder: Path) -> Path:
         "audit": 0.0,
         "stopping": {"name": "asha", "rungs": RUNGS, "reduction_factor": 2},
         "confirm": {"top": 0},
+        "holds_at": [],
         "storage": {"path": str(folder / "runs")},
     }
     path = folder / "bench.yaml"
