@@ -152,6 +152,7 @@ class _End:
 
     def _what_was_found(self) -> list[str]:
         from search.machine.checkout import is_shipped
+        from search.run.known import PAGE_FILE
 
         result, lines = self.outcome.result, []
         if self.outcome.already_finished:
@@ -163,6 +164,9 @@ class _End:
             lines += [f"Written: {self.written}"]
         elif result.no_winner is None:
             lines += [f"Write the winner with: {self.search.command('export')}"]
+        page = self.search.folder / PAGE_FILE
+        if not is_shipped() and page.exists():
+            lines += [f"Open its page in a browser: {page}"]
         if not is_shipped():
             lines += [f"Look at it with: {self.search.command('ui')}"]
         return lines
