@@ -26,7 +26,7 @@ import yaml
 from bench.figures import Spread, ratios, table
 from search.file.spec import SearchSpec, load_spec
 from search.machine.cache_folder import cache_folder
-from search.run.runner import Machine
+from search.run.preparing import Machine
 from search.run.search import Search
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from search.file.holds import SettingSpec
 from search.file.spec import Budget, SearchSpec
 from search.machine.cache_folder import cache_folder
 from search.run.measuring import seconds_of_model
-from search.run.runner import Machine
+from search.run.preparing import Machine
 from search.run.script import check_command, code_of
 from search.run.size import check_memory, size_of
 from spaces import PRESETS

@@ -1,8 +1,6 @@
 """Runs a search on this machine or on a Ray cluster, from its file to its leaderboard."""
 
-import logging
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,66 +8,37 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-
-from search.engine.ray_cluster import cluster_ray, cluster_slots
+from search.engine.ray_cluster import cluster_ray
 from search.engine.ray_here import local_ray
 from search.engine.ray_logs import log_of_start, log_of_workers
 from search.engine.ray_lost import RayLost
 from search.engine.slice_check import check_slice
-from search.engine.storage_check import check_here, check_images_shared, check_shared
 from search.engine.worker_start import START_SECONDS, WorkerStart
-from search.errors import EXIT_INTERRUPTED, InputError
-from search.file.spec import SearchSpec
-from search.machine.cache_folder import usable_cache
-from search.machine.gpus import VISIBLE, mig_devices_in
+from search.errors import EXIT_INTERRUPTED
 from search.machine.interruption import Interruption
 from search.policy.conductor import Conductor
 from search.run.audience import Audience, bring_up_to_date
-from search.run.known import LOG_FILE, remember
-from search.run.losses import shown_warnings, tell_losses
-from search.run.measuring import Measuring, prepared_judges
+from search.run.known import LOG_FILE
+from search.run.losses import tell_losses
+from search.run.measuring import Measuring
+from search.run.preparing import (
+    begun_with_data,
+    begun_with_script,
+    judges_of,
+    slots_here,
+    slots_on_cluster,
+)
 from search.run.ray_losses import outlive_rays
 from search.run.result import Result, unmeasured
-from search.run.script import keep_code, script_of
 from search.run.search import Search
 from search.screen.silence import Log, Waiting
 from search.screen.view import STUDY, ProgressView
 from search.screen.words import title_of
 from search.winner.sampling import measure
-from trainable.command.worker import Script
-from trainable.metric.assets import Assets, prepare
-from trainable.setting import Setting
+from trainable.metric.assets import Assets
 from trainable.task import OWN
-from trainable.trial import device_of
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What this machine offers to trials."""
-
-    cpus: int
-    gpus: int
-
-    @classmethod
-    def here(cls) -> "Machine":
-        gpus = mig_devices_in(os.environ.get(VISIBLE)) or torch.cuda.device_count()
-        return cls(cpus=len(os.sched_getaffinity(0)), gpus=gpus)
-
-    def slots(self, spec: SearchSpec) -> int:
-        """Trials at a time. InputError if not even one fits."""
-        wanted = spec.resources
-        if wanted.cpu > self.cpus:
-            raise InputError(f"`resources.cpu` is {wanted.cpu:g}, but this machine has {self.cpus} CPUs")
-        if wanted.gpu > self.gpus:
-            raise InputError(
-                f"`resources.gpu` is {wanted.gpu:g}, but this machine has {self.gpus} GPUs that torch sees. "
-                "Set it to 0 to train on the CPU"
-            )
-        room = wanted.trials_on(self.cpus, self.gpus)
-        return min(room, wanted.max_concurrent or room)
 
 
 @dataclass(frozen=True)
@@ -97,10 +66,10 @@ def run_search(
     with search.held_here(), _connected(address, view, log) as ray_folder:
         with interrupted.raising():
             with view.waiting("the storage", log):
-                slots = _slots_here(search) if ray_folder is None else _slots_on_cluster(search)
-            begun = _begun_with_data if search.spec.script is None else _begun_with_script
+                slots = slots_here(search) if ray_folder is None else slots_on_cluster(search)
+            begun = begun_with_data if search.spec.script is None else begun_with_script
             settings = begun(search, view, log, on_cluster=ray_folder is not None)
-            judges = _judges(search, settings, view, log, on_cluster=ray_folder is not None)
+            judges = judges_of(search, settings, view, log, on_cluster=ray_folder is not None)
         search.store.give_up_when(interrupted.is_set)
         view.watch(STUDY, partial(study_away, search, log))
         with search.held_everywhere(interrupted):
@@ -133,88 +102,6 @@ def study_away(search: Search, log: Log) -> Waiting | None:
     """The study's database, while it is waited for."""
     away = search.store.away
     return None if away is None else Waiting(away.whom, away.since, log)
-
-
-def _slots_here(search: Search) -> int:
-    slots = Machine.here().slots(search.spec)
-    check_here(search.trial_storage.location)
-    return slots
-
-
-def _slots_on_cluster(search: Search) -> int:
-    slots = cluster_slots(search.spec.resources)
-    check_shared(search.trial_storage.location)
-    remember(search.folder)
-    return slots
-
-
-def _begun_with_data(
-    search: Search, view: ProgressView, log: Log, *, on_cluster: bool
-) -> Mapping[str, Setting]:
-    """By name, what trials are trained in, prepared. The search has a study from now on."""
-    settings = _prepared(search.spec, view, log, on_cluster=on_cluster)
-    with view.waiting("the study's database", log):
-        search.open_or_create(settings[OWN].assets)
-        search.check_settings(settings)
-    return settings
-
-
-def _prepared(spec: SearchSpec, view: ProgressView, log: Log, *, on_cluster: bool) -> dict[str, Setting]:
-    """By name, what trials are trained in: as searched, and in the settings where a winner must hold."""
-    view.phase("preparing data and feature network", 0)
-    device = "cpu" if on_cluster else device_of(spec.resources.gpu)
-    settings: dict[str, Setting] = {}
-    waiting = view.waiting("the preparation of data and feature network", log)
-    with usable_cache() as folder, shown_warnings(logging.getLogger("trainable"), view), waiting:
-        for setting in (spec.own_setting, *spec.settings):
-            own = settings.get(OWN)
-            is_like_own = (setting.data, setting.extractor) == (
-                spec.own_setting.data,
-                spec.own_setting.extractor,
-            )
-            settings[setting.name] = Setting(
-                assets=own.assets
-                if own is not None and is_like_own
-                else prepare(setting.data, setting.extractor, folder, device),
-                network=setting.network,
-                training=setting.training,
-                num_samples=spec.objective.num_samples,
-            )
-    if on_cluster:
-        for file in {setting.assets.images_file for setting in settings.values()}:
-            if file is not None:
-                check_images_shared(file)
-    return settings
-
-
-def _begun_with_script(
-    search: Search, view: ProgressView, log: Log, *, on_cluster: bool
-) -> Mapping[str, Script]:
-    """By name, what trials run, copied beside them. The search has a study from now on."""
-    view.phase("copying the script's folder", 0)
-    script, code = script_of(search.spec, elsewhere=on_cluster)
-    with view.waiting("the study's database", log):
-        search.open_or_create(script)
-    keep_code(code, script)
-    return {OWN: script}
-
-
-def _judges(
-    search: Search, settings: Mapping[str, Any], view: ProgressView, log: Log, *, on_cluster: bool
-) -> dict[str, Assets | str]:
-    """What measures the samples of confirmed models when the search is over; what cannot be had is told now."""
-    spec = search.spec
-    if not spec.is_measured:
-        return {}
-    device = "cpu" if on_cluster else device_of(spec.resources.gpu)
-    waiting = view.waiting("the preparation of the feature networks that measure samples", log)
-    with usable_cache() as folder, shown_warnings(logging.getLogger("trainable"), view), waiting:
-        judges = prepared_judges(spec, settings[OWN].assets, folder, device)
-    for name, judge in judges.items():
-        if isinstance(judge, str):
-            view.note(f"warning: samples are not measured by {name}: {judge}")
-    search.keep_judges(judges)
-    return judges
 
 
 @dataclass(frozen=True)
