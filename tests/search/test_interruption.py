@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import search.run.preparing
 import search.run.runner
 from search.file.spec import load_spec
 from search.machine.interruption import Interruption
@@ -93,7 +94,7 @@ def test_a_search_is_left_while_its_data_is_prepared(
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("prepared to the end")
 
-    monkeypatch.setattr(search.run.runner, "prepare", prepare)
+    monkeypatch.setattr(search.run.preparing, "prepare", prepare)
     view: Any = View()
     with pytest.raises(KeyboardInterrupt):
         run_search(Search(load_spec(tmp_path / "toy.yaml")), interrupted=interruption, view=view)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import search.run.preparing
 import search.run.runner
 from search import cli
 from search.commands import _running
@@ -180,7 +181,7 @@ def run(
     assets: Any = SimpleNamespace(
         objective="fd_digits_cnn", data_sha256="d" * 64, extractor_sha256="e" * 64, extractor_accuracy=0.9
     )
-    monkeypatch.setattr(search.run.runner, "prepare", lambda *_: assets)
+    monkeypatch.setattr(search.run.preparing, "prepare", lambda *_: assets)
     monkeypatch.setattr(search.run.runner, "bring_up_to_date", lambda *_: None)
     monkeypatch.setattr(Interruption, "install", lambda self: None)
     monkeypatch.setattr(_running, "log_to", lambda path: None)
