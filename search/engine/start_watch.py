@@ -131,8 +131,11 @@ class StartWatch:
 
     def _noting(self, start: _Call) -> _Call:
         def started(command: list[str], process_type: str, *arguments: Any, **options: Any) -> Any:
-            found = start(command, process_type, *arguments, **options)
-            self._begun.append((process_type, found.process))
+            with self._lock:  # what is begun when all is ended would be missed
+                if self.given_up is not None:
+                    raise StartGivenUp(self.given_up)
+                found = start(command, process_type, *arguments, **options)
+                self._begun.append((process_type, found.process))
             self._gcs_host = next(
                 (a.removeprefix(_HOST) for a in command if a.startswith(_HOST)), self._gcs_host
             )
