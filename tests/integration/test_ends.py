@@ -180,11 +180,12 @@ GCS_LOST = "a checkpoint is kept"  # the stage before which Ray loses a part whi
 # What a search comes through, and how that is seen.
 STAGES: dict[str, Callable[[Driver], bool]] = {
     "its folder is made": lambda driver: (driver.storage / "toy" / ".lock").exists(),
-    "MLflow's database is made": lambda driver: (driver.storage / "mlflow.db").exists(),
     "its study is made": lambda driver: rows(driver.study, "select study_name, 1 from studies") != [],
     "Ray starts": lambda driver: folders_of(driver.process) != [],
     "workers start": lambda driver: workers_of(driver.process.pid) != [],
     GCS_LOST: lambda driver: driver.has_kept,
+    # By a process that yields to the trials: on a busy machine it may come after most of them.
+    "MLflow's database is made": lambda driver: (driver.storage / "mlflow.db").exists(),
     "a trial has ended": lambda driver: trials_of(driver.storage)["COMPLETE"] > 0,
     "its confirmation begins": lambda driver: rows(driver.study, CONFIRMS) != [],
     LAST_STAGE: lambda driver: driver.has_trained_all,
