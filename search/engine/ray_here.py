@@ -55,7 +55,7 @@ def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
     this machine nor another Ray can join. Nothing is written to the home folder; there is no dashboard.
     """
     ensure_limits(num_cpus)
-    _remove_leftovers()
+    remove_leftovers()
     environment: dict[str, str | None] = {
         **QUIET,
         **PATIENT,
@@ -182,7 +182,7 @@ def _log_lines(data: Mapping[str, Any], ignore_prefix: bool) -> None:
         _log.warning("Ray: %s", message.strip().partition("\n")[0])
 
 
-def _remove_leftovers() -> None:
+def remove_leftovers() -> None:
     """Remove the folders of this user's drivers that were killed: named by process id, and that process is gone."""
     for root in {temporary_root(), Path("/tmp")}:
         for folder in root.glob(f"{PREFIX}*"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from search.engine.ray_cluster import cluster_ray
-from search.engine.ray_here import local_ray
+from search.engine.ray_here import local_ray, remove_leftovers
 from search.engine.ray_logs import log_of_start, log_of_workers
 from search.engine.ray_lost import RayLost
 from search.engine.slice_check import check_slice
@@ -89,6 +89,7 @@ def run_search(
 def _connected(address: str | None, view: ProgressView, log_of_driver: Log) -> Iterator[Path | None]:
     """The folder of the cluster's Ray, connected; None without a cluster."""
     if address is None:
+        remove_leftovers()  # of a driver that was killed, also where nothing is left to train
         yield None
         return
     view.phase("connecting to the cluster", 0)
