@@ -30,7 +30,7 @@ from search.winner.sampling import median_trial, sampling_of
 
 # How long the end waits for MLflow, and for the storage. After Ctrl-C somebody waits for it; a job may be stopped when
 # the head is busy, and has `RAY_JOB_STOP_WAIT_TIME_S` for both.
-_CLOSE_SECONDS, _STOPPED_SECONDS, _STOPPED_JOB_SECONDS = 30.0, 5.0, 25.0
+_CLOSE_SECONDS, _STOPPED_SECONDS, _STOPPED_JOB_SECONDS = 120.0, 5.0, 25.0
 _AGAIN_SECONDS = 60.0  # what a search that is finished already gives it: MLflow alone takes seconds to begin
 _FORESEE_SECONDS = 2.0  # how often the end is foretold: in a large search that costs some milliseconds
 
