@@ -11,9 +11,8 @@ import numpy as np
 from spaces.schedule import NoiseSchedule
 
 LOW, HIGH = 0.6, 2.0  # in units of sigma_data
-LEAST = (
-    0.05  # of the draws below LOW, and of those above HIGH; with fewer, schedules failed in another network
-)
+# Of the draws below LOW, and of those above HIGH; with fewer, schedules failed in another network.
+LEAST = 0.05
 _FAR = 1e12  # below and above every grid
 
 

@@ -5,21 +5,19 @@ python -m bench transfer --report                  # takes that into the table, 
 """
 
 import argparse
-import signal
-import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from bench.figures import heading
+from bench.resumable import exit_code_of
 from bench.transfer.measuring import Recorders
 from bench.transfer.page import Page
 from bench.transfer.recording import Folder, Row, pieces, rows_in, work
 from bench.transfer.schedules import kept
 from bench.transfer.settings import SETTINGS
 from bench.transfer.table import rows_of, together, write
-from search.errors import EXIT_INPUT, EXIT_INTERRUPTED
 from search.machine.checkout import ROOT
 from trainable.storage.atomic import write_atomically
 
@@ -44,20 +42,9 @@ def main(arguments: Sequence[str]) -> int:
         "--report", action="store_true", help="train nothing: take the folder into the table, write the page"
     )
     args = parser.parse_args(arguments)
-    try:
-        if args.report:
-            _report(args.folder, _PAGE)
-        else:
-            _record(args.folder, args.minutes)
-    except KeyboardInterrupt:
-        sys.stderr.write(
-            "interrupted: the trial at work is lost, what was recorded is kept; the same command goes on\n"
-        )
-        return EXIT_INTERRUPTED
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return EXIT_INPUT
-    return 0
+    if args.report:
+        return exit_code_of(lambda: _report(args.folder, _PAGE))
+    return exit_code_of(lambda: _record(args.folder, args.minutes))
 
 
 def _rows(path: Path) -> dict[str, list[Row]]:
@@ -68,9 +55,6 @@ def _rows(path: Path) -> dict[str, list[Row]]:
 
 
 def _record(path: Path, minutes: float | None) -> None:
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # as Ctrl-C: nothing is left in the temporary folder
     began = time.monotonic()
     rows = _rows(path)
     folder = Folder(path, rows)

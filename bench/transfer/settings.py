@@ -9,12 +9,11 @@ from search.file.yaml12 import Document
 from trainable.extractor import EXTRACTORS, Extractor
 
 # As in searches/digits.yaml.
-_TRAINING = {"batch_size": 128, "lr_decay_start": 0.0, "lr_final_fraction": 0.05}
+TRAINING: Mapping[str, Any] = {"batch_size": 128, "lr_decay_start": 0.0, "lr_final_fraction": 0.05}
 NUM_RUNGS = 4  # steps at which a trial is measured, evenly spaced
 SEEDS = (0, 1)
-SECOND_LEVEL = (
-    0.821  # of two network evaluations: iCT's for CIFAR-10, Song & Dhariwal 2023 (arXiv:2310.14189)
-)
+# Of two network evaluations: iCT's for CIFAR-10, Song & Dhariwal 2023 (arXiv:2310.14189).
+SECOND_LEVEL = 0.821
 
 # A classifier of another build than the objective's, for each data set, and the pixels themselves.
 OTHER_FEATURES: Mapping[str, tuple[Mapping[str, Any], ...]] = {
@@ -62,7 +61,7 @@ class Setting:
     @property
     def spec(self) -> SearchSpec:
         """The search whose trials are trained."""
-        training = {**_TRAINING, **self.training, "total_steps": self.total_steps}
+        training = {**TRAINING, **self.training, "total_steps": self.total_steps}
         search = {"name": self.name, "data": self.data, "network": dict(self.network), "training": training}
         return spec_of(Document(self.name, search, {}))
 

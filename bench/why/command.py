@@ -5,12 +5,11 @@ python -m bench why --report                 # trains nothing: looks at the tran
 """
 
 import argparse
-import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.figures import heading, machine, versions
+from bench.resumable import exit_code_of
 from bench.transfer.recording import rows_in
 from bench.transfer.schedules import kept
 from bench.transfer.settings import SETTINGS
@@ -20,7 +19,6 @@ from bench.why.measuring import Measuring
 from bench.why.page import Page
 from bench.why.results import RESULTS, Results
 from bench.why.rule import judged
-from search.errors import EXIT_INPUT, EXIT_INTERRUPTED
 from search.machine.checkout import ROOT, git_commit
 from trainable.storage.atomic import write_atomically
 
@@ -38,25 +36,17 @@ def main(arguments: Sequence[str]) -> int:
         "--folder", type=Path, default=_FOLDER, help=f"what is not in the transfer table yet ({_FOLDER})"
     )
     args = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         results = Results.read(RESULTS)
         if not args.report:
             _train(results)
         _report(results, args.folder)
-    except KeyboardInterrupt:
-        sys.stderr.write(
-            "interrupted: the run at work is lost, the others are kept; the same command goes on\n"
-        )
-        return EXIT_INTERRUPTED
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return EXIT_INPUT
-    return 0
+
+    return exit_code_of(work)
 
 
 def _train(results: Results) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):  # the first is ignored by what a shell starts with &
-        signal.signal(number, signal.default_int_handler)
     print(heading(), flush=True)
     made = {"git_commit": git_commit(), "machine": machine(), "versions": versions()}
     measure = Measuring.here()

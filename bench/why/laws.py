@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bench.transfer.schedules import kept
+from bench.transfer.settings import TRAINING
 from bench.why.closing_norm import ClosingNorm
 from spaces import PRESETS, NoiseSchedule
 from spaces.noise.tabulated import Tabulated
@@ -33,9 +34,7 @@ class Setting:
     @property
     def training(self) -> TrainingConfig:
         """With the length of this setting."""
-        return TrainingConfig(
-            total_steps=self.total_steps, batch_size=128, lr_decay_start=0.0, lr_final_fraction=0.05
-        )
+        return TrainingConfig(**{**TRAINING, "total_steps": self.total_steps})
 
 
 FILM_MLP = Setting("film_mlp", "film_mlp", FilmMlp())

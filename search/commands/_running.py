@@ -172,10 +172,10 @@ class _End:
         return lines
 
 
-def dry_run(spec: "SearchSpec", *, elsewhere: bool, as_json: bool, driven_here: bool = True) -> int:
+def dry_run(spec: "SearchSpec", *, on_cluster: bool, as_json: bool, driven_here: bool = True) -> int:
     """Print the resolved search, its cost, and which of its presets may fail elsewhere.
 
-    elsewhere: its trials are to run on a cluster. driven_here: this machine is to keep its files; they are tried.
+    on_cluster: where its trials are to run. driven_here: this machine is to keep its files; they are tried.
     """
     from search.run.cost import cost_of
     from search.run.places import check_places
@@ -183,7 +183,7 @@ def dry_run(spec: "SearchSpec", *, elsewhere: bool, as_json: bool, driven_here: 
 
     if driven_here:
         check_places(spec)
-    cost, thin = cost_of(spec, elsewhere=elsewhere), thin_presets(spec)
+    cost, thin = cost_of(spec, on_cluster=on_cluster), thin_presets(spec)
     if as_json:
         print(json.dumps({"search": spec.resolved(), "cost": cost.to_dict(), "warnings": thin}, indent=2))
     else:

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     if args.table is not None:
         check_file(Path(args.table), "--table")
     if args.dry_run:
-        return dry_run(comparison.spec, elsewhere=args.address is not None, as_json=args.json)
+        return dry_run(comparison.spec, on_cluster=args.address is not None, as_json=args.json)
     if _is_there_on_fewer_seeds(comparison):
         comparison = comparison.amended({})
     code = carry_out(comparison, options)

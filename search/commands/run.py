@@ -58,5 +58,5 @@ def run(args: argparse.Namespace) -> int:
         spec = with_service(spec)
     options = RunOptions.of(args)
     if args.dry_run:
-        return dry_run(spec, elsewhere=args.address is not None, as_json=args.json)
+        return dry_run(spec, on_cluster=args.address is not None, as_json=args.json)
     return carry_out(Search(spec), options)

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     setting = spec.own_setting
     with usable_cache() as cache:
         assets = prepare(setting.data, setting.extractor, cache, device_of(spec.resources.gpu))
-    search.check_measure(assets)
+    search.check_measured_with(assets)
     measured, path = measure(
         spec, record, assets, num_levels, on_progress=lambda line: print(line, file=sys.stderr, flush=True)
     )

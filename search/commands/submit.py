@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from search.cluster.remote import ask, next_run
     from search.cluster.storage_defaults import check_outlasts
     from search.commands._running import dry_run
-    from search.file.elsewhere import check_paths_absolute
+    from search.file.shipped_paths import check_paths_absolute
     from search.file.spec import load_spec, overridden
 
     api = JobsApi(args.address)
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.trials is not None:
         spec = overridden(spec, {"budget.max_trials": args.trials})
     if args.dry_run:
-        code = dry_run(spec, elsewhere=True, as_json=args.json, driven_here=False)
+        code = dry_run(spec, on_cluster=True, as_json=args.json, driven_here=False)
         if not args.json:
             print("# storage: what the file leaves out, the service of the cluster's head fills in")
         return code
@@ -73,7 +73,7 @@ def _with_script(file: str, spec: "SearchSpec", shipped: str) -> dict[str, bytes
     from search.file.yaml12 import read_document
     from search.run.script import check_command, code_of
 
-    check_command(spec, elsewhere=True)
+    check_command(spec, on_cluster=True)
     code, document = code_of(spec), read_document(file).data
     folder = f"scripts/{code.folder.name}"
     document["trainer"]["folder"] = folder

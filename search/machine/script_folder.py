@@ -7,13 +7,15 @@ is what the checksum says, whatever becomes of the folder meanwhile.
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pathspec import GitIgnoreSpec
+
 from search.errors import InputError, OperationFailed
-from search.machine.gitignore import Rule, is_ignored, rules_of
 from trainable.storage.path import expanded
 
 MOST_BYTES = 50 * 2**20
@@ -56,14 +58,14 @@ def code_in(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def _files(folder: Path, below: str, rules: list[tuple[str, list[Rule]]]) -> Iterator[tuple[str, Path]]:
+def _files(folder: Path, below: str, rules: list[tuple[str, GitIgnoreSpec]]) -> Iterator[tuple[str, Path]]:
+    """rules: of each `.gitignore`, with the folder below which it holds: "" or "a/b/"; outermost first."""
     entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     if any(entry.name == _IGNORE for entry in entries):
-        lines = (folder / _IGNORE).read_text(encoding="utf-8", errors="replace").splitlines()
-        rules = [*rules, (below, rules_of(lines))]
+        rules = [*rules, (below, _rules_in(folder / _IGNORE))]
     for entry in entries:
         name = f"{below}{entry.name}"
-        if entry.name in _NO_CODE or is_ignored(name, entry.is_dir(), rules):
+        if entry.name in _NO_CODE or _is_ignored(f"{name}/" if entry.is_dir() else name, rules):
             continue
         if entry.is_dir() and entry.is_symlink():
             raise InputError(
@@ -73,6 +75,24 @@ def _files(folder: Path, below: str, rules: list[tuple[str, list[Rule]]]) -> Ite
             yield from _files(Path(entry.path), f"{name}/", rules)
         elif entry.is_file():
             yield name, Path(entry.path)
+
+
+def _rules_in(file: Path) -> GitIgnoreSpec:
+    try:
+        return GitIgnoreSpec.from_lines(file.read_text(encoding="utf-8", errors="replace").splitlines())
+    except (ValueError, re.error) as error:
+        raise InputError(
+            f"trainer.folder: {file} has a pattern that matches nothing ({error}). Mend or remove it"
+        ) from error
+
+
+def _is_ignored(name: str, rules: Sequence[tuple[str, GitIgnoreSpec]]) -> bool:
+    """By the innermost file with a rule that matches, of whose rules the last counts (gitignore(5))."""
+    for folder, own in reversed(rules):
+        include = own.check_file(name[len(folder) :]).include
+        if include is not None:
+            return include
+    return False
 
 
 def checksum_of(files: Mapping[str, Path]) -> str:

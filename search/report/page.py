@@ -13,8 +13,8 @@ from markupsafe import Markup
 from search.report import answer, course
 from search.report.curves import described, drawn
 from search.report.found import Found
-from search.report.library import vega
 from search.report.section import Section
+from search.report.vega_bundle import vega
 
 _HERE = Path(__file__).parent
 _SECTIONS: tuple[Callable[[Found, str], Section], ...] = (

@@ -114,14 +114,14 @@ class Cost:
         return [f"samples by other measures: of at most {self.models_measured} models{time_text}"]
 
 
-def cost_of(spec: SearchSpec, *, elsewhere: bool = False) -> Cost:
+def cost_of(spec: SearchSpec, *, on_cluster: bool = False) -> Cost:
     """Count the trials and time a few steps. Raises InputError if this machine cannot run one trial.
 
-    elsewhere: trials are to run on a cluster: `max_concurrent` at a time, or one; a step is timed here all the same.
+    on_cluster: where trials are to run: `max_concurrent` at a time, or one; a step is timed here all the same.
     Otherwise raises ValueError too for data or a feature network that a run here would find missing, unless it is
     data that would be downloaded.
     """
-    slots = (spec.resources.max_concurrent or 1) if elsewhere else Machine.here().slots(spec)
+    slots = (spec.resources.max_concurrent or 1) if on_cluster else Machine.here().slots(spec)
     rules = spec.confirm.rules
     confirm = spec.noise_floor.seeds if spec.presets else 0
     if rules is not None:
@@ -129,7 +129,7 @@ def cost_of(spec: SearchSpec, *, elsewhere: bool = False) -> Cost:
             rules.most_trials, (rules.top + min(rules.baselines, len(spec.presets))) * rules.rounds[-1]
         )
     trials = spec.budget.max_trials
-    steps_per_second, operations = _speed(spec, elsewhere)
+    steps_per_second, operations = _speed(spec, on_cluster)
     models = (rules.top + 1) * rules.rounds[-1] if rules is not None and spec.is_measured else 0
     return Cost(
         models_measured=models,
@@ -140,7 +140,7 @@ def cost_of(spec: SearchSpec, *, elsewhere: bool = False) -> Cost:
         replicates=confirm,
         steps=(trials + confirm) * spec.training.total_steps if trials is not None else None,
         slots=slots,
-        elsewhere=_in_settings(spec, elsewhere),
+        elsewhere=_in_settings(spec, on_cluster),
         steps_per_second=steps_per_second,
         budget=spec.budget,
         operations=operations,
@@ -148,7 +148,7 @@ def cost_of(spec: SearchSpec, *, elsewhere: bool = False) -> Cost:
     )
 
 
-def _in_settings(spec: SearchSpec, elsewhere: bool) -> dict[str, CostThere]:
+def _in_settings(spec: SearchSpec, on_cluster: bool) -> dict[str, CostThere]:
     """What the settings of `holds_at` cost at most."""
     rules = spec.holds_at.rules(spec.settings)
     if rules is None:
@@ -157,38 +157,38 @@ def _in_settings(spec: SearchSpec, elsewhere: bool) -> dict[str, CostThere]:
         setting.name: CostThere(
             trials=rules.most_trials,
             steps=rules.most_trials * setting.training.total_steps,
-            steps_per_second=_steps_per_second(spec, setting, cache_folder(), elsewhere)[0],
+            steps_per_second=_steps_per_second(spec, setting, cache_folder(), on_cluster)[0],
         )
         for setting in spec.settings
     }
 
 
-def _speed(spec: SearchSpec, elsewhere: bool) -> tuple[float | None, float | None]:
+def _speed(spec: SearchSpec, on_cluster: bool) -> tuple[float | None, float | None]:
     """Steps per second of a trial, operations of a step; of a script neither is known before it has run."""
     if spec.script is None:
-        return _steps_per_second(spec, spec.own_setting, cache_folder(), elsewhere)
+        return _steps_per_second(spec, spec.own_setting, cache_folder(), on_cluster)
     code_of(spec)
-    check_command(spec, elsewhere=elsewhere)
+    check_command(spec, on_cluster=on_cluster)
     return None, None
 
 
 def _steps_per_second(
-    spec: SearchSpec, setting: SettingSpec, cache: Path, elsewhere: bool
+    spec: SearchSpec, setting: SettingSpec, cache: Path, on_cluster: bool
 ) -> tuple[float | None, float | None]:
     """And operations of a step. How large the network is, is worked out before it is built."""
-    if not elsewhere:
+    if not on_cluster:
         setting.extractor.check()
     try:
         images = setting.data.load(cache)
     except ValueError:
-        if not elsewhere and not setting.data.downloads(cache):
+        if not on_cluster and not setting.data.downloads(cache):
             raise
         return None, None
-    if not elsewhere:
+    if not on_cluster:
         setting.extractor.check_suits(images.image_shape, images.y_N is not None)
     size = size_of(spec.resources, setting, images.x_NCHW.shape[1:])
     device = torch.device(device_of(spec.resources.gpu))
-    if not elsewhere:
+    if not on_cluster:
         check_memory(size, device)
     if not size.is_quick and device.type == "cpu":
         return None, size.operations

@@ -113,7 +113,7 @@ def begun_with_script(
 ) -> Mapping[str, Script]:
     """By name, what trials run, copied beside them. The search has a study from now on."""
     view.phase("copying the script's folder", 0)
-    script, code = script_of(search.spec, elsewhere=on_cluster)
+    script, code = script_of(search.spec, on_cluster=on_cluster)
     with view.waiting("the study's database", log):
         search.open_or_create(script)
     keep_code(code, script)

@@ -31,8 +31,8 @@ def code_of(spec: SearchSpec) -> Code:
     return Code(folder, files, checksum_of(files))
 
 
-def script_of(spec: SearchSpec, *, elsewhere: bool = False) -> tuple[Script, Code | None]:
-    """What trials run, and the code to be copied for them. elsewhere: trials run on other machines.
+def script_of(spec: SearchSpec, *, on_cluster: bool = False) -> tuple[Script, Code | None]:
+    """What trials run, and the code to be copied for them. on_cluster: trials run on other machines.
 
     None for the code of a search that was begun elsewhere, whose folder is not here: it goes on with its copy.
     """
@@ -44,7 +44,7 @@ def script_of(spec: SearchSpec, *, elsewhere: bool = False) -> tuple[Script, Cod
     else:
         code = code_of(spec)
         sha256 = code.sha256
-        check_command(spec, elsewhere=elsewhere)
+        check_command(spec, on_cluster=on_cluster)
     script = Script(
         command=command.command,
         code=str(kept / sha256),
@@ -68,16 +68,16 @@ def keep_code(code: Code | None, script: Script) -> None:
         raise InputError(f"{kept} is not the script that the search began with: it was edited. Remove it")
 
 
-def check_command(spec: SearchSpec, *, elsewhere: bool = False) -> None:
+def check_command(spec: SearchSpec, *, on_cluster: bool = False) -> None:
     """InputError where the command begins with what is not on this machine, or names a script that is not there.
 
-    elsewhere: trials run on other machines, which have what they begin with.
+    on_cluster: trials run on other machines, which have what they begin with.
     """
     command = _command(spec)
     folder = folder_of_script(command.folder)
     first = command.command[0]
     if (
-        not elsewhere
+        not on_cluster
         and "{" not in first
         and shutil.which(first, path=None) is None
         and not (folder / first).is_file()

@@ -41,7 +41,7 @@ from trainable.storage.atomic import write_atomically
 from trainable.task import OWN
 
 # What values belong to, by their key in the study's header; None where a search has no such thing.
-_MEASURES = {"data_sha256": "data set", "extractor_sha256": "feature network", "code_sha256": "script"}
+_MEASURED_WITH = {"data_sha256": "data set", "extractor_sha256": "feature network", "code_sha256": "script"}
 _PACKAGES = ("ray", "optuna", "torch", "mlflow", "sqlalchemy", "numpy")
 
 
@@ -174,18 +174,18 @@ class Search:
         """No driver on another machine drives it meanwhile; see `only_driver_of`."""
         return only_driver_of(self.store, self.spec.study_url_resolved, self.name, interrupted)
 
-    def open_or_create(self, measure: Assets | Script) -> None:
+    def open_or_create(self, assets: Assets | Script) -> None:
         """Have a study: a new one if there is none. InputError if it is that of another search or of other data.
 
-        measure: with what it is measured: data and feature network, or a script.
+        assets: with what it is measured: data and feature network, or a script.
         """
         self._store = self._existing()
         if self._store is None:
-            header, url = _header(self.spec, measure), self.spec.study_url_resolved
+            header, url = _header(self.spec, assets), self.spec.study_url_resolved
             self._store = StudyStore.create(url, self.name, header, sums=self._sums)
             return
         self._check_identity()
-        self.check_measure(measure)
+        self.check_measured_with(assets)
 
     def check_settings(self, settings: Mapping[str, Setting]) -> None:
         """InputError for other data in one of its other settings than those that were measured there before."""
@@ -211,10 +211,10 @@ class Search:
         if facts != known:
             self.store.set_header(JUDGES, facts)
 
-    def check_measure(self, measure: Assets | Script) -> None:
+    def check_measured_with(self, assets: Assets | Script) -> None:
         """InputError for other data, another feature network or another script than it was measured with."""
-        for key, what in _MEASURES.items():
-            before, now = self.header.get(key), getattr(measure, key, None)
+        for key, what in _MEASURED_WITH.items():
+            before, now = self.header.get(key), getattr(assets, key, None)
             if before != now:
                 raise InputError(
                     f"search {self.name!r} was measured with another {what} (checksum {str(before)[:12]}, now "
@@ -289,13 +289,13 @@ class Search:
         )
 
 
-def _header(spec: SearchSpec, measure: Assets | Script) -> dict[str, Any]:
+def _header(spec: SearchSpec, assets: Assets | Script) -> dict[str, Any]:
     return {
         "study_id": secrets.token_hex(8),
         "search": spec.resolved(),
         "identity": spec.fingerprint_fields(),
-        "objective": measure.objective,
-        **{key: getattr(measure, key, None) for key in (*_MEASURES, "extractor_accuracy")},
+        "objective": assets.objective,
+        **{key: getattr(assets, key, None) for key in (*_MEASURED_WITH, "extractor_accuracy")},
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "git_commit": git_commit(),
     }

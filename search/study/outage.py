@@ -14,9 +14,8 @@ from search.errors import OperationFailed
 
 PATIENCE_SECONDS = 300.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 2.0
-_TELL_SECONDS = (
-    60.0  # after which it is told that it is still waited for; then each time the waiting has doubled
-)
+# After which it is told that it is still waited for; then each time the waiting has doubled.
+_TELL_SECONDS = 60.0
 # Of SQLite's troubles those that pass: it is busy, it is locked, the disk is full.
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 

@@ -133,7 +133,7 @@ def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[d
     return [
         {
             "setting": found.setting,
-            **_without_data_folder(given),
+            **_without_paths(given),
             "verdict": held.verdict,
             "ratio": held.ratio.mean,
             "interval": bounds_of(held.ratio),
@@ -147,7 +147,7 @@ def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[d
     ]
 
 
-def _without_data_folder(setting: Mapping[str, Any]) -> dict[str, Any]:
+def _without_paths(setting: Mapping[str, Any]) -> dict[str, Any]:
     """Where the files of the data lie says nothing on another machine."""
     data = setting["data"]
     paths = DATASETS[data["name"]].PATHS if data else ()

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from search.cli import commands
 from tests.fuzz.answers import answer_to, check, hold, not_in_a_test, shares
+from tests.version_0_2_0 import KEPT
 
-KEPT = Path(__file__).parents[1] / "data" / "version_0.2.0"
 FILES = [
     "x.yaml",
     "small.yaml",

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from tests.fuzz.answers import check, hold, not_in_a_test, shares
 from tests.fuzz.damage import ODD_VALUES, damaged_bytes, damaged_data, json_bytes
+from tests.version_0_2_0 import KEPT
 
-KEPT = Path(__file__).parents[1] / "data" / "version_0.2.0" / "storage" / "old"
+OLD = KEPT / "storage" / "old"
 READING = [
     *(["status"], ["status", "old", "--json"], ["leaderboard", "old", "--all"]),
     ["export", "old", "--output", "x.json"],
@@ -69,7 +70,7 @@ def replace_by_a_folder(name: str) -> Damage:
 @st.composite
 def damages(draw: st.DrawFn) -> Damage:
     """One thing that was done to the folder of a search."""
-    database, file = KEPT / "study.db", KEPT / "search.yaml"
+    database, file = OLD / "study.db", OLD / "search.yaml"
     match draw(
         st.sampled_from(["json", "json", "bytes", "table", "rows", "state", "file", "lock", "folder"])
     ):
@@ -120,7 +121,7 @@ def test_a_damaged_search_is_told_in_words(share: settings, here: Path) -> None:
     def read(given: tuple[Damage, list[str]]) -> None:
         damage, command = given
         shutil.rmtree("runs", ignore_errors=True)
-        shutil.copytree(KEPT, folder)
+        shutil.copytree(OLD, folder)
         damage(folder)
         check(command)
 

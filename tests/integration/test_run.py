@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -21,6 +20,7 @@ from search.simulator.simulation import simulate
 from spaces import NoiseSchedule, load_schedule
 from tests.integration.processes import workers_of
 from tests.integration.running import PLAIN, VARIED, finish, start, toy, until
+from tests.version_0_2_0 import copied_storage
 
 pytestmark = pytest.mark.integration
 
@@ -264,11 +264,8 @@ def test_if_every_trial_fails_the_cause_is_told_and_nothing_exported(tmp_path: P
 
 
 def test_a_search_of_an_earlier_version_is_extended(tmp_path: Path) -> None:
-    kept = Path(__file__).parents[1] / "data" / "version_0.2.0" / "storage"
-    shutil.copytree(kept, tmp_path / "runs")
-    file = tmp_path / "runs" / "old" / "search.yaml"
-    moved = file.read_text().replace("path: runs", f"path: {tmp_path / 'runs'}")
-    file.write_text(moved.replace("nfe:\n  - 2", "nfe: []"))  # its models are not kept here
+    file = copied_storage(tmp_path / "runs") / "old" / "search.yaml"
+    file.write_text(file.read_text().replace("nfe:\n  - 2", "nfe: []"))  # its models are not kept here
     output = tmp_path / "best.json"
     process = start("extend", "old", "--trials", "2", "--storage", tmp_path / "runs", "--output", output)
     code, shown, errors = finish(process)

@@ -4,7 +4,6 @@ tests/data/version_0.2.0 was written by that version; `storage` is its storage f
 """
 
 import json
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -20,18 +19,13 @@ from search.run.plan_of import plan_of
 from search.run.search import Search
 from search.study.store import StudyStore
 from spaces import load_schedule
-
-KEPT = Path(__file__).parents[1] / "data" / "version_0.2.0"
+from tests.version_0_2_0 import KEPT, copied_storage
 
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Path:
     """The storage folder of that version, where it can be written to."""
-    folder = tmp_path / "storage"
-    shutil.copytree(KEPT / "storage", folder)
-    file = folder / "old" / "search.yaml"
-    file.write_text(file.read_text().replace("path: runs", f"path: {folder}"))
-    return folder
+    return copied_storage(tmp_path / "storage")
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:

@@ -8,17 +8,12 @@ from pathlib import Path
 import pytest
 
 from search.cli import main
-
-KEPT = Path(__file__).parents[1] / "data" / "version_0.2.0"
+from tests.version_0_2_0 import copied_storage
 
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Path:
-    folder = tmp_path / "storage"
-    shutil.copytree(KEPT / "storage", folder)
-    file = folder / "old" / "search.yaml"
-    file.write_text(file.read_text().replace("path: runs", f"path: {folder}"))
-    return folder
+    return copied_storage(tmp_path / "storage")
 
 
 @pytest.mark.parametrize("verb", ["leaderboard", "export"])

@@ -26,16 +26,16 @@ from search.screen.view import ProgressView
 from search.study.legible import legible_trials
 from tests.search import test_damaged_study
 from tests.search.test_damaged_study import RUNNING, changed, study_of
+from tests.version_0_2_0 import KEPT
 
 made, toy = test_damaged_study.made, test_damaged_study.toy  # fixtures
-KEPT = Path(__file__).parents[1] / "data" / "version_0.2.0" / "storage"
 
 
 @pytest.fixture
 def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The storage folder of version 0.2.0 with its search `old`, in the current folder."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(KEPT, tmp_path / "runs")
+    shutil.copytree(KEPT / "storage", tmp_path / "runs")
     return tmp_path / "runs"
 
 
@@ -105,7 +105,7 @@ def test_an_output_that_cannot_be_written_is_one_line(old: Path, capsys: pytest.
 def test_two_searches_stand_on_one_page(
     old: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    shutil.copytree(KEPT, tmp_path / "again")
+    shutil.copytree(KEPT / "storage", tmp_path / "again")
     page, said = reported(capsys, "old", str(tmp_path / "again" / "old" / "search.yaml"))
     assert page.count("<article") == 2
     assert said == f"The page of old and old: {Path('report.html').absolute()}\n"

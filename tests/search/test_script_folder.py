@@ -63,6 +63,13 @@ def test_ignored_are_those_that_git_ignores(folder: Path) -> None:
     assert not expected & {"out.log", "build/x/y.o", "data/big.npz", "lib/a2.bin", "docs/p.pdf", "tmp/one"}
 
 
+@pytest.mark.parametrize("pattern", ["[z-a]", "!"])
+def test_a_pattern_that_matches_nothing_is_told(folder: Path, pattern: str) -> None:
+    (folder / ".gitignore").write_text(f"*.o\n{pattern}\n")
+    with pytest.raises(InputError, match=r"\.gitignore has a pattern that matches nothing \(.*\)\. Mend"):
+        code_in(folder)
+
+
 def test_the_checksum_is_of_names_and_contents_of_the_code(folder: Path) -> None:
     before = checksum_of(code_in(folder))
     (folder / "out.log").write_text("more")

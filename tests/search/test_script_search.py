@@ -152,7 +152,7 @@ def test_a_script_that_is_not_there_is_told_before_anything_starts(
 
 def test_a_program_is_looked_for_where_trials_run(folder: Path) -> None:
     far = spec(changed=('"{python}"', "pythonn"))
-    check_command(far, elsewhere=True)
+    check_command(far, on_cluster=True)
     Path("code/run.sh").write_text("#!/bin/sh\n")
     Path("code/run.sh").chmod(0o755)
     check_command(spec(changed=('"{python}"', "./run.sh")))

@@ -168,11 +168,8 @@ class _Zip(_Files):
     def _bytes(self, name: str) -> bytes:
         try:
             return self._archive.read(name)
-        except (
-            zipfile.BadZipFile,
-            RuntimeError,
-            NotImplementedError,
-        ) as error:  # cut, encrypted, an unknown method
+        # What is cut, encrypted, or packed by a method that Python does not know; the last is what zipfile raises then.
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
             raise OSError(f"{error}") from error
 
 

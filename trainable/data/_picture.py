@@ -13,12 +13,10 @@ SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 OTHER_SUFFIXES = (".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".jp2", ".ppm", ".pgm", ".npy")
 Color = Literal["grey", "rgb"]
 MODES: dict[str, Color] = {"1": "grey", "L": "grey", "RGB": "rgb"}
-MOST_PIXELS = (
-    80_000_000  # of one picture; more is a mistake, or an attack by a small file. Pillow warns at 89 million
-)
-_PNG_DEPTH = (
-    24  # the byte of a PNG that says how many bits a value has: Pillow cuts 16 of them to 8 without a word
-)
+# Of one picture; more is a mistake, or an attack by a small file. Pillow warns at 89 million.
+MOST_PIXELS = 80_000_000
+# The byte of a PNG that says how many bits a value has: Pillow cuts 16 of them to 8 without a word.
+_PNG_DEPTH = 24
 _KINDS = {
     "P": "has a palette",
     "PA": "has a palette",
