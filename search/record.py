@@ -26,6 +26,10 @@ class Purpose(StrEnum):
     HOLD = "hold"  # a replicate on a fresh seed in another setting: does the finding hold there?
 
 
+# What the budget of trials counts, until the finalists are known.
+SEARCHED = (Purpose.BASELINE, Purpose.SEARCH, Purpose.REPLICATE)
+
+
 class State(StrEnum):
     """How a trial stands. The first is open, the others are final."""
 

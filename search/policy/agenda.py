@@ -10,7 +10,7 @@ from search.policy.budget import Budget, Spending
 from search.policy.ledger import Ledger
 from search.policy.plan import Plan
 from search.policy.trials import CLOSED_BECAUSE, CONFIRM_ANYWAY, SEARCH_CLOSED, SPENT, KeptTrial
-from search.record import Purpose, TrialRecord
+from search.record import SEARCHED, Purpose, TrialRecord
 
 
 class Agenda:
@@ -91,7 +91,7 @@ class Agenda:
         """Whether the algorithm is asked for another schedule."""
         if self.is_closed:
             return False
-        started = self.ledger.num_started(Purpose.BASELINE, Purpose.SEARCH, Purpose.REPLICATE)
+        started = self.ledger.num_started(*SEARCHED)
         return self.plan.max_trials is None or started < self.plan.max_trials
 
     def next_confirmation(self) -> tuple[TrialRecord, int] | None:

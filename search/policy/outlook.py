@@ -8,9 +8,9 @@ from search.policy.agenda import Agenda
 from search.policy.budget import CONFIRM_SHARE
 from search.policy.elsewhere_left import elsewhere_left
 from search.policy.pace import Pace
-from search.policy.race_left import SEARCHED, race_left
+from search.policy.race_left import race_left
 from search.policy.survival import Steps, Survival, total
-from search.record import Purpose, TrialRecord
+from search.record import SEARCHED, Purpose, TrialRecord
 
 _Z = 1.64  # nine of ten numbers of steps lie within so many standard deviations
 # How far the pace of what is left is from that of the window: schedules differ, and so does the load of machines.

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from search.evidence.race import RaceRules
 from search.policy.agenda import Agenda
-from search.record import Purpose, State
+from search.record import SEARCHED, Purpose, State
 
 # Of the finalists that do not lead, the share that a round leaves in the race: fewest and most, as simulated searches
 # have it.
 _FEWEST_STAY, _MOST_STAY = 0.1, 0.5
-SEARCHED = (Purpose.BASELINE, Purpose.SEARCH, Purpose.REPLICATE)  # before the finalists are known
 
 
 @dataclass(frozen=True)

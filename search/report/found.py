@@ -10,12 +10,10 @@ from optuna.distributions import BaseDistribution
 
 from search.evidence.leaderboard import Leaderboard
 from search.evidence.row import Row
-from search.record import Purpose, State, TrialRecord, has_diverged
+from search.record import State, TrialRecord, has_diverged
 from search.screen.words import STATE_WORDS
 from search.winner.pictures import Grid, compared_rows
 from spaces import SearchSpace
-
-SEARCHED = (Purpose.BASELINE, Purpose.SEARCH, Purpose.REPLICATE)
 
 
 @dataclass(frozen=True, kw_only=True)

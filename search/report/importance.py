@@ -18,9 +18,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search.algorithms._view import view_of
-from search.record import TrialRecord, has_diverged
+from search.record import SEARCHED, TrialRecord, has_diverged
 from search.report.densities import bands
-from search.report.found import SEARCHED, Found
+from search.report.found import Found
 
 FEWEST = 20  # trials from which importances say something: two of them are the best tenth
 _MOST = 200  # trials that are looked at: more tell little more, and take their time

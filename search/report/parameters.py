@@ -6,9 +6,9 @@ from typing import Any
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search.record import TrialRecord, has_diverged
+from search.record import SEARCHED, TrialRecord, has_diverged
 from search.report.curves import drawn
-from search.report.found import SEARCHED, Found, plotted
+from search.report.found import Found, plotted
 
 _MOST_POINTS = 6000  # of all pictures together
 
@@ -22,10 +22,6 @@ class Against:
     low: float | None = None
     high: float | None = None
     log: bool = False
-
-    @property
-    def is_choice(self) -> bool:
-        return self.low is None
 
 
 def against_options(found: Found) -> list[Against]:

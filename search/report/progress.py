@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.evidence.leaderboard import Leaderboard
-from search.record import Purpose, State, TrialRecord, has_diverged, ln
-from search.report.found import SEARCHED, Found, measured, plotted
+from search.record import SEARCHED, Purpose, State, TrialRecord, has_diverged, ln
+from search.report.found import Found, measured, plotted
 
 _FEWEST = 12  # finished proposals from which more of them can be foretold
 _TAIL = 1 / 3  # of these, the best are the tail

@@ -8,15 +8,13 @@ from typing import Any
 
 from search.file.spec import SearchSpec
 from search.policy.agenda import Agenda
-from search.record import Purpose, State, TrialRecord
+from search.record import SEARCHED, Purpose, State, TrialRecord
 from search.run.plan_of import objective_of
 from search.run.result import Result
 from search.screen.live_state import best_of
 from search.screen.status_text import Status
 from search.screen.words import ENDED_WORDS, title_of
 from spaces.sparkline import sparkline
-
-_SEARCHED = (Purpose.BASELINE, Purpose.SEARCH, Purpose.REPLICATE)
 
 
 def status_of(
@@ -37,7 +35,7 @@ def status_of(
         "objective": objective_of(spec),
         "total_steps": spec.training.total_steps,
         "trials": {
-            "ended": _num_ended(records, *_SEARCHED),
+            "ended": _num_ended(records, *SEARCHED),
             "most": spec.budget.max_trials,
             "confirm_ended": _num_ended(records, Purpose.CONFIRM),
             "confirm_most": agenda.num_trials(Purpose.CONFIRM),
