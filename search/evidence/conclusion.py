@@ -71,7 +71,7 @@ def _use_text(board: Leaderboard, seen: Row) -> str:
     if winner is None or winner is seen:
         return ""
     if winner is board.baseline:
-        return f" So the answer is {winner.label}: by the mean ratios nothing else holds in every setting."
+        return f" So the answer is {winner.label}: no other schedule holds in every setting."
     return (
         f" So the answer is {winner.label}: {board.objective} {ratio_text(winner)} as searched"
         f"{_limits_text(board, winner)}."

@@ -145,9 +145,7 @@ def test_a_schedule_that_loses_anywhere_is_not_named_without_that() -> None:
 def test_where_nothing_holds_the_baseline_is_the_answer() -> None:
     board = board_of(held_everywhere(longer=(2.0, 3.0), unet=(8.0, 0.95)))
     assert board.winner is board.baseline
-    assert sentence(board).endswith(
-        "So the answer is ict: by the mean ratios nothing else holds in every setting."
-    )
+    assert sentence(board).endswith("So the answer is ict: no other schedule holds in every setting.")
 
 
 def test_a_mean_above_the_baseline_does_not_hold_even_where_it_is_not_told_apart() -> None:
