@@ -142,6 +142,7 @@ SPACES = st.fixed_dictionaries(
         "uniform_floor": FLOORS,
     },
 ).filter(is_a_space)
+FEW_NEEDED = ["frechet_distance"]  # metrics for any number of samples
 SHARES = st.sampled_from([1, 2, 0.5, "1/3", 0.25]) | st.integers(2, 48).map(lambda n: f"1/{n}")
 HOURS = st.floats(0.001, 1e6)
 
@@ -160,16 +161,61 @@ def confirms(draw: Draw, max_trials: int) -> dict[str, Any]:
 
 
 @st.composite
+def preset_lists(draw: Draw) -> list[Any]:
+    """Schedules of the literature by name, and some of one's own."""
+    names = draw(st.lists(st.sampled_from(list(PRESETS)), max_size=3, unique=True))
+    own = draw(st.lists(st.sampled_from(["mine", "of_2026"]), max_size=2, unique=True))
+    return [*names, *({"name": name, "schedule": PRESETS["ict"].schedule.to_dict()} for name in own)]
+
+
+@st.composite
+def measured_by(draw: Draw, suiting: list[str]) -> Any:
+    """The section `measures`: missing below the key, a list of judges, or all of it."""
+    names = draw(st.lists(st.sampled_from(suiting), max_size=2, unique=True))
+    judges = [
+        {"extractor": draw(choices(EXTRACTORS, name)), **draw(st.sampled_from([{}, {"metrics": FEW_NEEDED}]))}
+        for name in names
+    ]
+    evaluations = st.lists(st.integers(1, 10), min_size=1, max_size=3, unique=True)
+    return draw(
+        st.none()
+        | st.just(judges)
+        | st.fixed_dictionaries({"judges": st.just(judges)}, optional={"nfe": evaluations})
+    )
+
+
+@st.composite
+def held_at(draw: Draw) -> Any:
+    """The section `holds_at` of a search that has what is compared: a list of settings, or all of it."""
+    # Longer than any search here, each another length, so that no setting is that of the search or another one.
+    longer = draw(st.lists(st.integers(30_000, 40_000), min_size=1, max_size=2, unique=True))
+    other = st.fixed_dictionaries(
+        {}, optional={"network": choices(NETWORKS), "data": choices(DATASETS, "digits")}
+    )
+    steps = [draw(st.sampled_from([number, f"{number / 1000:g}x"])) for number in longer]
+    settings = [{"training": {"total_steps": number}, **draw(other)} for number in steps]
+    options = {
+        "top": st.integers(1, 100),
+        "rounds": st.sets(st.integers(2, 1000), min_size=1, max_size=3).map(sorted),
+        "spread": st.integers(0, 1000),
+    }
+    whole = st.fixed_dictionaries({"settings": st.just(settings)}, optional=options)
+    return draw(st.just(settings) | whole)
+
+
+@st.composite
 def searches(draw: Draw) -> dict[str, Any]:
     """A valid search file; every section may be missing, empty or full."""
     data = draw(choices(DATASETS))
     data_name = data if isinstance(data, str) else data["name"]
     suiting = [name for name, extractor in EXTRACTORS.items() if extractor.DATA in (None, data_name)]
     objective = {"extractor": choices(EXTRACTORS, *suiting), "num_samples": st.integers(2, 10**6)}
-    presets = draw(st.lists(st.sampled_from(list(PRESETS)), max_size=3, unique=True))
+    presets = draw(preset_lists())
     seeds = draw(st.sampled_from([0, 3]) if not presets else st.integers(0, 1000))
     rules = [name for name in STOPPING if (presets and seeds) or not STOPPING[name].USES_NOISE]
-    max_trials = draw(st.none() | st.integers(4, 1_000_000))
+    max_trials = draw(st.none() | st.integers(5, 1_000_000))
+    confirm = draw(st.none() | confirms(max_trials or 100))
+    is_compared = presets and (confirm is None or (confirm["top"] and confirm.get("baselines") != 0))
     resources = draw(
         st.sampled_from([{}, {"cpu": 0, "gpu": 1}])
         | st.fixed_dictionaries({"cpu": SHARES, "gpu": SHARES | st.just(0)})
@@ -188,7 +234,7 @@ def searches(draw: Draw) -> dict[str, Any]:
         "algorithm": choices(ALGORITHMS),
         "audit": st.floats(0, 1),
         "equal_schedules": st.sampled_from(["ask_again", "replicate", "train"]),
-        "confirm": confirms(max_trials or 100),
+        "measures": measured_by(suiting),
         "sampling": st.none() | st.fixed_dictionaries({"nfe": st.lists(st.integers(2, 10), unique=True)}),
         "storage": st.none()
         | st.fixed_dictionaries(
@@ -200,6 +246,8 @@ def searches(draw: Draw) -> dict[str, Any]:
         ),
     }
     return {
+        "confirm": confirm,
+        "holds_at": draw(held_at()) if is_compared and draw(st.booleans()) else None,
         "name": draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", fullmatch=True)),
         "data": data,
         "space": draw(SPACES),
@@ -239,6 +287,35 @@ def test_what_is_written_reads_back_to_the_same_search(data: dict[str, Any]) -> 
     again = read_back(spec)
     assert again == spec
     assert again.resolved() == spec.resolved()
+    assert again.fingerprint_fields() == spec.fingerprint_fields()
+
+
+WORDS = st.lists(PATHS.filter(lambda word: not set(word) & set("{}")), max_size=3)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@given(
+    st.fixed_dictionaries(
+        {
+            "name": st.just("command"),
+            "command": WORDS.map(
+                lambda words: ["{python}", *words, "{schedule}", "{seed}", "--out={folder}"]
+            ),
+            "folder": FOLDERS,
+            "objective": st.sampled_from(["fid", "bits per dim"]),
+        },
+        optional={
+            "rungs_by": st.sampled_from(["step", "kimg"]),
+            "resumes": st.booleans(),
+            "patience": st.floats(1, 1e6),
+        },
+    )
+)
+def test_what_is_written_of_a_search_that_a_script_trains_reads_back(trainer: dict[str, Any]) -> None:
+    data = {"name": "s", "trainer": trainer, "training": {"total_steps": 900}, "budget": {"max_trials": 9}}
+    spec = spec_of(Document("generated", data, {}))
+    again = read_back(spec)
+    assert again == spec
     assert again.fingerprint_fields() == spec.fingerprint_fields()
 
 
