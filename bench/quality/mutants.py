@@ -32,9 +32,12 @@ TESTS = {
     "search/evidence/intervals.py": ("leaderboard",),
     "search/evidence/audit.py": ("audit",),
     "search/evidence/noise.py": ("race", "leaderboard"),
+    "search/evidence/confirmation.py": ("leaderboard",),
+    "search/evidence/holding.py": ("holding",),
+    "search/evidence/measures.py": ("measures",),
     "search/stopping_rule.py": ("stopping",),
     "search/stopping/*.py": ("stopping",),
-    "search/policy/*.py": ("policy_parts", "equal_schedules", "trials", "conductor"),
+    "search/policy/*.py": ("policy_parts", "equal_schedules", "trials", "conductor", "holding"),
     "search/policy/equal_schedules.py": ("equal_schedules",),
 }
 WITHOUT_DECISIONS = {"search/policy/plan.py", "search/policy/__init__.py", "search/stopping/__init__.py"}

@@ -34,7 +34,7 @@ def test_importing_the_package_brings_nothing() -> None:
 
 def test_its_leaderboard_is_that_of_the_command_line() -> None:
     table = Search("old").leaderboard()
-    expected = json.loads((KEPT.parent / "leaderboard.json").read_text())["rows"]
+    expected = json.loads((KEPT / "leaderboard.json").read_text())["rows"]
     assert list(table["trial"]) == [row["number"] for row in expected]
     assert [mean for mean in table["mean"] if mean == mean] == [
         row["mean"] for row in expected if row["mean"] is not None
@@ -44,7 +44,7 @@ def test_its_leaderboard_is_that_of_the_command_line() -> None:
 
 
 def test_the_best_is_what_is_exported() -> None:
-    assert Search("old").best() == load_schedule(KEPT.parent / "export.json").schedule
+    assert Search("old").best() == load_schedule(KEPT / "export.json").schedule
 
 
 def test_the_study_is_a_copy() -> None:
