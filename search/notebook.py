@@ -1,13 +1,26 @@
-"""A search in Python and in notebooks: `from search import Search`; the same code as the command line."""
+"""A search in Python and in notebooks: `from search import Search, run`; the same code as the command line."""
 
 import html
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.errors import OperationFailed
+from search.file.spec import SearchSpec, load_spec, overridden, spec_of
+from search.file.yaml12 import Document
+from search.machine.interruption import Interruption
+from search.machine.log_file import logged_to
 from search.machine.output import check_file, write_file
-from search.machine.search_folders import DEFAULT_STORAGE
+from search.machine.search_folders import DEFAULT_STORAGE, make_root
 from search.run import search as started
+from search.run.known import LOG_FILE
 from search.run.page import found, page_file, page_text
+from search.run.places import check_places
+from search.run.runner import run_search
+from search.screen.console import ReadConsole
+from search.screen.view import ProgressView
 from spaces import NoiseSchedule
 
 if TYPE_CHECKING:
@@ -88,6 +101,62 @@ class Search(started.Search):
 
     def __repr__(self) -> str:
         return f"Search({self.name!r}, storage={self.spec.storage.path!r})"
+
+
+def run(
+    file_or_dict: str | Path | Mapping[str, Any],
+    progress: bool = True,
+    *,
+    storage: str | None = None,
+    address: str | None = None,
+) -> Search:
+    """Run a search, or go on with it, as `python -m search run` does, and return it when it is finished.
+
+    file_or_dict: a search file, or what would stand in one; paths in it are relative to the current folder. progress:
+    whether it is shown. storage: instead of the file's `storage.path`. address: of a Ray cluster that runs the trials.
+    InputError for what cannot be used, OperationFailed where the search failed or nothing was confirmed that it was to
+    confirm. Ctrl-C, or a notebook's interrupt, stops it as it stops the command: KeyboardInterrupt when all is
+    kept; the same call goes on. A second one ends this process.
+
+    A script needs `if __name__ == "__main__":` around the call, as for multiprocessing.
+    """
+    spec = _spec_of(file_or_dict)
+    if storage is not None:
+        spec = overridden(spec, {"storage.path": storage})
+    check_places(spec)
+    make_root(spec.storage.path)
+    one, interrupted = started.Search(spec), Interruption()
+    console = ReadConsole(highlight=False, quiet=not progress)
+    with (
+        logged_to(one.folder / LOG_FILE),
+        _optuna_logs_there(),
+        interrupted.installed(),
+        ProgressView(one.name, one.objective, spec.training.total_steps, console=console) as view,
+    ):
+        outcome = run_search(one, interrupted=interrupted, view=view, address=address)
+    if not outcome.result.finished:
+        raise KeyboardInterrupt
+    no_winner = outcome.result.no_winner
+    if no_winner is not None and no_winner.failed:
+        raise OperationFailed(no_winner.message)
+    return Search(spec.name, spec.storage.path)
+
+
+@contextmanager
+def _optuna_logs_there() -> Iterator[None]:
+    """Optuna writes to stderr by itself; in this block it logs as all others do."""
+    optuna = logging.getLogger("optuna")
+    handlers, optuna.handlers, propagate, optuna.propagate = optuna.handlers, [], optuna.propagate, True
+    try:
+        yield
+    finally:
+        optuna.handlers, optuna.propagate = handlers, propagate
+
+
+def _spec_of(file_or_dict: str | Path | Mapping[str, Any]) -> SearchSpec:
+    if isinstance(file_or_dict, Mapping):
+        return spec_of(Document("the search", dict(file_or_dict), {}), Path.cwd())
+    return load_spec(file_or_dict)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

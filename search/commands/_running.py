@@ -196,11 +196,11 @@ def log_to(path: Path) -> None:
     """All that libraries have to say goes into one file; the screen is the progress view's."""
     import optuna
 
-    from search.machine.log_file import LogFile
+    from search.machine.log_file import LINE, LogFile
     from search.machine.search_folders import usable
 
     with usable(path.parent):
-        handler = LogFile(path, "%(asctime)s %(levelname)s %(name)s: %(message)s")
+        handler = LogFile(path, LINE)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
     optuna.logging.disable_default_handler()

@@ -46,6 +46,14 @@ class Interruption(threading.Event):
         signal.signal(_AGAIN, self._raise)
         sys.unraisablehook = _quiet
 
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Handle the signals in this block, and as before after it. Not in the main thread: nothing is handled."""
+        with keeping_signals():
+            if threading.current_thread() is threading.main_thread():
+                self.install()
+            yield
+
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if self.is_set():
             end_at_once(128 + signum)

@@ -4,7 +4,10 @@ import contextlib
 import logging
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class UtcFormatter(logging.Formatter):
@@ -35,3 +38,18 @@ class LogFile(logging.FileHandler):
         elif not self._told and sys.stderr is not None:
             self._told = True
             sys.stderr.write(f"warning: {self.baseFilename} is incomplete: {error.strerror}\n")
+
+
+@contextlib.contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """In this block all that libraries have to say goes into the file at `path` as well."""
+    root, handler = logging.getLogger(), LogFile(path, LINE)
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.removeHandler(handler)
+        handler.close()

@@ -39,6 +39,8 @@ INSTALL = {
     "diffusers": ("0.42.1", "pip install --constraint constraints.txt '.[conformance]'"),
     "torchmetrics": ("1.9.0", "pip install --constraint constraints.txt '.[conformance]'"),
     "prdc": ("0.2", "pip install --constraint constraints.txt '.[conformance]'"),
+    "nbclient": ("0.11.0", "pip install --constraint constraints.txt '.[conformance]'"),
+    "nbformat": ("5.11.1", "pip install --constraint constraints.txt '.[conformance]'"),
     "datasets": ("5.2.0", "pip install --constraint constraints.txt '.[conformance]'"),
     # Its requirements bring a torchvision for another torch than the CPU's.
     "timm": ("1.0.31", "pip install --no-deps timm==1.0.31"),
@@ -115,6 +117,20 @@ def prdc() -> Any:
     """The package of the authors of density and coverage."""
     _need("prdc")
     return importlib.import_module("prdc")
+
+
+@pytest.fixture(scope="session")
+def nbclient() -> Any:
+    """What runs a notebook without a browser."""
+    _need("nbclient")
+    return importlib.import_module("nbclient")
+
+
+@pytest.fixture(scope="session")
+def nbformat() -> Any:
+    """What reads notebooks and checks them."""
+    _need("nbformat")
+    return importlib.import_module("nbformat")
 
 
 TIMM_MODELS = {

@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 
 import search
 from search.errors import InputError, OperationFailed
-from search.notebook import Search
+from search.notebook import Search, run
 from spaces import load_schedule
 from tests.search.test_report import KEPT, old  # noqa: F401  (a fixture)
 
@@ -95,3 +96,9 @@ def test_without_a_confirmed_winner_there_is_no_best(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Search, "records", lambda self: own)
     with pytest.raises(OperationFailed, match="no schedule confirmed on fresh seeds"):
         ours.best()
+
+
+@pytest.mark.parametrize("given", [{}, {"name": "x"}, {"name": "x", "data": "digits", "typo": 1}])
+def test_what_would_be_wrong_in_a_file_is_wrong_here(given: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="the search"):
+        run(given)
