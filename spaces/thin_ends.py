@@ -26,14 +26,18 @@ class Ends:
     above: float
 
 
-@lru_cache(maxsize=256)
 def ends(schedule: NoiseSchedule, total_steps: int, sigma_data: float = 0.5) -> Ends:
-    """The ends of a schedule, cut at LOW and HIGH sigma_data, over a training of total_steps.
+    """The ends of a schedule, cut at LOW and HIGH sigma_data, over a training of total_steps."""
+    return shares(schedule, total_steps, LOW * sigma_data, HIGH * sigma_data)
+
+
+@lru_cache(maxsize=256)
+def shares(schedule: NoiseSchedule, total_steps: int, low: float, high: float) -> Ends:
+    """The shares of draws below sigma `low` and above `high` over a training of total_steps.
 
     What is drawn is a pair of neighbouring levels, which counts as spread evenly over the ln sigma between them. Of a
     law that adapts in training its start is taken.
     """
-    low, high = LOW * sigma_data, HIGH * sigma_data
     stages = schedule.stages(total_steps)
     steps = np.diff([*(stage.start_step for stage in stages), total_steps])
     edges = (np.log([1 / _FAR, low]), np.log([high, _FAR]))

@@ -113,7 +113,9 @@ class DensityGPSampler(BaseSampler):
         )
         improvement_C = _expected_improvement(surrogate, embedding_CD)
         news_C = surrogate.apart(embedding_CD) > _NO_NEWS
-        return candidates[int(np.where(news_C, improvement_C, -1.0).argmax())].params
+        by_improvement = np.argsort(-np.where(news_C, improvement_C, -1.0), kind="stable")
+        allowed = (i for i in by_improvement if self._space.allows(candidates[i].schedule, self._total_steps))
+        return candidates[next(allowed, by_improvement[0])].params
 
     def _candidates(self, parents: Sequence[Mapping[str, Any]]) -> list[Neighbour]:
         count = self._num_candidates

@@ -58,11 +58,24 @@ def _elsewhere_text(board: Leaderboard, row: Row) -> str:
             texts.append((3, f"not tried with {setting.setting}"))
         else:
             word, change = _VERDICTS[held.verdict], change_text(held.ratio)
-            texts.append((list(_VERDICTS).index(held.verdict), f"{word} with {setting.setting} ({change})"))
+            than = _other_baseline(board, setting)
+            text = f"{word} with {setting.setting} ({change}{than})"
+            texts.append((list(_VERDICTS).index(held.verdict), text))
     if not texts:
         return ""
     texts.sort(key=lambda entry: entry[0])
     return f"; {'but ' if texts[0][0] == 0 else ''}{', '.join(text for _, text in texts)}"
+
+
+def _other_baseline(board: Leaderboard, setting: InSetting) -> str:
+    """Whom schedules are compared with in the setting, where it is another one than in the search."""
+    if board.baseline is None or setting.baseline in (None, board.baseline.record.number):
+        return ""
+    return f" against {label_of(board, setting.baseline)}"
+
+
+def label_of(board: Leaderboard, number: int | None) -> str:
+    return next((row.label for row in board.rows if row.record.number == number), "no baseline")
 
 
 def _use_text(board: Leaderboard, seen: Row) -> str:
@@ -70,12 +83,18 @@ def _use_text(board: Leaderboard, seen: Row) -> str:
     winner = board.winner
     if winner is None or winner is seen:
         return ""
-    if winner is board.baseline:
-        return f" So the answer is {winner.label}: no other schedule holds in every setting."
+    if winner.record.purpose is Purpose.BASELINE:
+        several = " Of the baselines it loses least where it is not the best." if _has_several(board) else ""
+        return f" So the answer is {winner.label}: no other schedule holds in every setting.{several}"
     return (
         f" So the answer is {winner.label}: {board.objective} {ratio_text(winner)} as searched"
         f"{_limits_text(board, winner)}."
     )
+
+
+def _has_several(board: Leaderboard) -> bool:
+    """Whether more than one baseline was tried in other settings."""
+    return sum(board.held(row) != () and row.record.purpose is Purpose.BASELINE for row in board.rows) > 1
 
 
 def _missing_text(board: Leaderboard) -> str:
@@ -101,14 +120,14 @@ def setting_lines(board: Leaderboard) -> list[str]:
 
 
 def _setting_lines(board: Leaderboard, found: InSetting) -> Iterator[str]:
-    labels = {row.record.number: row.label for row in board.rows}
     compared = [
-        f"{labels[held.record.number]} {_VERDICTS[held.verdict]} ({change_text(held.ratio)})"
+        f"{label_of(board, held.record.number)} {_VERDICTS[held.verdict]} ({change_text(held.ratio)})"
         for held in found.rows
         if held.ratio is not None
     ]
     missing = "" if found.is_over else " Trials are missing there."
-    yield f"With {found.setting}, against {_baseline_label(board)}: {', '.join(compared) or 'not tried'}.{missing}"
+    against = label_of(board, found.baseline)
+    yield f"With {found.setting}, against {against}: {', '.join(compared) or 'not tried'}.{missing}"
     order = found.correlation
     if order.value is not None:
         interval = "" if order.low is None else f" [{order.low:.2f}, {order.high:.2f}]"

@@ -26,19 +26,21 @@ class HoldRules:
     """In which settings, and on how many seeds.
 
     settings: name -> full budget there, in steps. top: proposals, the best of the confirmation; those that left it come
-    last, and may hold where the others do not. rounds: seeds after
-    each round, increasing. spread: other trials, on the first seed alone.
+    last, and may hold where the others do not. baselines: presets, the best of the confirmation; in each setting the
+    best of them there is what the others are compared with. rounds: seeds after each round, increasing. spread: other
+    trials, on the first seed alone.
     """
 
     settings: Mapping[str, int]
     top: int = 2
+    baselines: int = 1
     rounds: tuple[int, ...] = (2, 4)
     spread: int = 5
 
     @property
     def most_trials(self) -> int:
         """Upper bound of the trials in one setting."""
-        return (self.top + 1) * self.rounds[-1] + self.spread
+        return (self.top + self.baselines) * self.rounds[-1] + self.spread
 
 
 class Wanted(NamedTuple):
@@ -51,9 +53,9 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """One schedule in one setting. values: by seed. ratio: to the baseline there; None for the baseline itself.
+    """One schedule in one setting. values: by seed. ratio: to the best baseline there; None for that one itself.
 
-    verdict: "better" or "worse" than the baseline where that is shown, else "tied".
+    verdict: "better" or "worse" than it where that is shown, else "tied".
     """
 
     record: TrialRecord
@@ -77,12 +79,14 @@ class Held:
 class InSetting:
     """What was found in one setting.
 
-    rows: the proposals that are compared, and the baseline. correlation: of the values that the search saw with those
+    rows: the proposals that are compared, and the baselines. baseline: number of the one that is best here; None where
+    none has a value yet. correlation: of the values that the search saw with those
     here. is_over: nothing more is to be trained here, as far as is known.
     """
 
     setting: str
     rows: tuple[Held, ...]
+    baseline: int | None
     correlation: RankCorrelation
     is_over: bool
 
@@ -94,6 +98,7 @@ class InSetting:
         """Plain values for JSON."""
         return {
             "setting": self.setting,
+            "baseline": self.baseline,
             "rows": [row.to_dict() for row in self.rows],
             "rank_correlation": self.correlation.value,
             "rank_correlation_interval": [self.correlation.low, self.correlation.high],
@@ -136,7 +141,7 @@ class _Chosen:
     num_comparisons: that hold together; each may be made after each round, and ends where it decides.
     """
 
-    baseline: TrialRecord
+    baselines: tuple[TrialRecord, ...]
     proposals: tuple[TrialRecord, ...]
     spread: tuple[TrialRecord, ...]
     num_comparisons: int
@@ -149,21 +154,21 @@ class _Chosen:
         in_order = sorted(
             confirmed, key=lambda r: (r.number not in race.contenders, means[r.number], r.number)
         )
-        baseline = next((r for r in in_order if r.purpose is Purpose.BASELINE), None)
+        baselines = tuple(r for r in in_order if r.purpose is Purpose.BASELINE)[: rules.baselines]
         proposals = tuple(r for r in in_order if r.purpose is Purpose.SEARCH)[: rules.top]
-        if baseline is None or not proposals or not race.is_decided:
+        if not baselines or not proposals or not race.is_decided:
             return None
+        compared = (*baselines, *proposals)
         others = [
-            r
-            for r in records
-            if r.replicate_of is None and r.state is State.COMPLETE and r not in (baseline, *proposals)
+            r for r in records if r.replicate_of is None and r.state is State.COMPLETE and r not in compared
         ]
-        num_comparisons = len(proposals) * len(rules.settings) * len(rules.rounds)
-        return cls(baseline, proposals, tuple(_evenly(others, rules.spread)), num_comparisons)
+        # Whichever baseline is the best there, the comparison with it is one of these.
+        num_comparisons = len(proposals) * len(baselines) * len(rules.settings) * len(rules.rounds)
+        return cls(baselines, proposals, tuple(_evenly(others, rules.spread)), num_comparisons)
 
     @property
     def compared(self) -> tuple[TrialRecord, ...]:
-        return (self.baseline, *self.proposals)
+        return (*self.baselines, *self.proposals)
 
 
 def _confirmed_means(records: Iterable[TrialRecord]) -> dict[int, tuple[int, float]]:
@@ -221,10 +226,12 @@ class _Trials:
             missing = self._missing(racing, seeds[:size])
             if missing or self._any_runs(racing, seeds[:size]):
                 return [*missing, *spread]
-            undecided = [r for r in racing if r is not chosen.baseline and self._verdict(r, chosen) == "tied"]
+            undecided = [
+                r for r in racing if r not in chosen.baselines and self._verdict(r, chosen) == "tied"
+            ]
             if not undecided:
                 break
-            racing = (chosen.baseline, *undecided)
+            racing = (*chosen.baselines, *undecided)
         return spread
 
     def _missing(self, records: Iterable[TrialRecord], seeds: Sequence[int]) -> list[Wanted]:
@@ -243,10 +250,27 @@ class _Trials:
         rows = tuple(self._row(r, chosen) for r in chosen.compared if self.values.get(r.number))
         measured = [r for r in (*chosen.compared, *chosen.spread) if self.values.get(r.number)]
         pairs = [(r.objective, _mean_ln(self.values[r.number])) for r in measured if r.objective is not None]
-        is_over = not self.running and not self.wanted(chosen, rules, seeds)
+        baseline = self._baseline(chosen)
         return InSetting(
-            setting=self.setting, rows=rows, correlation=rank_correlation(pairs), is_over=is_over
+            setting=self.setting,
+            rows=rows,
+            baseline=None if baseline is None else baseline.number,
+            correlation=rank_correlation(pairs),
+            is_over=not self.running and not self.wanted(chosen, rules, seeds),
         )
+
+    def _baseline(self, chosen: _Chosen) -> TrialRecord | None:
+        """The best of the baselines here, on the seeds that all of them have; None before there is one."""
+        own = [self.values.get(record.number, {}) for record in chosen.baselines]
+        both = set.intersection(*(set(values) for values in own))
+        if not both:
+            return None
+
+        def place(record: TrialRecord) -> tuple[int, float]:
+            values = {seed: self.values[record.number][seed] for seed in both}
+            return sum(map(has_diverged, values.values())), _mean_ln(values)
+
+        return min(chosen.baselines, key=place)
 
     def _row(self, record: TrialRecord, chosen: _Chosen) -> Held:
         return Held(
@@ -257,22 +281,23 @@ class _Trials:
         )
 
     def _verdict(self, record: TrialRecord, chosen: _Chosen) -> str:
-        against = self._ratio(record, chosen)
-        if against is None:
+        baseline, against = self._baseline(chosen), self._ratio(record, chosen)
+        if baseline is None or against is None:
             return "tied"
-        own, other = (self._num_diverged(r.number) for r in (record, chosen.baseline))
+        own, other = (self._num_diverged(r.number) for r in (record, baseline))
         if own != other:
             return "worse" if own > other else "better"
         return "better" if against.below_one else "worse" if against.above_one else "tied"
 
     def _ratio(self, record: TrialRecord, chosen: _Chosen) -> Estimate | None:
-        if record is chosen.baseline:
+        baseline = self._baseline(chosen)
+        if baseline is None or record is baseline:
             return None
         compared = {r.number: self.values.get(r.number, {}) for r in chosen.compared}
         # Few are compared here, so that baselines and proposals are taken as of one kind.
         sound = {number: own for number, own in compared.items() if not any(map(has_diverged, own.values()))}
         noise = SeedValues(sound).noise_of_ratio
-        return ratio_of(compared, record.number, chosen.baseline.number, noise, chosen.num_comparisons)
+        return ratio_of(compared, record.number, baseline.number, noise, chosen.num_comparisons)
 
     def _num_diverged(self, number: int) -> int:
         return sum(map(has_diverged, self.values.get(number, {}).values()))

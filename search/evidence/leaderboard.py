@@ -60,25 +60,27 @@ class Leaderboard:
         """What to use. Where other settings were tried, what holds there; else what is best as searched.
 
         Of the schedules that are shown to be better than the best baseline somewhere and worse nowhere, the one whose
-        largest ratio to it, of all settings, is the smallest, if that is below 1; else the best baseline.
+        largest ratio to it, of all settings, is the smallest, if that is below 1; else the baseline of which it is.
         """
         if not any(found.rows for found in self.settings) or self.baseline is None:
             return self.best_as_searched
         worst = {row.record.number: self._worst_ratio(row) for row in self.rows if self._may_hold(row)}
         best = min(worst, key=lambda number: (worst[number], number), default=None)
         if best is None or worst[best] >= 1:
-            return self.baseline
+            baselines = (row for row in self.rows if _is_preset(row) and self.held(row))
+            return min(baselines, key=self._worst_ratio, default=self.baseline)
         return next(row for row in self.rows if row.record.number == best)
 
     def _may_hold(self, row: Row) -> bool:
         verdicts = [held.verdict for held in self.held(row)]
-        if row is self.baseline or not verdicts or row.ratio is None or row.ratio.above_one:
+        if _is_preset(row) or not verdicts or row.ratio is None or row.ratio.above_one:
             return False
         return "worse" not in verdicts and (row.is_better or "better" in verdicts)
 
     def _worst_ratio(self, row: Row) -> float:
+        """Over all settings, the search's own too; 1 for what is the best baseline in all of them."""
         ratios = [row.ratio, *(held.ratio for held in self.held(row))]
-        return max(found.mean for found in ratios if found is not None)
+        return max((found.mean for found in ratios if found is not None), default=1.0)
 
     def held(self, row: Row) -> tuple[Held, ...]:
         """What is known of this schedule in other settings."""
@@ -205,6 +207,10 @@ def leaderboard(
         audit=audit_report(records, num_finalists),
         num_missing=len(race.missing) + num_running if race else 0,
     )
+
+
+def _is_preset(row: Row) -> bool:
+    return row.record.purpose is Purpose.BASELINE
 
 
 def _is_baseline(record: TrialRecord, reference: str | None) -> bool:

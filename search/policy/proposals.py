@@ -59,13 +59,17 @@ class Proposals:
     def draws(self, number: int) -> Iterator[Proposal]:
         """Proposals for trial `number`, one after the other, until one is taken or the space seems exhausted.
 
-        One that equals a trained schedule is passed over, unless the search file asks to train it all the same.
+        One that equals a trained schedule is passed over, unless the search file asks to train it all the same; so is
+        one that the space does not allow.
         """
         for attempt in range(_MOST_ASKS + _MOST_DRAWS):
             # The trial's number goes into the seed: a fresh sampler draws anew, a repeated one draws the same.
             key = f"{self._plan.seed}/{number}" + (f"/{attempt}" if attempt else "")
             trial = self._study.ask(self._sampler(random.Random(key).getrandbits(32), attempt))
             schedule = self._plan.space.suggest(trial)
+            if not self._plan.space.allows(schedule, self._plan.total_steps):
+                self._study.drop(trial)
+                continue
             equal_to = None if self._plan.equal_schedules == "train" else self._known.find(schedule)
             self._asked = trial
             if equal_to is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import OperationFailed
-from search.evidence.conclusion import sentence
+from search.evidence.conclusion import label_of, sentence
 from search.evidence.leaderboard import INTERVALS, Leaderboard
 from search.evidence.row import Row
 from search.evidence.texts import bounds_of
@@ -128,12 +128,11 @@ def _searched_at(search: Mapping[str, Any]) -> dict[str, Any]:
 
 def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What was found in other settings, with what is other there, as the search file has it."""
-    if row is board.baseline or board.baseline is None:
-        return []
     return [
         {
             "setting": found.setting,
             **_without_paths(given),
+            "baseline": label_of(board, found.baseline),
             "verdict": held.verdict,
             "ratio": held.ratio.mean,
             "interval": bounds_of(held.ratio),
@@ -143,7 +142,8 @@ def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[d
         for found, given in zip(board.settings, search.get("holds_at", {}).get("settings", []), strict=True)
         if (held := found.row_of(row.record.number)) is not None
         and held.ratio is not None
-        and (baseline := found.row_of(board.baseline.record.number)) is not None
+        and found.baseline is not None
+        and (baseline := found.row_of(found.baseline)) is not None
     ]
 
 

@@ -220,6 +220,9 @@ class HoldsAtPart:
         dict[str, Any] | None, _about("the options of the training that differ; null: none")
     ] = None
     data: Annotated[dict[str, Any] | None, _about("its data set; null: as searched")] = None
+    baseline: Annotated[
+        str | None, _about("the baseline that is best there; null, as earlier: evidence.baseline")
+    ] = None
     verdict: Annotated[
         Verdict, _about("`better` or `worse` than the baseline where that is shown, else `tied`")
     ]
@@ -234,7 +237,7 @@ class HoldsAtPart:
     ] = None
     values: Annotated[dict[str, float], _about("the distance by training seed", min_length=1)]
     baseline_values: Annotated[
-        dict[str, float], _about("those of evidence.baseline on the same seeds", min_length=1)
+        dict[str, float], _about("those of the baseline on the same seeds", min_length=1)
     ]
 
 

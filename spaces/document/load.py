@@ -107,7 +107,11 @@ class LoadedSchedule:
         """
         baseline = (self.evidence or {}).get("baseline") or "the baseline"
         worse = (
-            *(_where_text(part, baseline) for part in self.holds_at if part.verdict == "worse"),
+            *(
+                _where_text(part, part.baseline or baseline)
+                for part in self.holds_at
+                if part.verdict == "worse"
+            ),
             *(_by_what_text(part, baseline) for part in self.measures if part.verdict == "worse"),
         )
         if self.training is None or self.training.sigma_data is None:

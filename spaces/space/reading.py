@@ -22,6 +22,7 @@ from spaces.registry import STRICT, Registry, complaint
 from spaces.schedule import check_floor, check_levels, check_mass
 from spaces.space.distributions import corners, on_step, single_value
 from spaces.space.family import C, Family
+from spaces.space.least_ends import LeastEnds
 from spaces.space.problems import Place, SpaceError, SpaceProblem, all_refusals, refusal, text_of
 
 
@@ -76,6 +77,16 @@ def read_floor(given: Any) -> float | BaseDistribution:
         for value in corners(floor) if isinstance(floor, BaseDistribution) else (floor,):
             check_floor(value)
     return floor
+
+
+def read_ends(given: Any) -> LeastEnds | None:
+    if given is None:
+        return None
+    place = ("ends",)
+    with all_refusals() as refusals, refusals.of(*place):
+        options = checked_mapping(given, place)
+        check_known(options, ("share", "low", "high"), place, "option")
+        return LeastEnds.from_mapping(options)
 
 
 def _family(cls: type[C], prefix: str, given: Any, place: Place) -> Family[C]:

@@ -14,18 +14,20 @@ from spaces.noise_distribution import NOISE, NoiseDistribution
 from spaces.schedule import NoiseSchedule, check_values
 from spaces.space.distributions import Trial, at_end, contains, corners, describe, suggest
 from spaces.space.family import Family, one_of
+from spaces.space.least_ends import LeastEnds
 from spaces.space.partial import completed
 from spaces.space.problems import all_refusals, refusal
 from spaces.space.reading import (
     check_known,
     check_together,
     checked_mapping,
+    read_ends,
     read_families,
     read_floor,
     read_grids,
 )
 
-_SECTIONS = ("grid", "noise", "curriculum", "uniform_floor")
+_SECTIONS = ("grid", "noise", "curriculum", "uniform_floor", "ends")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class SearchSpace:
     noise: tuple[Family[NoiseDistribution], ...]
     curriculum: tuple[Family[Curriculum], ...]
     uniform_floor: float | BaseDistribution = 0.0
+    ends: LeastEnds | None = None
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any] | None = None) -> "SearchSpace":
@@ -53,6 +56,7 @@ class SearchSpace:
               uniform:                                       # all defaults
             curriculum: {exponential: {s0: {low: 2, high: 20, log: true}}}
             uniform_floor: {low: 0, high: 0.2}               # leave it out for none
+            ends: {share: 0.1}                               # least share of draws below .3 and above 1; or none
 
         A grid is `karras` unless families are named: `grid: {karras: , karras_master: {levels: 251}}`.
         A range takes `low`, `high` and, if wanted, `log` and `step`; `log` defaults to that of the
@@ -71,9 +75,15 @@ class SearchSpace:
                 curriculum = read_families(CURRICULA, sections.get("curriculum"), ("curriculum",))
             with refusals.of():
                 floor = read_floor(sections.get("uniform_floor", 0.0))
+            with refusals.of():
+                least_ends = read_ends(sections.get("ends"))
         _check_prefixes((*grid, *noise, *curriculum))
         check_together(grid, noise, curriculum)
-        return cls(grid, noise, curriculum, floor)
+        return cls(grid, noise, curriculum, floor, least_ends)
+
+    def allows(self, schedule: NoiseSchedule, total_steps: int) -> bool:
+        """Whether `schedule` may be proposed, as far as its ends go."""
+        return self.ends is None or self.ends.allow(schedule, total_steps)
 
     def too_large(self, total_steps: int) -> Iterator[tuple[str, str]]:
         """(curriculum, why) of each that may, at a corner, come to more than an export can hold."""
@@ -163,6 +173,7 @@ class SearchSpace:
             "noise": {family.prefix: family.to_dict() for family in self.noise},
             "curriculum": {family.prefix: family.to_dict() for family in self.curriculum},
             "uniform_floor": describe(floor) if isinstance(floor, BaseDistribution) else floor,
+            **({} if self.ends is None else {"ends": self.ends.to_dict()}),
         }
 
 

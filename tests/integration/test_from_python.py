@@ -62,8 +62,10 @@ def test_a_script_is_interrupted_and_goes_on(script: Path) -> None:
     storage = script.parent / "runs"
     process = begun(script, "hidden")
     until(
-        lambda: (storage / "toy" / "study.db").exists()
-        and any(record.reports for record in Search("toy", str(storage)).records()),
+        lambda: (
+            (storage / "toy" / "study.db").exists()
+            and any(record.reports for record in Search("toy", str(storage)).records())
+        ),
         120,
         "a value is reported",
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from search.evidence.conclusion import sentence
+from search.evidence.conclusion import sentence, setting_lines
 from search.evidence.holding import HoldRules, in_settings, wanted
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.race import RaceRules, Standing, standing
@@ -146,6 +146,56 @@ def test_where_nothing_holds_the_baseline_is_the_answer() -> None:
     board = board_of(held_everywhere(longer=(2.0, 3.0), unet=(8.0, 0.95)))
     assert board.winner is board.baseline
     assert sentence(board).endswith("So the answer is ict: no other schedule holds in every setting.")
+
+
+SECOND = [
+    record(20, 110.0, preset="vp", purpose=Purpose.BASELINE),
+    *replicates(20, [110.0, 111.0], first=21),
+]
+
+
+def two_baselines(ict: float, vp: float, one: float) -> Leaderboard:
+    """As searched ict is the better preset. In LONGER alone: what they and trial 1 are worth."""
+    rules = replace(RULES, settings={LONGER: 400}, top=1, baselines=2, spread=0)
+    records = [*SEARCHED, *SECOND]
+    for number, value in ((0, ict), (20, vp), (1, one)):
+        records += there(number, [value, 1.01 * value, 0.99 * value, value], LONGER)
+    race = standing(records, RaceRules(top=2, baselines=2, rounds=(2,)), SEEDS)
+    return leaderboard("toy", "fd", records, race=race, num_finalists=2, holds=rules, seeds=SEEDS)
+
+
+def test_in_a_setting_schedules_are_compared_with_the_preset_that_is_best_there() -> None:
+    board = two_baselines(ict=30.0, vp=10.0, one=20.0)
+    (found,) = board.settings
+    assert found.baseline == 20 and [row.record.number for row in found.rows] == [0, 20, 1]
+    assert [row.verdict for row in found.rows] == ["worse", "tied", "worse"]
+    assert "worse with total_steps 400 (+100 % [" in sentence(board) and "against vp)" in sentence(board)
+    assert setting_lines(board)[0].startswith("With total_steps 400, against vp: ict worse (+200 % [")
+
+
+@pytest.mark.parametrize(("ict", "vp", "answer"), [(30.0, 10.0, "vp"), (10.2, 10.0, "ict")])
+def test_where_nothing_holds_the_answer_is_the_preset_that_loses_least(
+    ict: float, vp: float, answer: str
+) -> None:
+    board = two_baselines(ict, vp, one=20.0)
+    assert board.winner is not None and board.winner.label == answer
+    assert sentence(board).endswith(
+        f"So the answer is {answer}: no other schedule holds in every setting. "
+        "Of the baselines it loses least where it is not the best."
+    )
+
+
+def test_all_baselines_are_trained_to_the_last_round() -> None:
+    rules = replace(RULES, settings={LONGER: 400}, top=1, baselines=2, spread=0)
+    records = [*SEARCHED, *SECOND]
+    race = standing(records, RaceRules(top=2, baselines=2, rounds=(2,)), SEEDS)
+    first = [(found.record.number, found.nth) for found in wanted(records, race, rules, SEEDS)]
+    assert first == [(0, 0), (20, 0), (1, 0), (0, 1), (20, 1), (1, 1)]
+    assert rules.most_trials == 12
+    for number in (0, 20, 1):
+        records += there(number, [10.0, 10.1], LONGER)
+    more = [(found.record.number, found.nth) for found in wanted(records, race, rules, SEEDS)]
+    assert more == [(0, 2), (20, 2), (1, 2), (0, 3), (20, 3), (1, 3)]
 
 
 def test_a_mean_above_the_baseline_does_not_hold_even_where_it_is_not_told_apart() -> None:
@@ -368,7 +418,7 @@ def test_the_export_says_where_it_holds_and_is_read_back() -> None:
         None,
         "better",
     )
-    assert unet["network"]["channels"] == [16, 32]
+    assert unet["network"]["channels"] == [16, 32] and unet["baseline"] == "ict"
     assert unet["ratio"] == pytest.approx(0.9) and unet["interval"][0] < 0.9 < unet["interval"][1] < 1
     loaded = load_schedule(exported)
     assert [part.setting for part in loaded.holds_at] == list(RULES.settings)
