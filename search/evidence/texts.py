@@ -29,9 +29,8 @@ def interval_text(interval: list[float] | None, text: Callable[[float], str]) ->
 
 
 def percent_text(ratio: float) -> str:
-    """What a ratio is above 1, in per cent: `-71 %`."""
-    percent = 100 * (ratio - 1)
-    return f"{percent:+.0f} %" if abs(percent) < 1e5 else f"{percent:+.0e} %"
+    """What a ratio is above 1, in per cent: `-71 %`. What is a hundred times as large or more is not told apart."""
+    return f"{100 * (ratio - 1):+.0f} %" if ratio < 100 else ">+9900 %"
 
 
 def number_text(value: float) -> str:
