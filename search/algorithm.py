@@ -10,7 +10,9 @@ from pydantic import ConfigDict
 from spaces import SearchSpace
 from spaces.registry import STRICT, Registry
 
-DROPPED = "dropped"  # user attribute of a trial that was proposed and is not run: no news, or refused by the space
+DROPPED = (
+    "dropped"  # user attribute of a trial that was proposed and is not run: no news, or refused by the space
+)
 
 
 @dataclass(frozen=True, kw_only=True)

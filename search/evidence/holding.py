@@ -26,9 +26,9 @@ class HoldRules:
     """In which settings, and on how many seeds.
 
     settings: name -> full budget there, in steps. top: proposals, the best of the confirmation; those that left it come
-    last, and may hold where the others do not. baselines: presets, the best of the confirmation; in each setting the
-    best of them there is what the others are compared with. rounds: seeds after each round, increasing. spread: other
-    trials, on the first seed alone.
+    last, and may hold where the others do not. baselines: presets, the best of the confirmation, then the best as the
+    search saw them; in each setting the best of them there is what the others are compared with. rounds: seeds after
+    each round, increasing. spread: other trials, on the first seed alone.
     """
 
     settings: Mapping[str, int]
@@ -154,7 +154,12 @@ class _Chosen:
         in_order = sorted(
             confirmed, key=lambda r: (r.number not in race.contenders, means[r.number], r.number)
         )
-        baselines = tuple(r for r in in_order if r.purpose is Purpose.BASELINE)[: rules.baselines]
+        presets = [r for r in records if r.purpose is Purpose.BASELINE and r.state is State.COMPLETE]
+        as_seen = sorted(
+            (r for r in presets if r not in in_order), key=lambda r: (r.objective or math.inf, r.number)
+        )
+        confirmed_presets = [r for r in in_order if r.purpose is Purpose.BASELINE]
+        baselines = tuple([*confirmed_presets, *as_seen][: rules.baselines]) if confirmed_presets else ()
         proposals = tuple(r for r in in_order if r.purpose is Purpose.SEARCH)[: rules.top]
         if not baselines or not proposals or not race.is_decided:
             return None

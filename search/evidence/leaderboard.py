@@ -67,7 +67,7 @@ class Leaderboard:
         worst = {row.record.number: self._worst_ratio(row) for row in self.rows if self._may_hold(row)}
         best = min(worst, key=lambda number: (worst[number], number), default=None)
         if best is None or worst[best] >= 1:
-            baselines = (row for row in self.rows if _is_preset(row) and self.held(row))
+            baselines = (row for row in self.rows if _is_preset(row) and row.confirmed and self.held(row))
             return min(baselines, key=self._worst_ratio, default=self.baseline)
         return next(row for row in self.rows if row.record.number == best)
 

@@ -55,7 +55,7 @@ class HoldsAt(Section):
 
     settings: list[Elsewhere] = Field(default_factory=list)
     top: int = Field(default=2, ge=1, le=100)  # the best trials of the confirmation
-    baselines: int = Field(default=1, ge=1, le=100)  # and the best presets of it
+    baselines: int = Field(default=1, ge=1, le=100)  # and the best presets, confirmed ones first
     rounds: Annotated[list[int], AfterValidator(checked_rounds)] = Field(default_factory=lambda: [2, 4])
     # Other trials on one seed each: does the setting order them as the search did?
     spread: int = Field(default=5, ge=0, le=1000)

@@ -11,7 +11,7 @@ from search.record import SEARCHED, Purpose, State
 
 # Of the finalists that do not lead, the share that a round leaves in the race: fewest and most, as simulated searches
 # have it.
-_FEWEST_STAY, _MOST_STAY = 0.1, 0.5
+_FEWEST_STAY, _MOST_STAY = 0.1, 0.7
 
 
 @dataclass(frozen=True)

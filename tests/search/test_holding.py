@@ -185,6 +185,24 @@ def test_where_nothing_holds_the_answer_is_the_preset_that_loses_least(
     )
 
 
+def test_a_preset_that_was_not_confirmed_may_be_the_best_there_and_is_no_answer() -> None:
+    rules = replace(RULES, settings={LONGER: 400}, top=1, baselines=2, spread=0)
+    seen_only = [
+        record(30, 120.0, preset="vp", purpose=Purpose.BASELINE),
+        record(31, 105.0, preset="ecm", purpose=Purpose.BASELINE),
+    ]
+    records = [*SEARCHED, *seen_only]
+    first = wanted(records, race_of(records), rules, SEEDS)
+    assert [found.record.number for found in first] == [0, 31, 1] * 2
+    for number, value in ((0, 30.0), (31, 10.0), (1, 20.0)):
+        records += there(number, [value, 1.01 * value, 0.99 * value, value], LONGER)
+    board = leaderboard(
+        "toy", "fd", records, race=race_of(records), num_finalists=2, holds=rules, seeds=SEEDS
+    )
+    assert board.settings[0].baseline == 31
+    assert board.winner is board.baseline and "against ecm)" in sentence(board)
+
+
 def test_all_baselines_are_trained_to_the_last_round() -> None:
     rules = replace(RULES, settings={LONGER: 400}, top=1, baselines=2, spread=0)
     records = [*SEARCHED, *SECOND]

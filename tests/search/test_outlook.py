@@ -25,8 +25,12 @@ from spaces import NoiseSchedule
 from tests.records import record
 
 Look = tuple[float, float, float]  # seconds since the start, least and most that is left
-# The recorded curves are of one setting.
-DIGITS = overridden(load_spec("searches/digits.yaml"), {"algorithm": "random", "holds_at": {}})
+# The recorded curves are of one setting, and of schedules without a floor.
+DIGITS = load_spec("searches/digits.yaml")
+DIGITS = overridden(
+    DIGITS,
+    {"algorithm": "random", "holds_at": {}, "space": replace(DIGITS.space, uniform_floor=0.0, ends=None)},
+)
 SEARCHES = {
     "digits": (DIGITS, 2),
     "one slot": (DIGITS, 1),
