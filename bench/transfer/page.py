@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from bench.transfer import least_share
 from bench.transfer.agreement import LEAST, Agreement, Array, agreement, between_seeds, scores
 from bench.transfer.recording import Row
 from bench.transfer.schedules import Chosen
@@ -77,6 +78,8 @@ class Page:
         for target in SETTINGS:
             if target.is_target:
                 parts += [f"\n### Target: {target.text}\n", self._against(target)]
+        head, *lines = least_share.lines(self._scores, self._order, self._baseline)
+        parts += ["\n## A least share at both ends\n", least_share.TEXT, _table(head, lines)]
         parts += ["\n## By another measure\n", *self._other_measures()]
         parts += ["\n## Some schedules in all settings\n", *self._values()]
         return "\n\n".join(part.strip("\n") for part in parts) + "\n"
