@@ -39,12 +39,17 @@ def main(arguments: Sequence[str]) -> int:
         help="begin no trial after that long (until all is there); each takes minutes",
     )
     parser.add_argument(
+        "--data",
+        choices=sorted({setting.data for setting in SETTINGS}),
+        help="only settings of this data set (all)",
+    )
+    parser.add_argument(
         "--report", action="store_true", help="train nothing: take the folder into the table, write the page"
     )
     args = parser.parse_args(arguments)
     if args.report:
         return exit_code_of(lambda: _report(args.folder, _PAGE))
-    return exit_code_of(lambda: _record(args.folder, args.minutes))
+    return exit_code_of(lambda: _record(args.folder, args.minutes, args.data))
 
 
 def _rows(path: Path) -> dict[str, list[Row]]:
@@ -54,11 +59,11 @@ def _rows(path: Path) -> dict[str, list[Row]]:
     }
 
 
-def _record(path: Path, minutes: float | None) -> None:
+def _record(path: Path, minutes: float | None, data: str | None) -> None:
     began = time.monotonic()
     rows = _rows(path)
     folder = Folder(path, rows)
-    wanted = pieces(SETTINGS, kept())
+    wanted = pieces([setting for setting in SETTINGS if data in (None, setting.data)], kept())
     num_missing = sum(not folder.has(piece) for piece in wanted)
     print(f"{heading()}\n{len(wanted) - num_missing} of {len(wanted)} trials are there", flush=True)
     work(
