@@ -15,7 +15,7 @@ from trainable.extractor import EXTRACTORS
 from trainable.metric.assets import Assets, FrechetMetric, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
-EXPORTED = ROOT / "docs/best_schedule.json"  # of the run that the README prints
+EXPORTED = ROOT / "docs/digits_winner.json"  # of the run that the README prints
 LOOP, *_ = re.findall(r"```python\n(.*?)```", (ROOT / "docs/export.md").read_text(), re.DOTALL)
 # The reader's own: the file's content, the images and their number.
 OWN = {
