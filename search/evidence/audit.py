@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from search.evidence.rank_correlation import CONFIDENCE, rank_correlation
 from search.record import Purpose, State, TrialRecord
@@ -145,6 +145,6 @@ def _quality(complete: Sequence[TrialRecord], step: int) -> RungQuality:
 
 def _clopper_pearson(count: int, total: int) -> tuple[float, float]:
     tail = (1 - CONFIDENCE) / 2
-    low = float(beta.ppf(tail, count, total - count + 1)) if count else 0.0
-    high = float(beta.ppf(1 - tail, count + 1, total - count)) if count < total else 1.0
+    low = float(betaincinv(count, total - count + 1, tail)) if count else 0.0
+    high = float(betaincinv(count + 1, total - count, 1 - tail)) if count < total else 1.0
     return low, high
