@@ -30,7 +30,8 @@ def rank_correlation(pairs: Collection[tuple[float, float]]) -> RankCorrelation:
     sides = list(zip(*pairs, strict=True))
     if num_pairs < 3 or any(len(set(side)) == 1 for side in sides):  # of equal values there is no order
         return RankCorrelation(num_pairs)
-    value = float(np.corrcoef(*map(_ranks, sides))[0, 1])
+    one, other = map(_ranks, sides)
+    value = float(np.corrcoef(one, other)[0, 1])
     if num_pairs < 4 or abs(value) == 1:
         return RankCorrelation(num_pairs, value)
     return RankCorrelation(num_pairs, value, *rank_interval(value, num_pairs))

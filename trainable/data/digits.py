@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-
+from spaces.lazy_torch import torch
 from trainable.dataset import Dataset, Images
 
 SHA256 = "49aad9b25b543d1d35cd3dad9415e7ffe9eadf4c119640e1c7cf2d97f45b0102"
