@@ -6,6 +6,7 @@ Axes: B images, C channels, H height, W width, E features of the noise level.
 import math
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -42,12 +43,13 @@ class NoiseFeatures(nn.Module):
     def __init__(self, num_features: int, band_2: tuple[float, float] = SLOW_WAVES):
         super().__init__()
         low, high = map(math.log2, band_2)
-        octave = torch.linspace(low, high, (num_features + 1) // 2, dtype=torch.float64)
-        frequency = 2 * math.pi * torch.exp2(octave)
+        # In NumPy: on the meta device, where networks are sized, torch's own factories import sympy and take a second.
+        frequency = 2 * math.pi * np.exp2(np.linspace(low, high, (num_features + 1) // 2))
         # sin(a + pi/2) = cos(a): one call gives both halves.
-        phase = torch.cat([torch.zeros_like(frequency), torch.full_like(frequency, math.pi / 2)])
-        self.register_buffer("frequency_E", frequency.repeat(2)[:num_features].float(), persistent=False)
-        self.register_buffer("phase_E", phase[:num_features].float(), persistent=False)
+        phase = np.repeat([0.0, math.pi / 2], len(frequency))
+        for name, values in (("frequency_E", np.tile(frequency, 2)), ("phase_E", phase)):
+            value_E = torch.tensor(values[:num_features], dtype=torch.float32)
+            self.register_buffer(name, value_E, persistent=False)
 
     def forward(self, c_noise_B: Tensor) -> Tensor:
         return torch.addcmul(self.phase_E, c_noise_B[:, None], self.frequency_E).sin_()

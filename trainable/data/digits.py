@@ -1,9 +1,14 @@
 """1,797 real handwritten digits, 8x8 grey, that scikit-learn ships: no download."""
 
+import gzip
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from spaces.lazy_torch import torch
 from trainable.dataset import Dataset, Images
@@ -28,13 +33,11 @@ class Digits(Dataset):
 
     def load(self, cache_dir: Path) -> Images:
         """x_NCHW float32 (1797, 1, 8, 8); ValueError if scikit-learn's copy is not the known one."""
-        from sklearn.datasets import load_digits
-
-        bunch = load_digits()
+        table = torch.from_numpy(_table())
         images = Images(
             name="digits",
-            x_NCHW=torch.from_numpy(bunch.images).to(torch.float32).div_(8).sub_(1)[:, None].contiguous(),
-            y_N=torch.from_numpy(bunch.target).to(torch.int64),
+            x_NCHW=table[:, :-1].to(torch.float32).div_(8).sub_(1).view(-1, 1, 8, 8).contiguous(),
+            y_N=table[:, -1].to(torch.int64),
         )
         if images.sha256 != SHA256:
             raise ValueError(
@@ -42,3 +45,19 @@ class Digits(Dataset):
                 "Reinstall scikit-learn."
             )
         return images
+
+
+def _table() -> NDArray[np.float64]:
+    """64 values and a label for each image: the file that scikit-learn's `load_digits` reads.
+
+    Read without scikit-learn, whose import takes as long as all else that a short command does.
+    """
+    found = importlib.util.find_spec("sklearn")
+    if found is None or found.origin is None:
+        raise ValueError("the digits come with scikit-learn, which is not installed. Run: make setup")
+    path = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    try:
+        with gzip.open(path, "rt") as file:
+            return np.loadtxt(file, delimiter=",")
+    except (OSError, EOFError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read ({error}). Reinstall scikit-learn.") from error
