@@ -38,11 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     # Imported here, as everywhere below: they take seconds that `--help` should not.
-    from search.cluster.jobs import is_jobs_address
     from search.cluster.storage_defaults import with_service
     from search.errors import UsageError
     from search.file.spec import overridden
     from search.machine.search_folders import DEFAULT_STORAGE
+    from search.machine.urls import is_jobs_address
     from search.run.search import Search
 
     if is_jobs_address(args.address):

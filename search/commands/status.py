@@ -15,14 +15,16 @@ import json
 from typing import Any
 
 from search.commands import _cluster
-from search.commands._options import add_cluster, add_storage
+from search.commands._options import add_cluster, add_storage, latest
 
 HELP = "how searches stand, here or on a cluster"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "name", nargs="?", help="name of a search, or its search file (default: all, in a table)"
+        "name",
+        nargs="?",
+        help="name of a search, or its search file (default: all in a table, then the latest)",
     )
     add_storage(parser)
     add_cluster(parser)
@@ -37,11 +39,20 @@ def run(args: argparse.Namespace) -> int:
     elif args.name:
         print("\n".join(details(found[0])))
     elif found:
-        print("\n".join(table(found)))
+        print("\n".join(table(found) if args.address is not None else _with_latest(found, args.storage)))
     else:
         where = args.address or f"{args.storage}/"
         print(f"There is no search in {where}.")
     return 0
+
+
+def _with_latest(found: list[dict[str, Any]], storage: str) -> list[str]:
+    """The searches of this machine in a table, if they are several, then all of the latest."""
+    from search.screen.status_text import details, table
+
+    by_name = {status["name"]: status for status in found}
+    lines = details(by_name[latest(storage)])
+    return lines if len(found) == 1 else [*table(found), "", *lines]
 
 
 def _here(args: argparse.Namespace) -> list[dict[str, Any]]:
