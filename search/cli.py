@@ -48,6 +48,7 @@ examples:
   python -m search run searches/digits.yaml            search on this machine, or go on with it
   python -m search run searches/digits.yaml --dry-run  show the resolved search and its cost
   python -m search leaderboard digits                  who leads, and how sure that is
+  python -m search watch digits                        how it goes, from another terminal
   python -m search export digits                       write the winner to best_schedule.json
   python -m search ui                                  look at it all in the browser
   python -m search list noise                          what may stand in a search file

@@ -16,7 +16,7 @@ _STATES = 5  # weights, their gradient and average, two moments
 _PASSES = 4
 # A step of more takes minutes on a CPU, about 1e10 a second: it is not timed.
 _MOST_OPERATIONS = 1e12
-_MOST_PASSED = 5e9  # operations of an image: a real pass over two takes less than a second
+MOST_PASSED = 5e9  # operations of an image: a real pass over two takes less than a second
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def size_of(resources: Resources, setting: SettingSpec, image_shape: Sequence[in
     images = min(resources.micro_batch or setting.training.batch_size, setting.training.batch_size)
     # A pass there imports two seconds of torch's compiler: a small network makes a real one, on a few images.
     device, passed = "meta", images
-    if 2 * parameters * height * width <= _MOST_PASSED:  # as if each weight met each pixel
+    if 2 * parameters * height * width <= MOST_PASSED:  # as if each weight met each pixel
         device, passed = "cpu", min(images, 2)
         with torch.random.fork_rng(devices=[]):  # weights that do not matter are drawn
             module = setting.network.build((channels, height, width))

@@ -120,7 +120,7 @@ def test_a_pass_over_two_images_counts_as_one_over_the_batch_without_numbers(
     spec = load_spec(str(Path(__file__).parents[2] / "searches" / "digits.yaml"))
     setting = dataclasses.replace(spec.own_setting, network=NETWORKS.build(network))
     real = size_of(spec.resources, setting, (3, 16, 16))
-    monkeypatch.setattr("search.run.size._MOST_PASSED", 0)
+    monkeypatch.setattr("search.run.size.MOST_PASSED", 0)
     assert size_of(spec.resources, setting, (3, 16, 16)) == real
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from search.evidence.audit import _clopper_pearson
+from search.evidence.audit import clopper_pearson
 from search.evidence.noise import SeedNoise
 from search.evidence.rank_correlation import rank_correlation
 
@@ -19,7 +19,7 @@ def test_the_factor_is_students_quantile(degrees: int, confidence: float) -> Non
 @pytest.mark.parametrize(("count", "total"), [(0, 5), (1, 5), (5, 5), (3, 400), (399, 400)])
 def test_the_interval_of_a_share_is_that_of_scipy(count: int, total: int) -> None:
     expected = scipy.stats.binomtest(count, total).proportion_ci(0.95, "exact")
-    assert _clopper_pearson(count, total) == pytest.approx((expected.low, expected.high), rel=1e-12)
+    assert clopper_pearson(count, total) == pytest.approx((expected.low, expected.high), rel=1e-12)
 
 
 @pytest.mark.parametrize("num", [3, 5, 40])

@@ -33,7 +33,7 @@ class Digits(Dataset):
 
     def load(self, cache_dir: Path) -> Images:
         """x_NCHW float32 (1797, 1, 8, 8); ValueError if scikit-learn's copy is not the known one."""
-        table = torch.from_numpy(_table())
+        table = torch.from_numpy(digits_table())
         images = Images(
             name="digits",
             x_NCHW=table[:, :-1].to(torch.float32).div_(8).sub_(1).view(-1, 1, 8, 8).contiguous(),
@@ -47,17 +47,19 @@ class Digits(Dataset):
         return images
 
 
-def _table() -> NDArray[np.float64]:
+def digits_table() -> NDArray[np.float64]:
     """64 values and a label for each image: the file that scikit-learn's `load_digits` reads.
 
     Read without scikit-learn, whose import takes as long as all else that a short command does.
     """
     found = importlib.util.find_spec("sklearn")
-    if found is None or found.origin is None:
-        raise ValueError("the digits come with scikit-learn, which is not installed. Run: make setup")
-    path = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    path = (
+        Path(found.origin if found and found.origin else ".").parent / "datasets" / "data" / "digits.csv.gz"
+    )
     try:
         with gzip.open(path, "rt") as file:
             return np.loadtxt(file, delimiter=",")
     except (OSError, EOFError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read ({error}). Reinstall scikit-learn.") from error
+        raise ValueError(
+            f"scikit-learn's digits cannot be read ({error}). Reinstall scikit-learn."
+        ) from error
