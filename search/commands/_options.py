@@ -65,6 +65,15 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="FILE", help="also write the winner here, as `export` does")
 
 
+def add_notify(parser: argparse.ArgumentParser) -> None:
+    """For every verb that starts a search from its file and runs it."""
+    parser.add_argument(
+        "--notify",
+        metavar="URL",
+        help="POST how it ended there, also a failure: one JSON object with a `text`, as Slack's webhooks take it",
+    )
+
+
 def add_dry_run(parser: argparse.ArgumentParser) -> None:
     """For every verb that starts a search from its file."""
     parser.add_argument(
