@@ -1,4 +1,4 @@
-"""`python -m bench [step|efficiency|driver|slices|scale|transfer|why]`: one, or the first three; `bench.command`."""
+"""`python -m bench [step|efficiency|driver|commands|slices|scale|transfer|why]`: one, or the first four."""
 
 import sys
 

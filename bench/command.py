@@ -9,6 +9,7 @@ BENCHMARKS = {
     "step": "bench.speed.step",
     "efficiency": "bench.speed.search_efficiency",
     "driver": "bench.speed.driver",
+    "commands": "bench.speed.commands",
 }
 ON_A_GPU = {"slices": "bench.speed.slices"}  # run by name only
 

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+
+from spaces.arrays import Array, Numbers, array_of, tensor_of
 from spaces.lazy_torch import Tensor, torch
 from spaces.noise.tabulated import Tabulated, importance, index_edges, rebinned
 from spaces.noise_distribution import NoiseDistribution
@@ -37,9 +40,11 @@ class LossMoments(NamedTuple):
         """
         num_bins = len(self.count_J)
         new_J2 = rebinned(
-            torch.stack([count_M, squares_M], dim=1), index_edges(len(count_M)), index_edges(num_bins)
+            np.stack([array_of(count_M), array_of(squares_M)], axis=1),
+            index_edges(len(count_M)),
+            index_edges(num_bins),
         )
-        new_count_J, new_squares_J = new_J2.unbind(1)
+        new_count_J, new_squares_J = tensor_of(new_J2).unbind(1)
         count_J = self.count_J + new_count_J
         memory_J = count_J.clamp(max=history).maximum(new_count_J)
         share_J = torch.where(new_count_J > 0, new_count_J / memory_J, 0.0)
@@ -73,6 +78,10 @@ class AdaptiveNoise(NoiseDistribution, ABC):
     def start(self) -> Tensor:
         """state_S, float64, of a trial that has seen nothing."""
 
+    def first(self, sigma_N: Array) -> NoiseDistribution:
+        """The distribution that the start means: `found(start(), sigma_N)`. Override it in NumPy, if that is easy."""
+        return self.found(self.start(), tensor_of(sigma_N))
+
     @abstractmethod
     def adapted(self, state_S: Tensor, second_moment_J: Tensor, sigma_N: Tensor) -> Tensor:
         """The next state. second_moment_J: finite, >= 0, one more look at the losses. sigma_N: levels in use."""
@@ -81,9 +90,9 @@ class AdaptiveNoise(NoiseDistribution, ABC):
     def found(self, state_S: Tensor, sigma_N: Tensor) -> Tabulated:
         """The distribution that a state means: what the trial trains with, as plain numbers."""
 
-    def interval_probabilities(self, sigma_N: Tensor) -> Tensor:
+    def probabilities(self, sigma_N: Array) -> Array:
         """Those of the start."""
-        return self.found(self.start(), sigma_N).interval_probabilities(sigma_N)
+        return self.first(sigma_N).probabilities(sigma_N)
 
-    def loss_weights(self, probability_M: Tensor) -> Tensor | None:
+    def loss_weights(self, probability_M: Numbers) -> Numbers | None:
         return importance(probability_M) if self.importance_weights else None

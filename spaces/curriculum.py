@@ -12,6 +12,7 @@ from typing import TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from spaces.arrays import Array, array_of, tensor_of
 from spaces.choice import Choice
 from spaces.lazy_torch import Tensor
 from spaces.registry import Registry
@@ -53,9 +54,18 @@ class Curriculum(Choice, ABC):
         """The phase, counted from 0, that each step belongs to, elementwise. One phase unless overridden."""
         return np.zeros_like(step_K)
 
+    def trained(self, probability_M: Array, phase: int) -> Array:
+        """The probabilities trained in a phase, sum 1, from those of the schedule.
+
+        The same unless this, in NumPy, or `reweighted`, in torch, is overridden (see `spaces.arrays`).
+        """
+        if type(self).reweighted is Curriculum.reweighted:
+            return probability_M
+        return array_of(self.reweighted(tensor_of(probability_M), phase))
+
     def reweighted(self, probability_M: Tensor, phase: int) -> Tensor:
-        """The probabilities trained in a phase, sum 1, from those of the schedule. The same unless overridden."""
-        return probability_M
+        """`trained`, from and to tensors."""
+        return tensor_of(self.trained(array_of(probability_M), phase))
 
     @overload
     def num_levels(self, step: int, total_steps: int) -> int: ...

@@ -53,8 +53,8 @@ def features(schedule: NoiseSchedule, total_steps: int) -> Features:
     measures = np.empty((len(stages), 2, _NUM_BINS))
     for row, stage in zip(measures, stages, strict=True):
         row[0] = stage.mass(_EDGES)
-        row[1] = np.diff(np.interp(_EDGES, np.log(stage.sigma_N.numpy()), np.arange(stage.num_levels)))
-    weighted = schedule.noise.loss_weights(stages[0].probability_M) is not None
+        row[1] = np.diff(np.interp(_EDGES, np.log(stage.levels), np.arange(stage.num_levels)))
+    weighted = schedule.noise.weighs_loss
     kind = zlib.crc32(repr(schedule.noise).encode()) if schedule.noise.ADAPTIVE else int(weighted)
     found = np.append(np.einsum("st,tmj->smj", share, measures), kind).astype(np.float32)
     found.setflags(write=False)
@@ -106,12 +106,12 @@ def total_variation(one: NoiseSchedule, other: NoiseSchedule, total_steps: int) 
     """
     stages, others = one.stages(total_steps), other.stages(total_steps)
     starts = sorted({stage.start_step for stage in (*stages, *others)})
-    known: dict[tuple[int, int], float] = {}  # stages share their tensors
+    known: dict[tuple[int, int], float] = {}  # stages share their arrays
     apart, i, j = 0.0, 0, 0
     for start, end in zip(starts, [*starts[1:], total_steps], strict=True):
         i += i + 1 < len(stages) and stages[i + 1].start_step == start
         j += j + 1 < len(others) and others[j + 1].start_step == start
-        key = id(stages[i].probability_M), id(others[j].probability_M)
+        key = id(stages[i].probabilities), id(others[j].probabilities)
         if key not in known:
             known[key] = _total_variation(stages[i], others[j])
         apart += (end - start) * known[key]
@@ -119,5 +119,5 @@ def total_variation(one: NoiseSchedule, other: NoiseSchedule, total_steps: int) 
 
 
 def _total_variation(one: Stage, other: Stage) -> float:
-    edges = np.union1d(*(np.log(stage.sigma_N.numpy()) for stage in (one, other)))
+    edges = np.union1d(*(np.log(stage.levels) for stage in (one, other)))
     return float(np.abs(one.mass(edges) - other.mass(edges)).sum() / 2)

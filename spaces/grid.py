@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from spaces.arrays import Array, array_of, tensor_of
 from spaces.choice import Choice
 from spaces.curriculum import MAX_INTERVALS
 from spaces.lazy_torch import Tensor
@@ -41,10 +42,14 @@ class Grid(Choice, ABC):
         return MAX_INTERVALS + 1
 
     @abstractmethod
-    def levels_of(self, num_levels: int) -> Tensor:
-        """sigma_N for 2 <= num_levels <= most_levels; `sigmas` makes the ends exact."""
+    def levels_of(self, num_levels: int) -> Array | Tensor:
+        """sigma_N for 2 <= num_levels <= most_levels; `noise_levels` makes the ends exact."""
 
     def sigmas(self, num_levels: int) -> Tensor:
+        """`noise_levels` as a tensor."""
+        return tensor_of(self.noise_levels(num_levels))
+
+    def noise_levels(self, num_levels: int) -> Array:
         """sigma_N, float64, strictly increasing, exactly sigma_min and sigma_max at its ends."""
         if num_levels < 2:
             raise ValueError(f"`num_levels >= 2` must hold, but got num_levels={num_levels}")
@@ -52,7 +57,7 @@ class Grid(Choice, ABC):
             raise ValueError(
                 f"{num_levels} levels are needed, but the grid {name_of(self)} has {self.most_levels}"
             )
-        sigma_N = self.levels_of(num_levels)
+        sigma_N = array_of(self.levels_of(num_levels))
         sigma_N[0], sigma_N[-1] = self.sigma_min, self.sigma_max  # f(x, sigma_min) = x needs them exact
         return sigma_N
 

@@ -1,4 +1,4 @@
-"""torch, imported when its first tensor is made: families and their options are listed without it.
+"""torch, imported when something of it is first used: choices and their options are read without it.
 
 A file in a folder of choices may as well `import torch` itself; torch is then imported with that file.
 """

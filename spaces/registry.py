@@ -10,7 +10,7 @@ import json
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -74,61 +74,65 @@ def one_line(error: ValidationError, path: str) -> str:
     return f"{'.'.join([path, *map(str, place)])}: {message}"
 
 
-def modules_in(package: str) -> Iterator[tuple[str, ModuleType]]:
-    """(name, module) of each file in a package, by name, but for those that start with "_".
-
-    Raises ImportError with the name of a file that cannot be imported.
-    """
+def names_in(package: str) -> tuple[str, ...]:
+    """The names of the files in a package, in order, but for those that start with "_". None of them is imported."""
     folder = importlib.import_module(package)
-    for entry in sorted(pkgutil.iter_modules(folder.__path__), key=lambda entry: entry.name):
-        if not entry.name.startswith("_"):
-            try:
-                module = importlib.import_module(f"{package}.{entry.name}")
-            except Exception as error:
-                where = f"{package}.{entry.name}".replace(".", "/")
-                raise ImportError(f"{where}.py does not import: {error!r}") from error
-            yield entry.name, module
+    return tuple(
+        sorted(
+            entry.name for entry in pkgutil.iter_modules(folder.__path__) if not entry.name.startswith("_")
+        )
+    )
+
+
+def module_in(package: str, name: str) -> ModuleType:
+    """The file of this name. Raises ImportError, with the file's name, where it cannot be imported."""
+    try:
+        return importlib.import_module(f"{package}.{name}")
+    except Exception as error:
+        where = f"{package}.{name}".replace(".", "/")
+        raise ImportError(f"{where}.py does not import: {error!r}") from error
 
 
 class Choices(Mapping[str, V], ABC):
     """The choices of one folder, one in each file: by the name of the file.
 
-    Files whose name starts with "_" hold shared code and are no choices. The folder is read at the
-    first look-up, not at import, so that files in it may import the package they stand in. A file
-    that cannot be imported or has not exactly one choice raises ImportError with its name.
+    Files whose name starts with "_" hold shared code and are no choices. The folder is read at the first look-up, not
+    at import, so that files in it may import the package they stand in. A file is imported when its choice is asked
+    for: names alone, which every search file is checked against, cost nothing. One that cannot be imported or has not
+    exactly one choice raises ImportError with its name.
     """
 
     def __init__(self, package: str, what: str):
         self.package = package
         self.what = what
-        self._choices: dict[str, V] | None = None
+        self._choices: dict[str, V] = {}  # as far as they were asked for
 
     @abstractmethod
     def _choice_in(self, name: str, module: ModuleType) -> V:
         """The one choice of a file. Raises ImportError, with the file's name."""
 
-    def _load(self) -> dict[str, V]:
-        if self._choices is None:
-            self._choices = {name: self._choice_in(name, module) for name, module in modules_in(self.package)}
-        return self._choices
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return names_in(self.package)
 
     def __getitem__(self, name: str) -> V:
-        try:
-            return self._load()[name]
-        except KeyError:
+        if name not in self._names:
             raise ValueError(
-                f"Unknown {self.what} {name!r}. Known: {', '.join(self._load())}. "
+                f"Unknown {self.what} {name!r}. Known: {', '.join(self._names)}. "
                 f"Add one in {self.package.replace('.', '/')}/."
-            ) from None
+            )
+        if name not in self._choices:
+            self._choices[name] = self._choice_in(name, module_in(self.package, name))
+        return self._choices[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._load()
+        return name in self._names
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._load())
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._load())
+        return len(self._names)
 
 
 class Registry(Choices[type[T]], Generic[T]):

@@ -5,16 +5,16 @@ Axes: N levels, M = N - 1 intervals, K optimizer steps.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from spaces.arrays import Array, tensor_of
 from spaces.curriculum import CURRICULA, MAX_STAGE_VALUES, Curriculum
 from spaces.grid import GRIDS, Grid
-from spaces.lazy_torch import Tensor, torch
+from spaces.lazy_torch import Tensor
 from spaces.noise_distribution import NOISE, NoiseDistribution
 from spaces.registry import STRICT, name_of, one_line
 
@@ -23,27 +23,37 @@ from spaces.registry import STRICT, name_of, one_line
 class Stage:
     """A run of steps with the same levels: from start_step up to the next stage's.
 
-    sigma_N: increasing noise levels. probability_M: of training the pair (sigma_i, sigma_{i+1}).
-    Both float64 on the CPU and shared between callers: copy before changing them. phase: the curriculum's.
+    levels: sigma_N, increasing. probabilities: probability_M, of training the pair (sigma_i, sigma_{i+1}).
+    Both float64 and shared between callers: copy before changing them. phase: the curriculum's.
     """
 
     start_step: int
-    sigma_N: Tensor
-    probability_M: Tensor
+    levels: Array
+    probabilities: Array
     phase: int = 0
+
+    @cached_property
+    def sigma_N(self) -> Tensor:
+        """`levels` as a tensor on the CPU."""
+        return tensor_of(self.levels)
+
+    @cached_property
+    def probability_M(self) -> Tensor:
+        """`probabilities` as a tensor on the CPU."""
+        return tensor_of(self.probabilities)
 
     @property
     def num_levels(self) -> int:
         """N."""
-        return len(self.sigma_N)
+        return len(self.levels)
 
-    def mass(self, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    def mass(self, edges: Array) -> Array:
         """Probability between the increasing `edges` of ln sigma, one less than those.
 
         That of an interval is spread evenly over it; what lies outside the edges counts nowhere.
         """
-        below_N = np.concatenate([[0.0], np.cumsum(self.probability_M.numpy())])
-        return np.diff(np.interp(edges, np.log(self.sigma_N.numpy()), below_N))
+        below_N = np.concatenate([[0.0], np.cumsum(self.probabilities)])
+        return np.diff(np.interp(edges, np.log(self.levels), below_N))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,16 +87,16 @@ class NoiseSchedule:
 
     def stage_with(self, num_levels: int, phase: int = 0) -> Stage:
         """The stage, said to start at step 0, that it would have with that many levels in that phase."""
-        sigma_N = self.grid.sigmas(num_levels)
-        return Stage(0, sigma_N, self.curriculum.reweighted(self._with_floor(sigma_N), phase), phase)
+        sigma_N = self.grid.noise_levels(num_levels)
+        return Stage(0, sigma_N, self.curriculum.trained(self._with_floor(sigma_N), phase), phase)
 
     def probabilities(self, stage: Stage) -> Tensor:
         """probability_M of this schedule at a stage that another one with its grid and curriculum has."""
-        return self.curriculum.reweighted(self._with_floor(stage.sigma_N), stage.phase)
+        return tensor_of(self.curriculum.trained(self._with_floor(stage.levels), stage.phase))
 
-    def _with_floor(self, sigma_N: Tensor) -> Tensor:
+    def _with_floor(self, sigma_N: Array) -> Array:
         """probability_M before the curriculum has its say."""
-        p_M = self.noise.interval_probabilities(sigma_N)
+        p_M = self.noise.probabilities(sigma_N)
         return (1 - self.uniform_floor) * p_M + self.uniform_floor / len(p_M) if self.uniform_floor else p_M
 
     def describe(self) -> str:
@@ -173,14 +183,14 @@ def _told_apart(grid: Grid, num_levels: int) -> float:
     Half of float32's eps, its spacing from .5 to 1, times t where that is larger: x + t z and x + r z are mostly equal
     where t - r is less.
     """
-    sigma_N = grid.sigmas(num_levels)
-    spacing_M = torch.finfo(torch.float32).eps / 2 * sigma_N[1:].clamp(min=1)
-    return float((sigma_N.diff() / spacing_M).min())
+    sigma_N = grid.noise_levels(num_levels)
+    spacing_M = np.finfo(np.float32).eps / 2 * sigma_N[1:].clip(min=1)
+    return float((np.diff(sigma_N) / spacing_M).min())
 
 
 def check_mass(grid: Grid, noise: NoiseDistribution) -> None:
     """Raise ValueError where all the mass lies outside the grid."""
-    noise.interval_probabilities(grid.sigmas(2))
+    noise.probabilities(grid.noise_levels(2))
 
 
 def check_values(curriculum: Curriculum, total_steps: int) -> None:
@@ -199,16 +209,16 @@ def _stages(schedule: NoiseSchedule, total_steps: int) -> tuple[Stage, ...]:
     num_levels_K = schedule.curriculum.num_levels(step_K, total_steps)
     phase_K = schedule.curriculum.phases_at(step_K, total_steps)
     is_start_K = (np.diff(num_levels_K, prepend=-1) != 0) | (np.diff(phase_K, prepend=-1) != 0)
-    base: dict[int, tuple[Tensor, Tensor]] = {}  # a sinusoid comes back to the same N
-    trained: dict[tuple[int, int], Tensor] = {}
+    base: dict[int, tuple[Array, Array]] = {}  # a sinusoid comes back to the same N
+    trained: dict[tuple[int, int], Array] = {}
     stages = []
     for start in np.flatnonzero(is_start_K).tolist():
         num_levels, phase = int(num_levels_K[start]), int(phase_K[start])
         if num_levels not in base:
-            sigma_N = schedule.grid.sigmas(num_levels)
+            sigma_N = schedule.grid.noise_levels(num_levels)
             base[num_levels] = sigma_N, schedule._with_floor(sigma_N)
         sigma_N, probability_M = base[num_levels]
         if (num_levels, phase) not in trained:
-            trained[num_levels, phase] = schedule.curriculum.reweighted(probability_M, phase)
+            trained[num_levels, phase] = schedule.curriculum.trained(probability_M, phase)
         stages.append(Stage(start, sigma_N, trained[num_levels, phase], phase))
     return tuple(stages)

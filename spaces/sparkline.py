@@ -26,7 +26,7 @@ def sparkline(schedule: NoiseSchedule) -> str:
     """
     stages = schedule.stages(_STEPS)
     starts = [*(stage.start_step for stage in stages), _STEPS]
-    low, high = np.log(stages[0].sigma_N[[0, -1]].numpy())
+    low, high = np.log(stages[0].levels[[0, -1]])
     edges = np.linspace(low, high, _WIDTH + 1)
     mass = np.zeros(_WIDTH)
     for stage, steps in zip(stages, np.diff(starts), strict=True):

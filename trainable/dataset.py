@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor
-
+from spaces.lazy_torch import Tensor, torch
 from spaces.registry import STRICT, Registry
 from trainable.download import Remote
 from trainable.image_file import MappedTensor

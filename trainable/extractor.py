@@ -7,13 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from torch import Tensor, nn
-
+from spaces.lazy_torch import Tensor
 from spaces.registry import STRICT, Registry, name_of
 from trainable.dataset import Images
 from trainable.download import Remote
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _OTHERS = "pixels takes all images that are small, or pooled, small_cnn all that have labels"
 
@@ -83,7 +85,7 @@ class Extractor(ABC):
         """
 
     @abstractmethod
-    def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> nn.Module:
+    def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> "nn.Module":
         """The network with these weights: float32 (B, C, H, W) in [-1, 1] -> float32 (B, D).
 
         In evaluation mode, each image for itself. Needs no files: it is called in every worker.

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import safetensors
 from safetensors import SafetensorError
-from torch import Tensor
+
+from spaces.lazy_torch import Tensor
 
 _TYPES = {"uint8": "U8", "float32": "F32", "int64": "I64"}
 

@@ -8,10 +8,8 @@ Axes: K steps, P parameters.
 from abc import ABC
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from spaces.choice import Choice
+from spaces.lazy_torch import Tensor, torch
 from spaces.registry import Registry
 
 

@@ -22,8 +22,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # scipy.linalg is imported at its first use: to name an algorithm needs none of it
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from search.record import has_diverged, ln
 from spaces import NoiseSchedule
@@ -143,7 +143,7 @@ class Surrogate:
     ) -> "Surrogate":
         if mean is None:
             mean = float(np.average(value_S, weights=1 / (noise_S + spread**2)))
-        factor = cho_factor(spread**2 * correlation_SS + np.diag(noise_S), lower=True)
+        factor = scipy.linalg.cho_factor(spread**2 * correlation_SS + np.diag(noise_S), lower=True)
         return cls(embedding_SD, value_S, noise_S, mean, spread, error, factor)
 
     @property
@@ -151,7 +151,8 @@ class Surrogate:
         """Of the values, up to a constant."""
         residual_S = self.value_S - self.mean
         return float(
-            -0.5 * residual_S @ cho_solve(self.factor, residual_S) - np.log(np.diag(self.factor[0])).sum()
+            -0.5 * residual_S @ scipy.linalg.cho_solve(self.factor, residual_S)
+            - np.log(np.diag(self.factor[0])).sum()
         )
 
     def believing(self, embedding_RD: Floats) -> "Surrogate":
@@ -169,8 +170,8 @@ class Surrogate:
     def __call__(self, embedding_CD: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the ln(objective), both (C,), that schedules at these embeddings have."""
         covariance_CS = self.spread**2 * np.exp(-_squared_distances(embedding_CD, self.embedding_SD))
-        mean_C = self.mean + covariance_CS @ cho_solve(self.factor, self.value_S - self.mean)
-        explained_SC = solve_triangular(self.factor[0], covariance_CS.T, lower=True)
+        mean_C = self.mean + covariance_CS @ scipy.linalg.cho_solve(self.factor, self.value_S - self.mean)
+        explained_SC = scipy.linalg.solve_triangular(self.factor[0], covariance_CS.T, lower=True)
         variance_C = self.spread**2 - (explained_SC**2).sum(axis=0)
         return mean_C, np.sqrt(np.maximum(variance_C, 1e-12))
 

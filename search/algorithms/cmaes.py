@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from cmaes import CMA
 from optuna._transform import _SearchSpaceTransform
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
@@ -60,6 +59,8 @@ class CMAESSampler(BaseSampler):
     ) -> dict[str, Any]:
         if not search_space:
             return {}
+        from cmaes import CMA  # scipy.stats comes with it: to name an algorithm needs none of it
+
         unit = _SearchSpaceTransform(search_space, transform_0_1=True)
         optimizer = CMA(
             mean=np.full(len(unit.bounds), 0.5),

@@ -1,5 +1,6 @@
 """Bayesian optimisation over densities: one model for all families."""
 
+import math
 import random
 from bisect import insort
 from collections.abc import Container, Mapping, Sequence
@@ -12,7 +13,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
-from scipy.stats import norm
+from scipy.special import ndtr
 from threadpoolctl import ThreadpoolController
 
 from search.algorithm import Algorithm
@@ -145,7 +146,7 @@ def _expected_improvement(surrogate: Surrogate, embedding_CD: Floats) -> Floats:
     mean_C, sd_C = surrogate(embedding_CD)
     gain_C = float(surrogate(surrogate.embedding_SD)[0].min()) - mean_C
     z_C = gain_C / sd_C
-    improvement_C: Floats = gain_C * norm.cdf(z_C) + sd_C * norm.pdf(z_C)
+    improvement_C: Floats = gain_C * ndtr(z_C) + sd_C * np.exp(-(z_C**2) / 2) / math.sqrt(2 * math.pi)
     return improvement_C
 
 

@@ -5,11 +5,11 @@ from itertools import chain, takewhile
 from typing import Any
 
 import numpy as np
+import scipy  # scipy.stats is imported at its first use: to name an algorithm needs none of it
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
-from scipy.stats.qmc import Sobol
 
 from search.algorithm import DROPPED, Algorithm
 from search.algorithms._unit_interval import value_at
@@ -76,7 +76,7 @@ class SobolSampler(BaseSampler):
 
 def _sobol(index: int, coordinate: int, seed: int) -> float:
     """Coordinate `coordinate` of point `index` of the scrambled sequence, in (0, 1)."""
-    engine = Sobol(coordinate + 1, scramble=False, bits=_BITS)
+    engine = scipy.stats.qmc.Sobol(coordinate + 1, scramble=False, bits=_BITS)
     if index:
         engine.fast_forward(index)
     plain = int(engine.random(1)[0, coordinate] * 2**_BITS)

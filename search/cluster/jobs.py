@@ -57,11 +57,6 @@ class Job:
         return (ours or lines or ["unknown"])[-1][:500]
 
 
-def is_jobs_address(address: str | None) -> bool:
-    """Whether `address` is that of a Jobs API, rather than Ray's own ("auto", host:port)."""
-    return address is not None and re.match(r"https?://", address) is not None
-
-
 class JobsApi:
     """The jobs of the cluster at `address`, such as http://127.0.0.1:8265.
 

@@ -9,6 +9,7 @@ import math
 import re
 import secrets
 import shlex
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -54,7 +55,10 @@ def _taken(api: JobsApi, name: str) -> OperationFailed:
 
 
 def ask(api: JobsApi, arguments: Sequence[str], files: Mapping[str, bytes] | None = None) -> str:
-    """What `python -m search ARGUMENTS` prints on the head. Its errors are raised here as they would be there."""
+    """What `python -m search ARGUMENTS` prints on the head. Its errors are raised here as they would be there.
+
+    What it notes beside, such as which search it has taken, is said here too.
+    """
     nonce = secrets.token_hex(16)
     job_id = f"{_VERB}{arguments[0]}-{nonce[:8]}"
     _submit(api, job_id, ["search.answer", nonce, *arguments], files)
@@ -69,6 +73,7 @@ def ask(api: JobsApi, arguments: Sequence[str], files: Mapping[str, bytes] | Non
         lines = [line.removeprefix("error: ") for line in err.splitlines() if line.startswith("error: ")]
         problems = lines or [f"`{arguments[0]}` ended with exit code {code} on the head"]
         raise InputError(*problems) if code == EXIT_INPUT else OperationFailed(*problems)
+    sys.stderr.writelines(f"{line}\n" for line in err.splitlines() if line.startswith("note: "))
     return out
 
 

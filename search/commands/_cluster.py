@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from search.errors import EXIT_OK, InputError, OperationFailed, UsageError
-from search.file.messages import NAME
 from search.machine.search_folders import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ def name_of_search(name_or_file: str) -> str:
         from search.file.spec import load_spec
 
         return load_spec(name_or_file).name
+    from search.file.messages import NAME
+
     if not re.fullmatch(NAME, name_or_file):
         raise InputError(f"{name_or_file!r} cannot be the name of a search")
     return name_or_file

@@ -21,11 +21,17 @@ def add_name_or_latest(
 def named(args: argparse.Namespace) -> str:
     """The name of the search; where none is given, that of the latest, which is said on stderr."""
     if args.name is None:
-        from search.run.known import latest_search
-
-        args.name = latest_search(args.storage)
-        sys.stderr.write(f"note: the latest search is {args.name}\n")
+        args.name = latest(args.storage)
     name: str = args.name
+    return name
+
+
+def latest(storage: str) -> str:
+    """The name of the search that was written to last, which is said on stderr. InputError if there is none."""
+    from search.run.known import latest_search
+
+    name = latest_search(storage)
+    sys.stderr.write(f"note: the latest search is {name}\n")
     return name
 
 
@@ -57,6 +63,15 @@ def add_trials(parser: argparse.ArgumentParser) -> None:
 def add_output(parser: argparse.ArgumentParser) -> None:
     """For every verb that runs a search to its end."""
     parser.add_argument("--output", metavar="FILE", help="also write the winner here, as `export` does")
+
+
+def add_notify(parser: argparse.ArgumentParser) -> None:
+    """For every verb that starts a search from its file and runs it."""
+    parser.add_argument(
+        "--notify",
+        metavar="URL",
+        help="POST how it ended there, also a failure: one JSON object with a `text`, as Slack's webhooks take it",
+    )
 
 
 def add_dry_run(parser: argparse.ArgumentParser) -> None:

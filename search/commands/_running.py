@@ -20,16 +20,21 @@ if TYPE_CHECKING:
     from search.run.search import Search
 
 
+_STATES = {"finished": "is finished", "stopped": "is stopped", "failed": "has failed"}
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """How a search is run, whatever the search. address: of the Ray that runs the trials, None: one of our own.
 
-    output: where the winner is written besides, None: nowhere. as_json: the end is told as JSON on stdout.
+    output: where the winner is written besides, None: nowhere. as_json: the end is told as JSON on stdout. notify: the
+    web address that is told of the end, None: none.
     """
 
     address: str | None
     output: Path | None
     as_json: bool
+    notify: str | None = None
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Self:
@@ -37,11 +42,39 @@ class RunOptions:
         output = Path(args.output) if args.output is not None else None
         if output is not None:
             check_file(output)
-        return cls(args.address, output, args.json)
+        return cls(args.address, output, args.json, getattr(args, "notify", None))
 
 
 def carry_out(search: "Search", options: RunOptions) -> int:
-    """Run the search or go on with it, show its end; returns the exit code."""
+    """Run the search or go on with it, show its end, tell it where that is wanted; returns the exit code."""
+    if options.notify is None:
+        return _carried_out(search, options).exit_code
+    try:
+        end = _carried_out(search, options)
+    except BaseException as error:
+        state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+        _notify(search, options.notify, state, str(error).partition("\n")[0] or type(error).__name__)
+        raise
+    result = end.outcome.result
+    state = "stopped" if not result.finished else "finished" if end.problem is None else "failed"
+    told = end.problem or (result.conclusion if result.finished else "go on with `resume`")
+    _notify(search, options.notify, state, told)
+    return end.exit_code
+
+
+def _notify(search: "Search", url: str, state: str, told: str) -> None:
+    """Tell the address; that it cannot be told is one line, and nothing else changes."""
+    from search.machine.notice import posted
+
+    content = {"text": f"Search {search.name} {_STATES[state]}: {told}", "name": search.name, "state": state}
+    problem = posted(url, {**content, "conclusion": told, "folder": str(search.folder)})
+    if problem is not None:
+        line = f"how the search ended could not be told: {problem}"
+        logging.getLogger(__name__).warning(line)
+        sys.stderr.write(f"warning: {line}\n")
+
+
+def _carried_out(search: "Search", options: RunOptions) -> "_End":
     from search.machine.search_folders import make_root
     from search.run.known import LOG_FILE
     from search.run.places import check_places
@@ -59,7 +92,7 @@ def carry_out(search: "Search", options: RunOptions) -> int:
         print("\n".join(end.lines()))
     sys.stdout.flush()
     sys.stderr.write("".join(f"{line}\n" for line in end.complaints()))
-    return end.exit_code
+    return end
 
 
 def _run(search: "Search", address: str | None, console: "Console") -> "Outcome":

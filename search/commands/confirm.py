@@ -26,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.cluster.jobs import is_jobs_address
     from search.errors import InputError
     from search.file.spec import Confirm
+    from search.machine.urls import is_jobs_address
     from search.run.search import Search
 
     if args.seeds is not None and not 2 <= args.seeds <= 1000:

@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.cluster.jobs import is_jobs_address
     from search.errors import InputError
+    from search.machine.urls import is_jobs_address
     from search.run.search import Search
 
     for option in ("trials", "hours"):

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from search.commands import _cluster
-from search.commands._options import add_cluster, add_storage
+from search.commands._options import add_cluster, add_storage, latest
 
 HELP = "one page with the answer, pictures and cost of a search"
 
@@ -52,11 +52,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _here(args: argparse.Namespace) -> int:
     from search.errors import OperationFailed
-    from search.run.known import latest_search
     from search.run.page import found, page_file, page_text
     from search.run.search import Search
 
-    names = args.names or [latest_search(args.storage)]
+    names = args.names or [latest(args.storage)]
     searches = [Search.open(name, args.storage) for name in names]
     for search in searches:
         if not search.folder.exists():

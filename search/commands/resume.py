@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from search.cluster.jobs import is_jobs_address
+    from search.machine.urls import is_jobs_address
     from search.run.search import Search
 
     if is_jobs_address(args.address):

@@ -5,6 +5,7 @@ examples:
   python -m search run searches/digits.yaml --trials 8 --output best_schedule.json
   python -m search run searches/digits.yaml --dry-run
   python -m search run searches/fashion_mnist.yaml --address auto
+  python -m search run searches/digits.yaml --notify https://hooks.slack.com/services/...
 
 A search is known by the `name` in its file. If it was interrupted, or its machine went down, its unfinished
 trials go on from their last checkpoints. If it is finished, nothing is changed: `extend` and `confirm` do more of it.
@@ -17,6 +18,7 @@ import argparse
 from search.commands._options import (
     add_dry_run,
     add_file_or_name,
+    add_notify,
     add_output,
     add_ray_address,
     add_storage_path,
@@ -33,22 +35,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_storage_path(parser)
     add_output(parser)
     add_ray_address(parser)
+    add_notify(parser)
     add_dry_run(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     # Imported here, as everywhere below: they take seconds that `--help` should not.
-    from search.cluster.jobs import is_jobs_address
     from search.cluster.storage_defaults import with_service
     from search.errors import UsageError
     from search.file.spec import overridden
+    from search.machine.notice import check_url
     from search.machine.search_folders import DEFAULT_STORAGE
+    from search.machine.urls import is_jobs_address
     from search.run.search import Search
 
     if is_jobs_address(args.address):
         raise UsageError(
             f"`run` drives the search from here, and {args.address} takes jobs only. Run: python -m search submit"
         )
+    if args.notify is not None:
+        if args.dry_run:
+            raise UsageError("--notify has no effect with --dry-run: leave one out")
+        check_url(args.notify)
     given = {"budget.max_trials": args.trials, "storage.path": args.storage}
     spec = overridden(
         Search.open(args.file, args.storage or DEFAULT_STORAGE).spec,

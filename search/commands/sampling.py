@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     from search.machine.cache_folder import usable_cache
     from search.run.search import Search
     from search.run.tracked import track_sampling
-    from search.winner.sampling import lines, measure, trial_to_measure
+    from search.winner.measured_sampling import measure
+    from search.winner.sampling import lines, trial_to_measure
     from trainable.metric.assets import prepare
     from trainable.trial import device_of
 

@@ -14,15 +14,17 @@ import argparse
 import json
 from typing import Any
 
-from search.commands import _cluster
-from search.commands._options import add_cluster, add_storage
+from search.commands._options import add_cluster, add_storage, latest
+from search.commands._statuses import statuses
 
 HELP = "how searches stand, here or on a cluster"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "name", nargs="?", help="name of a search, or its search file (default: all, in a table)"
+        "name",
+        nargs="?",
+        help="name of a search, or its search file (default: all in a table, then the latest)",
     )
     add_storage(parser)
     add_cluster(parser)
@@ -31,46 +33,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from search.screen.status_text import details, table
 
-    found = _here(args) if args.address is None else _there(args)
+    found = statuses(args)
     if args.json:
         print(json.dumps(found[0] if args.name else {"searches": found}, indent=2, allow_nan=False))
     elif args.name:
         print("\n".join(details(found[0])))
     elif found:
-        print("\n".join(table(found)))
+        print("\n".join(table(found) if args.address is not None else _with_latest(found, args.storage)))
     else:
         where = args.address or f"{args.storage}/"
         print(f"There is no search in {where}.")
     return 0
 
 
-def _here(args: argparse.Namespace) -> list[dict[str, Any]]:
-    from search.run.known import known_searches
-    from search.run.search import Search
-    from search.run.statuses import statuses_of
+def _with_latest(found: list[dict[str, Any]], storage: str) -> list[str]:
+    """The searches of this machine in a table, if they are several, then all of the latest."""
+    from search.screen.status_text import details, table
 
-    if args.name is None:
-        return statuses_of(known_searches(args.storage))
-    return [Search.kept_in(Search.open(args.name, args.storage).folder).status()]
-
-
-def _there(args: argparse.Namespace) -> list[dict[str, Any]]:
-    from search.cluster.jobs import JobsApi
-    from search.cluster.remote import ask, runs_of
-    from search.errors import InputError
-    from search.run.statuses import with_jobs
-
-    api = JobsApi(args.address)
-    command = ["status", *_cluster.storage_option(args), "--json"]
-    if args.name is None:
-        found = json.loads(ask(api, command))["searches"]
-        return with_jobs(found, {name: runs[-1] for name, runs in runs_of(api.jobs()).items()})
-    name = _cluster.name_of_search(args.name)
-    runs = runs_of(api.jobs()).get(name, [])
-    try:
-        found = [json.loads(ask(api, [*command, name]))]
-    except InputError:
-        if not runs:
-            raise
-        found = []  # a job that has not come to be a search, or not yet
-    return with_jobs(found, {name: runs[-1]} if runs else {})
+    by_name = {status["name"]: status for status in found}
+    lines = details(by_name[latest(storage)])
+    return lines if len(found) == 1 else [*table(found), "", *lines]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from search.evidence.rank_correlation import CONFIDENCE, rank_correlation
 from search.record import Purpose, State, TrialRecord
@@ -120,7 +120,7 @@ def audit_report(records: Iterable[TrialRecord], num_finalists: int) -> AuditRep
     # While there are fewer, any trial that ends is a finalist.
     bar = kept[num_finalists - 1] if len(kept) >= num_finalists else math.inf
     num_false = sum(r.state is State.COMPLETE and r.reports[-1].objective < bar for r in audited)
-    low, high = _clopper_pearson(num_false, len(audited))
+    low, high = clopper_pearson(num_false, len(audited))
     steps = sorted({report.step for r in complete for report in r.reports})[:-1]
     return AuditReport(
         num_condemned=stopped + sum(r.condemned_at is not None for r in records),
@@ -143,8 +143,9 @@ def _quality(complete: Sequence[TrialRecord], step: int) -> RungQuality:
     return RungQuality(step, len(pairs), found.value, found.low, found.high)
 
 
-def _clopper_pearson(count: int, total: int) -> tuple[float, float]:
+def clopper_pearson(count: int, total: int) -> tuple[float, float]:
+    """The exact 95 % interval of a share, of which `count` of `total` were seen: Clopper & Pearson 1934."""
     tail = (1 - CONFIDENCE) / 2
-    low = float(beta.ppf(tail, count, total - count + 1)) if count else 0.0
-    high = float(beta.ppf(1 - tail, count + 1, total - count)) if count < total else 1.0
+    low = float(betaincinv(count, total - count + 1, tail)) if count else 0.0
+    high = float(betaincinv(count + 1, total - count, 1 - tail)) if count < total else 1.0
     return low, high

@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from search.evidence.noise import SeedNoise
 from search.record import has_diverged, ln
@@ -124,7 +124,7 @@ def _mean(values: Sequence[float], noise: SeedNoise | None, comparisons: int) ->
         squares += prior_degrees * noise.sd**2
         degrees += prior_degrees
     error = math.sqrt(squares / degrees / count)
-    half = float(student_t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), degrees)) * error
+    half = float(stdtrit(degrees, 1 - (1 - CONFIDENCE) / (2 * comparisons))) * error
     return Estimate(mean, mean - half, mean + half, count, error)
 
 

@@ -1,4 +1,4 @@
-"""Addresses of databases and servers without the passwords in them."""
+"""Addresses of databases and servers: what they are of, and how they are shown without the passwords in them."""
 
 import re
 
@@ -23,3 +23,8 @@ def shown_url(url: str) -> str:
     bare = hide_password(url).partition("?")[0]
     # USER:PASSWORD whose @HOST was forgotten: no port has letters.
     return re.sub(r"(://[^/:@\s\[]*:)(?!\*\*\*@|\d{1,5}(?:/|$)).*", r"\1***", bare)
+
+
+def is_jobs_address(address: str | None) -> bool:
+    """Whether `address` is that of a Jobs API, rather than Ray's own ("auto", host:port)."""
+    return address is not None and re.match(r"https?://", address) is not None

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -24,7 +25,8 @@ class Found:
     how far it can be trusted, in a line each. problem: why its study cannot be read; then records may be missing.
     total_steps: a trial's full budget. rungs: where trials are measured. seed: of all trials but replicates.
     cpu, gpu: what a trial holds. document: the export of its winner, None without one. grids: images by number of
-    network evaluations, 0 for real ones. commands: by what they do, as they are typed.
+    network evaluations, 0 for real ones. commands: by what they do, as they are typed. folder: where what takes long to
+    work out may be kept.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Found:
     document: Mapping[str, Any] | None = None
     grids: Mapping[int, tuple[Grid, ...]] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None
 
     @property
     def status(self) -> str:

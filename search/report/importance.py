@@ -5,15 +5,18 @@ tenth of the trials differ from all in one option. Its spread is that over resam
 families have other options: the share of the training in a band is an option that every schedule has.
 """
 
+import contextlib
+import hashlib
 import itertools
+import json
 import random
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.distributions import BaseDistribution, FloatDistribution, distribution_to_json
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -21,12 +24,16 @@ from search.algorithms._view import view_of
 from search.record import SEARCHED, TrialRecord, has_diverged
 from search.report.densities import bands
 from search.report.found import Found
+from trainable.storage.atomic import write_atomically
 
 FEWEST = 20  # trials from which importances say something: two of them are the best tenth
 _MOST = 200  # trials that are looked at: more tell little more, and take their time
 _RESAMPLED = 8
 _NUM_BANDS = 8
 _BEST = 0.1
+_KEPT = (
+    "importances.json"  # in the folder of a search: scikit-learn and two seconds are needed to work them out
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,43 @@ def importances(found: Found) -> Importances | None:
     if step is None or len(values) < FEWEST:
         return None
     chosen = sorted(random.Random("importance").sample(sorted(values), min(_MOST, len(values))))
+    key = _key(found, step, {number: values[number] for number in chosen})
+    kept = _kept(found.folder, key)
+    if kept is None:
+        kept = _worked_out(found, step, chosen, values)
+        _keep(found.folder, key, kept)
+    return kept
+
+
+def _key(found: Found, step: int, values: Mapping[int, float]) -> str:
+    """Checksum of all that the importances follow from."""
+    trials = {
+        number: [value, dict(found.by_number[number].params), found.by_number[number].schedule.to_dict()]
+        for number, value in values.items()
+    }
+    searched = {name: distribution_to_json(one) for name, one in found.distributions.items()}
+    rules = [FEWEST, _MOST, _RESAMPLED, _NUM_BANDS, _BEST]
+    return hashlib.sha256(json.dumps([rules, step, searched, trials]).encode()).hexdigest()
+
+
+def _kept(folder: Path | None, key: str) -> Importances | None:
+    """What is kept under that key; None if nothing is, or if it is damaged."""
+    if folder is None:
+        return None
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        kept = json.loads((folder / _KEPT).read_bytes())
+        if kept.pop("key") == key:
+            return Importances(**{**kept, "options": tuple(kept["options"]), "bands": tuple(kept["bands"])})
+    return None
+
+
+def _keep(folder: Path | None, key: str, found: Importances) -> None:
+    if folder is not None and folder.is_dir():
+        with contextlib.suppress(OSError):  # they are worked out again
+            write_atomically(folder / _KEPT, json.dumps({"key": key, **asdict(found)}).encode())
+
+
+def _worked_out(found: Found, step: int, chosen: Sequence[int], values: Mapping[int, float]) -> Importances:
     own = {number: dict(found.by_number[number].params) for number in chosen}
     options = _shares(own, found.distributions, values)
     edges, shares = bands({number: found.by_number[number].schedule for number in chosen}, _NUM_BANDS)
@@ -130,6 +174,8 @@ def _shares(
 
 
 def _importance(trials: Sequence[FrozenTrial], names: Sequence[str]) -> dict[str, float]:
+    from optuna.importance import PedAnovaImportanceEvaluator  # scikit-learn comes with it
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # experimental, and of ties
         evaluator = PedAnovaImportanceEvaluator(target_quantile=_BEST)

@@ -1,7 +1,7 @@
 """What a search costs before it is run: trials, steps, hours."""
 
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from trainable.training.trainer import Trainer
 from trainable.trial import device_of
 
 _TIMED_STEPS = 60
-_TIMED_SECONDS = 10.0
+_TIMED_SECONDS = 0.4  # or one step, if that takes longer
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def cost_of(spec: SearchSpec, *, on_cluster: bool = False) -> Cost:
         replicates=confirm,
         steps=(trials + confirm) * spec.training.total_steps if trials is not None else None,
         slots=slots,
-        elsewhere=_in_settings(spec, on_cluster),
+        elsewhere=_in_settings(spec, steps_per_second, on_cluster),
         steps_per_second=steps_per_second,
         budget=spec.budget,
         operations=operations,
@@ -148,16 +148,24 @@ def cost_of(spec: SearchSpec, *, on_cluster: bool = False) -> Cost:
     )
 
 
-def _in_settings(spec: SearchSpec, on_cluster: bool) -> dict[str, CostThere]:
-    """What the settings of `holds_at` cost at most."""
+def _in_settings(spec: SearchSpec, steps_per_second: float | None, on_cluster: bool) -> dict[str, CostThere]:
+    """What the settings of `holds_at` cost at most. steps_per_second: in the search's own; longer ones take as long."""
     rules = spec.holds_at.rules(spec.settings)
     if rules is None:
         return {}
+    own = spec.own_setting
+
+    def speed(setting: SettingSpec) -> float | None:
+        same_steps = replace(setting.training, total_steps=own.training.total_steps)
+        if replace(setting, training=same_steps).is_like(own):
+            return steps_per_second
+        return _steps_per_second(spec, setting, cache_folder(), on_cluster)[0]
+
     return {
         setting.name: CostThere(
             trials=rules.most_trials,
             steps=rules.most_trials * setting.training.total_steps,
-            steps_per_second=_steps_per_second(spec, setting, cache_folder(), on_cluster)[0],
+            steps_per_second=speed(setting),
         )
         for setting in spec.settings
     }

@@ -40,23 +40,6 @@ def prepared_judges(spec: SearchSpec, own: Assets, folder: Path, device: str) ->
     return found
 
 
-def facts_of(
-    prepared: Mapping[str, Assets | str], known: Mapping[str, Any]
-) -> dict[str, dict[str, str | None]]:
-    """What the study keeps of the judges (`search.policy.trials.JUDGES`). known: what it keeps so far.
-
-    The checksum of one that cannot be had now stays: what it has measured holds.
-    """
-    facts = dict(known)
-    for name, judge in prepared.items():
-        if isinstance(judge, Assets):
-            facts[name] = {"extractor_sha256": judge.extractor_sha256, "problem": None}
-        else:
-            before = known.get(name, {}).get("extractor_sha256")
-            facts[name] = {"extractor_sha256": before, "problem": judge}
-    return facts
-
-
 class Measuring:
     """Measures one trial after the other. Lives until the last, and keeps the features of the real images.
 

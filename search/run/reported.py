@@ -84,6 +84,7 @@ def _plain(spec: SearchSpec) -> dict[str, Any]:
         "cpu": spec.resources.cpu,
         "gpu": spec.resources.gpu,
         "commands": {"export": command(spec, "export")},
+        "folder": spec.folder,
     }
 
 

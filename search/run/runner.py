@@ -34,7 +34,7 @@ from search.run.search import Search
 from search.screen.silence import Log, Waiting
 from search.screen.view import STUDY, ProgressView
 from search.screen.words import title_of
-from search.winner.sampling import measure
+from search.winner.measured_sampling import measure
 from trainable.metric.assets import Assets
 from trainable.task import OWN
 

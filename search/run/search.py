@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search.errors import InputError
 from search.evidence.leaderboard import Leaderboard
@@ -22,9 +22,9 @@ from search.policy.agenda import Agenda
 from search.policy.plan import Plan
 from search.policy.trials import CONFIRM_ANYWAY, JUDGES, SEARCH_CLOSED
 from search.record import TrialRecord
+from search.run.judged import facts_of
 from search.run.kept import spec_at, spec_in
 from search.run.known import SPEC_FILE, SUMS_FILE, command, folder_of
-from search.run.measuring import facts_of
 from search.run.plan_of import board_of, objective_of, plan_of
 from search.run.result import Result
 from search.run.status import status_of
@@ -34,11 +34,13 @@ from search.study.store import StudyStore
 from search.study.trial_storage import TrialStorage
 from search.winner.document import export_document
 from search.winner.sampling import read_found, read_sampling
-from trainable.command.worker import Script
-from trainable.metric.assets import Assets
-from trainable.setting import Setting
 from trainable.storage.atomic import write_atomically
 from trainable.task import OWN
+
+if TYPE_CHECKING:
+    from trainable.command.worker import Script
+    from trainable.metric.assets import Assets
+    from trainable.setting import Setting
 
 # What values belong to, by their key in the study's header; None where a search has no such thing.
 _MEASURED_WITH = {"data_sha256": "data set", "extractor_sha256": "feature network", "code_sha256": "script"}
@@ -174,7 +176,7 @@ class Search:
         """No driver on another machine drives it meanwhile; see `only_driver_of`."""
         return only_driver_of(self.store, self.spec.study_url_resolved, self.name, interrupted)
 
-    def open_or_create(self, assets: Assets | Script) -> None:
+    def open_or_create(self, assets: "Assets | Script") -> None:
         """Have a study: a new one if there is none. InputError if it is that of another search or of other data.
 
         assets: with what it is measured: data and feature network, or a script.
@@ -187,7 +189,7 @@ class Search:
         self._check_identity()
         self.check_measured_with(assets)
 
-    def check_settings(self, settings: Mapping[str, Setting]) -> None:
+    def check_settings(self, settings: Mapping[str, "Setting"]) -> None:
         """InputError for other data in one of its other settings than those that were measured there before."""
         known = self.header.get("settings", {})
         found = {
@@ -204,14 +206,14 @@ class Search:
         if not found.keys() <= known.keys():
             self.store.set_header("settings", {**known, **found})
 
-    def keep_judges(self, prepared: Mapping[str, Assets | str]) -> None:
+    def keep_judges(self, prepared: Mapping[str, "Assets | str"]) -> None:
         """Keep which feature networks measure samples, and which cannot be had; see `measuring.prepared_judges`."""
         known = self.header.get(JUDGES, {})
         facts = facts_of(prepared, known)
         if facts != known:
             self.store.set_header(JUDGES, facts)
 
-    def check_measured_with(self, assets: Assets | Script) -> None:
+    def check_measured_with(self, assets: "Assets | Script") -> None:
         """InputError for other data, another feature network or another script than it was measured with."""
         for key, what in _MEASURED_WITH.items():
             before, now = self.header.get(key), getattr(assets, key, None)
@@ -289,7 +291,7 @@ class Search:
         )
 
 
-def _header(spec: SearchSpec, assets: Assets | Script) -> dict[str, Any]:
+def _header(spec: SearchSpec, assets: "Assets | Script") -> dict[str, Any]:
     return {
         "study_id": secrets.token_hex(8),
         "search": spec.resolved(),

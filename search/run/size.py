@@ -1,4 +1,4 @@
-"""How large a network is, before any of it is built: worked out on torch's meta device, which holds no numbers."""
+"""How large a network is, before it is trained: built on torch's meta device, which holds no numbers."""
 
 import os
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ _STATES = 5  # weights, their gradient and average, two moments
 _PASSES = 4
 # A step of more takes minutes on a CPU, about 1e10 a second: it is not timed.
 _MOST_OPERATIONS = 1e12
+MOST_PASSED = 5e9  # operations of an image: a real pass over two takes less than a second
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,16 @@ def size_of(resources: Resources, setting: SettingSpec, image_shape: Sequence[in
     channels, height, width = image_shape
     with torch.device("meta"):
         module = setting.network.build((channels, height, width))
-        images = min(resources.micro_batch or setting.training.batch_size, setting.training.batch_size)
-        batch_BCHW, c_noise_B = torch.empty(images, channels, height, width), torch.empty(images)
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    images = min(resources.micro_batch or setting.training.batch_size, setting.training.batch_size)
+    # A pass there imports two seconds of torch's compiler: a small network makes a real one, on a few images.
+    device, passed = "meta", images
+    if 2 * parameters * height * width <= MOST_PASSED:  # as if each weight met each pixel
+        device, passed = "cpu", min(images, 2)
+        with torch.random.fork_rng(devices=[]):  # weights that do not matter are drawn
+            module = setting.network.build((channels, height, width))
+    with torch.device(device):
+        batch_BCHW, c_noise_B = torch.empty(passed, channels, height, width), torch.empty(passed)
     kept, operations = 0, 0
 
     def count(part: nn.Module, _: object, out: Tensor) -> None:
@@ -51,10 +60,10 @@ def size_of(resources: Resources, setting: SettingSpec, image_shape: Sequence[in
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Conv2d | nn.GroupNorm | nn.LayerNorm):
             part.register_forward_hook(count)
-    module(batch_BCHW, c_noise_B)
-    parameters = sum(parameter.numel() for parameter in module.parameters())
-    size = torch.float32.itemsize * (_STATES * parameters + kept)
-    share = setting.training.batch_size / images
+    with torch.no_grad():
+        module(batch_BCHW, c_noise_B)
+    size = torch.float32.itemsize * (_STATES * parameters + kept * images // passed)
+    share = setting.training.batch_size / passed
     return Size(parameters, size, _PASSES * share * operations)
 
 

@@ -6,11 +6,14 @@ is there, its driver not yet), "failed" (its job ended with an error).
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from search.cluster.jobs import Job
 from search.errors import EXIT_STOPPED, InputError, OperationFailed
 from search.run.search import Search
 from search.screen.status_text import Status
+
+if TYPE_CHECKING:
+    from search.cluster.jobs import Job
 
 
 def statuses_of(found: Mapping[str, Path]) -> list[Status]:
@@ -25,7 +28,7 @@ def statuses_of(found: Mapping[str, Path]) -> list[Status]:
     return statuses
 
 
-def with_jobs(statuses: Sequence[Status], jobs: Mapping[str, Job]) -> list[Status]:
+def with_jobs(statuses: Sequence[Status], jobs: Mapping[str, "Job"]) -> list[Status]:
     """What a cluster's job list adds. jobs: name of a search -> its latest job."""
     found = {status["name"]: dict(status) for status in statuses}
     for name, job in jobs.items():

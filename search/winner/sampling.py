@@ -1,21 +1,16 @@
 """Sampling levels of a search: whose model they are measured on, where they are kept, what the export says."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search.errors import InputError, OperationFailed
+from search.errors import InputError
 from search.evidence.row import Row
-from search.file.spec import SearchSpec
 from search.record import State, TrialRecord
 from search.study.trial_storage import DamagedFile, TrialStorage
 from spaces import NoiseSchedule
 from spaces.document.format import SAMPLER
-from trainable.metric.assets import Assets
-from trainable.sampling_levels import measure_trial
-from trainable.storage.folder import StorageError
 from trainable.task import FOUND_FILE, SAMPLING_FILE
-from trainable.trial import device_of
 
 
 def median_trial(row: Row) -> TrialRecord | None:
@@ -48,12 +43,6 @@ def trial_to_measure(
             f"trial {number} is {found.state}: only one that ran to its full budget can be sampled"
         )
     return found
-
-
-def write_sampling(trials: TrialStorage, record: TrialRecord, measured: Mapping[str, Any]) -> str:
-    """Keep what was measured (`measure_trial`) beside the trial's model, and return where."""
-    kept = {"trial": record.number, "replicate_of": record.replicate_of, **measured}
-    return trials.write_json(record.number, SAMPLING_FILE, kept)
 
 
 def sampling_of(trials: TrialStorage, number: int) -> dict[str, Any] | None:
@@ -115,67 +104,6 @@ def read_found(trials: TrialStorage, row: Row) -> NoiseSchedule | None:
         raise DamagedFile(
             f"{where} does not hold the schedule at the end of training: it was edited"
         ) from error
-
-
-def measure(
-    spec: SearchSpec,
-    record: TrialRecord,
-    assets: Assets,
-    nfe: Sequence[int],
-    *,
-    on_progress: Callable[[str], None] = lambda line: None,
-) -> tuple[dict[str, Any], str]:
-    """Measure the sampling levels on the trial's model and keep them: all that is known now, and where it is.
-
-    What was measured in the same way for other numbers of network evaluations stays.
-    nfe: numbers of network evaluations.
-    """
-    trials = TrialStorage(spec.trials)
-    try:
-        measured = measure_trial(
-            trials.folder(record.number),
-            assets=assets,
-            network=spec.own_setting.network,
-            training=spec.training,
-            schedule=record.schedule,
-            seed=record.seed,
-            num_samples=spec.objective.num_samples,
-            num_levels=nfe,
-            device=device_of(spec.resources.gpu),
-            on_progress=on_progress,
-        )
-    except (ValueError, StorageError) as error:
-        raise OperationFailed(f"trial {record.number} cannot be sampled: {error}") from error
-    measured = together(_undamaged(trials, record.number), measured)
-    return measured, write_sampling(trials, record, measured)
-
-
-def _undamaged(trials: TrialStorage, number: int) -> dict[str, Any] | None:
-    """What was measured before, None if that cannot be made out: it is replaced then."""
-    try:
-        return sampling_of(trials, number)
-    except DamagedFile:
-        return None
-
-
-# What distances must have in common to stand in one table.
-_MEASURED_WITH = (
-    *("objective", "num_samples", "extractor_sha256", "data_sha256"),
-    *("method", "search_seed", "held_out_seeds"),
-)
-
-
-def together(kept: Mapping[str, Any] | None, measured: Mapping[str, Any]) -> dict[str, Any]:
-    """`measured`, and from `kept` the other numbers of network evaluations, if these were measured in the same way."""
-    if kept is None or any(kept.get(key) != measured[key] for key in _MEASURED_WITH):
-        return dict(measured)
-    rows = {key: {**kept[key], **measured[key]} for key in ("best", "baselines")}
-    return {
-        **measured,
-        **{key: dict(sorted(found.items(), key=lambda row: int(row[0]))) for key, found in rows.items()},
-        "metrics": {**kept["metrics"], **measured["metrics"]},
-        "num_evaluations": kept["num_evaluations"] + measured["num_evaluations"],
-    }
 
 
 def sampling_part(schedule: NoiseSchedule, measured: Mapping[str, Any] | None) -> dict[str, Any]:

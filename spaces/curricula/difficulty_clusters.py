@@ -11,8 +11,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from spaces.arrays import Array
 from spaces.curriculum import MAX_INTERVALS, Curriculum, Steps
-from spaces.lazy_torch import Tensor, torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +70,12 @@ class DifficultyClusters(Curriculum):
         ]  # ceil, of any size
         return np.searchsorted(np.array(starts_N, dtype=np.int64), step_K, side="right")
 
-    def reweighted(self, probability_M: Tensor, phase: int) -> Tensor:
+    def trained(self, probability_M: Array, phase: int) -> Array:
         if phase == self.num_clusters - 1:
             return probability_M
-        easiest_first_M = probability_M.flip(0) if self.order == "easy_to_hard" else probability_M
-        before_M = easiest_first_M.cumsum(0) - easiest_first_M
+        easiest_first_M = probability_M[::-1] if self.order == "easy_to_hard" else probability_M
+        before_M = easiest_first_M.cumsum() - easiest_first_M
         joined = (phase + 1) / self.num_clusters
-        trained_M = torch.minimum(easiest_first_M, (joined - before_M).clamp(min=0.0))
+        trained_M = np.minimum(easiest_first_M, (joined - before_M).clip(min=0.0))
         trained_M = trained_M / trained_M.sum()
-        return trained_M.flip(0) if self.order == "easy_to_hard" else trained_M
+        return trained_M[::-1].copy() if self.order == "easy_to_hard" else trained_M

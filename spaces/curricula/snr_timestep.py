@@ -5,8 +5,8 @@ from typing import ClassVar
 import numpy as np
 from optuna.distributions import BaseDistribution, IntDistribution
 
+from spaces.arrays import Array
 from spaces.curriculum import MAX_INTERVALS, Curriculum, Steps
-from spaces.lazy_torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class SNRTimestep(Curriculum):
     def phases_at(self, step_K: Steps, total_steps: int) -> Steps:
         return np.minimum(step_K * _NUM_PARTS // total_steps, _NUM_PARTS - 1)
 
-    def reweighted(self, probability_M: Tensor, phase: int) -> Tensor:
+    def trained(self, probability_M: Array, phase: int) -> Array:
         progress = (phase + 0.5) / _NUM_PARTS
         return (1 - progress) / len(probability_M) + progress * probability_M
 

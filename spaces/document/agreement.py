@@ -69,10 +69,10 @@ def check_weighting(schedule: NoiseSchedule, training: TrainingPart) -> None:
 
 def _agreements(stage: Stage, part: StagePart) -> Iterator[tuple[str, bool]]:
     yield "start_step", stage.start_step == part.start_step
-    sigma_N, written_N = stage.sigma_N.numpy(), np.array(part.sigmas)
+    sigma_N, written_N = stage.levels, np.array(part.sigmas)
     same_size = sigma_N.shape == written_N.shape
     yield "sigmas", same_size and bool((abs(written_N - sigma_N) <= TOLERANCE * sigma_N).all())
-    probability_M, written_M = stage.probability_M.numpy(), np.array(part.interval_probabilities)
+    probability_M, written_M = stage.probabilities, np.array(part.interval_probabilities)
     same_size = probability_M.shape == written_M.shape
     total_variation = abs(written_M - probability_M).sum() / 2 if same_size else 1.0
     yield "interval_probabilities", bool(total_variation <= TOLERANCE)
@@ -153,7 +153,7 @@ def _mean_change(pairs: Sequence[tuple[float, float]], *, by_ratio: bool) -> flo
 
 def check_sampling(sampling: SamplingPart, objective: ObjectivePart, stages: tuple[Stage, ...]) -> None:
     """Sampling levels are levels of the schedule, and what was measured belongs to them and to the objective."""
-    low, high = stages[-1].sigma_N[[0, -1]].tolist()
+    low, high = stages[-1].levels[[0, -1]].tolist()
     for name, given, expected in (
         ("sigma_min", sampling.sigma_min, low),
         ("sigma_max", sampling.sigma_max, high),

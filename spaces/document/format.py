@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from spaces.lazy_torch import torch
 from spaces.noise_distribution import NoiseDistribution
 from spaces.registry import STRICT
 
@@ -49,8 +48,7 @@ def loss_and_weighting(noise: NoiseDistribution) -> tuple[str, dict[str, str]]:
 
     Importance weights, M intervals of probability p, make the expected loss that of uniform draws.
     """
-    even = torch.full((2,), 0.5, dtype=torch.float64)
-    kind = int(noise.loss_weights(even) is not None)
+    kind = int(noise.weighs_loss)
     return get_args(Loss)[kind], {
         "name": get_args(WeightName)[kind],
         "formula": get_args(Weight)[kind],

@@ -11,8 +11,8 @@ def stages_part(schedule: NoiseSchedule, total_steps: int) -> list[dict[str, Any
     return [
         {
             "start_step": stage.start_step,
-            "sigmas": stage.sigma_N.tolist(),
-            "interval_probabilities": stage.probability_M.tolist(),
+            "sigmas": stage.levels.tolist(),
+            "interval_probabilities": stage.probabilities.tolist(),
         }
         for stage in schedule.stages(total_steps)
     ]

@@ -2,10 +2,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution
 
+from spaces.arrays import Array
 from spaces.grid import Grid
-from spaces.lazy_torch import Tensor, torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +23,9 @@ class KarrasGrid(Grid):
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {**Grid.BOUNDS, "rho": (1.0, 100.0)}
     SPACE: ClassVar[Mapping[str, BaseDistribution]] = {"rho": FloatDistribution(2.0, 12.0)}
 
-    def levels_of(self, num_levels: int) -> Tensor:
+    def levels_of(self, num_levels: int) -> Array:
         low, high = self.sigma_min ** (1 / self.rho), self.sigma_max ** (1 / self.rho)
-        u_N = torch.arange(num_levels, dtype=torch.float64) / (num_levels - 1)
+        u_N = np.arange(num_levels) / (num_levels - 1)
         return (low + u_N * (high - low)) ** self.rho
 
     def describe(self) -> str:

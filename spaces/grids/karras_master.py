@@ -2,12 +2,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 from optuna.distributions import BaseDistribution
 
+from spaces.arrays import Array
 from spaces.curriculum import MAX_INTERVALS
 from spaces.grid import Grid
 from spaces.grids.karras import KarrasGrid
-from spaces.lazy_torch import Tensor, torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +39,9 @@ class KarrasMasterGrid(Grid):
     def most_levels(self) -> int:
         return self.levels
 
-    def levels_of(self, num_levels: int) -> Tensor:
+    def levels_of(self, num_levels: int) -> Array:
         karras = KarrasGrid(sigma_min=self.sigma_min, sigma_max=self.sigma_max, rho=self.rho)
         gaps = num_levels - 1
         # In integers, and halves always up: with at least one master level to a gap no two are the same.
-        index_N = (2 * torch.arange(num_levels) * (self.levels - 1) + gaps) // (2 * gaps)
-        return karras.sigmas(self.levels)[index_N]
+        index_N = (2 * np.arange(num_levels) * (self.levels - 1) + gaps) // (2 * gaps)
+        return karras.noise_levels(self.levels)[index_N]

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from spaces.arrays import Array
 from spaces.choice import Remark
-from spaces.lazy_torch import Tensor, torch
 from spaces.noise_distribution import SigmaLaw
 
 
@@ -22,6 +24,7 @@ class LogSNRLaw(SigmaLaw):
 
     sigma_data: float = 0.5
 
+    TENSORS: ClassVar[bool] = False
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {"sigma_data": (1e-3, 1e3)}
 
     @property
@@ -46,25 +49,25 @@ class LogSNRLaw(SigmaLaw):
         """What `log_standard_cdf` takes as one unit of logSNR."""
 
     @abstractmethod
-    def log_standard_cdf(self, z: Tensor) -> Tensor:
+    def log_standard_cdf(self, z: Array) -> Array:
         """ln P(Z <= z), elementwise, precise for z < 0; Z = (logSNR - peak) / width, symmetric about 0."""
 
-    def _z(self, sigma: Tensor) -> Tensor:
+    def _z(self, sigma: Array) -> Array:
         """How far sigma lies above the peak, in widths: falls as logSNR rises."""
-        logsnr = 2 * (math.log(self.sigma_data) - sigma.log())
+        logsnr = 2 * (math.log(self.sigma_data) - np.log(sigma))
         return (self.peak - logsnr) / self.width
 
-    def cdf(self, sigma: Tensor) -> Tensor:
-        return self.log_cdf(sigma).exp()
+    def cdf(self, sigma: Array) -> Array:
+        return np.exp(self.log_cdf(sigma))
 
-    def log_cdf(self, sigma: Tensor) -> Tensor:
+    def log_cdf(self, sigma: Array) -> Array:
         return self.log_standard_cdf(self._z(sigma))
 
-    def log_sf(self, sigma: Tensor) -> Tensor:
+    def log_sf(self, sigma: Array) -> Array:
         return self.log_standard_cdf(-self._z(sigma))
 
 
-def log_sech_cdf(z: Tensor) -> Tensor:
+def log_sech_cdf(z: Array) -> Array:
     """ln((2/pi) arctan(e^z)): the law with density sech(z)/pi, the shape of the cosine schedules."""
-    tail = math.log(2 / math.pi) + torch.where(z < -18, z, z.clamp(min=-18, max=0).exp().atan().log())
-    return torch.where(z < 0, tail, torch.log1p(-(-z.abs()).exp().atan() * (2 / math.pi)))
+    tail = math.log(2 / math.pi) + np.where(z < -18, z, np.log(np.arctan(np.exp(z.clip(-18, 0)))))
+    return np.where(z < 0, tail, np.log1p(-np.arctan(np.exp(-np.abs(z))) * (2 / math.pi)))

@@ -2,10 +2,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution
 from scipy import special
 
-from spaces.lazy_torch import Tensor, torch
+from spaces.arrays import Array
 from spaces.noise_distribution import IndexLaw
 
 
@@ -21,14 +22,15 @@ class Beta(IndexLaw):
     a: float = 1.5
     b: float = 5.0
 
+    TENSORS: ClassVar[bool] = False
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {"a": (0.05, 100.0), "b": (0.05, 100.0)}
     SPACE: ClassVar[Mapping[str, BaseDistribution]] = {
         "a": FloatDistribution(0.2, 5.0, log=True),
         "b": FloatDistribution(0.5, 8.0, log=True),
     }
 
-    def cdf(self, u: Tensor) -> Tensor:
-        return torch.as_tensor(special.betainc(self.a, self.b, u.numpy()))
+    def cdf(self, u: Array) -> Array:
+        return special.betainc(self.a, self.b, u)
 
-    def log_sf(self, u: Tensor) -> Tensor:
-        return torch.as_tensor(special.betaincc(self.a, self.b, u.numpy())).log()
+    def log_sf(self, u: Array) -> Array:
+        return np.log(special.betaincc(self.a, self.b, u))

@@ -6,14 +6,11 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, FloatDistribution
 from scipy import special
 
-from spaces.lazy_torch import Tensor, torch
+from spaces.arrays import Array
 from spaces.noise_distribution import NoiseDistribution
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,17 +43,17 @@ class BetaMinMax(NoiseDistribution):
         "b": FloatDistribution(0.5, 8.0, log=True),
     }
 
-    def interval_probabilities(self, sigma_N: Tensor) -> Tensor:
+    def probabilities(self, sigma_N: Array) -> Array:
         num_intervals = len(sigma_N) - 1
         if num_intervals == 1:
-            return torch.ones(1, dtype=torch.float64)
+            return np.ones(1)
         ends = 1 / self.batch_size
         inner = np.arange(1, num_intervals - 1) / (num_intervals - 1)
         cdf_inner = ends + (1 - 2 * ends) * interpolated_cdf(inner, self.a, self.b, self.batch_size)
         # The lowest draw, w = 0, belongs to the first interval; the highest, w = 1, is the last alone.
         p_M = np.diff(np.concatenate([[0.0], cdf_inner, [1 - ends, 1.0]]))
         p_M = p_M.clip(min=0.0)
-        return torch.as_tensor(p_M / p_M.sum())
+        return p_M / p_M.sum()
 
 
 def interpolated_cdf(

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from spaces.lazy_torch import Tensor
+from spaces.arrays import Array
 from spaces.noise._logsnr import LogSNRLaw, log_sech_cdf
 
 
@@ -21,5 +21,5 @@ class Cosine(LogSNRLaw):
     def width(self) -> float:
         return 2.0
 
-    def log_standard_cdf(self, z: Tensor) -> Tensor:
+    def log_standard_cdf(self, z: Array) -> Array:
         return log_sech_cdf(z)

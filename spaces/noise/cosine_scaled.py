@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from spaces.lazy_torch import Tensor
+from spaces.arrays import Array
 from spaces.noise._logsnr import LogSNRLaw, log_sech_cdf
 
 
@@ -31,5 +31,5 @@ class CosineScaled(LogSNRLaw):
     def width(self) -> float:
         return 2 / self.s
 
-    def log_standard_cdf(self, z: Tensor) -> Tensor:
+    def log_standard_cdf(self, z: Array) -> Array:
         return log_sech_cdf(z)

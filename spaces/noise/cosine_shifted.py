@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from optuna.distributions import BaseDistribution, FloatDistribution
 
+from spaces.arrays import Array
 from spaces.choice import Remark
-from spaces.lazy_torch import Tensor
 from spaces.noise._logsnr import LogSNRLaw, log_sech_cdf
 
 
@@ -43,5 +43,5 @@ class CosineShifted(LogSNRLaw):
     def width(self) -> float:
         return 2.0
 
-    def log_standard_cdf(self, z: Tensor) -> Tensor:
+    def log_standard_cdf(self, z: Array) -> Array:
         return log_sech_cdf(z)

@@ -2,9 +2,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from spaces.adaptive_noise import AdaptiveNoise
+from spaces.arrays import Array, array_of, tensor_of
 from spaces.lazy_torch import Tensor, torch
 from spaces.noise.tabulated import Tabulated, index_edges
 
@@ -82,8 +84,14 @@ class Learned(AdaptiveNoise):
         return second_moment.log() + self.curvature * bend
 
     def found(self, state_S: Tensor, sigma_N: Tensor) -> Tabulated:
-        low, high = sigma_N[0].log(), sigma_N[-1].log()
-        sigma_K1 = (low + _knots(state_S) * (high - low)).exp()
+        return self._with_knots(array_of(_knots(state_S)), array_of(sigma_N))
+
+    def first(self, sigma_N: Array) -> Tabulated:
+        return self._with_knots(index_edges(self.knots), sigma_N)
+
+    def _with_knots(self, knot_K1: Array, sigma_N: Array) -> Tabulated:
+        low, high = np.log(sigma_N[[0, -1]])
+        sigma_K1 = np.exp(low + knot_K1 * (high - low))
         sigma_K1[0], sigma_K1[-1] = sigma_N[0], sigma_N[-1]
         return Tabulated(
             weights=(1.0,) * self.knots,
@@ -100,6 +108,6 @@ def _knots(logits: Tensor) -> Tensor:
 def _bin_edges(num_bins: int, sigma_N: Tensor) -> Tensor:
     """Edges of equal bins of the index, on the axis of ln sigma from 0 to 1; even inside each interval."""
     v_N = (sigma_N / sigma_N[0]).log() / (sigma_N[-1] / sigma_N[0]).log()
-    position_J1 = index_edges(num_bins) * (len(v_N) - 1)
+    position_J1 = tensor_of(index_edges(num_bins)) * (len(v_N) - 1)
     below_J1 = position_J1.long().clamp(max=len(v_N) - 2)
     return v_N[below_J1].lerp(v_N[below_J1 + 1], position_J1 - below_J1)

@@ -1,6 +1,8 @@
 from dataclasses import dataclass
 
-from spaces.lazy_torch import Tensor
+import numpy as np
+
+from spaces.arrays import Array
 from spaces.noise_distribution import NoiseDistribution
 
 
@@ -12,6 +14,6 @@ class LogUniform(NoiseDistribution):
     preferred, wherever the grid has its levels.
     """
 
-    def interval_probabilities(self, sigma_N: Tensor) -> Tensor:
-        width_M = sigma_N.double().log().diff()
+    def probabilities(self, sigma_N: Array) -> Array:
+        width_M = np.diff(np.log(sigma_N))
         return width_M / width_M.sum()

@@ -2,9 +2,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution
+from scipy import special
 
-from spaces.lazy_torch import Tensor, torch
+from spaces.arrays import Array
 from spaces.noise_distribution import SigmaLaw
 
 
@@ -19,20 +21,21 @@ class LogNormal(SigmaLaw):
     p_mean: float = -1.1
     p_std: float = 2.0
 
+    TENSORS: ClassVar[bool] = False
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {"p_mean": (-100.0, 100.0), "p_std": (1e-3, 1e3)}
     SPACE: ClassVar[Mapping[str, BaseDistribution]] = {
         "p_mean": FloatDistribution(-3.0, 1.0),
         "p_std": FloatDistribution(0.5, 3.0),
     }
 
-    def _z(self, sigma: Tensor) -> Tensor:
-        return (sigma.log() - self.p_mean) / self.p_std
+    def _z(self, sigma: Array) -> Array:
+        return (np.log(sigma) - self.p_mean) / self.p_std
 
-    def cdf(self, sigma: Tensor) -> Tensor:
-        return torch.special.ndtr(self._z(sigma))
+    def cdf(self, sigma: Array) -> Array:
+        return special.ndtr(self._z(sigma))
 
-    def log_cdf(self, sigma: Tensor) -> Tensor:
-        return torch.special.log_ndtr(self._z(sigma))
+    def log_cdf(self, sigma: Array) -> Array:
+        return special.log_ndtr(self._z(sigma))
 
-    def log_sf(self, sigma: Tensor) -> Tensor:
-        return torch.special.log_ndtr(-self._z(sigma))
+    def log_sf(self, sigma: Array) -> Array:
+        return special.log_ndtr(-self._z(sigma))

@@ -3,9 +3,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from spaces.lazy_torch import Tensor, torch
+from spaces.arrays import Array
 from spaces.noise._logsnr import LogSNRLaw
 
 
@@ -41,6 +42,6 @@ class LogSNRCauchy(LogSNRLaw):
     def width(self) -> float:
         return self.gamma
 
-    def log_standard_cdf(self, z: Tensor) -> Tensor:
-        tail = torch.atan(1 / z.abs()) / math.pi  # 1/2 + atan(z)/pi for z < 0, without the difference
-        return torch.where(z < 0, tail.log(), torch.log1p(-tail))
+    def log_standard_cdf(self, z: Array) -> Array:
+        tail = np.arctan2(1, np.abs(z)) / math.pi  # 1/2 + atan(z)/pi for z < 0, without the difference
+        return np.where(z < 0, np.log(tail), np.log1p(-tail))

@@ -3,9 +3,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from spaces.lazy_torch import Tensor, torch
+from spaces.arrays import Array
 from spaces.noise._logsnr import LogSNRLaw
 
 
@@ -44,6 +45,6 @@ class LogSNRLaplace(LogSNRLaw):
     def width(self) -> float:
         return self.b
 
-    def log_standard_cdf(self, z: Tensor) -> Tensor:
-        half_tail = torch.exp(-z.abs()) / 2
-        return torch.where(z < 0, z - math.log(2), torch.log1p(-half_tail))
+    def log_standard_cdf(self, z: Array) -> Array:
+        half_tail = np.exp(-np.abs(z)) / 2
+        return np.where(z < 0, z - math.log(2), np.log1p(-half_tail))

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.adaptive_noise import AdaptiveNoise
+from spaces.arrays import Array
 from spaces.lazy_torch import Tensor, torch
 from spaces.noise.tabulated import Tabulated
 
@@ -41,3 +42,8 @@ class LossSecondMoment(AdaptiveNoise):
 
     def found(self, state_S: Tensor, sigma_N: Tensor) -> Tabulated:
         return Tabulated(weights=tuple(state_S.tolist()), importance_weights=self.importance_weights)
+
+    def first(self, sigma_N: Array) -> Tabulated:
+        return Tabulated(
+            weights=(1 / self.num_bins,) * self.num_bins, importance_weights=self.importance_weights
+        )

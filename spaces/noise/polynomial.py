@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from spaces.lazy_torch import Tensor
+from spaces.arrays import Array
 from spaces.noise_distribution import IndexLaw
 
 
@@ -19,8 +19,9 @@ class Polynomial(IndexLaw):
 
     degree: float = 4.0
 
+    TENSORS: ClassVar[bool] = False
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {"degree": (0.01, 100.0)}
     SPACE: ClassVar[Mapping[str, BaseDistribution]] = {"degree": FloatDistribution(1.0, 6.0)}
 
-    def cdf(self, u: Tensor) -> Tensor:
+    def cdf(self, u: Array) -> Array:
         return u ** (1 / self.degree)

@@ -3,9 +3,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution
+from scipy import special
 
-from spaces.lazy_torch import Tensor, torch
+from spaces.arrays import Array
 from spaces.noise_distribution import NoiseDistribution
 
 
@@ -42,11 +44,11 @@ class PolynomialJittered(NoiseDistribution):
     }
     SPACE: ClassVar[Mapping[str, BaseDistribution]] = {"degree": FloatDistribution(1.0, 6.0)}
 
-    def interval_probabilities(self, sigma_N: Tensor) -> Tensor:
+    def probabilities(self, sigma_N: Array) -> Array:
         num_levels = len(sigma_N)
-        position_B = torch.arange(self.batch_size, dtype=torch.float64)
+        position_B = np.arange(self.batch_size, dtype=np.float64)
         if self.commit == "5cdaa1e":
-            x_B = ((position_B / self.batch_size) ** self.degree * (num_levels - 1)).floor()
+            x_B = np.floor((position_B / self.batch_size) ** self.degree * (num_levels - 1))
             kept, mean, deviation = num_levels - 1, 0.0, num_levels ** (1 / 7)
         else:
             x_B = (position_B / (self.batch_size - 1)) ** self.degree * (num_levels - 2)
@@ -55,15 +57,15 @@ class PolynomialJittered(NoiseDistribution):
         return _expected(x_B, mean, deviation, kept, num_levels - 1)
 
 
-def _expected(x_B: Tensor, mean: float, deviation: float, kept: int, num_intervals: int) -> Tensor:
+def _expected(x_B: Array, mean: float, deviation: float, kept: int, num_intervals: int) -> Array:
     """Mean over B of the law of floor(x + n) if that is in 0..kept-1, else floor(x)."""
     reach = math.ceil(9 * deviation)  # beyond 9 deviations lie 1e-19
-    near_R = torch.arange(-reach, reach + 1)
-    index_BR = (x_B + mean).floor().long()[:, None] + near_R
+    near_R = np.arange(-reach, reach + 1)
+    index_BR = np.floor(x_B + mean).astype(np.int64)[:, None] + near_R
     from_BR = (index_BR - x_B[:, None] - mean) / deviation
-    jittered_BR = torch.special.ndtr(from_BR + 1 / deviation) - torch.special.ndtr(from_BR)
+    jittered_BR = special.ndtr(from_BR + 1 / deviation) - special.ndtr(from_BR)
     jittered_BR = jittered_BR * ((index_BR >= 0) & (index_BR < kept))
-    p_M = torch.zeros(num_intervals, dtype=torch.float64)
-    p_M.index_add_(0, index_BR.clamp(0, num_intervals - 1).flatten(), jittered_BR.flatten())
-    p_M.index_add_(0, x_B.floor().long(), (1 - jittered_BR.sum(1)).clamp(min=0.0))
+    p_M = np.zeros(num_intervals)
+    np.add.at(p_M, index_BR.clip(0, num_intervals - 1), jittered_BR)
+    np.add.at(p_M, np.floor(x_B).astype(np.int64), (1 - jittered_BR.sum(axis=1)).clip(min=0.0))
     return p_M / p_M.sum()

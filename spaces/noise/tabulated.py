@@ -3,7 +3,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spaces.lazy_torch import Tensor, torch
+import numpy as np
+
+from spaces.arrays import Array, Numbers
 from spaces.noise_distribution import NoiseDistribution
 
 MAX_BINS = 4096
@@ -50,9 +52,9 @@ class Tabulated(NoiseDistribution):
         if not all(0 < low < high < math.inf for low, high in itertools.pairwise(self.sigmas)):
             raise ValueError("`sigmas` must be > 0, finite and increasing: they are the edges of the bins")
 
-    def interval_probabilities(self, sigma_N: Tensor) -> Tensor:
-        weight_J = torch.tensor(self.weights, dtype=torch.float64)
-        to_edges = index_edges(len(sigma_N) - 1) if self.sigmas is None else sigma_N.double().log()
+    def probabilities(self, sigma_N: Array) -> Array:
+        weight_J = np.array(self.weights)
+        to_edges = index_edges(len(sigma_N) - 1) if self.sigmas is None else np.log(sigma_N)
         p_M = rebinned(weight_J / weight_J.max(), self._edges(), to_edges)
         if not p_M.sum() > 0:
             raise ValueError(
@@ -61,20 +63,20 @@ class Tabulated(NoiseDistribution):
             )
         return p_M / p_M.sum()
 
-    def loss_weights(self, probability_M: Tensor) -> Tensor | None:
+    def loss_weights(self, probability_M: Numbers) -> Numbers | None:
         return importance(probability_M) if self.importance_weights else None
 
-    def _edges(self) -> Tensor:
+    def _edges(self) -> Array:
         """Of the bins, on their axis: normalised index or ln sigma."""
         if self.sigmas is None:
             return index_edges(len(self.weights))
-        return torch.tensor(self.sigmas, dtype=torch.float64).log()
+        return np.log(self.sigmas)
 
     def describe(self) -> str:
         """The number of bins and the median on their axis: `tabulated(bins=32, median_u=0.41)`."""
-        weight_J = torch.tensor(self.weights, dtype=torch.float64)
+        weight_J = np.array(self.weights)
         edges = self._edges()
-        below_J1 = torch.cat([torch.zeros(1, dtype=torch.float64), (weight_J / weight_J.sum()).cumsum(0)])
+        below_J1 = np.concatenate([[0.0], np.cumsum(weight_J / weight_J.sum())])
         i = min(int((below_J1 <= 0.5).sum()), len(weight_J)) - 1
         inside = (0.5 - below_J1[i]) / (below_J1[i + 1] - below_J1[i])
         median = (edges[i] + inside * (edges[i + 1] - edges[i])).item()
@@ -83,27 +85,28 @@ class Tabulated(NoiseDistribution):
         return f"tabulated(bins={len(self.weights)}, {where}{weighted})"
 
 
-def index_edges(num: int) -> Tensor:
+def index_edges(num: int) -> Array:
     """Edges of `num` equal parts of the normalised index, float64, from 0 to 1."""
-    return torch.arange(num + 1, dtype=torch.float64) / num
+    return np.arange(num + 1) / num
 
 
-def importance(probability_M: Tensor) -> Tensor:
+def importance(probability_M: Numbers) -> Numbers:
     """weight_M = 1/(M p): with it the expected objective is that of uniform sampling. 1 where nothing is drawn."""
-    return torch.where(probability_M > 0, 1 / (len(probability_M) * probability_M), 1.0)
+    return 1 / (len(probability_M) * probability_M + (probability_M <= 0))
 
 
-def rebinned(values_A: Tensor, of_edges: Tensor, to_edges: Tensor) -> Tensor:
+def rebinned(values_A: Array, of_edges: Array, to_edges: Array) -> Array:
     """(B, ...): values of the bins `of_edges`, spread evenly over their lengths, added up over `to_edges`.
 
     values_A: (A, ...) float64. What lies outside `to_edges` is lost. Sums of non-negative parts only, so a small
     value beside a large one keeps its precision.
     """
-    edges = torch.cat([of_edges, to_edges]).unique()
+    edges = np.unique(np.concatenate([of_edges, to_edges]))
     middle = (edges[1:] + edges[:-1]) / 2
-    a, b = (torch.searchsorted(one, middle, right=True) - 1 for one in (of_edges, to_edges))
+    a, b = (np.searchsorted(one, middle, side="right") - 1 for one in (of_edges, to_edges))
     inside = (a >= 0) & (a < len(of_edges) - 1) & (b >= 0) & (b < len(to_edges) - 1)
     a, b = a[inside], b[inside]
-    part = edges.diff()[inside] / of_edges.diff()[a]
-    moved = values_A[a] * part.view(-1, *[1] * (values_A.ndim - 1))
-    return values_A.new_zeros(len(to_edges) - 1, *values_A.shape[1:]).index_add_(0, b, moved)
+    part = np.diff(edges)[inside] / np.diff(of_edges)[a]
+    moved = np.zeros((len(to_edges) - 1, *values_A.shape[1:]))
+    np.add.at(moved, b, values_A[a] * part.reshape(-1, *[1] * (values_A.ndim - 1)))
+    return moved

@@ -1,6 +1,7 @@
 from dataclasses import dataclass
+from typing import ClassVar
 
-from spaces.lazy_torch import Tensor
+from spaces.arrays import Array
 from spaces.noise_distribution import IndexLaw
 
 
@@ -8,5 +9,7 @@ from spaces.noise_distribution import IndexLaw
 class Uniform(IndexLaw):
     """Every interval alike, p = 1/M. CT, Song et al. 2023, Algorithm 3 (arXiv:2303.01469)."""
 
-    def cdf(self, u: Tensor) -> Tensor:
+    TENSORS: ClassVar[bool] = False
+
+    def cdf(self, u: Array) -> Array:
         return u

@@ -2,7 +2,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spaces.lazy_torch import Tensor, torch
+import numpy as np
+
+from spaces.arrays import Array
 from spaces.noise_distribution import SigmaLaw
 
 
@@ -22,19 +24,20 @@ class VPLinear(SigmaLaw):
     beta_min: float = 0.1
     epsilon: float = 1e-5
 
+    TENSORS: ClassVar[bool] = False
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {
         "beta_d": (1.0, 100.0),
         "beta_min": (1e-3, 10.0),
         "epsilon": (0.0, 0.1),
     }
 
-    def _t(self, sigma: Tensor) -> Tensor:
-        x = 2 * self.beta_d * torch.log1p(sigma**2)
-        t = x / ((self.beta_min**2 + x).sqrt() + self.beta_min) / self.beta_d
-        return t.clamp(self.epsilon, 1.0)
+    def _t(self, sigma: Array) -> Array:
+        x = 2 * self.beta_d * np.log1p(sigma**2)
+        t = x / (np.sqrt(self.beta_min**2 + x) + self.beta_min) / self.beta_d
+        return t.clip(self.epsilon, 1.0)
 
-    def cdf(self, sigma: Tensor) -> Tensor:
+    def cdf(self, sigma: Array) -> Array:
         return (self._t(sigma) - self.epsilon) / (1 - self.epsilon)
 
-    def log_sf(self, sigma: Tensor) -> Tensor:
-        return ((1 - self._t(sigma)) / (1 - self.epsilon)).log()
+    def log_sf(self, sigma: Array) -> Array:
+        return np.log((1 - self._t(sigma)) / (1 - self.epsilon))

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.conformance.conftest import TIMM_MODELS
-from trainable.extractors._vision_transformer import PATCH, TRAINED_SIDE, VisionTransformer
-from trainable.extractors.dinov2 import SIDE, SIZES
+from trainable.extractors._vision_transformer import PATCH, SIDE, TRAINED_SIDE, VisionTransformer
+from trainable.extractors.dinov2 import SIZES
 
 pytestmark = pytest.mark.conformance("timm", "names, shapes and features of DINOv2 (absolute)")
 

@@ -525,6 +525,15 @@ def test_the_leaderboard_is_shown_as_the_head_prints_it(
     assert cluster.asked == [["leaderboard", "toy", "--all"]]
 
 
+def test_which_search_the_head_has_taken_is_said_here(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.answers["leaderboard"] = (0, "a table\n", "a warning\nnote: the latest search is toy\n")
+    assert cli.main(["leaderboard", "--address", cluster.url]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("a table\n", "note: the latest search is toy\n")
+
+
 def test_an_error_on_the_head_is_the_same_error_here(
     cluster: Cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:

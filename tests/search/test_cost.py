@@ -1,5 +1,6 @@
 """What `--dry-run` says before anything is trained."""
 
+import dataclasses
 import json
 import re
 import sys
@@ -10,6 +11,7 @@ import pytest
 from search import cli
 from search.file.spec import load_spec
 from search.run.size import size_of
+from trainable.network import NETWORKS
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +111,17 @@ def test_a_small_network_is_as_large_as_its_parameters() -> None:
     assert size.parameters == sum(parameter.numel() for parameter in module.parameters())
     assert size.bytes > 5 * 4 * size.parameters
     assert size.is_quick
+
+
+@pytest.mark.parametrize("network", ["film_mlp", "mlp", "small_unet", "unet"])
+def test_a_pass_over_two_images_counts_as_one_over_the_batch_without_numbers(
+    network: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = load_spec(str(Path(__file__).parents[2] / "searches" / "digits.yaml"))
+    setting = dataclasses.replace(spec.own_setting, network=NETWORKS.build(network))
+    real = size_of(spec.resources, setting, (3, 16, 16))
+    monkeypatch.setattr("search.run.size.MOST_PASSED", 0)
+    assert size_of(spec.resources, setting, (3, 16, 16)) == real
 
 
 def test_the_time_that_samples_are_measured_in_is_counted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,15 +13,8 @@ from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.record import State, TrialRecord
 from search.run.search import Search
 from search.study.trial_storage import TrialStorage
-from search.winner.sampling import (
-    lines,
-    median_trial,
-    read_sampling,
-    sampling_part,
-    together,
-    trial_to_measure,
-    write_sampling,
-)
+from search.winner.measured_sampling import together, write_sampling
+from search.winner.sampling import lines, median_trial, read_sampling, sampling_part, trial_to_measure
 from spaces import PRESETS, load_schedule
 from spaces.sparkline import with_density
 from tests.played import played

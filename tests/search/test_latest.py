@@ -35,6 +35,34 @@ def test_the_search_that_was_written_to_last_is_taken(
     assert json.loads(printed.out)
 
 
+def test_the_status_is_that_of_all_and_then_of_the_latest(
+    storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", "--storage", str(storage)]) == 0
+    alone = capsys.readouterr()
+    assert alone.err == "note: the latest search is old\n"
+    assert alone.out.startswith("old: ")
+    copied_storage(storage.parent / "other")
+    (storage / "newer").mkdir()
+    kept = (storage / "old" / "search.yaml").read_text().replace("name: old\n", "name: newer\n")
+    (storage / "newer" / "search.yaml").write_text(kept)
+    os.utime(storage / "newer" / "search.yaml", (2**32, 2**32))
+    assert main(["status", "--storage", str(storage)]) == 0
+    both = capsys.readouterr()
+    assert both.err == "note: the latest search is newer\n"
+    first, second = both.out.split("\n\n")
+    assert [line.split()[0] for line in first.splitlines()] == ["search", "newer", "old"]
+    assert second.startswith("newer: ")
+
+
+def test_the_page_is_that_of_the_latest(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = storage / "page.html"
+    assert main(["report", "--storage", str(storage), "--output", str(output)]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "note: the latest search is old\n"
+    assert printed.out == f"The page of old: {output}\n"
+
+
 @pytest.mark.parametrize("verb", ["leaderboard", "export"])
 def test_without_any_search_the_line_says_how_to_run_one(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

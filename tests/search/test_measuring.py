@@ -15,7 +15,8 @@ from search.machine.interruption import Interruption
 from search.policy.conductor import Conductor
 from search.policy.trials import JUDGES, MEASURED
 from search.record import TrialRecord
-from search.run.measuring import Measuring, facts_of, prepared_judges
+from search.run.judged import facts_of
+from search.run.measuring import Measuring, prepared_judges
 from search.run.runner import Run
 from search.run.search import Search
 from search.study.whole import DamagedStudy

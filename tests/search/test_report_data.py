@@ -1,7 +1,10 @@
 """What the page of a search shows, as plain values."""
 
+import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -207,6 +210,22 @@ def test_importance_is_taken_where_half_of_the_trials_got_to() -> None:
     ours = importances(found_of([*records[:20], *stopped]))
     assert ours is not None
     assert (ours.step, ours.num_trials) == (50, 60)
+
+
+def test_importances_are_kept_until_a_trial_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = proposals(40)
+    found = replace(found_of(records), folder=tmp_path)
+    ours = importances(found)
+    (kept,) = tmp_path.iterdir()
+    with monkeypatch.context() as broken:
+        broken.setattr("optuna.importance.PedAnovaImportanceEvaluator", None)
+        assert importances(found) == ours
+        with pytest.raises(TypeError):
+            importances(replace(found, records=tuple(records[1:])))
+    for text in ("", "[]", '{"key": 1}', kept.read_text()[:-20]):
+        kept.write_text(text)
+        assert importances(found) == ours
+        assert json.loads(kept.read_bytes())["step"] == 100
 
 
 def test_of_few_trials_no_importance_is_claimed() -> None:

@@ -116,13 +116,21 @@ def test_a_file_dropped_into_the_noise_folder_is_searched_described_and_in_the_s
 def test_a_bad_file_stops_the_program_with_its_name(make_folder: MakeFolder, text: str, message: str) -> None:
     found = registry(make_folder(bad=text))
     with pytest.raises(ImportError) as caught:
-        list(found)
+        list(found.values())
     assert str(caught.value).startswith(message)
+
+
+def test_only_the_file_that_is_asked_for_is_imported(make_folder: MakeFolder) -> None:
+    found = registry(make_folder(bad="import no_such_module", power_law=POWER))
+    assert list(found) == ["bad", "power_law"]
+    assert "bad" in found and len(found) == 2
+    assert found.build({"name": "power_law"}) == found["power_law"]()
+    assert "a_folder.bad" not in sys.modules
 
 
 def test_a_preset_file_without_a_preset_is_named(make_folder: MakeFolder) -> None:
     with pytest.raises(ImportError, match=r"a_folder/empty\.py must define PRESET"):
-        list(Presets(make_folder(empty="x = 1"), "preset"))
+        Presets(make_folder(empty="x = 1"), "preset")["empty"]
 
 
 def test_unknown_names_and_options_are_refused() -> None:

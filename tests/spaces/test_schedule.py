@@ -42,8 +42,8 @@ def test_stages_are_the_curriculum_run_length_encoded() -> None:
     levels = [stage.num_levels for stage in stages]
     assert np.repeat(levels, np.diff(starts)).tolist() == expected.tolist()
     assert all(before != after for before, after in itertools.pairwise(levels))
-    by_n = {stage.num_levels: stage.sigma_N for stage in stages}
-    assert all(stage.sigma_N is by_n[stage.num_levels] for stage in stages)  # built once per N
+    by_n = {stage.num_levels: stage.levels for stage in stages}
+    assert all(stage.levels is by_n[stage.num_levels] for stage in stages)  # built once per N
 
 
 def test_stages_are_cheap_and_kept() -> None:
@@ -94,7 +94,7 @@ def test_a_new_phase_is_a_new_stage_with_the_curriculums_probabilities() -> None
     plain_M = 0.9 * LogNormal().interval_probabilities(KarrasGrid().sigmas(20)) + 0.1 / 19
     for phase, stage in enumerate(stages):
         assert stage.phase == phase
-        assert stage.sigma_N is stages[0].sigma_N
+        assert stage.levels is stages[0].levels
         assert torch.equal(stage.probability_M, curriculum.reweighted(plain_M, phase))
         assert torch.equal(schedule.probabilities(stage), stage.probability_M)
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.datasets
 import torch
 
 from spaces.registry import summary_of
 from tests.pictures import write_pictures
-from trainable.data import cifar10, fashion_mnist
+from trainable.data import cifar10, digits, fashion_mnist
 from trainable.data._idx import TEST, TRAIN, read_idx
 from trainable.dataset import DATASETS, Images, model_input, sha256_of
 from trainable.extractor import EXTRACTORS
@@ -106,14 +107,15 @@ def test_digits_are_the_1797_real_ones(tmp_path: Path) -> None:
     assert torch.bincount(images.y_N).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
     assert images.test_x_NCHW is None
     assert not list(tmp_path.iterdir())  # nothing downloaded
+    bunch = sklearn.datasets.load_digits()
+    np.testing.assert_array_equal(images.x_NCHW[:, 0], bunch.images / 8 - 1)
+    np.testing.assert_array_equal(images.y_N, bunch.target)
 
 
 def test_altered_digits_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import sklearn.datasets
-
-    bunch = sklearn.datasets.load_digits()
-    bunch.images[3, 4, 5] += 1
-    monkeypatch.setattr(sklearn.datasets, "load_digits", lambda: bunch)
+    table = digits.digits_table()
+    table[3, 29] += 1
+    monkeypatch.setattr(digits, "digits_table", lambda: table)
     with pytest.raises(ValueError, match=r"digits must have SHA-256 49aad9.*Reinstall scikit-learn"):
         DATASETS.build("digits").load(tmp_path)
 

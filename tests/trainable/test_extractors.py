@@ -21,6 +21,7 @@ from trainable.data.idx_folder import IdxFolder
 from trainable.dataset import DATASETS, Images, model_input, sha256_of
 from trainable.extractor import EXTRACTORS, objective_name
 from trainable.extractors import inception, resnet56
+from trainable.extractors._resnet56 import ResNet56
 from trainable.extractors.small_cnn import SmallCNN
 from trainable.extractors.strided_cnn import StridedCNN
 from trainable.metric import cache
@@ -258,7 +259,7 @@ def random_resnet56(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Random weights in the released file's form, passed off as the published ones."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        state = resnet56.ResNet56().state_dict()
+        state = ResNet56().state_dict()
     floats = {name: value for name, value in sorted(state.items()) if value.is_floating_point()}
     monkeypatch.setattr(resnet56, "SHA256", sha256_of(*floats.values()))
     path = tmp_path / "resnet56.th"

@@ -10,7 +10,7 @@ from torch import nn
 
 import trainable.training.step
 from spaces import PRESETS
-from trainable.extractors._classifier import ClassifierNetwork
+from trainable.extractors._classifier_network import ClassifierNetwork
 from trainable.gpu.gpu_slice import (
     CONTEXT_BYTES,
     Card,

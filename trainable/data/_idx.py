@@ -9,9 +9,7 @@ import math
 import zlib
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
+from spaces.lazy_torch import Tensor, torch
 from trainable.dataset import Images
 
 MAX_BYTES = 1 << 30  # decoded; more than any data set of this kind, less than a gzip bomb

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
+from spaces.lazy_torch import Tensor, torch
 from trainable.dataset import Dataset, Images
 from trainable.download import Remote, download, file_sha256
 from trainable.storage.path import expanded

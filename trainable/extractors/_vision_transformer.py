@@ -15,6 +15,9 @@ TRAINED_SIDE = 37  # patches along each side of the 518x518 images to which the 
 _OFFSET = 0.1
 _NORM_EPS = 1e-6
 
+SIDE = 224  # pixels, as in Stein et al. 2023
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of images in 0..1, as it was trained
+
 
 class _PatchEmbedding(nn.Module):
     def __init__(self, num_features: int):
@@ -107,3 +110,22 @@ class VisionTransformer(nn.Module):
         for block in self.blocks:
             x_BTD = block(x_BTD)
         return self.norm(x_BTD)[:, 0]
+
+
+class Features(nn.Module):
+    """(B, C, H, W) in [-1, 1] -> 8-bit RGB, as an image file would hold -> 224x224 -> (B, D)."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1))
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        x_BCHW = x_BCHW.clamp(-1, 1).add(1).mul(127.5).round().expand(-1, 3, -1, -1)
+        if x_BCHW.shape[2:] != (SIDE, SIDE):
+            x_BCHW = F.interpolate(x_BCHW, (SIDE, SIDE), mode="bicubic", antialias=True)
+        return self.network((x_BCHW / 255 - self.mean) / self.std)

@@ -8,43 +8,23 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import safetensors
-import safetensors.torch
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
+from spaces.lazy_torch import Tensor, torch
 from trainable.dataset import Images
 from trainable.download import file_sha256
 from trainable.extractor import Extractor, Suits, Weights, suits_grey_or_rgb
-from trainable.extractors._vision_transformer import VisionTransformer
 from trainable.storage.path import expanded
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from trainable.extractors._vision_transformer import VisionTransformer
+
 SIZES = {"vits14": (384, 12), "vitb14": (768, 12), "vitl14": (1024, 24)}  # features, blocks
-SIDE = 224  # pixels, as in Stein et al. 2023
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of images in 0..1, as it was trained
 UNUSED = {"mask_token"}  # of training only
-
-
-class _Features(nn.Module):
-    """(B, C, H, W) in [-1, 1] -> 8-bit RGB, as an image file would hold -> 224x224 -> (B, D)."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        self.network = network
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1))
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        x_BCHW = x_BCHW.clamp(-1, 1).add(1).mul(127.5).round().expand(-1, 3, -1, -1)
-        if x_BCHW.shape[2:] != (SIDE, SIDE):
-            x_BCHW = F.interpolate(x_BCHW, (SIDE, SIDE), mode="bicubic", antialias=True)
-        return self.network((x_BCHW / 255 - self.mean) / self.std)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,21 +95,27 @@ class DINOv2(Extractor):
             )
         return {name: state[name].float() for name in expected}
 
-    def _empty(self) -> VisionTransformer:
+    def _empty(self) -> "VisionTransformer":
+        from trainable.extractors._vision_transformer import VisionTransformer
+
         with torch.device("meta"):  # no memory, no random numbers: all comes from the state
             return VisionTransformer(*SIZES[self.model])
 
-    def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> nn.Module:
+    def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> "nn.Module":
+        from trainable.extractors._vision_transformer import Features
+
         network = self._empty()
         network.load_state_dict(state, assign=True)
-        return _Features(network).eval().requires_grad_(False)
+        return Features(network).eval().requires_grad_(False)
 
 
 def _state_in(path: Path) -> dict[str, Tensor]:
     """The tensors of a file, read without executing anything in it."""
     try:
         if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
+            from safetensors.torch import load_file
+
+            return load_file(path)
         with warnings.catch_warnings():  # it also warns of what it then refuses
             warnings.simplefilter("ignore")
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
@@ -139,6 +125,8 @@ def _state_in(path: Path) -> dict[str, Tensor]:
     ) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"DINOv2 weights {path} cannot be read ({reason}). Get the file again") from error
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(value, torch.Tensor) for value in content.values()
+    ):
         raise ValueError(f"{path} holds no state_dict. Get the file again")
     return content

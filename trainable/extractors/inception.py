@@ -4,15 +4,16 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor, nn
-
+from spaces.lazy_torch import Tensor, torch
 from trainable.dataset import Images
 from trainable.download import Remote, download, file_sha256
 from trainable.extractor import Extractor, Suits, Weights, suits_grey_or_rgb
 from trainable.storage.path import expanded
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Inception of 2015-12-05 as ported from TensorFlow by pytorch-fid and by torch-fidelity; the file
 # name of both releases ends in the first digits of this SHA-256.
@@ -23,22 +24,6 @@ URLS = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
 )
 FEATURES = "2048"  # the last pooling layer
-
-
-class _InceptionFeatures(nn.Module):
-    """(B, C, H, W) in [-1, 1] -> 8-bit RGB, as an image file would hold -> (B, 2048).
-
-    torch-fidelity's network resizes to 299x299 with TensorFlow 1's bilinear rule, as FID was defined.
-    """
-
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        self.network = network
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        x_BCHW = x_BCHW.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-        (features_BD,) = self.network(x_BCHW.expand(-1, 3, -1, -1))
-        return features_BD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +79,9 @@ class Inception(Extractor):
             path = self._checked(self.weights_path)
         return Weights(torch.load(path, map_location="cpu", weights_only=True), SHA256)
 
-    def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> nn.Module:
+    def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> "nn.Module":
+        from trainable.extractors._inception import InceptionFeatures
+
         make = _feature_extractor_class()
         # The class reads its weights from a file and draws random ones first: both are kept in here.
         file = io.BytesIO()
@@ -103,10 +90,10 @@ class Inception(Extractor):
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             network = make("inception-v3-compat", [FEATURES], feature_extractor_weights_path=file)
-        return _InceptionFeatures(network).eval().requires_grad_(False)
+        return InceptionFeatures(network).eval().requires_grad_(False)
 
 
-def _feature_extractor_class() -> type[nn.Module]:
+def _feature_extractor_class() -> "type[nn.Module]":
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision built for another torch

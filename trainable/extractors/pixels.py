@@ -1,6 +1,6 @@
 """No network: the pixels are the features.
 
-Axes: B images, C channels, H height, W width, D features.
+Axes: B images, C channels, H height, W width.
 """
 
 import math
@@ -8,27 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch.nn.functional as F
-from torch import Tensor, nn
-
+from spaces.lazy_torch import Tensor
 from trainable.dataset import Images
 from trainable.extractor import Extractor, Suits, Weights
 
+if TYPE_CHECKING:
+    from torch import nn
+
 SHA256_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 MAX_FEATURES = 4096  # 134 MB of covariance; the eigenvalues of more take minutes per distance
-
-
-class _Pooled(nn.Module):
-    """(B, C, H, W) -> means over squares of pixels, (B, D); those at the right and lower edge may be smaller."""
-
-    def __init__(self, side: int):
-        super().__init__()
-        self.side = side
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        return F.avg_pool2d(x_BCHW, self.side, ceil_mode=True).flatten(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,5 +52,7 @@ class Pixels(Extractor):
             {}, SHA256_OF_NOTHING if self.pool == 1 else sha256(f"pool {self.pool}".encode()).hexdigest()
         )
 
-    def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> nn.Module:
-        return nn.Flatten() if self.pool == 1 else _Pooled(self.pool)
+    def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> "nn.Module":
+        from trainable.extractors._pixels import Pooled
+
+        return Pooled(self.pool)

@@ -7,65 +7,20 @@ import pickle
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
+from spaces.lazy_torch import Tensor, torch
 from trainable.dataset import Images, sha256_of
 from trainable.extractor import Extractor, Suits, Weights
 from trainable.storage.path import expanded
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SOURCE = "https://github.com/akamaster/pytorch_resnet_cifar10 (pretrained_models/resnet56-4bfd9763.th)"
 # Of the tensors in the order of their names (`sha256_of`), not of a file: the same weights are about
 # in several files. 93.39% of CIFAR-10's test images.
 SHA256 = "6b15b65a49965a341f7c71fdb4183d9f6229aab66a7ae70875e74f2bacb56734"
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of images in 0..1, as it was trained
-
-
-class _Block(nn.Module):
-    """Two 3x3 convolutions and a shortcut without weights (option A of He et al. 2016)."""
-
-    def __init__(self, channels_in: int, channels: int, stride: int):
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.stride = stride
-        self.extra = (channels - channels_in) // 2
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        y_BCHW = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x_BCHW)))))
-        # Every second pixel, and new channels of zeros on either side.
-        shortcut = x_BCHW[:, :, :: self.stride, :: self.stride]
-        return F.relu(y_BCHW + F.pad(shortcut, (0, 0, 0, 0, self.extra, self.extra)))
-
-
-class ResNet56(nn.Module):
-    """He et al. 2016 (arXiv:1512.03385), section 4.2, n = 9; 64 features from the last pooling."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = self._layer(16, 16, 1)
-        self.layer2 = self._layer(16, 32, 2)
-        self.layer3 = self._layer(32, 64, 2)
-        self.linear = nn.Linear(64, 10)
-
-    @staticmethod
-    def _layer(channels_in: int, channels: int, stride: int) -> nn.Sequential:
-        blocks = [_Block(channels_in, channels, stride), *(_Block(channels, channels, 1) for _ in range(8))]
-        return nn.Sequential(*blocks)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Images in [-1, 1] -> features (B, 64)."""
-        mean, std = (x_BCHW.new_tensor(value)[:, None, None] for value in (MEAN, STD))
-        x_BCHW = ((x_BCHW + 1) / 2 - mean) / std
-        x_BCHW = F.relu(self.bn1(self.conv1(x_BCHW)))
-        return self.layer3(self.layer2(self.layer1(x_BCHW))).mean(dim=(2, 3))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +62,9 @@ class ResNet56Features(Extractor):
         self.check_suits(images.image_shape, images.y_N is not None)
         return Weights(self._state(), SHA256)
 
-    def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> nn.Module:
+    def network(self, image_shape: tuple[int, int, int], state: dict[str, Tensor]) -> "nn.Module":
+        from trainable.extractors._resnet56 import ResNet56
+
         with torch.device("meta"):
             net = ResNet56()
         counts = {name: torch.tensor(0) for name in net.state_dict() if name.endswith("num_batches_tracked")}
@@ -126,7 +83,9 @@ def _state_in(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"ResNet-56 weights {path} cannot be read ({reason}). Get {SOURCE}") from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(value, torch.Tensor) for value in content.values()
+    ):
         raise ValueError(f"{path} holds no state_dict. Get {SOURCE}")
     return {
         name.removeprefix("module."): tensor

@@ -6,7 +6,7 @@ So each worker caps PyTorch's allocator at its own share.
 
 import gc
 
-import torch
+from spaces.lazy_torch import torch
 
 # What a process takes of a card outside PyTorch's allocator: the CUDA context and the kernels of cuBLAS and cuDNN, some
 # hundred MiB, more on newer cards. A generous guess, not measured by us.

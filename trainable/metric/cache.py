@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-from torch import Tensor
-
+from spaces.lazy_torch import Tensor
 from trainable.storage.atomic import write_atomically
 
 logger = logging.getLogger(__name__)  # what is made again, a driver shows on the screen too
@@ -76,19 +74,23 @@ def _read(folder: Path, sidecar: Path, identity: dict[str, Any]) -> Entry | None
         raise _Damaged("has lost its tensors") from error
     if hashlib.sha256(data).hexdigest() != sha256:
         raise _Damaged("has tensors that do not match their SHA-256")
-    return Entry(safetensors.torch.load(data), sha256, info)
+    from safetensors.torch import load  # torch comes with it
+
+    return Entry(load(data), sha256, info)
 
 
 def _write(
     folder: Path, sidecar: Path, identity: dict[str, Any], tensors: dict[str, Tensor], info: dict[str, Any]
 ) -> Entry:
-    data = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
+    from safetensors.torch import load, save  # torch comes with it
+
+    data = save({name: tensor.contiguous() for name, tensor in tensors.items()})
     sha256 = hashlib.sha256(data).hexdigest()
     record = {**identity, "sha256": sha256, "info": info}
     record["check"] = hashlib.sha256(_canonical(record)).hexdigest()
     write_atomically(_tensor_file(folder, identity["name"], sha256), data)
     write_atomically(sidecar, json.dumps(record, indent=2).encode())
-    return Entry(safetensors.torch.load(data), sha256, info)
+    return Entry(load(data), sha256, info)
 
 
 def _tensor_file(folder: Path, name: str, sha256: str) -> Path:

@@ -11,8 +11,7 @@ Axes: N samples, D features.
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
-from torch import Tensor
+from spaces.lazy_torch import Tensor, torch
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
 from spaces.choice import Choice
+from spaces.lazy_torch import Tensor, torch
 from spaces.registry import Registry
 
 

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
+from spaces.lazy_torch import Tensor, torch
 from trainable.metric.sample_metric import SampleMetric
 
 ROWS = 1000  # of a matrix of distances at once: 80 MB against 10,000 images

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
-
+from spaces.lazy_torch import Tensor
 from trainable.extractor import objective_name
 from trainable.metric.frechet import GaussianStats, frechet_distance
 from trainable.metric.sample_metric import SampleMetric

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
+from spaces.lazy_torch import Tensor
 from trainable.metric.sample_metric import SampleMetric
 
 ROWS = 1000  # of a kernel matrix at once: 80 MB against 10,000 images

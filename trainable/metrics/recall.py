@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
+from spaces.lazy_torch import Tensor
 from trainable.metrics._neighbours import ByNeighbours, ball_counts
 
 

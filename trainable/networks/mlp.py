@@ -1,38 +1,14 @@
-"""A plain multilayer perceptron: the noise level is one more input.
-
-Axes: B images, V values of an image and the noise level, W width.
-"""
+"""A plain multilayer perceptron: the noise level is one more input."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from trainable.network import Network
 
-from trainable.network import Network, NetworkModule, draw_linear_
-
-
-class _MlpModule(NetworkModule):
-    def __init__(self, num_values: int, width: int, depth: int):
-        super().__init__()
-        sizes = [num_values + 1] + [width] * depth
-        self.layers = nn.ModuleList([nn.Linear(size, width) for size in sizes[:-1]])
-        self.image_out = nn.Linear(width, num_values)
-
-    def reset_parameters(self, generator: torch.Generator) -> None:
-        for i, layer in enumerate(self.layers):
-            assert isinstance(layer, nn.Linear)
-            draw_linear_(layer, generator, gain=math.sqrt(2) if i else 1.0)
-        draw_linear_(self.image_out, generator, gain=0)
-
-    def forward(self, x_BCHW: Tensor, c_noise_B: Tensor) -> Tensor:
-        h_BW = torch.cat([x_BCHW.flatten(1), c_noise_B[:, None]], dim=1)
-        for layer in self.layers:
-            h_BW = functional.silu(layer(h_BW))
-        return self.image_out(h_BW).view(x_BCHW.shape)
+if TYPE_CHECKING:
+    from trainable.network_module import NetworkModule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,5 +24,7 @@ class Mlp(Network):
 
     BOUNDS: ClassVar[Mapping[str, tuple[int, int]]] = {"width": (1, 8192), "depth": (1, 64)}
 
-    def build(self, image_shape: tuple[int, int, int]) -> NetworkModule:
-        return _MlpModule(math.prod(image_shape), self.width, self.depth)
+    def build(self, image_shape: tuple[int, int, int]) -> "NetworkModule":
+        from trainable.networks._mlp import MlpModule
+
+        return MlpModule(math.prod(image_shape), self.width, self.depth)

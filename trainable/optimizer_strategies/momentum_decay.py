@@ -2,9 +2,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
-from torch import Tensor
-
+from spaces.lazy_torch import Tensor, torch
 from trainable.optimizer_strategy import OptimizerStrategy
 
 

@@ -1,17 +1,22 @@
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trainable.gpu.gpu_slice import take_slice
-from trainable.setting import Setting
-from trainable.trial import TrialWorker
 from trainable.trial_trainer import Slice, TrialTrainer
+
+if TYPE_CHECKING:
+    from trainable.setting import Setting
+    from trainable.trial import TrialWorker
 
 
 @dataclass(frozen=True, kw_only=True)
 class Consistency(TrialTrainer):
     """A small consistency model in our own loop. Song & Dhariwal 2023 (arXiv:2310.14189), improved training."""
 
-    def worker(self, setting: Setting, share: Slice) -> TrialWorker:
+    def worker(self, setting: "Setting", share: Slice) -> "TrialWorker":
+        from trainable.trial import TrialWorker
+
         return TrialWorker(setting, take_slice(share.gpus, share.card))
 
-    def whole_pass(self, setting: Setting) -> int:
+    def whole_pass(self, setting: "Setting") -> int:
         return setting.training.whole_pass

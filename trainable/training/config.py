@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-import torch
 from pydantic import PlainValidator
-from torch import Tensor
 
 from spaces.document.format import HUBER_C_BOUNDS, MAX_TOTAL_STEPS, SIGMA_DATA_BOUNDS
+from spaces.lazy_torch import Tensor, torch
 from spaces.registry import STRICT
 from trainable.optimizer_strategies.constant import Constant
 from trainable.optimizer_strategy import OPTIMIZER_STRATEGIES, OptimizerStrategy

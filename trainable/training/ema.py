@@ -1,7 +1,6 @@
 """Averages of the weights whose horizon grows with the step, for sampling at any rung. Axis: K steps."""
 
-import torch
-from torch import Tensor
+from spaces.lazy_torch import Tensor, torch
 
 
 def ema_weights(num_steps: int, horizon: float) -> Tensor:

@@ -7,8 +7,7 @@ in Python whether the rectified form applies. Here that decision is a number.
 Axes: K steps, P parameters.
 """
 
-import torch
-from torch import Tensor
+from spaces.lazy_torch import Tensor, torch
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 

@@ -1,0 +1,112 @@
+"""Commands that only look import nothing that they do without: each in an interpreter of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from search.file.kinds import KINDS
+from tests.version_0_2_0 import copied_storage
+
+ROOT = Path(__file__).parents[1]
+# By what a command may do without them: a tensor, a cluster, a server, tests of significance, data.
+HEAVY = (
+    "torch",
+    "ray",
+    "mlflow",
+    "requests",
+    "aiohttp",
+    "pandas",
+    "sklearn",
+    "scipy.stats",
+    "matplotlib",
+    "sympy",
+)
+SEARCHED = ("numpy", "optuna", "sqlalchemy", "scipy.special")  # by what reads a study or a search file
+LIBRARIES = (*HEAVY, *SEARCHED, "pydantic", "yaml", "rich", "jinja2", "PIL")
+CODE = """
+import contextlib, io, json, sys
+from search.cli import main
+with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    code = main(sys.argv[2:])
+print(json.dumps([code, [name for name in json.loads(sys.argv[1]) if name in sys.modules]]))
+"""
+
+
+def imported(*line: str, code: int = 0, cwd: Path = ROOT) -> set[str]:
+    """Those of LIBRARIES that the command line has imported when it ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, json.dumps(LIBRARIES), *line],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    ended, names = json.loads(done.stdout)
+    assert ended == code
+    return set(names)
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished search, with its page made once: what the page keeps is there."""
+    found = copied_storage(tmp_path_factory.mktemp("quick") / "storage")
+    assert imported("report", "old", "--storage", str(found)) is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (["--help"], 0),
+        (["run", "--help"], 0),
+        (["leaderboard", "--help"], 0),
+        (["leaderboard", "--no"], 2),
+        (["lits"], 2),
+    ],
+)
+def test_help_and_a_wrong_line_import_nothing_but_python(line: list[str], code: int) -> None:
+    assert imported(*line, code=code) == set()
+
+
+@pytest.mark.parametrize(
+    ("verb", "more"),
+    [
+        ("leaderboard", {}),
+        ("status", {}),
+        ("export", {"--output": "best.json"}),
+        ("report", {"--output": "page.html"}),
+    ],
+)
+def test_a_look_at_a_search_imports_its_study_and_no_more(
+    verb: str, more: Mapping[str, str], storage: Path, tmp_path: Path
+) -> None:
+    options = [part for name, value in more.items() for part in (name, str(tmp_path / value))]
+    names = imported(verb, "old", "--storage", str(storage), *options)
+    allowed = {*SEARCHED, "pydantic", "yaml", *({"jinja2"} if verb == "report" else set())}
+    assert names <= allowed
+
+
+@pytest.mark.parametrize("verb", ["stop", "logs"])
+def test_a_verb_that_has_nothing_to_do_imports_as_little(verb: str, storage: Path) -> None:
+    options = ["--trial", "0"] if verb == "logs" else []
+    names = imported(verb, "old", "--storage", str(storage), *options, code=1 if verb == "stop" else 2)
+    assert names <= {*SEARCHED, "pydantic", "yaml"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_list_of_choices_imports_their_options_alone(kind: str) -> None:
+    assert imported("list", kind) <= {"numpy", "optuna", "scipy.special", "pydantic", "yaml", "PIL"}
+
+
+def test_a_dry_run_imports_what_times_a_step_alone(tmp_path: Path) -> None:
+    file = tmp_path / "toy.yaml"
+    file.write_text("name: toy\ndata: digits\nnetwork: {name: film_mlp, width: 8}\n")
+    names = imported("run", str(file), "--dry-run", cwd=tmp_path)
+    assert not names & ({*HEAVY} - {"torch", "sympy"})
