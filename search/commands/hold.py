@@ -56,8 +56,9 @@ def _changes(search: "Search", args: argparse.Namespace) -> dict[str, object]:
         _, setting = with_setting(search.spec, text)
         if setting not in settings:
             settings.append(setting)
-    changes: dict[str, object] = {"settings": settings, "spread": holds_at.spread}
-    changes["top"] = holds_at.top if args.top is None else args.top
-    rounds = holds_at.rounds
-    changes["rounds"] = rounds if args.seeds is None else [n for n in rounds if n < args.seeds] + [args.seeds]
-    return {"holds_at": changes}
+    changes: dict[str, object] = {"settings": settings}
+    if args.top is not None:
+        changes["top"] = args.top
+    if args.seeds is not None:
+        changes["rounds"] = [n for n in holds_at.rounds if n < args.seeds] + [args.seeds]
+    return {"holds_at": holds_at.model_copy(update=changes)}
