@@ -24,10 +24,7 @@ from tests.version_0_2_0 import copied_storage
 
 pytestmark = pytest.mark.integration
 
-# Elsewhere nothing is tried until `hold` asks for it, with what the file has for it.
-SEARCH = toy(
-    600, 10, f"{VARIED}\nholds_at: {{spread: 1, baselines: 2}}"
-)  # large enough that a kill falls into it: about 15 s of trials
+SEARCH = toy(600, 10, VARIED)  # large enough that a kill falls into it: about 15 s of trials
 
 
 def search_file(folder: Path, text: str = SEARCH) -> Path:
@@ -115,7 +112,6 @@ def test_a_search_runs_to_its_winner_and_a_second_run_changes_nothing(tmp_path: 
     code, out, err = finish(start("hold", "toy", *settings, "--seeds", 2, "--output", output, *storage))
     assert (code, err) == (0, "")
     search = Search.open("toy", str(tmp_path / "runs"))
-    assert (search.spec.holds_at.spread, search.spec.holds_at.baselines) == (1, 2)  # as the file has it
     longer, narrow = search.board().settings
     assert (longer.setting.startswith("total_steps "), narrow.setting) == (True, "film_mlp(width=8)")
     assert longer.is_over and narrow.is_over and len(longer.rows) == len(narrow.rows) >= 2

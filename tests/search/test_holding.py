@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from search import cli
+from search.commands import hold
 from search.evidence.conclusion import sentence, setting_lines
 from search.evidence.holding import HoldRules, in_settings, wanted
 from search.evidence.leaderboard import Leaderboard, leaderboard
@@ -16,11 +18,13 @@ from search.file.spec import SearchSpec, SpecError, spec_of
 from search.file.yaml12 import parse_document
 from search.policy.conductor import Conductor
 from search.record import Purpose, Report, State, TrialRecord
+from search.run.search import Search
 from search.simulator.trials_in_memory import TrialsInMemory
 from search.winner.document import export_document
 from spaces import load_schedule
 from tests.records import record, replicates
 from tests.search.test_conductor import PLAN, conductor_in, toy_value
+from tests.version_0_2_0 import copied_storage
 
 SEEDS = (1, 2, 3, 4)
 RACE = RaceRules(top=2, baselines=1, rounds=(2,))
@@ -470,3 +474,17 @@ def test_who_loads_a_schedule_is_told_where_it_does_not_hold() -> None:
     assert load_schedule(exported).warnings == (
         "It does not hold with unet: there its distance is 8 times that of ict.",
     )
+
+
+def test_the_verb_keeps_what_the_file_has_for_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = copied_storage(tmp_path / "runs") / "old" / "search.yaml"
+    holds_at = "{settings: [{training: {total_steps: 4x}}], top: 1, baselines: 2, spread: 1, rounds: [3]}"
+    file.write_text(f"{file.read_text()}\nholds_at: {holds_at}\n")
+    asked: list[Search] = []
+    monkeypatch.setattr(hold, "carry_out", lambda search, options: asked.append(search) or 0)
+    assert cli.main(["hold", str(file), "--at", "network: unet", "--seeds", "4"]) == 0
+    (found,) = (search.spec.holds_at for search in asked)
+    assert [setting.network is None for setting in found.settings] == [True, False]
+    assert (found.top, found.baselines, found.spread, found.rounds) == (1, 2, 1, [3, 4])
