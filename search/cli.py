@@ -45,6 +45,7 @@ and how many at which time. The best one, confirmed on fresh seeds, is written a
 
 _EPILOG = """\
 examples:
+  python -m search                                     what there is to do next, here
   python -m search run searches/digits.yaml            search on this machine, or go on with it
   python -m search run searches/digits.yaml --dry-run  show the resolved search and its cost
   python -m search leaderboard digits                  who leads, and how sure that is
@@ -177,6 +178,10 @@ def _drop_output() -> None:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if not arguments:
+        from search.commands import _next
+
+        return _next.show()
     verb = next((argument for argument in arguments if not argument.startswith("-")), None)
     known = commands()
     if verb is not None and verb not in known:
