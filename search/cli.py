@@ -9,7 +9,6 @@ import ast
 import contextlib
 import difflib
 import errno
-import gc
 import importlib
 import json
 import os
@@ -130,8 +129,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: that of the process); returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in arguments
-    # Imports make many objects and no garbage: looking for it as often as Python does by itself is a fifth of the time.
-    gc.set_threshold(50_000)
     settle()
     try:
         in_the_way = preflight.problems()
@@ -198,8 +195,6 @@ def _dispatch(arguments: list[str]) -> int:
         raise UsageError(
             f"--{emptied.replace('_', '-')} needs a value, but got --. See: {parser.prog} {verb} --help"
         )
-    if verb is None:
-        raise UsageError(f"Name a verb: {', '.join(known)}. See: {parser.prog} --help")
     code = args.run(args)
     sys.stdout.flush()
     return int(code)
