@@ -9,7 +9,6 @@ import ast
 import contextlib
 import difflib
 import errno
-import gc
 import importlib
 import json
 import os
@@ -45,6 +44,7 @@ and how many at which time. The best one, confirmed on fresh seeds, is written a
 
 _EPILOG = """\
 examples:
+  python -m search                                     what there is to do next, here
   python -m search run searches/digits.yaml            search on this machine, or go on with it
   python -m search run searches/digits.yaml --dry-run  show the resolved search and its cost
   python -m search leaderboard digits                  who leads, and how sure that is
@@ -129,8 +129,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: that of the process); returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in arguments
-    # Imports make many objects and no garbage: looking for it as often as Python does by itself is a fifth of the time.
-    gc.set_threshold(50_000)
     settle()
     try:
         in_the_way = preflight.problems()
@@ -177,6 +175,10 @@ def _drop_output() -> None:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if not arguments:
+        from search.commands import _next
+
+        return _next.show()
     verb = next((argument for argument in arguments if not argument.startswith("-")), None)
     known = commands()
     if verb is not None and verb not in known:
@@ -193,8 +195,6 @@ def _dispatch(arguments: list[str]) -> int:
         raise UsageError(
             f"--{emptied.replace('_', '-')} needs a value, but got --. See: {parser.prog} {verb} --help"
         )
-    if verb is None:
-        raise UsageError(f"Name a verb: {', '.join(known)}. See: {parser.prog} --help")
     code = args.run(args)
     sys.stdout.flush()
     return int(code)

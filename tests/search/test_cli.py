@@ -94,7 +94,7 @@ def test_the_top_help_shows_verbs_examples_and_exit_codes(capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "error: Name a verb: "),
+        (["--"], "error: unrecognized arguments: --. See: python -m search --help"),
         (["lits"], "error: Unknown verb 'lits'. Did you mean list? Known: "),
         (["list"], "error: the following arguments are required: KIND. See: python -m search list --help"),
         (["list", "noises"], "error: argument KIND: invalid choice: 'noises'"),

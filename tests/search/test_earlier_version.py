@@ -89,6 +89,10 @@ def test_it_is_exported_as_before(storage: Path, capsys: pytest.CaptureFixture[s
     assert found.pop("holds_at") == []
     assert found.pop("measures") == []
     assert found["evidence"].pop("warning") is None
+    for one, other in zip(*(part["training"].pop("stages") for part in (found, expected)), strict=True):
+        assert one["start_step"] == other["start_step"]
+        for numbers in ("sigmas", "interval_probabilities"):  # to rounding: NumPy's functions are not torch's
+            assert one[numbers] == pytest.approx(other[numbers], rel=1e-12)
     assert without_intervals(found) == without_intervals(expected)
 
 

@@ -62,8 +62,10 @@ def test_without_a_name_it_is_the_search_that_was_written_to_last(
     text = (old / "old" / "search.yaml").read_text().replace("name: old", "name: newer")
     (old / "newer" / "search.yaml").write_text(text)
     os.utime(old / "newer" / "search.yaml", (1, 1))
-    _, said = reported(capsys)
-    assert said.startswith("The page of old: ")
+    assert cli.main(["report"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "note: the latest search is old\n"
+    assert said.out.startswith("The page of old: ")
 
 
 def test_without_any_search_that_is_said(
