@@ -7,6 +7,7 @@ a choice everywhere: search files, the command line, contract tests. No list is 
 import dataclasses
 import importlib
 import json
+import keyword
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,23 @@ def name_of(choice: object) -> str:
     return cls.__module__.rpartition(".")[2]
 
 
+def option_name(field: str) -> str:
+    """An option as people write it: the field of one that is a word of Python's, as `class`, ends in an underscore."""
+    word = field.removesuffix("_")
+    return word if keyword.iskeyword(word) else field
+
+
+def field_name(option: str) -> str:
+    """The inverse of `option_name`."""
+    return f"{option}_" if keyword.iskeyword(option) else option
+
+
+def options_of(choice: object) -> dict[str, Any]:
+    """The options of a choice, as plain data."""
+    given = dataclasses.asdict(choice)  # type: ignore[call-overload]
+    return {option_name(field): value for field, value in given.items()}
+
+
 def summary_of(cls: type) -> str:
     """First line of the docstring: what `list` prints."""
     return (cls.__doc__ or "").strip().partition("\n")[0]
@@ -50,7 +68,7 @@ def validated(cls: type[T], fields: Mapping[str, Any]) -> T:
     hashable: Any = cls
     try:
         # Through JSON, where a strict tuple may be written as a list.
-        text = json.dumps(dict(fields))
+        text = json.dumps({field_name(option): value for option, value in dict(fields).items()})
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"plain values are needed, but {error}") from None
     return adapter(hashable).validate_json(text)
@@ -173,4 +191,4 @@ class Registry(Choices[type[T]], Generic[T]):
 
     def describe(self, choice: T) -> dict[str, Any]:
         """The inverse of `build`: `{"name": ..., **fields}` of plain values, for JSON."""
-        return {"name": name_of(choice), **dataclasses.asdict(choice)}  # type: ignore[call-overload]
+        return {"name": name_of(choice), **options_of(choice)}

@@ -14,9 +14,13 @@ from torch import Tensor, nn
 class NetworkModule(nn.Module, ABC):
     """F(x_BCHW, c_noise_B) -> (B, C, H, W) in float32 (or what autocast makes of it).
 
-    All state is parameters: no batch norm and no dropout, because the checkpoint holds parameters only and
-    the teacher must see exactly what the student sees.
+    Each image for itself, so no batch norm. Parameters and what else is in its `state_dict` are all of its state.
+
+    draws: whether a pass in training draws random numbers, as dropout does; from torch's global generator, which is
+    set to the same for the student and the teacher of a step. The average that is sampled from is in evaluation mode.
     """
+
+    draws: bool = False
 
     @abstractmethod
     def reset_parameters(self, generator: torch.Generator) -> None:

@@ -70,6 +70,7 @@ def check_storage_of(spec: "SearchSpec") -> str:
     try:
         if spec.script is None:
             spec.own_setting.data.check()
+            spec.own_setting.network.check()
             spec.own_setting.extractor.check()
     except ValueError as error:
         raise InputError(str(error)) from error

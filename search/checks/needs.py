@@ -22,6 +22,7 @@ def findings(spec: "SearchSpec", free_gib: float) -> Iterator[Check]:
         yield from guarded("script", check_script(spec))
     else:
         yield from guarded("data", _in_our_words("data", check_data(spec)))
+        yield from guarded("network", _in_our_words("network", check_own_network(spec)))
         yield from guarded("features", _in_our_words("features", check_features(spec)))
     yield from guarded("storage", check_storage(spec))
 
@@ -68,6 +69,22 @@ def check_data(spec: "SearchSpec") -> Iterator[Check]:
     if images.file is not None:
         message += f", which all trials share in {images.file}"
     yield Check("data", "ok", message)
+
+
+def check_own_network(spec: "SearchSpec") -> Iterator[Check]:
+    """Whether a network of the user's keeps the rules, where the images are here to try it with."""
+    from trainable.training.network_probe import check_network
+
+    for setting in (spec.own_setting, *spec.settings):
+        setting.network.check()
+        if (code := setting.network.code) is None:
+            continue
+        message = f"{setting.network.title} is there, checksum {code.sha256[:12]}"
+        if not _missing(setting.data.downloads(cache_folder())):
+            shape = setting.data.glance(cache_folder()).image_shape
+            check_network(setting.network, shape, setting.training)
+            message = f"{message}, and takes images of {'x'.join(map(str, shape))}"
+        yield Check("network", "ok", message)
 
 
 def check_features(spec: "SearchSpec") -> Iterator[Check]:

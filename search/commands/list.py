@@ -134,11 +134,13 @@ def _plot(kind: str, path: Path) -> None:
 
 def options_of(cls: type) -> list[dict[str, Any]]:
     """Each field of a choice: name, type, default, what it accepts and what a search draws by default."""
+    from spaces.registry import option_name
+
     bounds = getattr(cls, "BOUNDS", {})
     space = getattr(cls, "SPACE", {})
     options = []
     for field in dataclasses.fields(cls):
-        option: dict[str, Any] = {"name": field.name, "type": _type_text(field.type)}
+        option: dict[str, Any] = {"name": option_name(field.name), "type": _type_text(field.type)}
         if field.default is not dataclasses.MISSING:
             option["default"] = _plain(field.default)
         elif field.default_factory is not dataclasses.MISSING:

@@ -8,9 +8,9 @@ examples:
 The address is that of the cluster's dashboard; `ray dashboard CLUSTER.yaml` brings it to this machine. The token is
 looked for as Ray does: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH, ~/.ray/auth_token. The search file is checked here, and
 its storage by the head and all nodes that are up: what cannot be used is not submitted. The file and the code of this
-checkout are sent (no data, no results, no .git), and where a script trains, its folder: data and weights of your own
-must be on the head, at absolute paths. Where the file leaves out storage.path, study_url or mlflow_uri, the service of
-the cluster's head fills them in.
+checkout are sent (no data, no results, no .git), with the file of a network of your own and, where a script trains, its
+folder: data and weights must be on the head, at absolute paths. Where the file leaves out storage.path, study_url or
+mlflow_uri, the service of the cluster's head fills them in.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         return code
     shipped = f"searches/{spec.name}.yaml"
     files = (
-        {shipped: Path(args.file).read_bytes()}
+        _with_networks(args.file, spec, shipped)
         if spec.script is None
         else _with_script(args.file, spec, shipped)
     )
@@ -65,6 +65,24 @@ def run(args: argparse.Namespace) -> int:
     ask(api, ["doctor", shipped, "--head"], files)
     arguments = ["run", shipped, *_cluster.given(args, "trials")]
     return _cluster.submit(args, api, spec.name, arguments, files)
+
+
+def _with_networks(file: str, spec: "SearchSpec", shipped: str) -> dict[str, bytes]:
+    """The search file, naming the files of networks as they are called in the package, and these."""
+    from search.file.paths import CODE
+    from search.file.writing import yaml_of
+    from search.file.yaml12 import read_document
+    from search.run.own_code import files_of, with_own_code
+
+    for setting in (spec.own_setting, *spec.settings):
+        setting.network.check()
+    networks = files_of(spec)
+    if not networks:
+        return {shipped: Path(file).read_bytes()}
+    document = with_own_code(read_document(file).data, CODE)
+    folder = Path(shipped).parent / CODE
+    files = {(folder / name).as_posix(): text for name, text in networks.items()}
+    return {shipped: yaml_of(document).encode(), **files}
 
 
 def _with_script(file: str, spec: "SearchSpec", shipped: str) -> dict[str, bytes]:

@@ -11,9 +11,12 @@ from search.file.messages import UNKNOWN_FIELD, Misfit, did_you_mean, flatten, s
 from search.file.paths import placed
 from search.file.yaml_walk import Place
 from spaces import SearchSpace
-from spaces.registry import validated
+from spaces.registry import option_name, validated
 from spaces.space.problems import SpaceError
 from trainable.training.config import TrainingConfig
+
+# A choice that is known by one of its options: by the field, that option and the name.
+_UNNAMED = {"network": ("file", "own")}
 
 
 def choice(field: str) -> PlainValidator:
@@ -37,6 +40,9 @@ def _chosen(field: str, value: Any) -> Any:
         value = {"name": value}
     if not isinstance(value, Mapping):
         raise ValueError(f"must be a name or a mapping with a `name`, but got {shown(value)}")
+    option, unnamed = _UNNAMED.get(field, ("", ""))
+    if "name" not in value and option in value:
+        value = {"name": unnamed, **value}
     name, known = value.get("name"), ", ".join(registry)
     if "name" not in value:
         got = f"only the options {shown(list(value))}" if value else "an empty mapping"
@@ -58,11 +64,13 @@ def _built(cls: type, options: Mapping[str, Any], cleared: Collection[str] = ())
             built: Any = validated(cls, options)
         except ValidationError as error:
             faulty: set[str | int] = set()
-            for place, message, kind in flatten(error):
+            for fields, message, kind in flatten(error):
+                place: Place = tuple(option_name(part) if isinstance(part, str) else part for part in fields)
                 if kind in UNKNOWN_FIELD:
-                    message = unknown_field(place[-1], [field.name for field in dataclasses.fields(cls)])
+                    known = [option_name(field.name) for field in dataclasses.fields(cls)]
+                    message = unknown_field(place[-1], known)
                 place = place or _blamed(cls, options, cleared)
-                if not items or place:
+                if (not items or place) and (place, message) not in items:
                     items.append((place, message))
                 faulty.update(place[:1])
             # A wrong type hides the rules of the class: look at these without the faulty options.

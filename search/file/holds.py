@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -14,7 +15,7 @@ from search.file.messages import Misfit, shown
 from search.file.model import Section
 from search.file.values import checked_rounds
 from search.file.yaml_walk import Place
-from spaces.registry import name_of
+from spaces.registry import name_of, option_name
 from trainable.dataset import Dataset
 from trainable.extractor import EXTRACTORS, Extractor
 from trainable.network import Network
@@ -162,7 +163,11 @@ def _described(chosen: Network | Dataset) -> str:
     options = []
     for field in dataclasses.fields(chosen):
         value = getattr(chosen, field.name)
-        is_default = value == field.default if field.default is not dataclasses.MISSING else False
-        if not is_default and field.name not in getattr(type(chosen), "PATHS", ()):
-            options.append(f"{field.name}={list(value) if isinstance(value, tuple) else value}")
+        made = field.default_factory
+        default = field.default if made is dataclasses.MISSING else made()
+        is_path = field.name in type(chosen).PATHS
+        if is_path and isinstance(chosen, Network):  # its file says which it is, where data lies says nothing
+            value = Path(value).name
+        if value != default and not (is_path and isinstance(chosen, Dataset)):
+            options.append(f"{option_name(field.name)}={list(value) if isinstance(value, tuple) else value}")
     return name_of(chosen) + (f"({', '.join(options)})" if options else "")

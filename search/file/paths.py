@@ -7,11 +7,19 @@ from typing import Any
 
 from trainable.storage.path import expanded
 
+CODE = "code"  # in the folder of a search, where its own networks are kept
+
 
 def placed(chosen: Any, folder: Path | None) -> Any:
-    """The choice with the absolute paths of the files that it names (`PATHS` of its class); see `placed_path`."""
+    """The choice with the absolute paths of the files that it names (`PATHS` of its class); see `placed_path`.
+
+    Where the file of a network is not there, the copy that a search has kept of it is taken.
+    """
     given = {option: getattr(chosen, option) for option in getattr(type(chosen), "PATHS", ())}
     moved = {option: str(placed_path(path, folder)) for option, path in given.items() if path is not None}
+    if "file" in moved and folder is not None and not Path(moved["file"]).exists():
+        kept = folder / CODE / Path(moved["file"]).name
+        moved["file"] = str(kept) if kept.exists() else moved["file"]
     return dataclasses.replace(chosen, **moved) if moved and folder is not None else chosen
 
 

@@ -224,22 +224,26 @@ class SearchSpec(Section):
     def fingerprint_fields(self) -> dict[str, Any]:
         """The part of `resolved()` that makes this search this search: all but what is FREE."""
         resolved = self.resolved()
-        # Where files of data, features or a script lie is free; what they are, checksums in the study tell.
+        # Where files of data, features, a network or a script lie is free; what they are, checksums in the study tell.
         resolved.get("trainer", {}).pop("folder", None)
         for described, choice_ in self._with_paths(resolved):
             for option in type(choice_).PATHS:
                 described.pop(option)
         return {field: value for field, value in resolved.items() if field not in FREE}
 
-    def _with_paths(self, resolved: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Dataset | Extractor]]:
+    def _with_paths(
+        self, resolved: dict[str, Any]
+    ) -> Iterator[tuple[dict[str, Any], Dataset | Extractor | Network]]:
         """Choices that may name files, each with its part of what is resolved."""
         if self.script is not None:
             return
         yield resolved["data"], self.own_setting.data
+        yield resolved["network"], self.own_setting.network
         yield resolved["objective"]["extractor"], self.own_setting.extractor
         for index, setting in enumerate(self.holds_at.settings):
-            if setting.data is not None:
-                yield resolved["holds_at"]["settings"][index]["data"], setting.data
+            for part, choice_ in (("data", setting.data), ("network", setting.network)):
+                if choice_ is not None:
+                    yield resolved["holds_at"]["settings"][index][part], choice_
 
 
 def load_spec(path: str | Path) -> SearchSpec:

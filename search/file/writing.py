@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from search.file.presets import OwnSchedule
 from search.file.yaml12 import resolve_scalar
 from spaces import SearchSpace
-from spaces.registry import name_of
+from spaces.registry import name_of, options_of
 from trainable.training.config import TrainingConfig
 
 
@@ -23,7 +23,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, SearchSpace | TrainingConfig | OwnSchedule):
         return plain(value.to_dict())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {"name": name_of(value), **plain(dataclasses.asdict(value))}
+        return {"name": name_of(value), **plain(options_of(value))}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

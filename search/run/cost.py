@@ -15,6 +15,7 @@ from search.run.preparing import Machine
 from search.run.script import check_command, code_of
 from search.run.size import check_memory, size_of
 from spaces import PRESETS
+from trainable.training.network_probe import check_network
 from trainable.training.trainer import Trainer
 from trainable.trial import device_of
 
@@ -194,6 +195,8 @@ def _steps_per_second(
         return None, None
     if not on_cluster:
         setting.extractor.check_suits(images.image_shape, images.y_N is not None)
+    if setting.network.code is not None:
+        check_network(setting.network, images.image_shape, setting.training)
     size = size_of(spec.resources, setting, images.x_NCHW.shape[1:])
     device = torch.device(device_of(spec.resources.gpu))
     if not on_cluster:

@@ -102,7 +102,7 @@ def _notes(spec: SearchSpec, best: Row) -> Iterator[str]:
             "In other code, or trained for longer, another schedule may be the better one."
         )
         return
-    network, data = name_of(spec.own_setting.network), name_of(spec.own_setting.data)
+    network, data = spec.own_setting.network.title, name_of(spec.own_setting.data)
     yield (
         f"All of this is about {network} at {steps} steps on {data}. In another network, or trained for longer, "
         "another schedule may be the better one."

@@ -17,6 +17,7 @@ from search.machine.gpus import VISIBLE, mig_devices_in
 from search.run.known import remember
 from search.run.losses import shown_warnings
 from search.run.measuring import prepared_judges
+from search.run.own_code import keep_networks
 from search.run.script import keep_code, script_of
 from search.run.search import Search
 from search.screen.silence import Log
@@ -25,6 +26,7 @@ from trainable.command.worker import Script
 from trainable.metric.assets import Assets, prepare
 from trainable.setting import Setting
 from trainable.task import OWN
+from trainable.training.network_probe import check_network
 from trainable.trial import device_of
 
 
@@ -77,6 +79,7 @@ def begun_with_data(
     with view.waiting("the study's database", log):
         search.open_or_create(settings[OWN].assets)
         search.check_settings(settings)
+    keep_networks(search.spec)
     return settings
 
 
@@ -101,6 +104,9 @@ def _prepared(spec: SearchSpec, view: ProgressView, log: Log, *, on_cluster: boo
                 training=setting.training,
                 num_samples=spec.objective.num_samples,
             )
+        for prepared in settings.values():
+            if prepared.network.code is not None:
+                check_network(prepared.network, prepared.assets.image_shape, prepared.training)
     if on_cluster:
         for file in {setting.assets.images_file for setting in settings.values()}:
             if file is not None:

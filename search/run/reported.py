@@ -97,7 +97,7 @@ def _trained(spec: SearchSpec) -> dict[str, str]:
     return {
         "objective": f"{objective_of(spec)} of {spec.objective.num_samples:,} samples, lower is better",
         "data": name_of(spec.own_setting.data),
-        "network": name_of(spec.own_setting.network),
+        "network": spec.own_setting.network.title,
     }
 
 

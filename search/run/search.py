@@ -25,6 +25,7 @@ from search.record import TrialRecord
 from search.run.judged import facts_of
 from search.run.kept import spec_at, spec_in
 from search.run.known import SPEC_FILE, SUMS_FILE, command, folder_of
+from search.run.own_code import sha256_of
 from search.run.plan_of import board_of, objective_of, plan_of
 from search.run.result import Result
 from search.run.status import status_of
@@ -43,7 +44,10 @@ if TYPE_CHECKING:
     from trainable.setting import Setting
 
 # What values belong to, by their key in the study's header; None where a search has no such thing.
-_MEASURED_WITH = {"data_sha256": "data set", "extractor_sha256": "feature network", "code_sha256": "script"}
+_MEASURED_WITH = {
+    **{"data_sha256": "data set", "extractor_sha256": "feature network", "code_sha256": "script"},
+    "network_sha256": "network",
+}
 _PACKAGES = ("ray", "optuna", "torch", "mlflow", "sqlalchemy", "numpy")
 
 
@@ -193,14 +197,17 @@ class Search:
         """InputError for other data in one of its other settings than those that were measured there before."""
         known = self.header.get("settings", {})
         found = {
-            name: {key: getattr(setting.assets, key) for key in ("data_sha256", "extractor_sha256")}
+            name: {
+                **{key: getattr(setting.assets, key) for key in ("data_sha256", "extractor_sha256")},
+                **({"network_sha256": network} if (network := sha256_of(setting.network)) else {}),
+            }
             for name, setting in settings.items()
             if name != OWN
         }
         for name, checksums in found.items():
             if known.get(name, checksums) != checksums:
                 raise InputError(
-                    f"search {self.name!r} was measured with {name} by other data or another feature network: "
+                    f"search {self.name!r} was measured with {name} by other data, another feature network or network: "
                     "distances cannot be compared. Bring these back, or give this search another `name`"
                 )
         if not found.keys() <= known.keys():
@@ -214,9 +221,9 @@ class Search:
             self.store.set_header(JUDGES, facts)
 
     def check_measured_with(self, assets: "Assets | Script") -> None:
-        """InputError for other data, another feature network or another script than it was measured with."""
+        """InputError for other data, another feature network, network or script than it was measured with."""
         for key, what in _MEASURED_WITH.items():
-            before, now = self.header.get(key), getattr(assets, key, None)
+            before, now = self.header.get(key), _measured_with(self.spec, assets)[key]
             if before != now:
                 raise InputError(
                     f"search {self.name!r} was measured with another {what} (checksum {str(before)[:12]}, now "
@@ -291,13 +298,19 @@ class Search:
         )
 
 
+def _measured_with(spec: SearchSpec, assets: "Assets | Script") -> dict[str, str | None]:
+    network = sha256_of(spec.network)
+    return {**{key: getattr(assets, key, None) for key in _MEASURED_WITH}, "network_sha256": network}
+
+
 def _header(spec: SearchSpec, assets: "Assets | Script") -> dict[str, Any]:
     return {
         "study_id": secrets.token_hex(8),
         "search": spec.resolved(),
         "identity": spec.fingerprint_fields(),
         "objective": assets.objective,
-        **{key: getattr(assets, key, None) for key in (*_MEASURED_WITH, "extractor_accuracy")},
+        **_measured_with(spec, assets),
+        "extractor_accuracy": getattr(assets, "extractor_accuracy", None),
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "git_commit": git_commit(),
     }

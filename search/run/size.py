@@ -36,18 +36,20 @@ class Size:
 def size_of(resources: Resources, setting: SettingSpec, image_shape: Sequence[int]) -> Size:
     """The size of the setting's network for such images. ValueError for images that it cannot take."""
     channels, height, width = image_shape
-    with torch.device("meta"):
+    images = min(resources.micro_batch or setting.training.batch_size, setting.training.batch_size)
+    # A network of the user's may compute with numbers where it is made: it is built, and tried with one image.
+    is_own = setting.network.code is not None
+    with torch.device("cpu" if is_own else "meta"), torch.random.fork_rng(devices=[]):
         module = setting.network.build((channels, height, width))
     parameters = sum(parameter.numel() for parameter in module.parameters())
-    images = min(resources.micro_batch or setting.training.batch_size, setting.training.batch_size)
     # A pass there imports two seconds of torch's compiler: a small network makes a real one, on a few images.
-    device, passed = "meta", images
-    if 2 * parameters * height * width <= MOST_PASSED:  # as if each weight met each pixel
+    device, passed = ("cpu", 1) if is_own else ("meta", images)
+    if not is_own and 2 * parameters * height * width <= MOST_PASSED:  # as if each weight met each pixel
         device, passed = "cpu", min(images, 2)
         with torch.random.fork_rng(devices=[]):  # weights that do not matter are drawn
             module = setting.network.build((channels, height, width))
     with torch.device(device):
-        batch_BCHW, c_noise_B = torch.empty(passed, channels, height, width), torch.empty(passed)
+        batch_BCHW, c_noise_B = torch.zeros(passed, channels, height, width), torch.zeros(passed)
     kept, operations = 0, 0
 
     def count(part: nn.Module, _: object, out: Tensor) -> None:

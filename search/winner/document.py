@@ -18,6 +18,7 @@ from spaces.document.format import FORMAT, FUNCTION, loss_and_weighting
 from spaces.document.writing import foreign_objective_part, foreign_training_part, stages_part
 from spaces.thin_ends import thin_end
 from trainable.dataset import DATASETS
+from trainable.network import NETWORKS
 
 
 def export_document(
@@ -52,7 +53,7 @@ def export_document(
         "training": _training(schedule, header["search"]),
         "sampling": None if _script(header["search"]) else sampling_part(schedule, measured(row)),
         "objective": _objective(board, header),
-        "searched_at": _searched_at(header["search"]),
+        "searched_at": _searched_at(header),
         "holds_at": _holds_at(board, row, header["search"]),
         "measures": [by.to_dict() for by in board.by_measures(row)],
         "evidence": _evidence(board, row) | {"warning": _warning(schedule, header["search"])},
@@ -119,11 +120,20 @@ def _objective(board: Leaderboard, header: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _searched_at(search: Mapping[str, Any]) -> dict[str, Any]:
+def _searched_at(header: Mapping[str, Any]) -> dict[str, Any]:
+    search = header["search"]
     script = _script(search)
     if script:
         return {"network": None, "training": search["training"], "data": None, "trainer": script}
-    return {"network": search["network"], "training": search["training"], "data": search["data"]["name"]}
+    network = _network(search["network"], header.get("network_sha256"))
+    return {"network": network, "training": search["training"], "data": search["data"]["name"]}
+
+
+def _network(network: Mapping[str, Any], sha256: str | None = None) -> dict[str, Any]:
+    """Of the user's, its file by its name alone, and its checksum."""
+    paths = NETWORKS[network["name"]].PATHS
+    named = {key: Path(value).name if key in paths else value for key, value in network.items()}
+    return named if sha256 is None else {**named, "sha256": sha256}
 
 
 def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -149,9 +159,13 @@ def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[d
 
 def _without_paths(setting: Mapping[str, Any]) -> dict[str, Any]:
     """Where the files of the data lie says nothing on another machine."""
-    data = setting["data"]
+    data, network = setting["data"], setting["network"]
     paths = DATASETS[data["name"]].PATHS if data else ()
-    return {**setting, "data": data and {key: value for key, value in data.items() if key not in paths}}
+    return {
+        **setting,
+        "data": data and {key: value for key, value in data.items() if key not in paths},
+        "network": network and _network(network),
+    }
 
 
 def _by_seed(values: Mapping[int, float]) -> dict[str, float]:
@@ -185,7 +199,7 @@ def _trained_with(header: Mapping[str, Any]) -> dict[str, Any]:
             "code_sha256": header["code_sha256"],
         }
     optimizer = {key: value for key, value in search["training"].items() if key != "total_steps"}
-    return {"network": search["network"], "optimizer": optimizer}
+    return {"network": _network(search["network"], header.get("network_sha256")), "optimizer": optimizer}
 
 
 def _evidence(board: Leaderboard, row: Row) -> dict[str, Any]:

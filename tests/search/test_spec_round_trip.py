@@ -14,7 +14,7 @@ from search.file.spec import SearchSpec, SpecError, spec_of
 from search.file.yaml12 import Document, parse_document
 from search.stopping_rule import STOPPING
 from spaces import CURRICULA, GRIDS, NOISE, PRESETS, SearchSpace
-from spaces.registry import Registry, validated
+from spaces.registry import Registry, option_name, validated
 from trainable.dataset import DATASETS
 from trainable.extractor import EXTRACTORS
 from trainable.network import NETWORKS
@@ -71,6 +71,10 @@ def value_of(cls: Any, field: str, hint: Any) -> st.SearchStrategy[Any]:
         return st.lists(st.integers(1, 64), min_size=1, max_size=4)
     if hint == str | None:
         return st.none() | PATHS
+    if hint == dict[str, Any]:
+        return st.dictionaries(st.sampled_from(["width", "größe"]), st.integers() | st.text() | st.just([1, None]))
+    if field == "class_":
+        return st.just("MyNet")
     assert hint is str, f"{cls.__name__}.{field}: {hint}"
     return PATHS
 
@@ -82,7 +86,8 @@ def options_of(cls: Any, left_out: tuple[str, ...] = ()) -> st.SearchStrategy[di
     for field in dataclasses.fields(cls):
         if field.name not in left_out:
             has_default = field.default is not dataclasses.MISSING
-            (optional if has_default else required)[field.name] = value_of(cls, field.name, hints[field.name])
+            option = option_name(field.name)
+            (optional if has_default else required)[option] = value_of(cls, field.name, hints[field.name])
     return st.fixed_dictionaries(required, optional=optional).filter(lambda options: accepts(cls, options))
 
 

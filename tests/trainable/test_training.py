@@ -1,8 +1,6 @@
 """The training step and loop: exact resume, common random numbers, optimiser and average against references."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
@@ -303,8 +301,7 @@ class _Exploding(Network):
         return Module()
 
 
-def test_a_diverged_trial_ends_within_50_steps_and_the_next_one_is_not_affected(monkeypatch):
-    monkeypatch.setattr("trainable.training.trainer.NETWORKS.describe", lambda network: {})
+def test_a_diverged_trial_ends_within_50_steps_and_the_next_one_is_not_affected():
     running = begun(network=_Exploding())
     assert not math.isfinite(running.train(200))
     assert running.step <= 50
@@ -471,13 +468,6 @@ class _PerLevel(Network):
         return Module()
 
 
-@contextmanager
-def _undescribed() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainable.training.trainer.NETWORKS.describe", lambda network: {})
-        yield
-
-
 def test_training_on_gaussian_data_finds_its_consistency_function():
     """Data N(mu, s^2 I): trained samples have the mean and spread that the loss's minimiser gives them."""
     num_levels = 11
@@ -489,10 +479,7 @@ def test_training_on_gaussian_data_finds_its_consistency_function():
         curriculum=CURRICULA.build({"name": "constant", "levels": num_levels}),
     )
     config = TrainingConfig(total_steps=1500, learning_rate=2e-2, lr_decay_start=0.2)
-    with _undescribed():
-        running = begun(
-            schedule, seed=0, config=config, network=_PerLevel(num_levels=num_levels), x_NCHW=x_NCHW
-        )
+    running = begun(schedule, seed=0, config=config, network=_PerLevel(num_levels=num_levels), x_NCHW=x_NCHW)
     running.train(1500)
     samples = running.sample(4000, seed=0).double()
     # f(x, sigma_max) = mu + a (x - mu), x = sigma_max z; a by the recursion in test_consistency.

@@ -12,6 +12,7 @@ Axes: B images in a batch, N images of the data set, C channels, H height, W wid
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -20,8 +21,10 @@ from torch import Tensor
 
 from spaces import NoiseSchedule
 from spaces.adaptive_noise import AdaptiveNoise
-from trainable.network import NETWORKS, Network
+from trainable.draws import drawing, drawn_alike
+from trainable.network import Network
 from trainable.training.adaptation import Adaptation
+from trainable.training.buffers import copy_buffers, saved_buffers
 from trainable.training.config import TrainingConfig
 from trainable.training.consistency import LevelTables, NetworkFunction, sample
 from trainable.training.memory import keep_freed_memory
@@ -61,6 +64,12 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             self._module = network.build((channels, height, width))
             self._ema_module = network.build((channels, height, width)).requires_grad_(False)
+        self._ema_module.eval()
+        if config.cuda_graph and self._module.draws:
+            raise ValueError(
+                f"`cuda_graph` cannot capture what a network draws, as dropout does, but {network.title} may draw: "
+                "leave it out"
+            )
         self._state = TrainingState.of(
             self._module, self._ema_module, self._device, halves=config.optimizer_strategy.uses_halves
         )
@@ -79,7 +88,7 @@ class Trainer:
         # What a checkpoint must agree with, besides schedule and seed.
         self._setting = {
             "config": options,
-            "network": NETWORKS.describe(network),
+            "network": network.identity(),
             "images": list(images_NCHW.shape),
             "device": self._device.type,
         }
@@ -146,10 +155,13 @@ class Trainer:
                 self.config.horizontal_flips,
             )
             self._factors_F.copy_(self._factors_KF[self._step])
-            if self._graph is None:
-                self._run_step()
-            else:
+            if self._graph is not None:
                 self._graph.replay()
+            elif self._module.draws:
+                with self._drawing("dropout", self._step):
+                    self._run_step()
+            else:
+                self._run_step()
             self._step += 1
             if self._adaptation is not None:
                 self._adapt(self._adaptation)
@@ -173,6 +185,11 @@ class Trainer:
         One network call from sigma_max; `sigmas` are further, decreasing levels, one call each. The noise is
         drawn on the CPU: the same seed gives the same noise on every device, for every schedule.
         """
+        copy_buffers(self._module, self._ema_module)
+        with self._drawing("sampler", seed) if self._module.draws else nullcontext():
+            return self._sampled(num_samples, seed, sigmas)
+
+    def _sampled(self, num_samples: int, seed: int, sigmas: Sequence[float] | None) -> Tensor:
         grid = self._schedule.grid
         levels = (grid.sigma_max, *(sigmas or ()))
         generator = torch.Generator().manual_seed(stream_seed("samples", seed))
@@ -236,7 +253,7 @@ class Trainer:
 
     def _saved(self) -> dict[str, Tensor]:
         """The tensors that decide the rest of the trial, the trainer's own."""
-        saved = self._state.saved()
+        saved = self._state.saved() | saved_buffers(self._module)
         if self._adaptation is not None and self._state.sums_M2 is not None:
             # At the end of a stage, before the next one is entered, the sums are empty.
             num_intervals = len(self._stages[self._stage_index()].probability_M)
@@ -294,9 +311,14 @@ class Trainer:
 
         return autocast
 
+    def _drawing(self, stream: str, *key: int) -> AbstractContextManager[None]:
+        """What the network draws in the block follows from the trial's seed and the key."""
+        return drawing(self._device, stream_seed(stream, self._seed, *key))
+
     def _run_step(self) -> None:
+        network = self._in_precision(self._module)
         training_step(
-            self._in_precision(self._module),
+            drawn_alike(network, self._device) if self._module.draws else network,
             self._state,
             self._batch,
             self._levels,
