@@ -10,12 +10,14 @@ import json
 import keyword
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property, lru_cache
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from spaces import plugins
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -46,6 +48,13 @@ def options_of(choice: object) -> dict[str, Any]:
     """The options of a choice, as plain data."""
     given = dataclasses.asdict(choice)  # type: ignore[call-overload]
     return {option_name(field): value for field, value in given.items()}
+
+
+def required_options(cls: type) -> list[str]:
+    """The options without a default."""
+    missing = dataclasses.MISSING
+    fields = dataclasses.fields(cls)
+    return [option_name(f.name) for f in fields if f.default is missing and f.default_factory is missing]
 
 
 def summary_of(cls: type) -> str:
@@ -114,43 +123,50 @@ def module_in(package: str, name: str) -> ModuleType:
 class Choices(Mapping[str, V], ABC):
     """The choices of one folder, one in each file: by the name of the file.
 
-    Files whose name starts with "_" hold shared code and are no choices. The folder is read at the first look-up, not
-    at import, so that files in it may import the package they stand in. A file is imported when its choice is asked
-    for: names alone, which every search file is checked against, cost nothing. One that cannot be imported or has not
-    exactly one choice raises ImportError with its name.
+    With those of the plugins in use (`spaces.plugins`). Files whose name starts with "_" hold shared code and are no
+    choices. The folder is read at the first look-up, not at import, so that files in it may import the package they
+    stand in. A file is imported when its choice is asked for: names alone, which every search file is checked against,
+    cost nothing. One that cannot be imported or has not exactly one choice raises ImportError with its name.
     """
 
     def __init__(self, package: str, what: str):
         self.package = package
         self.what = what
-        self._choices: dict[str, V] = {}  # as far as they were asked for
+        self._choices: dict[str, V] = {}  # by their modules, as far as they were asked for
 
     @abstractmethod
     def _choice_in(self, name: str, module: ModuleType) -> V:
         """The one choice of a file. Raises ImportError, with the file's name."""
 
     @cached_property
-    def _names(self) -> tuple[str, ...]:
+    def ours(self) -> Collection[str]:
+        """The names of the folder itself, without those of plugins."""
         return names_in(self.package)
 
     def __getitem__(self, name: str) -> V:
-        if name not in self._names:
+        module = (
+            module_in(self.package, name) if name in self.ours else plugins.module_for(self.package, name)
+        )
+        if module is None:
             raise ValueError(
-                f"Unknown {self.what} {name!r}. Known: {', '.join(self._names)}. "
+                f"Unknown {self.what} {name!r}. Known: {', '.join(self)}. "
                 f"Add one in {self.package.replace('.', '/')}/."
             )
-        if name not in self._choices:
-            self._choices[name] = self._choice_in(name, module_in(self.package, name))
-        return self._choices[name]
+        if module.__name__ not in self._choices:
+            self._choices[module.__name__] = self._choice_in(name, module)
+        return self._choices[module.__name__]
+
+    def _names(self) -> list[str]:
+        return sorted([*self.ours, *plugins.names_for(self.package)])
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names
+        return name in self._names()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._names())
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._names())
 
 
 class Registry(Choices[type[T]], Generic[T]):

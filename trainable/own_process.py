@@ -7,6 +7,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
+from spaces.plugins import carried
+
 _T = TypeVar("_T")
 
 
@@ -14,7 +16,7 @@ def in_own_process(work: Callable[[], _T]) -> _T:
     """What `work` returns or raises. It and its answer are pickled, tensors by value."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(sender, pickle.dumps(work)), daemon=True)
+    process = context.Process(target=_answer, args=(sender, pickle.dumps(carried(work))), daemon=True)
     process.start()
     sender.close()
     try:

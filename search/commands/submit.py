@@ -8,20 +8,15 @@ examples:
 The address is that of the cluster's dashboard; `ray dashboard CLUSTER.yaml` brings it to this machine. The token is
 looked for as Ray does: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH, ~/.ray/auth_token. The search file is checked here, and
 its storage by the head and all nodes that are up: what cannot be used is not submitted. The file and the code of this
-checkout are sent (no data, no results, no .git), with the file of a network of your own and, where a script trains, its
+checkout are sent (no data, no results, no .git), with networks and plugins of your own and, where a script trains, its
 folder: data and weights must be on the head, at absolute paths. Where the file leaves out storage.path, study_url or
 mlflow_uri, the service of the cluster's head fills them in.
 """
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from search.commands import _cluster
 from search.commands._options import add_cluster, add_dry_run, add_trials, add_wait
-
-if TYPE_CHECKING:
-    from search.file.spec import SearchSpec
 
 HELP = "run a search on a cluster, without this machine"
 
@@ -41,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from search.commands._running import dry_run
     from search.file.shipped_paths import check_paths_absolute
     from search.file.spec import load_spec, overridden
+    from search.run.own_code import files_to_ship
 
     api = JobsApi(args.address)
     spec = load_spec(args.file)
@@ -55,45 +51,9 @@ def run(args: argparse.Namespace) -> int:
             print("# storage: what the file leaves out, the service of the cluster's head fills in")
         return code
     shipped = f"searches/{spec.name}.yaml"
-    files = (
-        _with_networks(args.file, spec, shipped)
-        if spec.script is None
-        else _with_script(args.file, spec, shipped)
-    )
+    files = files_to_ship(args.file, spec, shipped)
     next_run(api, spec.name)
     # A job that fails later, for want of storage for its trials, fails where nobody looks.
     ask(api, ["doctor", shipped, "--head"], files)
     arguments = ["run", shipped, *_cluster.given(args, "trials")]
     return _cluster.submit(args, api, spec.name, arguments, files)
-
-
-def _with_networks(file: str, spec: "SearchSpec", shipped: str) -> dict[str, bytes]:
-    """The search file, naming the files of networks as they are called in the package, and these."""
-    from search.file.paths import CODE
-    from search.file.writing import yaml_of
-    from search.file.yaml12 import read_document
-    from search.run.own_code import files_of, with_own_code
-
-    for setting in (spec.own_setting, *spec.settings):
-        setting.network.check()
-    networks = files_of(spec)
-    if not networks:
-        return {shipped: Path(file).read_bytes()}
-    document = with_own_code(read_document(file).data, CODE)
-    folder = Path(shipped).parent / CODE
-    files = {(folder / name).as_posix(): text for name, text in networks.items()}
-    return {shipped: yaml_of(document).encode(), **files}
-
-
-def _with_script(file: str, spec: "SearchSpec", shipped: str) -> dict[str, bytes]:
-    """The search file, naming the folder of its script as it is called in the package, and that folder."""
-    from search.file.writing import yaml_of
-    from search.file.yaml12 import read_document
-    from search.run.script import check_command, code_of
-
-    check_command(spec, on_cluster=True)
-    code, document = code_of(spec), read_document(file).data
-    folder = f"scripts/{code.folder.name}"
-    document["trainer"]["folder"] = folder
-    files = {f"{folder}/{name}": path.read_bytes() for name, path in code.files.items()}
-    return {shipped: yaml_of(document).encode(), **files}

@@ -19,6 +19,7 @@ from search.file.values import MOST_TO_A_GPU, one_nth
 from search.policy.trials import Trials
 from spaces import Curriculum, NoiseSchedule
 from spaces.adaptive_noise import AdaptiveNoise
+from spaces.plugins import carried
 from trainable.gpu.gpu_slice import Card, gib, usable_bytes
 from trainable.gpu.memory_probe import MemoryProbe, Peak, measure
 from trainable.metric.assets import Assets
@@ -75,7 +76,7 @@ def measure_on_cluster(
     resources = spec.resources
     # Given here, num_gpus ends the worker with the task (max_calls=1), and its GPU memory is free for the trials.
     on_slice: Any = ray.remote(num_cpus=resources.cpu, num_gpus=resources.gpu, max_retries=1)
-    answer = on_slice(measure).remote(
+    given = dict(
         assets=assets,
         network=spec.own_setting.network,
         training=spec.training,
@@ -86,6 +87,7 @@ def measure_on_cluster(
         card=card,
         known=known,
     )
+    answer = on_slice(measure).remote(**{name: carried(value) for name, value in given.items()})
     while not ray.wait([answer], timeout=0.5)[0]:
         if interrupted.is_set():
             ray.cancel(answer, force=True)

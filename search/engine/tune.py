@@ -26,6 +26,7 @@ from search.errors import OperationFailed
 from search.policy.conductor import Conductor
 from search.record import Report
 from search.study.trial_storage import TrialStorage
+from spaces.plugins import carried
 from trainable.command.process import GRACE_SECONDS
 from trainable.gpu.gpu_slice import Card
 from trainable.ray_trainable import ScheduleTrainable
@@ -62,7 +63,7 @@ def schedule_trainable(
     return tune.with_parameters(
         ScheduleTrainable,
         trainer=trainer or TRAINERS.build("consistency"),
-        settings=settings,
+        settings=carried(settings),
         cpus=slots.cpu,
         gpus=slots.gpu,
         # A sign of life a second, fewer where many trials run: the driver takes in some tens a second.

@@ -22,6 +22,7 @@ from search.file.identity import FREE
 from search.file.measures import Measures, MeasuresField, default_judges
 from search.file.messages import NAME, UNKNOWN_FIELD, Misfit, flatten, shown, unknown_field
 from search.file.model import Section
+from search.file.plugins import checked_plugins
 from search.file.presets import checked_presets, schedules_of
 from search.file.sections import (
     Budget,
@@ -66,6 +67,10 @@ class SearchSpec(Section):
 
     name: Annotated[str, AfterValidator(checked_name)] = Field(pattern=NAME)
     seed: int = Field(default=0, ge=0, lt=2**31)
+    # Before whatever names a choice.
+    plugins: Annotated[list[Any], AfterValidator(checked_plugins)] = Field(
+        default_factory=list, validate_default=True
+    )
     trainer: Annotated[TrialTrainer, choice("trainer")] = Field(
         default_factory=lambda: TRAINERS.build("consistency")
     )
@@ -208,6 +213,8 @@ class SearchSpec(Section):
             resolved["confirm"] = {"top": 0, "baselines": 0}  # the rest would have no effect
         if not self.holds_at.settings:
             del resolved["holds_at"]
+        if not self.plugins:
+            del resolved["plugins"]
         if self.script is None:
             del resolved["trainer"]
         else:
@@ -224,8 +231,9 @@ class SearchSpec(Section):
     def fingerprint_fields(self) -> dict[str, Any]:
         """The part of `resolved()` that makes this search this search: all but what is FREE."""
         resolved = self.resolved()
-        # Where files of data, features, a network or a script lie is free; what they are, checksums in the study tell.
+        # Where data, features, networks, plugins and scripts lie is free; what they are, checksums in the study tell.
         resolved.get("trainer", {}).pop("folder", None)
+        resolved.pop("plugins", None)
         for described, choice_ in self._with_paths(resolved):
             for option in type(choice_).PATHS:
                 described.pop(option)
@@ -274,10 +282,14 @@ def _validated(data: Any, document: Document, folder: Path | None = None) -> Sea
         return SearchSpec.model_validate(data, context={"folder": folder})
     except ValidationError as error:
         problems: list[Problem] = []
+        of_plugins: list[Problem] = []
         for place, message, kind in flatten(error):
             if kind in UNKNOWN_FIELD:
                 message = unknown_field(place[-1], _fields_at(place[:-1]))
             problems.append(document.problem(place, message))
+            if place[:1] == ("plugins",):
+                of_plugins.append(problems[-1])
+        problems = of_plugins or problems  # without them, what they have is unknown
         raise SpecError(problems) from None
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from search.file.presets import OwnSchedule
 from search.file.yaml12 import resolve_scalar
 from spaces import SearchSpace
+from spaces.plugins import Plugin
 from spaces.registry import name_of, options_of
 from trainable.training.config import TrainingConfig
 
@@ -22,6 +23,8 @@ def plain(value: Any) -> Any:
         return {field: plain(getattr(value, field)) for field in type(value).model_fields}
     if isinstance(value, SearchSpace | TrainingConfig | OwnSchedule):
         return plain(value.to_dict())
+    if isinstance(value, Plugin):
+        return value.path
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {"name": name_of(value), **plain(options_of(value))}
     if isinstance(value, Mapping):

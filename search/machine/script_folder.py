@@ -97,7 +97,12 @@ def _is_ignored(name: str, rules: Sequence[tuple[str, GitIgnoreSpec]]) -> bool:
 
 def checksum_of(files: Mapping[str, Path]) -> str:
     """SHA-256 over names and contents."""
-    listed = [(name, hashlib.sha256(path.read_bytes()).hexdigest()) for name, path in sorted(files.items())]
+    return checksum_of_texts({name: path.read_bytes() for name, path in files.items()})
+
+
+def checksum_of_texts(files: Mapping[str, bytes]) -> str:
+    """The same, of files that were read."""
+    listed = [(name, hashlib.sha256(text).hexdigest()) for name, text in sorted(files.items())]
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 

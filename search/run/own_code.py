@@ -1,12 +1,19 @@
-"""Networks in files of the user's: their checksums, and their copies in the folder of the search."""
+"""Networks and plugins of the user's: their checksums, and their copies in the folder of the search."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from search.errors import InputError
 from search.file.paths import CODE
 from search.file.spec import SearchSpec
+from search.file.writing import yaml_of
+from search.file.yaml12 import read_document
 from search.machine.output import write_file
+from search.machine.script_folder import checksum_of_texts
+from search.run.script import check_command, code_of
+from spaces.plugins import Plugin
 from trainable.network import Network
 
 
@@ -16,9 +23,18 @@ def sha256_of(network: Network | None) -> str | None:
     return None if code is None else code.sha256
 
 
+def sha256_of_plugins(plugins: Iterable[Plugin]) -> str | None:
+    """Of all together, whatever their order; None for none."""
+    texts = {plugin.name: plugin.sha256.encode() for plugin in plugins}
+    return checksum_of_texts(texts) if texts else None
+
+
 def files_of(spec: SearchSpec) -> dict[str, bytes]:
-    """By their names, the files of the networks, in all settings. InputError for two of one name."""
-    files: dict[str, bytes] = {}
+    """The files of the networks, in all settings, and of the plugins, as `my_net.py` and `mine/noise/weibull.py`.
+
+    InputError for two networks of one name.
+    """
+    files = {f"{plugin.name}/{name}": text for plugin in spec.plugins for name, text in plugin.files.items()}
     for setting in () if spec.script is not None else (spec.own_setting, *spec.settings):
         code = setting.network.code
         if code is not None and files.setdefault(code.name, code.text) != code.text:
@@ -26,7 +42,7 @@ def files_of(spec: SearchSpec) -> dict[str, bytes]:
     return files
 
 
-def keep_networks(spec: SearchSpec) -> None:
+def keep_code(spec: SearchSpec) -> None:
     """Have the copies, as they were when the search began. InputError where one is another now."""
     for name, text in files_of(spec).items():
         kept = spec.folder / CODE / name
@@ -34,19 +50,45 @@ def keep_networks(spec: SearchSpec) -> None:
             kept.parent.mkdir(parents=True, exist_ok=True)
             write_file(kept, text)
         elif kept.read_bytes() != text:
-            raise InputError(
-                f"{kept} is not the network that the search began with: it was edited. Remove it"
-            )
+            raise InputError(f"{kept} is not the code that the search began with: it was edited. Remove it")
 
 
-def with_own_code(document: Any, folder: str) -> Any:
-    """The data of a search file, with the networks of the user's as they are called in `folder`."""
+def _with_own_code(document: Any, folder: str) -> Any:
+    """The data of a search file, with the networks and plugins of the user's as they are called in `folder`."""
     if isinstance(document, list):
-        return [with_own_code(item, folder) for item in document]
+        return [_with_own_code(item, folder) for item in document]
     if not isinstance(document, dict):
         return document
-    moved = {key: with_own_code(item, folder) for key, item in document.items()}
+    moved = {key: _with_own_code(item, folder) for key, item in document.items()}
     network = moved.get("network")
     if isinstance(network, dict) and "file" in network:
         moved["network"] = {**network, "file": f"{folder}/{Path(network['file']).name}"}
+    if "plugins" in moved:
+        moved["plugins"] = [f"{folder}/{Path(os.path.normpath(path)).name}" for path in moved["plugins"]]
     return moved
+
+
+def files_to_ship(file: str, spec: SearchSpec, shipped: str) -> dict[str, bytes]:
+    """For the cluster, by their path in its package: the search file, called `shipped`, and code of the user's.
+
+    The file names that code as it is called there.
+    """
+    if spec.script is None:
+        for setting in (spec.own_setting, *spec.settings):
+            setting.network.check()
+    folder, document = Path(shipped).parent / CODE, read_document(file).data
+    files = {(folder / name).as_posix(): text for name, text in files_of(spec).items()}
+    if spec.script is not None:
+        files |= _script_to_ship(spec, document)
+    if not files:
+        return {shipped: Path(file).read_bytes()}
+    return {shipped: yaml_of(_with_own_code(document, CODE)).encode(), **files}
+
+
+def _script_to_ship(spec: SearchSpec, document: dict[str, Any]) -> dict[str, bytes]:
+    """The folder of the script, which the search file then names as it is called in the package."""
+    check_command(spec, on_cluster=True)
+    code = code_of(spec)
+    folder = f"scripts/{code.folder.name}"
+    document["trainer"]["folder"] = folder
+    return {f"{folder}/{name}": path.read_bytes() for name, path in code.files.items()}

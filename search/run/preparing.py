@@ -17,8 +17,8 @@ from search.machine.gpus import VISIBLE, mig_devices_in
 from search.run.known import remember
 from search.run.losses import shown_warnings
 from search.run.measuring import prepared_judges
-from search.run.own_code import keep_networks
-from search.run.script import keep_code, script_of
+from search.run.own_code import keep_code
+from search.run.script import keep_script, script_of
 from search.run.search import Search
 from search.screen.silence import Log
 from search.screen.view import ProgressView
@@ -79,7 +79,7 @@ def begun_with_data(
     with view.waiting("the study's database", log):
         search.open_or_create(settings[OWN].assets)
         search.check_settings(settings)
-    keep_networks(search.spec)
+    keep_code(search.spec)
     return settings
 
 
@@ -122,7 +122,8 @@ def begun_with_script(
     script, code = script_of(search.spec, on_cluster=on_cluster)
     with view.waiting("the study's database", log):
         search.open_or_create(script)
-    keep_code(code, script)
+    keep_script(code, script)
+    keep_code(search.spec)
     return {OWN: script}
 
 

@@ -57,7 +57,7 @@ def script_of(spec: SearchSpec, *, on_cluster: bool = False) -> tuple[Script, Co
     return script, code
 
 
-def keep_code(code: Code | None, script: Script) -> None:
+def keep_script(code: Code | None, script: Script) -> None:
     """Have the copy, as it was when the search began. InputError where it is another now."""
     kept = Path(script.code)
     if code is None:

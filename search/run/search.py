@@ -25,7 +25,7 @@ from search.record import TrialRecord
 from search.run.judged import facts_of
 from search.run.kept import spec_at, spec_in
 from search.run.known import SPEC_FILE, SUMS_FILE, command, folder_of
-from search.run.own_code import sha256_of
+from search.run.own_code import sha256_of, sha256_of_plugins
 from search.run.plan_of import board_of, objective_of, plan_of
 from search.run.result import Result
 from search.run.status import status_of
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 # What values belong to, by their key in the study's header; None where a search has no such thing.
 _MEASURED_WITH = {
     **{"data_sha256": "data set", "extractor_sha256": "feature network", "code_sha256": "script"},
-    "network_sha256": "network",
+    **{"network_sha256": "network", "plugins_sha256": "plugin"},
 }
 _PACKAGES = ("ray", "optuna", "torch", "mlflow", "sqlalchemy", "numpy")
 
@@ -274,8 +274,9 @@ class Search:
     def _identity(self) -> Mapping[str, Any]:
         """What makes the search that the study was begun with; options that came later are at their defaults."""
         known: Mapping[str, Any] = self.header["identity"]
+        document = Document("study", dict(self.header["search"]), {})
         try:
-            filled_in = spec_of(Document("study", dict(self.header["search"]), {})).fingerprint_fields()
+            filled_in = spec_of(document, self.folder).fingerprint_fields()
         except InputError:
             return known
         return {key: filled_in.get(key, value) for key, value in known.items()}
@@ -299,8 +300,8 @@ class Search:
 
 
 def _measured_with(spec: SearchSpec, assets: "Assets | Script") -> dict[str, str | None]:
-    network = sha256_of(spec.network)
-    return {**{key: getattr(assets, key, None) for key in _MEASURED_WITH}, "network_sha256": network}
+    own = {"network_sha256": sha256_of(spec.network), "plugins_sha256": sha256_of_plugins(spec.plugins)}
+    return {key: getattr(assets, key, None) for key in _MEASURED_WITH} | own
 
 
 def _header(spec: SearchSpec, assets: "Assets | Script") -> dict[str, Any]:
@@ -311,6 +312,7 @@ def _header(spec: SearchSpec, assets: "Assets | Script") -> dict[str, Any]:
         "objective": assets.objective,
         **_measured_with(spec, assets),
         "extractor_accuracy": getattr(assets, "extractor_accuracy", None),
+        "plugins": {plugin.name: plugin.sha256 for plugin in spec.plugins},
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "git_commit": git_commit(),
     }

@@ -69,7 +69,7 @@ def parent_info(search: Search, status: str, result: Result | None = None) -> Pa
         "objective": header["objective"],
         "git_commit": header["git_commit"] or "unknown",
     }
-    measures = ("data_sha256", "extractor_sha256", "code_sha256", "network_sha256")
+    measures = ("data_sha256", "extractor_sha256", "code_sha256", "network_sha256", "plugins_sha256")
     tags |= {key: header[key] for key in measures if header.get(key) is not None}
     files = {SPEC_FILE: search.spec.to_yaml()}
     if result is not None:

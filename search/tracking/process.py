@@ -22,6 +22,7 @@ from search.machine.temporary import PREFIX, remove_folders_of, temporary_folder
 from search.record import TrialRecord
 from search.tracking.names import check_metric_name
 from search.tracking.projection import ParentInfo, Projection
+from spaces.plugins import carried
 
 # The driver and the trials come first where there are not cores enough.
 _NICE = 19
@@ -112,7 +113,7 @@ class ProjectionProcess:
         ours, theirs = context.Pipe()
         self._process = context.Process(
             target=_serve,
-            args=(theirs, self._settings, self._log_file, self._environment),
+            args=(theirs, carried(self._settings), self._log_file, self._environment),
             name="mlflow-tracker",
             daemon=True,
         )

@@ -184,6 +184,7 @@ def _provenance(board: Leaderboard, row: Row, header: Mapping[str, Any]) -> dict
         "num_trials": len(board.rows),
         "budget": search["budget"],
         **_trained_with(header),
+        **({"plugins": header["plugins"]} if header.get("plugins") else {}),
         "versions": header["versions"],
         "git_commit": header["git_commit"],
     }

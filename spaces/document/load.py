@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from spaces.curriculum import CURRICULA
 from spaces.document import strict_json
 from spaces.document.agreement import (
     check_evidence,
@@ -30,6 +31,8 @@ from spaces.document.format import (
     SamplingPart,
     loss_and_weighting,
 )
+from spaces.grid import GRIDS
+from spaces.noise_distribution import NOISE
 from spaces.registry import adapter, name_of, one_line
 from spaces.schedule import NoiseSchedule, Stage
 from spaces.thin_ends import thin_end
@@ -213,6 +216,7 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
 
 
 def _schedule(document: Document) -> NoiseSchedule:
+    _need_plugins(document)
     try:
         schedule = NoiseSchedule.from_dict(document.schedule)
     except ValueError as error:
@@ -224,6 +228,20 @@ def _schedule(document: Document) -> NoiseSchedule:
             "an export holds the probabilities that it had at the end"
         )
     return schedule
+
+
+def _need_plugins(document: Document) -> None:
+    """ValueError for a part that is a plugin's which this process does not have."""
+    plugins = document.provenance.get("plugins")
+    for part, registry in (("noise", NOISE), ("grid", GRIDS), ("curriculum", CURRICULA)):
+        described = document.schedule.get(part)
+        name = described.get("name", "") if isinstance(described, Mapping) else ""
+        if isinstance(plugins, Mapping) and plugins and name and name not in registry:
+            named = ", ".join(f"{plugin} (checksum {str(sha256)[:12]})" for plugin, sha256 in plugins.items())
+            raise ValueError(
+                f"schedule.{part} is {name!r:.60} of a plugin that is not here: {named:.200}. Take it up first with "
+                "search.file.plugins.load_plugins, or use training.stages, whose plain numbers need no plugin"
+            )
 
 
 def _sampling(part: SamplingPart, data: Mapping[str, Any]) -> Sampling:

@@ -33,6 +33,8 @@ from search.algorithms.density_gp import DensityGP, TrialsToModel
 from search.algorithms.gp import WholeSpaceGPSampler, view_of_whole_space
 from search.algorithms.qmc import QMC, SobolSampler
 from search.algorithms.same_rung_tpe import RankedTrials, SameRungTPE, SameRungTPESampler, parameter_groups
+from search.contracts._promise import Promise
+from search.contracts.algorithms import PROMISES
 from search.policy.conductor import Conductor
 from search.policy.plan import Plan
 from search.record import Report
@@ -116,27 +118,16 @@ class TestSamplerOfSchedules(BasicSamplerTestCase):
         return lambda: DensityGP(num_startup_trials=3, num_candidates=4).sampler_in(SCHEDULES, 100, 0)
 
 
+@pytest.mark.parametrize("promise", PROMISES)
+@pytest.mark.parametrize("name", EVERY)
+def test_an_algorithm_keeps_what_algorithms_keep(name: str, promise: Promise) -> None:
+    promise(name)
+
+
 def test_who_proposes_jointly() -> None:
     assert {"tpe", "same_rung_tpe", "gp"} <= set(JOINT)
     assert set(JOINT_NUMBERS) - set(JOINT) == {"cmaes"}
     assert not {"random", "qmc"} & set(JOINT_NUMBERS)
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_an_algorithm_depends_on_its_seed_and_the_study_alone(name: str) -> None:
-    def proposals(seed: int) -> list[float]:
-        study = optuna.create_study()
-        study.set_user_attr("seed", seed)  # as the conductor does
-        drawn = []
-        for number in range(15):
-            study.sampler = ALGORITHMS.build(name).sampler(seed * 1000 + number)
-            trial = study.ask()
-            drawn.append(trial.suggest_float("x", 0, 1))
-            study.tell(trial, drawn[-1])
-        return drawn
-
-    assert proposals(1) == proposals(1)
-    assert proposals(1) != proposals(2)
 
 
 def toy(trial: Trial) -> float:

@@ -9,14 +9,13 @@ import pytest
 
 from search.checks.needs import check_own_network
 from search.cli import main
-from search.commands.submit import _with_networks
 from search.errors import InputError
 from search.evidence.leaderboard import leaderboard
 from search.file.holds import SettingSpec
 from search.file.spec import SearchSpec, SpecError, load_spec
 from search.record import Purpose
 from search.run.cost import cost_of
-from search.run.own_code import keep_networks
+from search.run.own_code import files_to_ship, keep_code
 from search.run.plan_of import board_of
 from search.run.search import Search
 from search.run.size import size_of
@@ -150,7 +149,7 @@ def test_an_edited_file_is_another_search_and_one_that_is_gone_is_gone_on_withou
     search = Search(spec)
     search.folder.mkdir(parents=True)
     search.open_or_create(ASSETS)
-    keep_networks(spec)
+    keep_code(spec)
     search.write_file()
     assert search.header["network_sha256"] == spec.own_setting.network.code.sha256  # type: ignore[union-attr]
     Search(load_spec(file)).open_or_create(ASSETS)
@@ -168,7 +167,7 @@ def test_an_edited_file_is_another_search_and_one_that_is_gone_is_gone_on_withou
     net.write_text(NET)
     kept.write_text("edited")
     with pytest.raises(InputError, match=r"was edited\. Remove it"):
-        keep_networks(load_spec(file))
+        keep_code(load_spec(file))
 
 
 def test_the_same_holds_of_a_network_in_another_setting(file: Path) -> None:
@@ -181,7 +180,7 @@ def test_the_same_holds_of_a_network_in_another_setting(file: Path) -> None:
     (elsewhere,) = spec.settings
     assert elsewhere.name == "own(file=other.py, class=MyNet)"
     search.check_settings({OWN: setting_of(spec.own_setting), elsewhere.name: setting_of(elsewhere)})
-    keep_networks(spec)
+    keep_code(spec)
     assert {path.name for path in (search.folder / "code").iterdir()} == {"my_net.py", "other.py"}
     (file.parent / "other.py").write_text(f"{NET}# edited\n")
     (edited,) = load_spec(file).settings
@@ -192,12 +191,12 @@ def test_the_same_holds_of_a_network_in_another_setting(file: Path) -> None:
     (file.parent / "net").mkdir()
     (file.parent / "net" / "my_net.py").write_text(f"{NET}# another\n")
     with pytest.raises(InputError, match=r"two files are called my_net\.py"):
-        keep_networks(changed(file, "budget: {max_trials: 4}\n", more.replace("other", "net/my_net")))
+        keep_code(changed(file, "budget: {max_trials: 4}\n", more.replace("other", "net/my_net")))
 
 
 def test_submit_ships_it_with_the_search_file(file: Path, tmp_path: Path) -> None:
     spec = load_spec(file)
-    files = _with_networks(str(file), spec, "searches/mine.yaml")
+    files = files_to_ship(str(file), spec, "searches/mine.yaml")
     assert files.keys() == {"searches/mine.yaml", "searches/code/my_net.py"}
     for name, content in files.items():
         (tmp_path / "head" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -207,9 +206,9 @@ def test_submit_ships_it_with_the_search_file(file: Path, tmp_path: Path) -> Non
     assert there.fingerprint_fields() == spec.fingerprint_fields()
     check_network(there.own_setting.network, (1, 8, 8), there.training)
     with pytest.raises(ValueError, match="cannot be read"):
-        _with_networks(str(file), load_spec(file), "searches/mine.yaml")
+        files_to_ship(str(file), load_spec(file), "searches/mine.yaml")
     file.write_text("name: mine\ndata: digits\n# as it is\n")
-    assert _with_networks(str(file), load_spec(file), "s.yaml") == {"s.yaml": file.read_bytes()}
+    assert files_to_ship(str(file), load_spec(file), "s.yaml") == {"s.yaml": file.read_bytes()}
 
 
 def test_the_export_and_the_leaderboard_name_it(file: Path) -> None:

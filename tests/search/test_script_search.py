@@ -20,7 +20,7 @@ from search.file.yaml12 import SpecError, parse_document
 from search.record import Purpose
 from search.run.cost import cost_of
 from search.run.plan_of import board_of, objective_of
-from search.run.script import check_command, keep_code, script_of
+from search.run.script import check_command, keep_script, script_of
 from search.run.search import Search
 from search.study.retention import Janitor, Retention
 from search.study.trial_storage import TrialStorage
@@ -163,7 +163,7 @@ def test_another_script_is_another_search_and_a_search_goes_on_without_its_folde
     search.folder.mkdir(parents=True)
     script, code = script_of(search.spec)
     search.open_or_create(script)
-    keep_code(code, script)
+    keep_script(code, script)
     assert Path(script.code, "train.py").read_text() == "print('hello')\n"
     assert search.header["code_sha256"] == script.code_sha256
     assert search.header["data_sha256"] is None
@@ -181,7 +181,7 @@ def test_another_script_is_another_search_and_a_search_goes_on_without_its_folde
     Path("code/train.py").write_text("print('hello')\n")
     Path(script.code, "train.py").write_text("edited")
     with pytest.raises(InputError, match=r"was edited\. Remove it"):
-        keep_code(script_of(search.spec)[1], script)
+        keep_script(script_of(search.spec)[1], script)
 
 
 def test_what_a_script_printed_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,7 +72,9 @@ def value_of(cls: Any, field: str, hint: Any) -> st.SearchStrategy[Any]:
     if hint == str | None:
         return st.none() | PATHS
     if hint == dict[str, Any]:
-        return st.dictionaries(st.sampled_from(["width", "größe"]), st.integers() | st.text() | st.just([1, None]))
+        return st.dictionaries(
+            st.sampled_from(["width", "größe"]), st.integers() | st.text() | st.just([1, None])
+        )
     if field == "class_":
         return st.just("MyNet")
     assert hint is str, f"{cls.__name__}.{field}: {hint}"

@@ -1,10 +1,7 @@
 """Stopping rules: what all in the folder share, and known answers of each."""
 
-import copy
 import math
-import pickle
 import random
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,128 +9,26 @@ import pytest
 import torch
 
 from search.algorithms.random import Random
+from search.contracts._promise import Promise
+from search.contracts.stopping import PROMISES, rung_of, some_rungs, stopped
 from search.policy.conductor import Conductor
 from search.policy.plan import Plan
 from search.record import Report
 from search.stopping.asha import ASHA
 from search.stopping.asha_margin import ASHAMargin
 from search.stopping.median import Median
-from search.stopping_rule import STOPPING, Rung, StoppingRule
+from search.stopping_rule import STOPPING, Rung
 from search.study.store import StudyStore
 from spaces import PRESETS, SearchSpace
-from trainable.task import WORST_OBJECTIVE
 
 EVERY = list(STOPPING)
-NOISES = (None, 0.0, 0.3)
-
-
-def rung_of(values: Sequence[float], noise: float | None = None, earlier: bool = False) -> Rung:
-    """Trial i has values[i]; at the rungs below, if wanted, more, as on a falling curve."""
-    below = {step: {i: value * 100 / step for i, value in enumerate(values)} for step in (25, 50)}
-    return Rung(step=75, values=dict(enumerate(values)), earlier=below if earlier else {}, noise=noise)
-
-
-def some_rungs(seed: int, sizes: Sequence[int] = (1, 2, 3, 5, 8, 40)) -> list[Rung]:
-    """Of each size: log-normal values, in some of them a third diverged."""
-    rng = random.Random(seed)
-    rungs = []
-    for size in sizes:
-        for share in (0.0, 0.3):
-            values = [
-                WORST_OBJECTIVE if rng.random() < share else rng.lognormvariate(4, 0.5) for _ in range(size)
-            ]
-            rungs += [rung_of(values, noise, earlier) for noise in NOISES for earlier in (False, True)]
-    return rungs
-
-
-def stopped(rule: StoppingRule, rung: Rung) -> set[int]:
-    return {number for number in rung.values if rule.stops(number, rung)}
-
-
 # What every rule keeps
 
 
+@pytest.mark.parametrize("promise", PROMISES)
 @pytest.mark.parametrize("name", EVERY)
-def test_a_rule_is_plain_data(name: str) -> None:
-    rule = STOPPING.build(name)
-    assert STOPPING.build(STOPPING.describe(rule)) == rule
-    assert pickle.loads(pickle.dumps(rule)) == rule
-    assert rule.steps(1000)[-1] == 1000
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_the_first_at_a_rung_and_the_best_there_go_on(name: str) -> None:
-    rule = STOPPING.build(name)
-    for noise in NOISES:
-        assert not rule.stops(7, Rung(step=50, values={7: 3.0}, noise=noise))
-    for rung in some_rungs(seed=1):
-        best = min(rung.values, key=lambda number: rung.values[number])
-        assert rung.values[best] == WORST_OBJECTIVE or best not in stopped(rule, rung)
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_a_decision_changes_nothing_and_is_always_the_same(name: str) -> None:
-    rule = STOPPING.build(name)
-    for rung in some_rungs(seed=2):
-        before = copy.deepcopy(rung)
-        first = stopped(rule, rung)
-        assert rung == before
-        assert stopped(STOPPING.build(name), rung) == first
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_a_decision_does_not_depend_on_the_order_in_which_values_came(name: str) -> None:
-    rule, rng = STOPPING.build(name), random.Random(3)
-
-    def shuffled(values: Mapping[int, float]) -> dict[int, float]:
-        return dict(rng.sample(list(values.items()), len(values)))
-
-    for rung in some_rungs(seed=3):
-        earlier = {step: shuffled(values) for step, values in reversed(list(rung.earlier.items()))}
-        other = Rung(rung.step, shuffled(rung.values), earlier, rung.noise)
-        assert stopped(rule, other) == stopped(rule, rung)
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_who_would_go_on_with_a_worse_value_goes_on_with_a_better_one(name: str) -> None:
-    rule = STOPPING.build(name)
-    for rung in some_rungs(seed=4, sizes=(2, 3, 9)):
-        for number in rung.values:
-            goes_on = [
-                not rule.stops(number, Rung(75, {**rung.values, number: value}, rung.earlier, rung.noise))
-                for value in (WORST_OBJECTIVE, 500.0, 100.0, 60.0, 30.0, 1.0)
-            ]
-            assert goes_on == sorted(goes_on)
-            assert goes_on[-1]
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_of_two_at_a_rung_the_better_is_not_stopped_where_the_worse_goes_on(name: str) -> None:
-    rule = STOPPING.build(name)
-    for rung in some_rungs(seed=5):
-        gone = stopped(rule, rung)
-        kept = [value for number, value in rung.values.items() if number not in gone]
-        assert all(rung.values[number] >= max(kept, default=0.0) for number in gone)
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_a_diverged_trial_goes_on_only_where_nothing_is_stopped(name: str) -> None:
-    rule = STOPPING.build(name)
-    stops_at_all = any(stopped(rule, rung_of([float(i) for i in range(1, 100)])))
-    for others in ([], [5.0], [WORST_OBJECTIVE] * 3, [5.0, 6.0, WORST_OBJECTIVE]):
-        assert rule.stops(0, rung_of([WORST_OBJECTIVE, *others])) is stops_at_all
-
-
-@pytest.mark.parametrize("bad", [WORST_OBJECTIVE, 2 * WORST_OBJECTIVE, math.inf])
-@pytest.mark.parametrize("name", EVERY)
-def test_diverged_trials_change_no_decision_about_the_others(name: str, bad: float) -> None:
-    rule = STOPPING.build(name)
-    values = [60.0, 40.0, 90.0, 35.0, 200.0, 52.0]
-    for noise in NOISES:
-        alone = stopped(rule, rung_of(values, noise))
-        for many in (1, 5, 50):
-            rung = rung_of([*values, *[bad] * many], noise)
-            assert {number for number in stopped(rule, rung) if number < len(values)} == alone
+def test_a_rule_keeps_what_rules_keep(name: str, promise: Promise) -> None:
+    promise(name)
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -1,13 +1,12 @@
 """Every grid in spaces/grids/, the ones dropped in later included, and the two of today against their formulas."""
 
-import json
-import pickle
-
 import numpy as np
 import pytest
 import torch
 
-from spaces import GRIDS, Grid, KarrasGrid, NoiseDistribution, NoiseSchedule, SearchSpace
+from search.contracts._promise import Promise
+from search.contracts.grids import PROMISES
+from spaces import GRIDS, KarrasGrid, NoiseDistribution, NoiseSchedule, SearchSpace
 from spaces.curricula.constant import Constant
 from spaces.curricula.exponential import Exponential
 from spaces.curricula.sinusoidal import Sinusoidal
@@ -17,31 +16,13 @@ from spaces.noise.uniform import Uniform
 from spaces.noise.vp_linear import VPLinear
 
 EVERYTHING = SearchSpace.from_mapping({"grid": dict.fromkeys(GRIDS), "curriculum": {"constant": None}})
-CORNERS = {
-    family.prefix: [family.cls(**options) for options in family.corners()] for family in EVERYTHING.grid
-}
-
 every_grid = pytest.mark.parametrize("name", list(GRIDS))
 
 
-def instances(name: str) -> list[Grid]:
-    return [GRIDS[name](), GRIDS[name](sigma_min=1e-6, sigma_max=1e6), *CORNERS[name]]
-
-
 @every_grid
-@pytest.mark.parametrize("num_levels", [2, 3, 11, 20, 251, 1280, 1281, 16_385])
-def test_levels_increase_strictly_between_exact_ends(name: str, num_levels: int) -> None:
-    for grid in instances(name):
-        if num_levels > grid.most_levels:
-            with pytest.raises(ValueError, match=f"{num_levels} levels are needed, but the grid {name} has"):
-                grid.sigmas(num_levels)
-            continue
-        sigma_N = grid.sigmas(num_levels)
-        assert sigma_N.dtype == torch.float64
-        assert sigma_N.shape == (num_levels,)
-        assert (sigma_N.diff() > 0).all()
-        assert sigma_N[0].item() == grid.sigma_min
-        assert sigma_N[-1].item() == grid.sigma_max
+@pytest.mark.parametrize("promise", PROMISES)
+def test_a_grid_keeps_what_grids_keep(name: str, promise: Promise) -> None:
+    promise(name)
 
 
 @every_grid
@@ -51,20 +32,6 @@ def test_refuses_grids_without_room_or_out_of_bounds(name: str) -> None:
             GRIDS[name](**options)
     with pytest.raises(ValueError, match="num_levels >= 2"):
         GRIDS[name]().sigmas(1)
-
-
-@every_grid
-def test_json_and_pickle_give_the_equal_grid_back(name: str) -> None:
-    for grid in instances(name):
-        again = GRIDS.build(json.loads(json.dumps(GRIDS.describe(grid))))
-        assert again == grid
-        assert hash(again) == hash(grid)
-        assert pickle.loads(pickle.dumps(grid)) == grid
-
-
-@every_grid
-def test_its_options_cannot_be_taken_for_grids_in_a_search_file(name: str) -> None:
-    assert not set(GRIDS) & set(EVERYTHING.to_dict()["grid"][name])
 
 
 @pytest.mark.parametrize("rho", [1.0, 2.0, 7.0, 12.0, 100.0])

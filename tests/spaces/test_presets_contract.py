@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from search.contracts._promise import Promise
+from search.contracts.presets import PROMISES
 from spaces import PRESETS
 from spaces.equality import distances, features
 
@@ -21,14 +23,9 @@ def test_is_named_after_its_file_cited_and_says_how_far_it_was_verified(name: st
 
 
 @every_preset
-@pytest.mark.parametrize("total_steps", [1, 300, 2000])
-def test_gives_valid_stages_for_every_budget(name: str, total_steps: int) -> None:
-    stages = PRESETS[name].schedule.stages(total_steps)
-    assert stages[0].start_step == 0
-    for stage in stages:
-        assert (stage.sigma_N.diff() > 0).all()
-        assert (stage.probability_M >= 0).all()
-        assert abs(stage.probability_M.sum().item() - 1) < 1e-12
+@pytest.mark.parametrize("promise", PROMISES)
+def test_a_preset_keeps_what_presets_keep(name: str, promise: Promise) -> None:
+    promise(name)
 
 
 # What was published, option by option, in the words of an export: (noise, curriculum, grid, uniform floor).

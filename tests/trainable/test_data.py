@@ -15,6 +15,8 @@ import pytest
 import sklearn.datasets
 import torch
 
+from search.contracts._promise import Promise
+from search.contracts.data import PROMISES
 from spaces.registry import summary_of
 from tests.pictures import write_pictures
 from trainable.data import cifar10, digits, fashion_mnist
@@ -294,3 +296,9 @@ def test_options_are_strict() -> None:
         DATASETS.build({"name": "fashion_mnist", "root": 3})
     with pytest.raises(ValueError, match=r"Unknown data set 'mnist'. Known: .*digits.* trainable/data/"):
         DATASETS.build("mnist")
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+@pytest.mark.parametrize("name", list(DATASETS))
+def test_a_data_set_keeps_what_data_sets_keep(name: str, promise: Promise):
+    promise(name)

@@ -16,6 +16,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from search.contracts._promise import Promise
+from search.contracts.extractors import PROMISES
 from spaces.registry import summary_of
 from trainable.data.idx_folder import IdxFolder
 from trainable.dataset import DATASETS, Images, model_input, sha256_of
@@ -47,6 +49,12 @@ def test_every_feature_network_is_described_and_has_an_honest_name(name: str) ->
     assert EXTRACTORS.build(json.loads(json.dumps(EXTRACTORS.describe(extractor)))) == extractor
     assert summary_of(type(extractor)).endswith((".", ")."))
     assert objective_name(name) == ("fid" if name == "inception" else f"fd_{name}")
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+@pytest.mark.parametrize("name", list(EXTRACTORS))
+def test_a_feature_network_keeps_what_feature_networks_keep(name: str, promise: Promise) -> None:
+    promise(name)
 
 
 def test_digits_network_recognises_held_out_digits(digits_assets: Assets) -> None:

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from search.contracts._promise import Promise
+from search.contracts.metrics import PROMISES, drawn
 from spaces.registry import summary_of
 from trainable.metric.sample_metric import METRICS, SampleMetric
 from trainable.metrics._neighbours import ball_counts
@@ -22,14 +24,10 @@ every_metric = pytest.mark.parametrize("name", list(METRICS))
 by_neighbours = pytest.mark.parametrize("metric", [Precision(), Recall(), Density(), Coverage()])
 
 
-def drawn(num: int, num_features: int, seed: int, shift: float = 0.0) -> Tensor:
-    """Normal features, float64."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(num, num_features, generator=generator, dtype=torch.float64) + shift
-
-
-def better(metric: SampleMetric, one: float, other: float) -> bool:
-    return one > other if metric.LARGER_IS_BETTER else one < other
+@every_metric
+@pytest.mark.parametrize("promise", PROMISES)
+def test_a_metric_keeps_what_metrics_keep(name: str, promise: Promise) -> None:
+    promise(name)
 
 
 @every_metric
@@ -40,34 +38,6 @@ def test_each_is_described_by_its_source_and_round_trips(name: str) -> None:
     assert pickle.loads(pickle.dumps(metric)) == metric
     with pytest.raises(ValueError, match="no_such_option"):
         METRICS.build({"name": name, "no_such_option": 1})
-
-
-@every_metric
-def test_real_ones_are_better_than_shifted_ones_and_those_than_a_point(name: str) -> None:
-    metric, real_ND = METRICS.build(name), drawn(300, 4, seed=0)
-    good = metric(real_ND, drawn(200, 4, seed=1))
-    shifted = metric(real_ND, drawn(200, 4, seed=2, shift=1.5))
-    far = metric(real_ND, torch.full((200, 4), 30.0))
-    assert better(metric, good, shifted)
-    assert better(metric, shifted, far)
-    assert all(map(math.isfinite, (good, shifted, far)))
-
-
-@every_metric
-def test_the_order_of_images_and_the_float_type_do_not_matter(name: str) -> None:
-    metric, real_ND, generated_GD = METRICS.build(name), drawn(80, 3, seed=3), drawn(60, 3, seed=4, shift=0.5)
-    value = metric(real_ND, generated_GD)
-    assert metric(real_ND.flip(0), generated_GD.flip(0)) == pytest.approx(value, rel=1e-9)
-    assert metric(real_ND.float(), generated_GD.float()) == pytest.approx(value, rel=1e-4)
-
-
-@every_metric
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_samples_that_are_not_finite_get_the_worst_value(name: str, bad: float) -> None:
-    metric, generated_GD = METRICS.build(name), drawn(50, 3, seed=5)
-    generated_GD[7, 1] = bad
-    assert metric(drawn(50, 3, seed=6), generated_GD) == metric.worst
-    assert metric.worst == (0 if metric.LARGER_IS_BETTER else math.inf)
 
 
 @every_metric

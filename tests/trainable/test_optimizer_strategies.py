@@ -12,6 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import trainable.training.accumulation
 import trainable.training.trainer
+from search.contracts._promise import Promise
+from search.contracts.optimizer_strategies import PROMISES
 from spaces import PRESETS
 from spaces.registry import validated
 from trainable.network import Network
@@ -50,6 +52,12 @@ def begun(strategy: OptimizerStrategy | str, seed: int = 3, network: Network = T
 
 
 @every_strategy
+@pytest.mark.parametrize("promise", PROMISES)
+def test_a_strategy_keeps_what_strategies_keep(name: str, promise: Promise) -> None:
+    promise(name)
+
+
+@every_strategy
 def test_factors_are_finite_positive_and_momentum_below_1(name: str) -> None:
     strategy = OPTIMIZER_STRATEGIES[name]()
     for num_steps in (1, 7, 2000):
@@ -61,20 +69,6 @@ def test_factors_are_finite_positive_and_momentum_below_1(name: str) -> None:
         factors_KF = replace(config_of(name), total_steps=num_steps).factors()
         assert factors_KF.isfinite().all()
         assert (factors_KF >= 0).all()
-
-
-@every_strategy
-def test_a_trial_trains_and_resumes_bit_for_bit(name: str) -> None:
-    whole, first, second = begun(name), begun(name), begun(name)
-    whole_loss = whole.train(100)
-    assert math.isfinite(whole_loss)
-    first.train(100, should_pause=lambda: first.step == 61)
-    second.train(10)
-    second.begin(ICT, 3)
-    second.load_state_dict(*first.state_dict())
-    assert second.train(100) == whole_loss
-    for key, tensor in whole.state_dict()[0].items():
-        assert torch.equal(tensor, second.state_dict()[0][key]), key
 
 
 @every_strategy

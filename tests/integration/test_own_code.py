@@ -1,4 +1,4 @@
-"""The network of docs/your-network.md on pictures, to a confirmed winner; killed, it goes on without its file."""
+"""Code of the user's own on Ray: the network of docs/your-network.md, killed; a plugin. Both go on without files."""
 
 import json
 import os
@@ -50,3 +50,36 @@ def test_a_network_of_ones_own_is_searched_killed_and_gone_on_with(tmp_path: Pat
     assert document["confirmed"] is True
     assert document["searched_at"]["network"]["file"] == "my_net.py"
     assert document["searched_at"]["network"]["sha256"] == search.header["network_sha256"]
+
+
+PLUGGED = """\
+name: own
+plugins: [./mine]
+data: stripes
+network: {name: film_mlp, width: 8, depth: 1}
+training: {total_steps: 40, batch_size: 16}
+objective: {extractor: pixels, num_samples: 50}
+space: {noise: {weibull: }, curriculum: {constant: }}
+algorithm: thorough_tpe
+noise_floor: {seeds: 0}
+confirm: {top: 1, baselines: 1, rounds: [2]}
+budget: {max_trials: 2}
+"""
+
+
+def test_choices_of_a_plugin_are_searched_and_gone_on_with_without_its_folder(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    for file, text in re.findall(r"```python\n# \w+/(\S+\.py)\n(.*?)```", readme, re.DOTALL):
+        (tmp_path / "mine" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / file).write_text(text)
+    cache, storage, output = str(tmp_path / "cache"), tmp_path / "runs", tmp_path / "best.json"
+    (tmp_path / "own.yaml").write_text(f"{PLUGGED}storage: {{path: {storage}}}\n")
+    code, _, err = finish(start("run", tmp_path / "own.yaml", SCHEDULE_SEARCH_CACHE=cache))
+    assert (code, err) == (0, "")
+    (tmp_path / "mine").rename(tmp_path / "gone")
+    more = ("extend", "own", "--trials", "1", "--storage", storage, "--output", output)
+    code, out, err = finish(start(*more, SCHEDULE_SEARCH_CACHE=cache))
+    assert (code, err) == (0, "") and "weibull(" in out
+    provenance = json.loads(output.read_text())["provenance"]
+    assert provenance["plugins"] == Search.open("own", str(storage)).header["plugins"]
+    assert provenance["plugins"].keys() == {"mine"}
