@@ -52,10 +52,12 @@ class ExportFormat(Choice, ABC):
     """One target.
 
     TARGET: the software, its version and how it was checked. REMEDY: what to do where the error is too large.
+    NEEDS_MODEL: whether the winner's trained model is a part of it.
     """
 
     TARGET: ClassVar[str]
     REMEDY: ClassVar[str] = ""
+    NEEDS_MODEL: ClassVar[bool] = False
 
     @abstractmethod
     def derive(self, loaded: LoadedSchedule, steps: Mapping[int, Levels]) -> Rendered:
@@ -88,6 +90,10 @@ class ExportFormat(Choice, ABC):
                 "Or take it as it is with --accept-error"
             )
         return replace(rendered, files={**rendered.files, README: _readme(self, loaded, rendered)})
+
+    def model_files(self, module: Any) -> dict[str, bytes]:
+        """What NEEDS_MODEL adds to the files, from the winner's network with its averaged weights."""
+        return {}
 
     @property
     def title(self) -> str:

@@ -23,7 +23,7 @@ THIRD_PARTY = {
     "spaces": {"torch", "numpy", "scipy", "pydantic", "optuna"},
     "trainable": {
         *("torch", "numpy", "pydantic", "sklearn", "scipy", "safetensors", "PIL", "torch_fidelity"),
-        *("pyarrow", "datasets"),
+        *("pyarrow", "datasets", "diffusers"),
     },
     "search": None,
 }

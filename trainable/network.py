@@ -44,7 +44,7 @@ class Network(ABC):
     """
 
     __pydantic_config__ = STRICT
-    BOUNDS: ClassVar[Mapping[str, tuple[int, int]]] = {}
+    BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {}
     # Options that name a file: relative to the search file, and no part of what a search is.
     PATHS: ClassVar[tuple[str, ...]] = ()
 

@@ -14,7 +14,8 @@ baseline, ties) and where it comes from. Only a schedule confirmed on fresh seed
 takes the best value seen where there is none yet, and the file then says "confirmed": false. Where the schedule is
 known to be worse, or may be, a warning is on stderr and in what is written.
 
-Another --format writes the levels to sample at in the target's own form into a folder, with a README that says
+--format diffusers-pipeline writes the trained model of the winner too, where `network` was diffusers_unet. Any
+other --format writes the levels to sample at in the target's own form into a folder, with a README that says
 when it means the same there and which levels the target will really use. Where those are more than 1 % off
 nothing is written, unless --accept-error. Levels for more than one step are found by `sampling`.
 """
@@ -67,12 +68,15 @@ def run(args: argparse.Namespace) -> int:
 
     target = _format(args)
     output = _output(args, target.title)
+    if target.NEEDS_MODEL:
+        _need_search_here(args, target.title)
     document = _document(args)
     rendered = target.render(document, nfe=_numbers(args.nfe), accept_error=args.accept_error)
     if target.title == "json":
         _write_document(document, output, as_json=args.json)
     else:
-        _write_folder(target.title, rendered, output, as_json=args.json)
+        model = _model_files(args, target, document) if target.NEEDS_MODEL else {}
+        _write_folder(target.title, rendered, model, output, as_json=args.json)
     for warning in load_schedule(document).warnings:
         sys.stderr.write(f"warning: {warning}\n")
     return 0
@@ -104,13 +108,38 @@ def _write_document(document: Mapping[str, Any], path: Path, *, as_json: bool) -
         print(f"{schedule}\n{document['evidence']['finding']}\nWritten: {path}")
 
 
-def _write_folder(title: str, rendered: "Rendered", folder: Path, *, as_json: bool) -> None:
-    _write(folder, rendered.files)
+def _need_search_here(args: argparse.Namespace, title: str) -> None:
+    from search.errors import UsageError
+
+    if args.address is not None or (args.name is not None and args.name.endswith(".json")):
+        raise UsageError(
+            f"--format {title} writes the winner's model, which only the search has, where its trials are. Name a "
+            "search of this machine"
+        )
+
+
+def _model_files(
+    args: argparse.Namespace, target: "ExportFormat", document: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """Of the model that stands for the winner."""
+    from search.run.search import Search
+    from search.winner.model import model_of
+
+    search, number = Search.open(named(args), args.storage), document["provenance"]["trial"]
+    (row,) = (row for row in search.board().rows if row.record.number == number)
+    return target.model_files(model_of(search.spec, row))
+
+
+def _write_folder(
+    title: str, rendered: "Rendered", model: Mapping[str, bytes], folder: Path, *, as_json: bool
+) -> None:
+    files = {**{name: text.encode() for name, text in rendered.files.items()}, **model}
+    _write(folder, files)
     if as_json:
         result = {
             "format": title,
             "folder": str(folder),
-            "files": sorted(rendered.files),
+            "files": sorted(files),
             "calls": rendered.calls,
             "wanted": rendered.wanted,
             "used": rendered.used,
@@ -120,7 +149,7 @@ def _write_folder(title: str, rendered: "Rendered", folder: Path, *, as_json: bo
         }
         print(json.dumps(result, indent=2, allow_nan=False))
     else:
-        print(f"{rendered.files['README.txt']}\nWritten: {folder}/ ({', '.join(sorted(rendered.files))})")
+        print(f"{rendered.files['README.txt']}\nWritten: {folder}/ ({', '.join(sorted(files))})")
 
 
 def _format(args: argparse.Namespace) -> "ExportFormat":
@@ -197,12 +226,12 @@ def _numbers(text: str | None) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _write(folder: Path, files: Mapping[str, str]) -> None:
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     from search.errors import OperationFailed
     from trainable.storage.atomic import write_atomically
 
     try:
-        for name, text in files.items():
-            write_atomically(folder / name, text.encode())
+        for name, content in files.items():
+            write_atomically(folder / name, content)
     except OSError as error:
         raise OperationFailed(f"{folder} cannot be written: {error.strerror or error}") from error

@@ -23,7 +23,10 @@ def uses(found: Found) -> list[Use]:
     """One for each format; none without a winner."""
     if found.document is None:
         return []
-    return [_use(found, name, found.document) for name in FORMATS]
+    network = (found.document.get("searched_at") or {}).get("network") or {}
+    is_writable = network.get("name") == "diffusers_unet"  # of a model, which not every format needs
+    names = [name for name, target in FORMATS.items() if is_writable or not target.NEEDS_MODEL]
+    return [_use(found, name, found.document) for name in names]
 
 
 def _use(found: Found, name: str, document: Mapping[str, Any]) -> Use:

@@ -112,7 +112,8 @@ RENDERABLE = {
 
 
 # Each option of a format, to be given on the command line.
-OPTIONS = [(name, field) for name in FORMATS for field in dataclasses.fields(FORMATS[name])]
+OF_A_FILE = [name for name, target in FORMATS.items() if not target.NEEDS_MODEL]
+OPTIONS = [(name, field) for name in OF_A_FILE for field in dataclasses.fields(FORMATS[name])]
 
 
 @pytest.fixture(params=RENDERABLE, ids=lambda key: f"{key[0]}-{key[1]}")
@@ -148,7 +149,7 @@ def test_the_stated_error_is_that_of_the_levels(rendered: Rendered) -> None:
 
 def test_files_are_named_plainly_and_end_in_a_newline(rendered: Rendered) -> None:
     for name, text in rendered.files.items():
-        assert re.fullmatch(r"[a-z0-9_]+\.(json|txt)|README\.txt", name)
+        assert re.fullmatch(r"(scheduler/)?[a-z0-9_]+\.(json|txt)|README\.txt", name)
         assert text.endswith("\n")
         if name.endswith(".json"):
             json.loads(text)
@@ -342,7 +343,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", [name.replace("_", "-") for name in FORMATS if name != "json"])
+@pytest.mark.parametrize("name", [name.replace("_", "-") for name in OF_A_FILE if name != "json"])
 def test_an_exported_file_is_converted_into_a_folder(
     name: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -353,6 +354,15 @@ def test_an_exported_file_is_converted_into_a_folder(
     shown = capsys.readouterr().out
     assert rendered.calls[2] in shown
     assert "Written: best_schedule_" in shown
+
+
+def test_a_model_is_written_of_a_search_alone(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["best.json"], ["digits", "--address", "http://127.0.0.1:1"]):
+        assert cli.main(["export", *words, "--format", "diffusers-pipeline"]) == 2
+        line = "error: --format diffusers-pipeline writes the winner's model, which only the search has"
+        assert capsys.readouterr().err.startswith(line)
+    with pytest.raises(InputError, match="this search's network is another one"):
+        FORMATS.build("diffusers_pipeline").model_files(object())
 
 
 def test_json_output_has_levels_errors_calls_and_conditions(
@@ -372,7 +382,7 @@ def test_json_output_has_levels_errors_calls_and_conditions(
     [
         (
             ["best.json", "--format", "onnx"],
-            "Unknown export format 'onnx'. Known: comfyui, diffusers, edm, json",
+            "Unknown export format 'onnx'. Known: comfyui, diffusers, diffusers-pipeline, edm, json",
         ),
         (["best.json"], "best.json is an export already: name the --format to convert it to"),
         (["digits", "--nfe", "2"], "--nfe has no effect with --format json"),
@@ -412,9 +422,7 @@ def test_an_option_of_a_format_is_explained_taken_by_it_and_refused_with_others(
     for path in (here / "own").iterdir():
         assert path.read_text() == (here / "default" / path.name).read_text()
     capsys.readouterr()
-    for other in {other for other in FORMATS} - {
-        known for known, field in OPTIONS if field.name == option.name
-    }:
+    for other in {*OF_A_FILE} - {known for known, field in OPTIONS if field.name == option.name}:
         assert cli.main(["export", *given, "no", "--format", other.replace("_", "-")]) == 2
         assert f"{flag} has no effect with --format {other.replace('_', '-')}" in capsys.readouterr().err
 

@@ -1,6 +1,7 @@
 """The contract of every file in `trainable/networks/`, and what is special to each."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -22,8 +23,9 @@ SMALL: dict[str, dict[str, object]] = {
 }
 IMAGE_SHAPE = (1, 8, 8)
 
-# `own` is whatever its file has: tests/trainable/test_own_network.py.
-every_network = pytest.mark.parametrize("name", [name for name in NETWORKS if name != "own"])
+# `own` is whatever its file has: test_own_network.py. `diffusers_unet` needs an extra: tests/conformance.
+HELD_ELSEWHERE = ("own", "diffusers_unet")
+every_network = pytest.mark.parametrize("name", [name for name in NETWORKS if name not in HELD_ELSEWHERE])
 
 
 def options(name: str) -> Network:
@@ -118,6 +120,18 @@ def test_unet_pads_inside_and_cuts_again(image_shape: tuple[int, int, int], chan
     module = Unet(channels=channels, noise_width=8).build(image_shape)
     module.reset_parameters(torch.Generator().manual_seed(0))
     assert module(*batch(image_shape, num=1)).shape == (1, *image_shape)
+
+
+def test_a_network_of_a_library_that_is_not_here_says_how_to_have_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    network = NETWORKS.build("diffusers_unet")
+    for work in (network.check, lambda: network.build((1, 8, 8))):
+        with pytest.raises(ValueError) as raised:
+            work()
+        assert str(raised.value).startswith(
+            "Network diffusers_unet needs the library diffusers, which cannot be"
+        )
+        assert str(raised.value).endswith("Run: pip install --constraint constraints.txt '.[diffusers]'")
 
 
 def test_unet_uses_all_positions_with_attention():

@@ -184,7 +184,7 @@ def test_the_checks_take_a_good_one_and_all_of_ours(tmp_path: Path) -> None:
     check_network(own(tmp_path, options={"width": 12}), SHAPE, CONFIG)
     check_network(own(tmp_path, takes="sigma"), SHAPE, CONFIG)
     for name in NETWORKS:
-        if name != "own":
+        if name not in ("own", "diffusers_unet"):  # which needs an extra
             check_network(NETWORKS.build(name), SHAPE, CONFIG)
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from spaces import NoiseSchedule
 from spaces.adaptive_noise import AdaptiveNoise
 from trainable.draws import drawing, drawn_alike
-from trainable.network import Network
+from trainable.network import Network, NetworkModule
 from trainable.training.adaptation import Adaptation
 from trainable.training.buffers import copy_buffers, saved_buffers
 from trainable.training.config import TrainingConfig
@@ -185,7 +185,7 @@ class Trainer:
         One network call from sigma_max; `sigmas` are further, decreasing levels, one call each. The noise is
         drawn on the CPU: the same seed gives the same noise on every device, for every schedule.
         """
-        copy_buffers(self._module, self._ema_module)
+        self.averaged()
         with self._drawing("sampler", seed) if self._module.draws else nullcontext():
             return self._sampled(num_samples, seed, sigmas)
 
@@ -207,6 +207,11 @@ class Trainer:
                 )
                 samples.append(x_BCHW.float().cpu())
         return torch.cat(samples)
+
+    def averaged(self) -> NetworkModule:
+        """The network that is sampled from, on its device; it goes on to change with the training."""
+        copy_buffers(self._module, self._ema_module)
+        return self._ema_module
 
     def part_of(self, num_images: int) -> int:
         """The share of `num_images` that a micro-batch is of a whole pass, at least one."""
