@@ -52,6 +52,8 @@ def _chosen(field: str, value: Any) -> Any:
     if name not in registry:
         hint, where = did_you_mean(name, registry), registry.package.replace(".", "/")
         message = f"unknown {registry.what} {shown(name)}{hint}. Known: {known}. Add one in {where}/"
+        if option:
+            message += f", or name a file of yours: {field}: {{file: my_net.py, class: MyNet}}"
         raise Misfit((("name",), message))
     return _built(registry[name], {key: option for key, option in value.items() if key != "name"})
 

@@ -103,6 +103,7 @@ def test_the_file_says_what_it_has_and_reads_back(file: Path) -> None:
     [
         (", class: MyNet", "", "mine.yaml:3: network.class: is required, but is missing"),
         ("class:", "clas:", "mine.yaml:3: network.clas: unknown field (did you mean class?). Known: file, class,"),
+        ("{file: my_net.py, class: MyNet, options: {width: 6}}", "my_net.py", "or name a file of yours: network:"),
         ("class: MyNet", "class: My-Net", "`class` must be as Python names things, but got 'My-Net'"),
         ("width: 6", "my width: 6", "`options` must be as Python names things, but got 'my width'"),
         ("}}", "}, takes: sigmas}", "network.takes"),

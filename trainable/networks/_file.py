@@ -2,16 +2,16 @@
 
 import ast
 import sys
-import traceback
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from torch import nn
-
+from spaces import plugins
 from trainable.network import Code
 
-_LENGTH = 300  # of what an exception says
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def read(path: str) -> Code:
@@ -25,8 +25,10 @@ def read(path: str) -> Code:
         ) from error
 
 
-def class_in(code: Code, name: str) -> type[nn.Module]:
+def class_in(code: Code, name: str) -> "type[nn.Module]":
     """The network called so. ValueError, with file and line, where the file cannot be run or has none."""
+    from torch import nn
+
     found = getattr(_module(code), name, None)
     if isinstance(found, type) and issubclass(found, nn.Module):
         return found
@@ -56,10 +58,4 @@ def _module(code: Code) -> ModuleType:
 
 def told(error: BaseException, code: Code) -> str:
     """`my_net.py:12: TypeError: ...`: the innermost line of the file that an exception has gone through."""
-    lines = [
-        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == code.path
-    ]
-    line = error.lineno if isinstance(error, SyntaxError) and error.filename == code.path else None
-    line = line or (lines[-1] if lines else None)
-    words = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:_LENGTH]
-    return f"{code.name}{f':{line}' if line else ''}: {type(error).__name__}: {words}"
+    return plugins.told(error, [code.path]).replace(code.path, code.name)

@@ -1,8 +1,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from trainable.network import Network, NetworkModule
+from trainable.network import Network
+
+if TYPE_CHECKING:
+    from trainable.network import NetworkModule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,7 @@ class DiffusersUnet(Network):
     def check(self) -> None:
         _library()
 
-    def build(self, image_shape: tuple[int, int, int]) -> NetworkModule:
+    def build(self, image_shape: tuple[int, int, int]) -> "NetworkModule":
         channels, height, width = image_shape
         coarsest = 2 ** (len(self.channels) - 1)
         if height != width or height % coarsest:

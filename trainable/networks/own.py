@@ -1,16 +1,16 @@
 import functools
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
-from torch import Tensor, nn
-
-from trainable.draws import drawing
-from trainable.network import Code, Network, NetworkModule
+from trainable.network import Code, Network
 from trainable.networks._file import class_in, read, told
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from trainable.network import NetworkModule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +53,12 @@ class Own(Network):
     def told(self, error: Exception) -> str:
         return told(error, self.code)
 
-    def build(self, image_shape: tuple[int, int, int]) -> NetworkModule:
+    def build(self, image_shape: tuple[int, int, int]) -> "NetworkModule":
+        from trainable.networks._own import OwnModule
+
         kind = class_in(self.code, self.class_)
 
-        def make() -> nn.Module:
+        def make() -> "nn.Module":
             try:
                 return kind(**self.options)
             except Exception as error:
@@ -65,31 +67,4 @@ class Own(Network):
                     f"network: {told(error, self.code)}, when {self.class_}({given}) was made"
                 ) from error
 
-        return _OwnModule(make, takes_sigma=self.takes == "sigma")
-
-
-class _OwnModule(NetworkModule):
-    """Any module as ours. Its first weights are those with which it is made."""
-
-    draws = True  # that it does not, nobody knows
-
-    def __init__(self, make: Callable[[], nn.Module], takes_sigma: bool):
-        super().__init__()
-        self._make, self._takes_sigma = make, takes_sigma
-        self.own = make()
-
-    def reset_parameters(self, generator: torch.Generator) -> None:
-        seed = int(torch.randint(2**62, (), generator=generator))
-        with drawing(torch.device("cpu"), seed):
-            made = self._make()
-        with torch.no_grad():
-            for mine, new in (
-                (self.own.parameters(), made.parameters()),
-                (self.own.buffers(), made.buffers()),
-            ):
-                for tensor, value in zip(mine, new, strict=True):
-                    tensor.copy_(value)
-
-    def forward(self, x_BCHW: Tensor, c_noise_B: Tensor) -> Tensor:
-        out: Tensor = self.own(x_BCHW, (4 * c_noise_B).exp() if self._takes_sigma else c_noise_B)
-        return out
+        return OwnModule(make, takes_sigma=self.takes == "sigma")
