@@ -69,7 +69,7 @@ class ExportFormat(Choice, ABC):
     def render(
         self, document: Mapping[str, Any], *, nfe: Collection[int] = (), accept_error: bool = False
     ) -> Rendered:
-        """The export of a `noise-schedule/1` document. nfe: which numbers of network evaluations; none: all.
+        """The export of a document, `noise-schedule/1` or `/2`. nfe: which numbers of network evaluations; none: all.
 
         Raises ValueError for a document that is not one, InputError for what the target cannot do, and where
         it would use levels that are more than 1 % off, unless accept_error.
@@ -140,6 +140,9 @@ def _readme(target: ExportFormat, loaded: LoadedSchedule, rendered: Rendered) ->
     for n, reason in rendered.left_out.items():
         lines += ["", f"{n} network evaluation{'s' if n > 1 else ''}: not possible, {reason}"]
     lines += ["", "It means the same there if", *(f"- {condition}" for condition in rendered.conditions)]
+    if loaded.schedule.unusual:
+        parts = ", ".join(f"{part} {choice.describe()}" for part, choice in loaded.schedule.unusual.items())
+        lines += ["", f"Not in these files, but in best_schedule.json: {parts}"]
     return "\n".join(lines) + "\n"
 
 

@@ -4,7 +4,11 @@ noise_distribution.py, noise/   how often each noise level is trained
 adaptive_noise.py               families that follow the training
 curriculum.py, curricula/       how many noise levels are used when
 grid.py, grids/                 where the noise levels lie
-schedule.py                     the three together: NoiseSchedule
+gap.py, gaps/                   how far apart the two levels of a pair are
+continuous.py                   levels drawn from a law itself, without a grid
+weight.py, weights/             how much each pair of levels counts
+loss.py, losses/                the distance of student and teacher
+schedule.py, stage.py, checks.py          all of these together: NoiseSchedule, and what it must keep
 equality.py                     when two of them are the same to training
 preset.py, presets/             schedules of the literature
 space/                          what a search may propose
@@ -15,29 +19,39 @@ choice.py, registry.py          one choice is one file in its folder
 from spaces.curriculum import CURRICULA, Curriculum
 from spaces.document.load import LoadedSchedule, load_schedule
 from spaces.document.schema import export_json_schema, schedule_json_schema
+from spaces.gap import GAPS, Gap
 from spaces.grid import GRIDS, Grid
 from spaces.grids.karras import KarrasGrid
+from spaces.loss import LOSSES, Loss
 from spaces.noise_distribution import NOISE, IndexLaw, NoiseDistribution, SigmaLaw
 from spaces.preset import PRESETS, Preset
-from spaces.schedule import NoiseSchedule, Stage
+from spaces.schedule import NoiseSchedule
 from spaces.space.search_space import SearchSpace
+from spaces.stage import Stage
+from spaces.weight import WEIGHTS, Weight
 
 __all__ = [
     "CURRICULA",
+    "GAPS",
     "GRIDS",
+    "LOSSES",
     "NOISE",
     "PRESETS",
+    "WEIGHTS",
     "Curriculum",
+    "Gap",
     "Grid",
     "IndexLaw",
     "KarrasGrid",
     "LoadedSchedule",
+    "Loss",
     "NoiseDistribution",
     "NoiseSchedule",
     "Preset",
     "SearchSpace",
     "SigmaLaw",
     "Stage",
+    "Weight",
     "export_json_schema",
     "load_schedule",
     "schedule_json_schema",

@@ -13,23 +13,31 @@ The distance at one step is the larger of
 
 and of two schedules its mean over the run. Both lie in 0..1 and both are metrics (the second is Jaccard's for
 measures, also called Soergel's or Ruzicka's), so this is one too, on what the bins and slots can tell apart.
+What minimises the same in expectation need not train the same: of a law that draws a level twice as often at half the
+weight the gradient has the same mean and less noise. So laws are compared without their weights, and two schedules with
+other weights or another kind of loss are never one. With pseudo-Huber losses the distance is at least 1 - c/c', c < c'.
+
 For schedules that these do not tell apart there is `total_variation`, without bins and slots: a law that has two
 spikes in one bin is another one if they lie elsewhere in it.
 """
 
+import math
 import zlib
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.schedule import NoiseSchedule, Stage
+from spaces.schedule import NoiseSchedule
+from spaces.stage import Stage
 
 Features = NDArray[np.float32]
 
 # Of 1 % of the draws, or of the intervals. Ours: far below what the seeds of a trial let us see.
 TOLERANCE = 0.01
 
+# Stands for a pseudo-Huber constant that the schedule leaves to the training: no c that a schedule may have is near.
+_OF_THE_TRAINING = math.exp(60)
 _NUM_SLOTS = 32
 # Fine where schedules live, coarse out to the widest grid there is.
 _EDGES = np.log(
@@ -53,10 +61,15 @@ def features(schedule: NoiseSchedule, total_steps: int) -> Features:
     measures = np.empty((len(stages), 2, _NUM_BINS))
     for row, stage in zip(measures, stages, strict=True):
         row[0] = stage.mass(_EDGES)
-        row[1] = np.diff(np.interp(_EDGES, np.log(stage.levels), np.arange(stage.num_levels)))
+        row[1] = schedule.intervals(stage, _EDGES)
     weighted = schedule.noise.weighs_loss
     kind = zlib.crc32(repr(schedule.noise).encode()) if schedule.noise.ADAPTIVE else int(weighted)
-    found = np.append(np.einsum("st,tmj->smj", share, measures), kind).astype(np.float32)
+    if schedule.unusual:
+        others = (schedule.gap.CONTINUOUS, schedule.weight, type(schedule.loss))
+        kind = zlib.crc32(f"{kind} {others!r}".encode())
+    huber_c = schedule.loss.huber_c_of(_OF_THE_TRAINING)
+    tail = (math.nan if huber_c is None else math.log(huber_c), kind)
+    found = np.append(np.einsum("st,tmj->smj", share, measures), tail).astype(np.float32)
     found.setflags(write=False)
     return found
 
@@ -69,10 +82,12 @@ def distances(one: Features, others: NDArray[np.float32]) -> NDArray[np.float64]
 def _distance(one: Features, other: Features) -> float:
     if one[-1] != other[-1]:
         return 1.0
-    here, there = one[:-1].reshape(_NUM_SLOTS, 2, _NUM_BINS), other[:-1].reshape(_NUM_SLOTS, 2, _NUM_BINS)
+    log_ratio = abs(float(one[-2]) - float(other[-2]))  # nan where the loss has no such constant
+    here, there = one[:-2].reshape(_NUM_SLOTS, 2, _NUM_BINS), other[:-2].reshape(_NUM_SLOTS, 2, _NUM_BINS)
     apart_S2 = np.abs(here - there).sum(axis=2)
     union_S = np.maximum(here[:, 1], there[:, 1]).sum(axis=1)
-    return float(np.maximum(apart_S2[:, 0] / 2, apart_S2[:, 1] / union_S).mean())
+    apart = float(np.maximum(apart_S2[:, 0] / 2, apart_S2[:, 1] / union_S).mean())
+    return max(apart, -math.expm1(-log_ratio)) if log_ratio > 0 else apart
 
 
 def sketch(found: Features) -> NDArray[np.float32]:
@@ -80,7 +95,7 @@ def sketch(found: Features) -> NDArray[np.float32]:
 
     They are the probabilities of wide bins over the whole run, and sums hide differences but make none.
     """
-    mass_J = found[:-1].reshape(_NUM_SLOTS, 2, _NUM_BINS)[:, 0].mean(axis=0)
+    mass_J = found[:-2].reshape(_NUM_SLOTS, 2, _NUM_BINS)[:, 0].mean(axis=0)
     return np.add.reduceat(mass_J, np.arange(0, _NUM_BINS, 8))
 
 
@@ -92,7 +107,11 @@ def distance(one: NoiseSchedule, other: NoiseSchedule, total_steps: int) -> floa
 def equal(one: NoiseSchedule, other: NoiseSchedule, total_steps: int, tolerance: float = TOLERANCE) -> bool:
     """Whether they train the same, however they are written: `distance` and `total_variation` <= tolerance."""
     if one.noise != other.noise and (one.noise.ADAPTIVE or other.noise.ADAPTIVE):
-        return False  # `features` has a checksum of it only
+        return False  # `features` has a checksum of it only, and of these:
+    if one.weight != other.weight or type(one.loss) is not type(other.loss):
+        return False
+    if one.gap.CONTINUOUS != other.gap.CONTINUOUS:
+        return False
     return (
         distance(one, other, total_steps) <= tolerance
         and total_variation(one, other, total_steps) <= tolerance

@@ -4,62 +4,54 @@ Axes: N levels, M = N - 1 intervals, K optimizer steps.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from spaces.arrays import Array, tensor_of
-from spaces.curriculum import CURRICULA, MAX_STAGE_VALUES, Curriculum
+from spaces.checks import (
+    check_continuous,
+    check_floor,
+    check_gap,
+    check_levels,
+    check_mass,
+    check_parts,
+    check_weight,
+)
+from spaces.choice import Choice
+from spaces.continuous import Ends, Stages, quantiles
+from spaces.curriculum import CURRICULA, Curriculum
+from spaces.gap import GAPS, Gap
+from spaces.gaps.adjacent import Adjacent
 from spaces.grid import GRIDS, Grid
 from spaces.lazy_torch import Tensor
+from spaces.loss import LOSSES, Loss
+from spaces.losses.pseudo_huber import PseudoHuber
 from spaces.noise_distribution import NOISE, NoiseDistribution
-from spaces.registry import STRICT, name_of, one_line
+from spaces.registry import STRICT, Registry, one_line, validated
+from spaces.stage import Pairs, Stage
+from spaces.weight import WEIGHTS, Weight
+from spaces.weights.inverse_gap import InverseGap
 
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """A run of steps with the same levels: from start_step up to the next stage's.
-
-    levels: sigma_N, increasing. probabilities: probability_M, of training the pair (sigma_i, sigma_{i+1}).
-    Both float64 and shared between callers: copy before changing them. phase: the curriculum's.
-    """
-
-    start_step: int
-    levels: Array
-    probabilities: Array
-    phase: int = 0
-
-    @cached_property
-    def sigma_N(self) -> Tensor:
-        """`levels` as a tensor on the CPU."""
-        return tensor_of(self.levels)
-
-    @cached_property
-    def probability_M(self) -> Tensor:
-        """`probabilities` as a tensor on the CPU."""
-        return tensor_of(self.probabilities)
-
-    @property
-    def num_levels(self) -> int:
-        """N."""
-        return len(self.levels)
-
-    def mass(self, edges: Array) -> Array:
-        """Probability between the increasing `edges` of ln sigma, one less than those.
-
-        That of an interval is spread evenly over it; what lies outside the edges counts nowhere.
-        """
-        below_N = np.concatenate([[0.0], np.cumsum(self.probabilities)])
-        return np.diff(np.interp(edges, np.log(self.levels), below_N))
+# Parts that came later: what they are where a schedule does not say, as all did before version 0.3.
+_ADJACENT, _INVERSE_GAP, _PSEUDO_HUBER, _ENDS = Adjacent(), InverseGap(), PseudoHuber(), Ends()
+USUAL: Mapping[str, tuple[Registry[Any], Any]] = {
+    "gap": (GAPS, _ADJACENT),
+    "weight": (WEIGHTS, _INVERSE_GAP),
+    "loss": (LOSSES, _PSEUDO_HUBER),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseSchedule:
     """Which noise levels exist (grid), how often each is trained (noise), how many when (curriculum).
 
+    gap: how far the teacher is; where it is not the neighbour on the grid there are no grid and no curriculum, but
+    `Ends` and `Stages`, see `continuous`. weight: how much each pair counts. loss: of what distance. Of these parts
+    those of `USUAL` are in no text and no JSON of it.
     uniform_floor: e of p <- (1 - e) p + e/M, mixed into the noise distribution before the curriculum
     has its say. One-step sampling starts at sigma_max, where some laws have next to no mass; .05 is
     our suggestion for those, an insurance and not a proven gain.
@@ -72,11 +64,37 @@ class NoiseSchedule:
     noise: NoiseDistribution
     curriculum: Curriculum
     uniform_floor: float = 0.0
+    gap: Gap = _ADJACENT
+    weight: Weight = _INVERSE_GAP
+    loss: Loss = _PSEUDO_HUBER
 
     def __post_init__(self) -> None:
         check_floor(self.uniform_floor)
-        check_levels(self.grid, self.curriculum)
-        check_mass(self.grid, self.noise)
+        check_parts(self.grid, self.curriculum, self.uniform_floor, self.gap)
+        if isinstance(self.grid, Ends):
+            check_continuous(self.noise, self.gap)
+            check_mass(self.grid, self.noise)
+            check_gap(self.noise, self.gap, self.grid)
+        else:
+            check_levels(self.grid, self.curriculum)
+            check_mass(self.grid, self.noise)
+        if self.weight != _INVERSE_GAP:
+            finest = self.stage_with(self.curriculum.most_levels, phase=self.gap.most_stages - 1)
+            t_M = quantiles(self.noise, self.grid) if isinstance(self.grid, Ends) else finest.levels[1:]
+            check_weight(self.weight, t_M, self.gap.teacher(t_M, self.grid.sigma_min, finest.phase))
+
+    @classmethod
+    def continuous(
+        cls,
+        noise: NoiseDistribution,
+        gap: Gap,
+        ends: Ends = _ENDS,
+        *,
+        weight: Weight = _INVERSE_GAP,
+        loss: Loss = _PSEUDO_HUBER,
+    ) -> "NoiseSchedule":
+        """One whose levels are drawn from the law itself, with a gap that is not adjacent."""
+        return cls(grid=ends, noise=noise, curriculum=Stages(gap=gap), gap=gap, weight=weight, loss=loss)
 
     def stages(self, total_steps: int) -> tuple[Stage, ...]:
         """The schedule as numbers for a budget of total_steps: one stage per run of equal N and phase.
@@ -94,6 +112,40 @@ class NoiseSchedule:
         """probability_M of this schedule at a stage that another one with its grid and curriculum has."""
         return tensor_of(self.curriculum.trained(self._with_floor(stage.levels), stage.phase))
 
+    def pairs(self, stage: Stage, sigma_data: float) -> Pairs:
+        """What is trained in one of its stages."""
+        if isinstance(self.grid, Ends):
+            t_M = quantiles(self.noise, self.grid)
+            return self._pairs(stage, t_M, np.full_like(t_M, 1 / len(t_M)), sigma_data)
+        return self._pairs(stage, stage.levels[1:], stage.probabilities, sigma_data)
+
+    def _pairs(self, stage: Stage, t_M: Array, probability_M: Array, sigma_data: float) -> Pairs:
+        r_M = self.gap.teacher(t_M, float(stage.levels[0]), stage.phase)
+        weight_M = self.weight.of_pairs(t_M, r_M, sigma_data)
+        importance_M = self.noise.loss_weights(probability_M)
+        if importance_M is not None:
+            weight_M = weight_M * importance_M
+        return Pairs(t_M, r_M, probability_M, weight_M)
+
+    def minimised(self, stage: Stage, sigma_data: float = 0.5) -> Stage:
+        """The stage with the share of each interval in what is minimised, law times weight, for its probability."""
+        pairs = self._pairs(stage, stage.levels[1:], stage.probabilities, sigma_data)
+        share_M = pairs.probability_M * pairs.weight_M
+        return replace(stage, probabilities=share_M / share_M.sum())
+
+    def intervals(self, stage: Stage, edges: Array) -> Array:
+        """How many gaps of teacher and student there are between the increasing `edges` of ln sigma, one less of them.
+
+        One over the distance of ln t and ln r, integrated over ln t: on a grid, how many of its intervals.
+        """
+        ln_sigma_N = np.log(stage.levels)
+        count_N = np.arange(stage.num_levels, dtype=np.float64)
+        if self.gap.CONTINUOUS:
+            t_M = stage.levels[1:]
+            r_M = self.gap.teacher(t_M, float(stage.levels[0]), stage.phase)
+            count_N[1:] = np.cumsum(np.diff(ln_sigma_N) / np.log(t_M / r_M))
+        return np.diff(np.interp(edges, ln_sigma_N, count_N))
+
     def _with_floor(self, sigma_N: Array) -> Array:
         """probability_M before the curriculum has its say."""
         p_M = self.noise.probabilities(sigma_N)
@@ -105,15 +157,31 @@ class NoiseSchedule:
         Exports have it too, and one that has another line for its schedule is refused.
         """
         floor = f" floor={self.uniform_floor:.4g}" if self.uniform_floor else ""
-        return f"{self.noise.describe()}{floor} {self.grid.describe()} {self.curriculum.describe()}"
+        said = "".join(f" {part}={choice.describe()}" for part, choice in self.unusual.items())
+        where = f"{self.grid.describe()} {self.curriculum.describe()}".strip()
+        return f"{self.noise.describe()}{floor} {where}{said}"
+
+    @property
+    def unusual(self) -> dict[str, Choice]:
+        """Of the parts in `USUAL`, those that are something else here."""
+        return {
+            part: getattr(self, part) for part, (_, usual) in USUAL.items() if getattr(self, part) != usual
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, every option included. Described by noise-schedule.schema.json."""
+        if isinstance(self.grid, Ends):
+            parts: dict[str, Any] = {"grid": asdict(self.grid), "noise": NOISE.describe(self.noise)}
+        else:
+            parts = {
+                "grid": GRIDS.describe(self.grid),
+                "noise": NOISE.describe(self.noise),
+                "curriculum": CURRICULA.describe(self.curriculum),
+                "uniform_floor": self.uniform_floor,
+            }
         return {
-            "grid": GRIDS.describe(self.grid),
-            "noise": NOISE.describe(self.noise),
-            "curriculum": CURRICULA.describe(self.curriculum),
-            "uniform_floor": self.uniform_floor,
+            **parts,
+            **{part: USUAL[part][0].describe(choice) for part, choice in self.unusual.items()},
         }
 
     @classmethod
@@ -122,19 +190,22 @@ class NoiseSchedule:
 
         Raises ValueError in one line for anything unknown, missing, of the wrong type or out of bounds.
         """
-        parts: dict[str, Callable[[Mapping[str, Any]], Any]] = {
-            "grid": lambda grid: GRIDS.build({"name": "karras", **grid}),
-            "noise": NOISE.build,
-            "curriculum": CURRICULA.build,
-        }
         if not isinstance(data, Mapping):
-            raise ValueError(f"A schedule needs a mapping with {', '.join(parts)}, but got {data!r:.60}")
-        if set(data) - {"uniform_floor"} != set(parts):
+            raise ValueError(f"A schedule needs a mapping with grid, noise, curriculum, but got {data!r:.60}")
+        continuous = _is_continuous(data.get("gap"))
+        parts: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+            "grid": _ends if continuous else lambda grid: GRIDS.build({"name": "karras", **grid}),
+            "noise": NOISE.build,
+            **({} if continuous else {"curriculum": CURRICULA.build}),
+        }
+        if set(data) - {"uniform_floor", *USUAL} != set(parts):
             got = ", ".join(sorted(map(str, data))) or "nothing"
             raise ValueError(
-                f"A schedule needs {', '.join(parts)} and may have uniform_floor, but got {got}"[:200]
+                f"A schedule {'with this gap ' if continuous else ''}needs {', '.join(parts)} and may have "
+                f"uniform_floor, {', '.join(USUAL)}, but got {got}"[:200]
             )
         built: dict[str, Any] = {}
+        parts |= {part: registry.build for part, (registry, _) in USUAL.items() if part in data}
         for part, build in parts.items():
             if not isinstance(data[part], Mapping):
                 raise ValueError(f"{part}: a mapping is needed, but got {data[part]!r:.60}")
@@ -148,59 +219,27 @@ class NoiseSchedule:
             floor = _FLOOR.validate_python(data.get("uniform_floor", 0.0))
         except ValidationError as error:
             raise ValueError(one_line(error, "uniform_floor")) from None
+        if continuous:
+            built["curriculum"] = Stages(gap=built["gap"])
         return cls(**built, uniform_floor=floor)
 
 
+def _is_continuous(gap: Any) -> bool:
+    """Whether a schedule's `gap`, as it was given, is of a kind whose levels are drawn from the law itself."""
+    name = gap.get("name") if isinstance(gap, Mapping) else None
+    return isinstance(name, str) and name in GAPS and GAPS[name].CONTINUOUS
+
+
+def _ends(given: Mapping[str, Any]) -> Ends:
+    others = sorted(set(given) - {"sigma_min", "sigma_max"})
+    if others:
+        raise ValueError(
+            f"a gap that is not adjacent has only sigma_min and sigma_max for a grid, but got {others[0]!r:.60}"
+        )
+    return validated(Ends, given)
+
+
 _FLOOR = TypeAdapter(float, config=STRICT)
-
-
-def check_floor(uniform_floor: float) -> None:
-    """Raise ValueError unless it is a share below 1."""
-    if not 0 <= uniform_floor < 1:  # NaN fails too
-        raise ValueError(f"`0 <= uniform_floor < 1` must hold, but got uniform_floor={uniform_floor!r}")
-
-
-def check_levels(grid: Grid, curriculum: Curriculum) -> None:
-    """Raise ValueError where the curriculum asks for more levels than the grid has, or than float32 tells apart."""
-    if curriculum.most_levels > grid.most_levels:
-        raise ValueError(
-            f"{curriculum.describe()} needs up to {curriculum.most_levels} levels, "
-            f"but {name_of(grid)} has {grid.most_levels}"
-        )
-    share = _told_apart(grid, curriculum.most_levels)
-    if share < 1:
-        raise ValueError(
-            f"levels of {grid.describe()}, sigma_min={grid.sigma_min:g} are too close with {curriculum.most_levels} of "
-            f"them ({curriculum.describe()}): two neighbours are {share:.2g} of the spacing of float32 images apart, "
-            "most values of both are the same, and their loss is 0. Raise sigma_min, or take fewer levels"
-        )
-
-
-@lru_cache(maxsize=1024)
-def _told_apart(grid: Grid, num_levels: int) -> float:
-    """The narrowest interval in units of what x + t z, x in [-1, 1], is rounded to in float32; below 1, it is lost.
-
-    Half of float32's eps, its spacing from .5 to 1, times t where that is larger: x + t z and x + r z are mostly equal
-    where t - r is less.
-    """
-    sigma_N = grid.noise_levels(num_levels)
-    spacing_M = np.finfo(np.float32).eps / 2 * sigma_N[1:].clip(min=1)
-    return float((np.diff(sigma_N) / spacing_M).min())
-
-
-def check_mass(grid: Grid, noise: NoiseDistribution) -> None:
-    """Raise ValueError where all the mass lies outside the grid."""
-    noise.probabilities(grid.noise_levels(2))
-
-
-def check_values(curriculum: Curriculum, total_steps: int) -> None:
-    """Raise ValueError where the stages of this budget may be too much for an export."""
-    values = curriculum.most_values(total_steps)
-    if values > MAX_STAGE_VALUES:
-        raise ValueError(
-            f"{curriculum.describe()} may have stages of {values} values at total_steps={total_steps}, but an "
-            f"export holds {MAX_STAGE_VALUES}. Let it have fewer levels, or change them less often"
-        )
 
 
 @lru_cache(maxsize=8)

@@ -10,6 +10,12 @@ with the squared Hellinger distance H^2 (0 to 1) of the densities, and the covar
 falls as the exponential of that. It is one model for all families: what a lognormal law has taught is known of every
 Laplace law that trains the same levels.
 
+Where a search may also choose the gap, the weight or the loss (`SearchSpace.unusual`), there are more terms: squared
+Hellinger distances of the shares that the levels have in what is minimised, law times weight, and of where the gaps of
+teacher and student are, whose number then stands for that of the intervals; and
+mean (ln c - ln c')^2 / (2 WIDTH_HUBER_C^2) of the pseudo-Huber constants. A squared L2 norm stands where a constant
+above all errors would: at 1 per square root of the number of values. These widths are guesses, not measured.
+
 How well it predicts is measured on the recorded curves of the digits (docs/search-quality.md, "The surrogate"); half
 or twice the widths make little difference there.
 
@@ -18,7 +24,7 @@ Axes: S schedules, C candidates, D coordinates of an embedding, P positions in t
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,12 +32,14 @@ import scipy  # scipy.linalg is imported at its first use: to name an algorithm 
 from numpy.typing import NDArray
 
 from search.record import has_diverged, ln
-from spaces import NoiseSchedule
+from spaces import NoiseSchedule, Stage
+from spaces.losses.pseudo_huber import ICT_HUBER_C
 
 Floats = NDArray[np.float64]
 
-WIDTH_DENSITY, WIDTH_LEVELS = 1.0, 6.0
+WIDTH_DENSITY, WIDTH_LEVELS, WIDTH_HUBER_C = 1.0, 6.0, 6.0
 _NUM_POSITIONS = 8
+_LARGE_C = 1.0  # where a loss without a pseudo-Huber constant stands
 # Bins of ln sigma, with one each for what lies outside.
 _EDGES = np.concatenate([[np.log(1e-9)], np.linspace(np.log(0.001), np.log(200.0), 41), [np.log(1e9)]])
 # Standard deviations, in ln(objective), among which the most likely are taken: of the objective over all schedules,
@@ -43,25 +51,38 @@ _DIVERGED = math.log(2)  # above the worst of the others
 _PRIOR_TRIALS, _PRIOR_SD = 2, 0.3
 
 
-def embedding(schedule: NoiseSchedule, total_steps: int) -> Floats:
+def embedding(schedule: NoiseSchedule, total_steps: int, *, whole: bool = False) -> Floats:
     """Where a schedule stands among others, (D,), for a budget of total_steps.
 
     Its density is taken at one number of levels, the median along the run: a law has nearly the same on all.
+    whole: with its gap, weight and loss.
     """
     step_P = (np.arange(_NUM_POSITIONS, dtype=np.int64) * 2 + 1) * total_steps // (2 * _NUM_POSITIONS)
     levels_P = schedule.curriculum.num_levels(step_P, total_steps)
     phase_P = schedule.curriculum.phases_at(step_P, total_steps)
     num_levels = int(np.sort(levels_P)[_NUM_POSITIONS // 2])
-    root_of = {phase: _root_density(schedule, num_levels, phase) for phase in set(phase_P.tolist())}
-    root_PB = np.stack([root_of[phase] for phase in phase_P.tolist()])
-    log_intervals_P = np.log2(levels_P - 1.0) / WIDTH_LEVELS
-    return np.concatenate([root_PB.ravel(), log_intervals_P]) / math.sqrt(2 * _NUM_POSITIONS)
+    stage_of = {phase: schedule.stage_with(num_levels, phase) for phase in set(phase_P.tolist())}
 
+    def roots(share_of: Callable[[Stage], Floats]) -> Floats:
+        root_of = {
+            phase: np.sqrt(np.maximum(share_of(stage), 0.0) / WIDTH_DENSITY)
+            for phase, stage in stage_of.items()
+        }
+        return np.concatenate([root_of[phase] for phase in phase_P.tolist()])
 
-def _root_density(schedule: NoiseSchedule, num_levels: int, phase: int) -> Floats:
-    """Square roots of the probabilities of the bins, (B,)."""
-    mass_B = schedule.stage_with(num_levels, phase).mass(_EDGES)
-    return np.sqrt(np.maximum(mass_B, 0.0) / WIDTH_DENSITY)
+    log_intervals_P = np.log2(levels_P - 1.0)
+    places = [roots(lambda stage: stage.mass(_EDGES))]
+    if whole:
+        count_of = {phase: schedule.intervals(stage, _EDGES) for phase, stage in stage_of.items()}
+        if schedule.gap.CONTINUOUS:
+            log_intervals_P = np.log2([count_of[phase].sum() for phase in phase_P.tolist()])
+        log_c = math.log(schedule.loss.huber_c_of(ICT_HUBER_C) or _LARGE_C)
+        places += [
+            roots(lambda stage: schedule.minimised(stage).mass(_EDGES)),
+            roots(lambda stage: count_of[stage.phase] / count_of[stage.phase].sum()),
+            np.full(_NUM_POSITIONS, log_c / WIDTH_HUBER_C),
+        ]
+    return np.concatenate([*places, log_intervals_P / WIDTH_LEVELS]) / math.sqrt(2 * _NUM_POSITIONS)
 
 
 def expected(curves: Sequence[Mapping[int, float]]) -> tuple[Floats, Floats]:

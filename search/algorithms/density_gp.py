@@ -20,7 +20,7 @@ from search.algorithm import Algorithm
 from search.algorithms._seen import Seen
 from search.algorithms._surrogate import Floats, Surrogate, embedding, expected
 from search.algorithms.same_rung_tpe import SameRungTPE
-from spaces import SearchSpace
+from spaces import NoiseSchedule, SearchSpace
 from spaces.space.neighbour import Neighbour, neighbour
 
 # The model takes time for every trial that it sees, cubic in their number. It sees the best, where it matters, and a
@@ -109,9 +109,7 @@ class DensityGPSampler(BaseSampler):
         seen.forget_embeddings_but({trial.number for trial in (*measured, *begun)})
         parents = [measured[index].params for index in np.argsort(value_S, kind="stable")[:_NUM_PARENTS]]
         candidates = self._candidates(parents)
-        embedding_CD = np.stack(
-            [embedding(candidate.schedule, self._total_steps) for candidate in candidates]
-        )
+        embedding_CD = np.stack([self._embedding(candidate.schedule) for candidate in candidates])
         improvement_C = _expected_improvement(surrogate, embedding_CD)
         news_C = surrogate.apart(embedding_CD) > _NO_NEWS
         by_improvement = np.argsort(-np.where(news_C, improvement_C, -1.0), kind="stable")
@@ -131,8 +129,11 @@ class DensityGPSampler(BaseSampler):
         for trial in trials:
             if trial.number not in seen.embeddings:
                 schedule = self._space.suggest(FixedTrial(trial.params))
-                seen.embeddings[trial.number] = embedding(schedule, self._total_steps)
+                seen.embeddings[trial.number] = self._embedding(schedule)
         return np.stack([seen.embeddings[trial.number] for trial in trials])
+
+    def _embedding(self, schedule: NoiseSchedule) -> Floats:
+        return embedding(schedule, self._total_steps, whole=bool(self._space.unusual))
 
 
 @cache

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from search.export_format import ExportFormat, Levels, Rendered
 from spaces import LoadedSchedule
+from spaces.document.format import loss_and_weighting
 from spaces.registry import name_of
 
 _RHO = 7.0
@@ -37,6 +38,7 @@ class EDM(ExportFormat):
             training = "EDMLoss draws from the whole lognormal, the schedule from the part between its ends"
         else:
             training = f"EDMLoss knows the lognormal only: loss.json cannot have the {name_of(noise)}"
+        weighting = loss_and_weighting(loaded.schedule)[1]
         return Rendered(
             files={
                 **{f"flags_nfe{n}.txt": f"{text}\n" for n, text in flags.items()},
@@ -51,7 +53,7 @@ class EDM(ExportFormat):
                 "evaluations; `--solver euler`: one a step). It visits these levels and gives other images than "
                 "consistency sampling, whose noise is drawn anew at each level",
                 "the network's own sigma_min and sigma_max hold the levels: generate.py moves the ends there",
-                f"the loss: {training}; its weight is EDM's, not 1 / (sigma[i+1] - sigma[i])",
+                f"the loss: {training}; its weight is EDM's, not {weighting['formula']}",
             ),
         )
 

@@ -11,7 +11,7 @@ from spaces.document.strict_json import MAX_BYTES
 
 @dataclass(frozen=True, kw_only=True)
 class Json(ExportFormat):
-    """The document itself, noise-schedule/1: everything, for software that reads JSON (docs/export.md)."""
+    """The document itself, noise-schedule/1 or /2: everything, for software that reads JSON (docs/export.md)."""
 
     TARGET: ClassVar[str] = "spaces.load_schedule and any reader of JSON"
 

@@ -11,8 +11,8 @@ from search.file.values import same_database
 from search.file.yaml_walk import Place
 from search.stopping_rule import StoppingRule
 from spaces import NoiseSchedule, SearchSpace
+from spaces.checks import check_values
 from spaces.registry import name_of
-from spaces.schedule import check_values
 from trainable.dataset import Dataset
 from trainable.extractor import Extractor
 from trainable.storage.location import is_bucket
@@ -75,7 +75,7 @@ def exports_hold_every_schedule(
         yield ("space", "curriculum", curriculum), message
     for index, schedule in enumerate(baselines.values()):
         try:
-            check_values(schedule.curriculum, training.total_steps)
+            check_values(schedule.curriculum, training.total_steps, in_pairs=bool(schedule.unusual))
         except ValueError as error:
             yield ("presets", index), str(error)
 

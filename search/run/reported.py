@@ -106,8 +106,8 @@ def _facts(spec: SearchSpec) -> dict[str, str]:
         f"{key} {value:g}" for key, value in spec.budget.model_dump().items() if value is not None
     )
     searched = {
-        part: ", ".join(family.prefix for family in getattr(spec.space, part))
-        for part in ("noise", "curriculum", "grid")
+        part: ", ".join(family.name for family in getattr(spec.space, part))
+        for part in ("noise", "curriculum", "grid", *spec.space.unusual)
     }
     return {
         **_trained(spec),

@@ -167,6 +167,15 @@ def check_recorded(table: CurveTable, spec: SearchSpec, steps: Sequence[int]) ->
             f"the curves were recorded with another {', '.join(changed)}: simulate a search that agrees in "
             f"{', '.join(MEASURED_WITH)}, or record its own with python -m bench.quality.record_curves FILE"
         )
+    unusual = {
+        *spec.space.unusual,
+        *(part for baseline in spec.baselines.values() for part in baseline.unusual),
+    }
+    if unusual:
+        raise InputError(
+            f"the curves were recorded with the usual {', '.join(sorted(unusual))} only: simulate a search whose space "
+            "and presets leave that out"
+        )
     missing = [step for step in steps if step not in table.steps]
     if missing:
         fractions = ", ".join(f"{step / table.steps[-1]:g}" for step in table.steps[:-1])

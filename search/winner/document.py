@@ -14,7 +14,7 @@ from search.machine.output import write_file
 from search.winner.sampling import sampling_part
 from spaces import NoiseSchedule
 from spaces.document.checksum import with_checksum
-from spaces.document.format import FORMAT, FUNCTION, loss_and_weighting
+from spaces.document.format import FUNCTION, format_of, loss_and_weighting
 from spaces.document.writing import foreign_objective_part, foreign_training_part, stages_part
 from spaces.thin_ends import thin_end
 from trainable.dataset import DATASETS
@@ -46,7 +46,7 @@ def export_document(
             f"disk: train the search {board.name!r} again, or export another one"
         )
     document = {
-        "format": FORMAT,
+        "format": format_of(schedule),
         "confirmed": row.confirmed,
         "schedule": schedule.to_dict(),
         "describe": schedule.describe(),
@@ -85,15 +85,15 @@ def _training(schedule: NoiseSchedule, search: Mapping[str, Any]) -> dict[str, A
     training = search["training"]
     if _script(search):
         return foreign_training_part(schedule, training["total_steps"])
-    loss, weighting = loss_and_weighting(schedule.noise)
+    loss, weighting = loss_and_weighting(schedule)
     return {
         "total_steps": training["total_steps"],
         "loss": loss,
         "function": FUNCTION,
         "weighting": weighting,
-        "huber_c_over_sqrt_d": training["huber_c"],
+        "huber_c_over_sqrt_d": schedule.loss.huber_c_of(training["huber_c"]),
         "sigma_data": training["sigma_data"],
-        "stages": stages_part(schedule, training["total_steps"]),
+        **stages_part(schedule, training["total_steps"], training["sigma_data"]),
     }
 
 

@@ -11,29 +11,36 @@ from typing import Any
 
 import numpy as np
 
+from spaces.arrays import Array
 from spaces.document.format import (
+    PAIRS,
     HoldsAtPart,
     MeasuredPart,
     MeasurePart,
     ObjectivePart,
+    PairsPart,
+    PairsTrainingPart,
     SamplingPart,
     StagePart,
     TrainingPart,
     loss_and_weighting,
+    rules_of,
 )
-from spaces.schedule import NoiseSchedule, Stage
+from spaces.schedule import NoiseSchedule
+from spaces.stage import Pairs, Stage
 
 # Another machine's pow and erf differ in the last digits; numbers that differ by more are another schedule's.
 TOLERANCE = 1e-9
 
 
-def checked_stages(schedule: NoiseSchedule, training: TrainingPart) -> tuple[Stage, ...]:
+def checked_stages(schedule: NoiseSchedule, training: TrainingPart | PairsTrainingPart) -> tuple[Stage, ...]:
     """The schedule's stages, if the plain numbers are the same."""
-    total_steps, written = training.total_steps, training.stages
+    total_steps = training.total_steps
+    written: Sequence[StagePart | PairsPart] = training.stages
     # Counted first: a few bytes of options may ask for gigabytes of stages.
     levels_K = schedule.curriculum.num_levels(np.arange(total_steps, dtype=np.int64), total_steps)
     levels = levels_K[np.flatnonzero(np.diff(levels_K, prepend=-1))]
-    if len(levels) > len(written) or levels.sum() > sum(len(stage.sigmas) for stage in written):
+    if len(levels) > len(written) or levels.sum() > sum(map(_num_levels, written)):
         raise ValueError(
             "training.stages must be those of the schedule, but it has more stages or more levels"
         )
@@ -43,22 +50,32 @@ def checked_stages(schedule: NoiseSchedule, training: TrainingPart) -> tuple[Sta
             f"training.stages must be those of the schedule, {len(stages)}, but there are {len(written)}"
         )
     for i, (stage, part) in enumerate(zip(stages, written, strict=True)):
-        for what, agrees in _agreements(stage, part):
+        if isinstance(part, PairsPart):
+            found = _pairs_agree(schedule.pairs(stage, training.sigma_data or 0.5), part)
+        else:
+            found = _agreements(stage, part)
+        for what, agrees in (("start_step", stage.start_step == part.start_step), *found):
             if not agrees:
                 raise ValueError(f"training.stages[{i}].{what} must be the schedule's, but differs from it")
     return stages
 
 
-def check_weighting(schedule: NoiseSchedule, training: TrainingPart) -> None:
+def check_weighting(schedule: NoiseSchedule, training: TrainingPart | PairsTrainingPart) -> None:
     """Loss and weighting say how the schedule's noise distribution is trained; a script of its own has neither."""
+    if isinstance(training, PairsTrainingPart) and asdict(training.rules) != rules_of(schedule):
+        raise ValueError("training.rules must be the schedule's, but differs from it")
     if training.loss is None:
         ours = (training.function, training.weighting, training.huber_c_over_sqrt_d, training.sigma_data)
         if ours != (None, None, None, None):
             raise ValueError("training.loss must not be null beside numbers of our loss")
         return
-    if training.huber_c_over_sqrt_d is None or training.sigma_data is None:
-        raise ValueError("training.huber_c_over_sqrt_d and training.sigma_data must be numbers beside a loss")
-    loss, weighting = loss_and_weighting(schedule.noise)
+    huber_c = training.huber_c_over_sqrt_d
+    expected = schedule.loss.huber_c_of(-1.0 if huber_c is None else huber_c)
+    if expected != huber_c or training.sigma_data is None:
+        raise ValueError(
+            "training.huber_c_over_sqrt_d and training.sigma_data must be numbers beside a loss, those of the schedule"
+        )
+    loss, weighting = loss_and_weighting(schedule)
     if training.loss != loss:
         raise ValueError(f"training.loss must be the schedule's, {loss!r}, but got {training.loss!r}")
     if training.weighting is not None and asdict(training.weighting) != weighting:
@@ -67,15 +84,29 @@ def check_weighting(schedule: NoiseSchedule, training: TrainingPart) -> None:
         )
 
 
+def _num_levels(part: StagePart | PairsPart) -> int:
+    return len(part.t) + 1 if isinstance(part, PairsPart) else len(part.sigmas)
+
+
 def _agreements(stage: Stage, part: StagePart) -> Iterator[tuple[str, bool]]:
-    yield "start_step", stage.start_step == part.start_step
-    sigma_N, written_N = stage.levels, np.array(part.sigmas)
-    same_size = sigma_N.shape == written_N.shape
-    yield "sigmas", same_size and bool((abs(written_N - sigma_N) <= TOLERANCE * sigma_N).all())
-    probability_M, written_M = stage.probabilities, np.array(part.interval_probabilities)
-    same_size = probability_M.shape == written_M.shape
-    total_variation = abs(written_M - probability_M).sum() / 2 if same_size else 1.0
-    yield "interval_probabilities", bool(total_variation <= TOLERANCE)
+    yield "sigmas", _same(stage.levels, part.sigmas)
+    yield "interval_probabilities", _same_law(stage.probabilities, part.interval_probabilities)
+
+
+def _pairs_agree(pairs: Pairs, part: PairsPart) -> Iterator[tuple[str, bool]]:
+    for name, values_M in zip(PAIRS, pairs, strict=True):
+        same = _same_law if name == "probabilities" else _same
+        yield name, same(values_M, getattr(part, name))
+
+
+def _same(values_N: Array, written: Sequence[float]) -> bool:
+    ours_N, written_N = values_N, np.array(written)
+    return ours_N.shape == written_N.shape and bool((abs(written_N - ours_N) <= TOLERANCE * ours_N).all())
+
+
+def _same_law(probability_M: Array, written: Sequence[float]) -> bool:
+    ours_M, written_M = probability_M, np.array(written)
+    return ours_M.shape == written_M.shape and bool(abs(written_M - ours_M).sum() / 2 <= TOLERANCE)
 
 
 def check_evidence(confirmed: bool, evidence: Mapping[str, Any]) -> None:

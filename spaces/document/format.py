@@ -1,4 +1,4 @@
-"""What stands in an exported schedule, `noise-schedule/1`: keys, types, meaning.
+"""What stands in an exported schedule, `noise-schedule/1` or `/2`: keys, types, meaning.
 
 One frozen dataclass for each object of the document. Attributes are its keys; what a key means is its
 description, which the JSON Schema repeats and docs/export.md lists. Read by `load.py`.
@@ -9,14 +9,20 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from spaces.noise_distribution import NoiseDistribution
-from spaces.registry import STRICT
+from spaces.continuous import LEVELS_RULE
+from spaces.losses.pseudo_huber import HUBER_C_BOUNDS
+from spaces.registry import STRICT, name_of
+from spaces.schedule import NoiseSchedule
 
+# /1 holds what it always held, and is written for that, so that all who read it go on doing so. A schedule with a part
+# that came later (`spaces.schedule.USUAL`) is /2: its stages are pairs of levels with their weights.
 Format = Literal["noise-schedule/1"]
+PairsFormat = Literal["noise-schedule/2"]
 Loss = Literal[
     "pseudo-Huber of the per-image L2 norm, weight 1 / (sigma[i+1] - sigma[i])",
     "pseudo-Huber of the per-image L2 norm, weight 1 / ((sigma[i+1] - sigma[i]) M p[i])",
 ]
+PairsLoss = Annotated[str, Field(pattern="^.+, weight .+$")]
 Function = Literal[
     "f(x, s) = c_skip x + c_out F(c_in x, ln(s)/4), c_skip = sigma_data^2 / ((s - sigma_min)^2 + sigma_data^2), "
     "c_out = sigma_data (s - sigma_min) / sqrt(s^2 + sigma_data^2), c_in = 1 / sqrt(s^2 + sigma_data^2)"
@@ -27,14 +33,15 @@ Verdict = Literal["better", "tied", "worse"]
 Sampler = Literal[
     "x = f(s[0] z, s[0]); for each further level s: x = f(x + sqrt(s^2 - sigma_min^2) z, s), z ~ N(0, I) anew"
 ]
-FORMAT: str = get_args(Format)[0]
+FORMATS: tuple[str, str] = (*get_args(Format), *get_args(PairsFormat))
 FUNCTION: str = get_args(Function)[0]
 SAMPLER: str = get_args(Sampler)[0]
+
+PAIRS = ("t", "r", "probabilities", "weights")  # of version 2, in the order of `spaces.schedule.Pairs`
 
 # What a trial may be trained with and what an export may say are the same.
 MAX_TOTAL_STEPS = 10_000_000  # N(k) is computed for every step k: 0.1 GB
 SIGMA_DATA_BOUNDS = (1e-3, 1e3)
-HUBER_C_BOUNDS = (1e-9, 1e3)
 MAX_EVALUATIONS = 99
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -43,16 +50,28 @@ Levels = Annotated[list[Level], Field(min_length=1, max_length=MAX_EVALUATIONS)]
 Evaluations = Annotated[str, Field(pattern="^[1-9][0-9]?$")]  # keys of a JSON object are text
 
 
-def loss_and_weighting(noise: NoiseDistribution) -> tuple[str, dict[str, str]]:
+def format_of(schedule: NoiseSchedule) -> str:
+    """The version that the schedule's document has."""
+    return FORMATS[bool(schedule.unusual)]
+
+
+def rules_of(schedule: NoiseSchedule) -> dict[str, str]:
+    """The document's words for how pairs of levels are made."""
+    continuous = schedule.gap.CONTINUOUS
+    return {"t": LEVELS_RULE if continuous else "levels of the grid above sigma_min", "r": schedule.gap.RULE}
+
+
+def loss_and_weighting(schedule: NoiseSchedule) -> tuple[str, dict[str, str]]:
     """The document's words for the loss and its weighting.
 
     Importance weights, M intervals of probability p, make the expected loss that of uniform draws.
     """
-    kind = int(noise.weighs_loss)
-    return get_args(Loss)[kind], {
-        "name": get_args(WeightName)[kind],
-        "formula": get_args(Weight)[kind],
-    }
+    kind = int(schedule.noise.weighs_loss)
+    if not schedule.unusual:
+        return get_args(Loss)[kind], {"name": get_args(WeightName)[kind], "formula": get_args(Weight)[kind]}
+    formula = schedule.weight.FORMULA + (" / (M p)" if kind else "")
+    name = name_of(schedule.weight) + ("_importance" if kind else "")
+    return f"{schedule.loss.TEXT}, weight {formula}", {"name": name, "formula": formula}
 
 
 def _about(text: str, **limits: Any) -> Any:
@@ -78,6 +97,27 @@ class StagePart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PairsPart:
+    """A run of steps in which the same pairs of noise levels are trained: what a stage is in version 2."""
+
+    __pydantic_config__ = STRICT
+
+    start_step: Annotated[int, _about("first optimiser step of the stage, counted from 0", ge=0)]
+    t: Annotated[list[Level], _about("version 2: the student's noise level in each pair", min_length=1)]
+    r: Annotated[list[Level], _about("version 2: the teacher's, below t", min_length=1)]
+    probabilities: Annotated[
+        list[Annotated[float, Field(ge=0, le=1)]],
+        _about("version 2: of training the pair; their sum is 1", min_length=1),
+    ]
+    weights: Annotated[
+        list[Annotated[float, Field(gt=0)]],
+        _about(
+            "version 2: factor of the loss of an image; sigma_data in it is .5 where it is null", min_length=1
+        ),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
 class WeightingPart:
     """How the loss of a pair of levels is weighted."""
 
@@ -85,6 +125,16 @@ class WeightingPart:
 
     name: Annotated[WeightName, _about("name of the weighting")]
     formula: Annotated[Weight, _about("weight of interval i of M, p its probability")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsWeightingPart:
+    """The same in version 2."""
+
+    __pydantic_config__ = STRICT
+
+    name: Annotated[str, _about("name of the weighting")]
+    formula: Annotated[str, _about("version 2: weight of one of M pairs (t, r), p its probability")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,13 +156,43 @@ class TrainingPart:
     ] = None
     huber_c_over_sqrt_d: Annotated[
         Annotated[float, Field(**_between(*HUBER_C_BOUNDS))] | None,
-        _about("pseudo-Huber constant c = this * sqrt(number of values of an image); null where `loss` is"),
+        _about(
+            "pseudo-Huber constant c = this * sqrt(number of values of an image); null: a loss without it, or none"
+        ),
     ]
     sigma_data: Annotated[
         Annotated[float, Field(**_between(*SIGMA_DATA_BOUNDS))] | None,
         _about("standard deviation of the data that the scalings assume; null where `loss` is"),
     ]
     stages: Annotated[list[StagePart], _about("in order; the first starts at step 0", min_length=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RulesPart:
+    """How the pairs of levels are made: what their numbers follow from."""
+
+    __pydantic_config__ = STRICT
+
+    t: Annotated[str, _about("version 2: what the levels of the student are")]
+    r: Annotated[
+        str, _about("version 2: the teacher's level for a student's t, in the options of `schedule.gap`")
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsTrainingPart(TrainingPart):
+    """The same in version 2."""
+
+    loss: Annotated[  # type: ignore[assignment]
+        PairsLoss | None, _about("the loss of one image, in words; null: that of a script of its own")
+    ]
+    weighting: Annotated[
+        PairsWeightingPart | None, _about("weight of each interval; absent in exports of version 0.1.0")
+    ] = None  # type: ignore[assignment]
+    rules: Annotated[RulesPart, _about("version 2: how the pairs of levels are made")]
+    stages: Annotated[  # type: ignore[assignment]
+        list[PairsPart], _about("in order; the first starts at step 0", min_length=1)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,3 +391,11 @@ class Document:
         dict[str, Any], _about("why it is believed: `values` by seed, their `mean`, and more, for people")
     ]
     provenance: Annotated[dict[str, Any], _about("where it comes from, for people")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsDocument(Document):
+    """The same in version 2."""
+
+    format: Annotated[PairsFormat, _about("name and version of this format")]  # type: ignore[assignment]
+    training: Annotated[PairsTrainingPart, _about("the schedule as plain numbers, and the loss")]

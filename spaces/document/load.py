@@ -24,17 +24,20 @@ from spaces.document.agreement import (
 )
 from spaces.document.checksum import is_checked
 from spaces.document.format import (
-    FORMAT,
+    FORMATS,
     Document,
     HoldsAtPart,
     MeasurePart,
+    PairsDocument,
     SamplingPart,
+    format_of,
     loss_and_weighting,
 )
 from spaces.grid import GRIDS
 from spaces.noise_distribution import NOISE
 from spaces.registry import adapter, name_of, one_line
-from spaces.schedule import NoiseSchedule, Stage
+from spaces.schedule import USUAL, NoiseSchedule
+from spaces.stage import Stage
 from spaces.thin_ends import thin_end
 
 _MAX_MESSAGE = 300
@@ -46,8 +49,8 @@ class Training:
     """What to train with. stages: those of the schedule for a budget of total_steps.
 
     loss, weighting: the document's words for them. huber_c: pseudo-Huber constant per square root of the
-    number of values of an image. sigma_data: standard deviation that the scalings assume. These four are None where
-    a script of its own was trained.
+    number of values of an image; None: a loss without it. sigma_data: standard deviation that the scalings assume.
+    These four are None where a script of its own was trained.
     """
 
     total_steps: int
@@ -177,11 +180,15 @@ def _printable(message: str) -> str:
 
 
 def _from_document(data: dict[str, Any]) -> LoadedSchedule:
-    if data.get("format") != FORMAT:
-        raise ValueError(f"`format` must be {FORMAT!r}, but got {data.get('format')!r:.60}")
+    version = data.get("format")
+    if version not in FORMATS:
+        raise ValueError(f"`format` must be {' or '.join(map(repr, FORMATS))}, but got {version!r:.60}")
     # Through JSON, where a strict dataclass may be written as an object.
-    document: Document = adapter(Document).validate_json(json.dumps(data))
+    cls = (Document, PairsDocument)[FORMATS.index(version)]
+    document: Document = adapter(cls).validate_json(json.dumps(data))
     schedule, training = _schedule(document), document.training
+    if version != format_of(schedule):
+        raise ValueError(f"`format` must be {format_of(schedule)!r} for this schedule, but got {version!r}")
     stages = checked_stages(schedule, training)
     check_weighting(schedule, training)
     if document.describe != schedule.describe():
@@ -200,7 +207,7 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
             total_steps=training.total_steps,
             stages=stages,
             loss=training.loss,
-            weighting=None if training.loss is None else loss_and_weighting(schedule.noise)[1]["name"],
+            weighting=None if training.loss is None else loss_and_weighting(schedule)[1]["name"],
             huber_c=training.huber_c_over_sqrt_d,
             sigma_data=training.sigma_data,
         ),
@@ -220,7 +227,7 @@ def _schedule(document: Document) -> NoiseSchedule:
     try:
         schedule = NoiseSchedule.from_dict(document.schedule)
     except ValueError as error:
-        part = re.match(r"(grid|noise|curriculum|uniform_floor)[.:]", str(error))
+        part = re.match(rf"(grid|noise|curriculum|uniform_floor|{'|'.join(USUAL)})[.:]", str(error))
         raise ValueError(f"schedule{'.' if part else ': '}{error}") from None
     if schedule.noise.ADAPTIVE:
         raise ValueError(

@@ -6,10 +6,12 @@ from pydantic import TypeAdapter
 
 from spaces.choice import Choice
 from spaces.curriculum import CURRICULA
-from spaces.document.format import Document
+from spaces.document.format import FORMATS, Document, PairsDocument
+from spaces.gap import GAPS
 from spaces.grid import GRIDS
 from spaces.noise_distribution import NOISE
 from spaces.registry import Registry, adapter, name_of
+from spaces.schedule import USUAL
 
 
 def schedule_json_schema() -> dict[str, Any]:
@@ -20,19 +22,33 @@ def schedule_json_schema() -> dict[str, Any]:
     """
     definitions: dict[str, Any] = {}
     properties: dict[str, Any] = {}
-    registries: dict[str, Registry[Any]] = {"grid": GRIDS, "noise": NOISE, "curriculum": CURRICULA}
+    later = {part: registry for part, (registry, _) in USUAL.items()}
+    registries: dict[str, Registry[Any]] = {"grid": GRIDS, "noise": NOISE, "curriculum": CURRICULA, **later}
     for part, registry in registries.items():
         keys = [f"{part}.{name}" for name in registry]
         definitions |= {key: _definition(cls) for key, cls in zip(keys, registry.values(), strict=True)}
         properties[part] = {"oneOf": [{"$ref": f"#/$defs/{key}"} for key in keys]}
     definitions["grid.karras"]["required"] = []  # a grid without a name is this one
     floor = {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.0}
+    # A gap that is not adjacent has stages of its own, and of a grid the ends only; both are in a grid without a name.
+    continuous = {
+        "required": ["gap"],
+        "properties": {"gap": {"properties": {"name": {"enum": [n for n in GAPS if GAPS[n].CONTINUOUS]}}}},
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Noise schedule of a consistency model",
         "type": "object",
         "properties": {**properties, "uniform_floor": floor},
-        "required": list(properties),
+        "required": ["grid", "noise"],
+        "if": continuous,
+        "then": {
+            "properties": {
+                "grid": {"propertyNames": {"enum": ["sigma_min", "sigma_max"]}},
+                "curriculum": False,
+            }
+        },
+        "else": {"required": ["curriculum"]},
         "additionalProperties": False,
         "$defs": definitions,
     }
@@ -68,6 +84,22 @@ def export_json_schema() -> dict[str, Any]:
     spaces/noise-schedule-export.schema.json.
     """
     schema: dict[str, Any] = _tidy(adapter(Document).json_schema())
+    pairs: dict[str, Any] = _tidy(adapter(PairsDocument).json_schema())
+    schema["properties"]["format"] = {
+        "description": schema["properties"]["format"]["description"],
+        "enum": list(FORMATS),
+    }
+    one, other = (
+        schema["$defs"]["TrainingPart"]["properties"],
+        pairs["$defs"]["PairsTrainingPart"]["properties"],
+    )
+    one["stages"]["items"] = {"anyOf": [one["stages"]["items"], other["stages"]["items"]]}
+    for part in ("loss", "weighting"):
+        one[part]["anyOf"] = [one[part]["anyOf"][0], *other[part]["anyOf"]]
+    one["rules"] = other["rules"]
+    schema["$defs"] |= {
+        name: pairs["$defs"][name] for name in ("PairsPart", "PairsWeightingPart", "RulesPart")
+    }
     about = schema["properties"]["schedule"]["description"]
     schema["properties"]["schedule"] = {"description": about, "$ref": "noise-schedule.schema.json"}
     return {

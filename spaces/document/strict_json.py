@@ -11,7 +11,7 @@ from typing import Any
 
 from spaces.curriculum import MAX_STAGE_VALUES
 
-# What a search may come to is refused before it runs if its export would be too large (`spaces.schedule.check_values`).
+# What a search may come to is refused before it runs if its export would be too large (`spaces.checks.check_values`).
 MAX_VALUES = MAX_STAGE_VALUES + 100_000  # the largest that the default search space can give has 0.1 million
 MAX_BYTES = 32 * MAX_VALUES  # a number, its indent and its comma take at most 31
 MAX_DEPTH = 16

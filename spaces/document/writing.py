@@ -2,13 +2,29 @@
 
 from typing import Any
 
-from spaces.document.format import FORMAT
+from spaces.document.format import PAIRS, format_of, rules_of
 from spaces.schedule import NoiseSchedule
 
 
-def stages_part(schedule: NoiseSchedule, total_steps: int) -> list[dict[str, Any]]:
-    """Per stage: its first step, its noise levels, the probability of each interval between two of them."""
-    return [
+def stages_part(schedule: NoiseSchedule, total_steps: int, sigma_data: float | None) -> dict[str, Any]:
+    """`stages`, and in version 2 `rules`, of `training`.
+
+    Per stage: its first step, its noise levels, the probability of each interval between two of them. In version 2 both
+    levels of each pair, its probability and its weight.
+    """
+    if schedule.unusual:
+        stages = [
+            {
+                "start_step": stage.start_step,
+                **{
+                    name: values_M.tolist()
+                    for name, values_M in zip(PAIRS, schedule.pairs(stage, sigma_data or 0.5), strict=True)
+                },
+            }
+            for stage in schedule.stages(total_steps)
+        ]
+        return {"rules": rules_of(schedule), "stages": stages}
+    stages = [
         {
             "start_step": stage.start_step,
             "sigmas": stage.levels.tolist(),
@@ -16,6 +32,7 @@ def stages_part(schedule: NoiseSchedule, total_steps: int) -> list[dict[str, Any
         }
         for stage in schedule.stages(total_steps)
     ]
+    return {"stages": stages}
 
 
 def foreign_training_part(schedule: NoiseSchedule, total_steps: int) -> dict[str, Any]:
@@ -27,7 +44,7 @@ def foreign_training_part(schedule: NoiseSchedule, total_steps: int) -> dict[str
         "weighting": None,
         "huber_c_over_sqrt_d": None,
         "sigma_data": None,
-        "stages": stages_part(schedule, total_steps),
+        **stages_part(schedule, total_steps, None),
     }
 
 
@@ -43,7 +60,7 @@ def trial_document(schedule: NoiseSchedule, total_steps: int, objective: str, se
     objective: name of what the script measures. seed: of the trial.
     """
     return {
-        "format": FORMAT,
+        "format": format_of(schedule),
         "confirmed": False,
         "schedule": schedule.to_dict(),
         "describe": schedule.describe(),

@@ -19,6 +19,6 @@ PRESET = Preset(
         "locuslab/ect, README]. RAdam 1e-4, batch 128, dropout .2, EMA .9999, weight 1/(t - r) as here, plain "
         "L2 norm (c = 0) [code, branch main]. Not reproduced: it starts from the weights of a trained diffusion "
         "model and draws continuous levels; here the gap becomes a number of levels on the Karras grid, and the "
-        "loss constant is the training's."
+        "loss constant is the training's. The preset ect has its levels, gap and norm."
     ),
 )

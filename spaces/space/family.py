@@ -18,13 +18,19 @@ C = TypeVar("C", bound=Choice)
 class Family(Generic[C]):
     """One class, with each of its options either fixed to a value or free: searched.
 
-    prefix: of the Optuna parameters, `lognormal` in `lognormal.p_mean`.
+    prefix: of the Optuna parameters, `lognormal` in `lognormal.p_mean`, `loss.pseudo_huber` in
+    `loss.pseudo_huber.huber_c`.
     """
 
     prefix: str
     cls: type[C]
     fixed: Mapping[str, Any]
     free: Mapping[str, BaseDistribution]
+
+    @property
+    def name(self) -> str:
+        """Of the class among those of its part: `ect` of the prefix `gap.ect`."""
+        return self.prefix.rpartition(".")[2]
 
     def suggest(self, trial: Trial) -> C:
         drawn = {
@@ -62,5 +68,5 @@ class Family(Generic[C]):
 def one_of(trial: Trial, name: str, families: tuple[Family[C], ...]) -> Family[C]:
     if len(families) == 1:
         return families[0]
-    by_prefix = {family.prefix: family for family in families}
-    return by_prefix[trial.suggest_categorical(name, list(by_prefix))]
+    by_name = {family.name: family for family in families}
+    return by_name[trial.suggest_categorical(name, list(by_name))]

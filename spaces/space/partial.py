@@ -17,7 +17,7 @@ def completed(
 ) -> dict[str, Any]:
     """`params`, with the family of each option among them. ValueError, in one line, for what is none of the space.
 
-    parts: the families of grid, noise and curriculum.
+    parts: the families of grid, noise, curriculum and so on.
     """
     known: dict[str, BaseDistribution] = {
         f"{family.prefix}.{option}": distribution
@@ -27,7 +27,7 @@ def completed(
     }
     for part, families in parts.items():
         if len(families) > 1:
-            known[part] = CategoricalDistribution([family.prefix for family in families])
+            known[part] = CategoricalDistribution([family.name for family in families])
     if isinstance(uniform_floor, BaseDistribution):
         known["uniform_floor"] = uniform_floor
     for name, value in params.items():
@@ -35,7 +35,7 @@ def completed(
     found = dict(params)
     for part, families in parts.items():
         if len(families) > 1:
-            _complete_family(found, part, [family.prefix for family in families])
+            _complete_family(found, part, {family.prefix: family.name for family in families})
     return found
 
 
@@ -50,11 +50,16 @@ def _check_value(known: Mapping[str, BaseDistribution], name: str, value: Any) -
         raise ValueError(f"`{name}` must be of {describe(distribution)}, but is {value!r:.60}")
 
 
-def _complete_family(found: dict[str, Any], part: str, prefixes: list[str]) -> None:
-    """The family of one part, if options of one are given: they would have no effect with another."""
-    wanted = [prefix for prefix in prefixes if any(name.startswith(f"{prefix}.") for name in found)]
+def _complete_family(found: dict[str, Any], part: str, names: Mapping[str, str]) -> None:
+    """The family of one part, if options of one are given: they would have no effect with another.
+
+    names: of the families, by the prefix of their options.
+    """
+    wanted = [
+        name for prefix, name in names.items() if any(given.startswith(f"{prefix}.") for given in found)
+    ]
     given = found.get(part, wanted[0] if wanted else None)
-    others = [prefix for prefix in wanted if prefix != given]
+    others = [name for name in wanted if name != given]
     if others:
         raise ValueError(f"options of {others[0]!r} would have no effect with `{part}` {given!r}")
     if given is not None:

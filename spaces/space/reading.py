@@ -14,12 +14,12 @@ from optuna.distributions import (
 )
 from pydantic import TypeAdapter, ValidationError
 
+from spaces.checks import check_floor, check_levels, check_mass
 from spaces.choice import Choice
 from spaces.curriculum import Curriculum
 from spaces.grid import GRIDS, Grid
 from spaces.noise_distribution import NoiseDistribution
-from spaces.registry import STRICT, Registry, complaint
-from spaces.schedule import check_floor, check_levels, check_mass
+from spaces.registry import STRICT, Registry, complaint, name_of
 from spaces.space.distributions import corners, on_step, single_value
 from spaces.space.family import C, Family
 from spaces.space.least_ends import LeastEnds
@@ -27,19 +27,35 @@ from spaces.space.problems import Place, SpaceError, SpaceProblem, all_refusals,
 
 
 def read_families(registry: Registry[C], given: Any, place: Place) -> tuple[Family[C], ...]:
-    # Sorted, because Optuna takes the same choices in another order for another parameter.
     proposed = (name for name, cls in registry.items() if cls.SEARCHED)
     options = dict.fromkeys(proposed) if given is None else checked_mapping(given, place)
+    return _families(registry, options, place, "all", "")
+
+
+def read_unusual(
+    registry: Registry[C], usual: C, sections: Mapping[str, Any], part: str
+) -> tuple[Family[C], ...]:
+    """The families named for a part that is `usual` where the space does not name it."""
+    if part not in sections:
+        return (Family(f"{part}.{name_of(usual)}", type(usual), dataclasses.asdict(usual), {}),)
+    options = {} if sections[part] is None else checked_mapping(sections[part], (part,))
+    return _families(registry, options, (part,), name_of(usual), f"{part}.")
+
+
+def _families(
+    registry: Registry[C], options: Mapping[str, Any], place: Place, otherwise: str, prefix: str
+) -> tuple[Family[C], ...]:
     if not options:
         names = ", ".join(registry)
-        raise refusal(place, f"name at least one of {names}, or leave {text_of(place)} out for all")
+        raise refusal(place, f"name at least one of {names}, or leave {text_of(place)} out for {otherwise}")
+    # Sorted, because Optuna takes the same choices in another order for another parameter.
     families = []
     with all_refusals() as refusals:
         with refusals.of():
             check_known(options, registry, place, registry.what)
         for name in sorted(options.keys() & registry.keys()):
             with refusals.of():
-                families.append(_family(registry[name], name, options[name], (*place, name)))
+                families.append(read_family(registry[name], f"{prefix}{name}", options[name], (*place, name)))
     return tuple(families)
 
 
@@ -47,7 +63,7 @@ def read_grids(given: Any) -> tuple[Family[Grid], ...]:
     """The grids named, with their names as prefixes; one karras with the prefix `grid` if none is."""
     if isinstance(given, Mapping) and any(name in GRIDS for name in given):
         return read_families(GRIDS, given, ("grid",))
-    return (_family(GRIDS["karras"], "grid", given, ("grid",)),)
+    return (read_family(GRIDS["karras"], "grid", given, ("grid",)),)
 
 
 def check_together(
@@ -79,7 +95,7 @@ def read_floor(given: Any) -> float | BaseDistribution:
     return floor
 
 
-def read_ends(given: Any) -> LeastEnds | None:
+def read_least_ends(given: Any) -> LeastEnds | None:
     if given is None:
         return None
     place = ("ends",)
@@ -89,7 +105,7 @@ def read_ends(given: Any) -> LeastEnds | None:
         return LeastEnds.from_mapping(options)
 
 
-def _family(cls: type[C], prefix: str, given: Any, place: Place) -> Family[C]:
+def read_family(cls: type[C], prefix: str, given: Any, place: Place) -> Family[C]:
     options = checked_mapping({} if given is None else given, place)
     defaults = {field.name: field.default for field in dataclasses.fields(cls)}
     hints = typing.get_type_hints(cls)

@@ -1,5 +1,6 @@
 """Which schedules a search may propose: families, and for each option a value, a range or choices."""
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,27 +8,22 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from spaces.checks import check_values
 from spaces.choice import Choice
-from spaces.curriculum import CURRICULA, Curriculum
+from spaces.continuous import Stages
+from spaces.curriculum import Curriculum
+from spaces.gap import Gap
 from spaces.grid import Grid
-from spaces.noise_distribution import NOISE, NoiseDistribution
-from spaces.schedule import NoiseSchedule, check_values
+from spaces.loss import Loss
+from spaces.noise_distribution import NoiseDistribution
+from spaces.schedule import USUAL, NoiseSchedule
 from spaces.space.distributions import Trial, at_end, contains, corners, describe, suggest
 from spaces.space.family import Family, one_of
+from spaces.space.gaps import continuous, ends_of
 from spaces.space.least_ends import LeastEnds
 from spaces.space.partial import completed
-from spaces.space.problems import all_refusals, refusal
-from spaces.space.reading import (
-    check_known,
-    check_together,
-    checked_mapping,
-    read_ends,
-    read_families,
-    read_floor,
-    read_grids,
-)
-
-_SECTIONS = ("grid", "noise", "curriculum", "uniform_floor", "ends")
+from spaces.space.sections import read_sections
+from spaces.weight import Weight
 
 
 @dataclass(frozen=True)
@@ -36,13 +32,16 @@ class SearchSpace:
 
     Optuna parameters: `grid`, `noise` and `curriculum` where there is more than one family, and
     `lognormal.p_mean`, `exponential.doublings`, `karras_master.rho`, ... of the families drawn; those
-    of a grid that is not named are `grid.rho`, ...; `uniform_floor` where it is searched. What is
-    fixed is no parameter.
+    of a grid that is not named are `grid.rho`, ...; `uniform_floor` where it is searched. Parts that
+    came later have their name in front: `weight`, `loss.pseudo_huber.huber_c`. What is fixed is no parameter.
     """
 
     grid: tuple[Family[Grid], ...]
     noise: tuple[Family[NoiseDistribution], ...]
     curriculum: tuple[Family[Curriculum], ...]
+    gap: tuple[Family[Gap], ...]
+    weight: tuple[Family[Weight], ...]
+    loss: tuple[Family[Loss], ...]
     uniform_floor: float | BaseDistribution = 0.0
     ends: LeastEnds | None = None
 
@@ -57,29 +56,17 @@ class SearchSpace:
             curriculum: {exponential: {s0: {low: 2, high: 20, log: true}}}
             uniform_floor: {low: 0, high: 0.2}               # leave it out for none
             ends: {share: 0.1}                               # least share of draws below .3 and above 1; or none
+            weight: {inverse_gap: , uniform: }               # leave it out for inverse_gap
+            loss: {pseudo_huber: {huber_c: {low: 1e-5, high: 1e-2}}}  # leave it out for that of `training`
 
-        A grid is `karras` unless families are named: `grid: {karras: , karras_master: {levels: 251}}`.
+        A gap that is not adjacent, `gap: {ect: {q: 2.0}}`, draws levels from the law itself: beside such gaps alone
+        there is no curriculum and no floor, and of a grid only `sigma_min` and `sigma_max`. A grid is `karras` unless
+        families are named: `grid: {karras: , karras_master: {levels: 251}}`.
         A range takes `low`, `high` and, if wanted, `log` and `step`; `log` defaults to that of the
         class. Raises SpaceError, a ValueError, with all problems on one line, each with its key:
         `space.noise.lognormal.p_std: ...`.
         """
-        sections = checked_mapping({} if mapping is None else mapping, ())
-        with all_refusals() as refusals:
-            with refusals.of():
-                check_known(sections, _SECTIONS, (), "section")
-            with refusals.of():
-                grid = read_grids(sections.get("grid"))
-            with refusals.of():
-                noise = read_families(NOISE, sections.get("noise"), ("noise",))
-            with refusals.of():
-                curriculum = read_families(CURRICULA, sections.get("curriculum"), ("curriculum",))
-            with refusals.of():
-                floor = read_floor(sections.get("uniform_floor", 0.0))
-            with refusals.of():
-                least_ends = read_ends(sections.get("ends"))
-        _check_prefixes((*grid, *noise, *curriculum))
-        check_together(grid, noise, curriculum)
-        return cls(grid, noise, curriculum, floor, least_ends)
+        return cls(**read_sections({} if mapping is None else mapping))
 
     def allows(self, schedule: NoiseSchedule, total_steps: int) -> bool:
         """Whether `schedule` may be proposed, as far as its ends go."""
@@ -90,30 +77,45 @@ class SearchSpace:
         for family in self.curriculum:
             try:
                 for options in family.corners():
-                    check_values(family.cls(**options), total_steps)
+                    check_values(family.cls(**options), total_steps, in_pairs=bool(self.unusual))
             except ValueError as error:
                 yield family.prefix, str(error)
 
     def suggest(self, trial: Trial) -> NoiseSchedule:
         """A schedule drawn by `trial`; the same parameters always give the same schedule."""
+        gap = one_of(trial, "gap", self.gap).suggest(trial)
+        # A grid and a curriculum beside a gap that has neither are no parameters of the trial.
+        shared = gap.CONTINUOUS and bool(self.curriculum)
         return NoiseSchedule(
-            grid=one_of(trial, "grid", self.grid).suggest(trial),
+            gap=gap,
+            grid=ends_of(self.grid) if shared else one_of(trial, "grid", self.grid).suggest(trial),
             noise=one_of(trial, "noise", self.noise).suggest(trial),
-            curriculum=one_of(trial, "curriculum", self.curriculum).suggest(trial),
+            curriculum=Stages(gap=gap)
+            if gap.CONTINUOUS
+            else one_of(trial, "curriculum", self.curriculum).suggest(trial),
             uniform_floor=suggest(trial, "uniform_floor", self.uniform_floor)
             if isinstance(self.uniform_floor, BaseDistribution)
             else self.uniform_floor,
+            weight=one_of(trial, "weight", self.weight).suggest(trial),
+            loss=one_of(trial, "loss", self.loss).suggest(trial),
         )
 
     def params_of(self, schedule: NoiseSchedule) -> dict[str, Any] | None:
         """The Optuna parameters with which `suggest` gives `schedule`; None if it is not in this space."""
         params: dict[str, Any] = {}
+        skipped: tuple[str, ...] = ()
+        if schedule.gap.CONTINUOUS and continuous(self.gap):
+            skipped = ("grid", "curriculum") if self.curriculum else ("curriculum",)
+            if self.curriculum and schedule.grid != ends_of(self.grid):
+                return None
         for part, families in self._parts.items():
+            if part in skipped:
+                continue
             choice: Choice = getattr(schedule, part)
             inside = [family for family in families if family.params_of(choice) is not None]
             if not inside:
                 return None
-            params |= {part: inside[0].prefix} if len(families) > 1 else {}
+            params |= {part: inside[0].name} if len(families) > 1 else {}
             params |= inside[0].params_of(choice) or {}
         floor = schedule.uniform_floor
         if isinstance(self.uniform_floor, BaseDistribution):
@@ -125,18 +127,42 @@ class SearchSpace:
 
         ValueError, in one line, for one that it does not have, or outside its range, or without effect.
         """
-        return completed(self._parts, self.uniform_floor, params)
+        found = completed(self._parts, self.uniform_floor, params)
+        of_grids = [name for name in found if self._part_of(name) in ("grid", "curriculum")]
+        if of_grids and self.curriculum and continuous(self.gap):
+            adjacent = next(family.name for family in self.gap if not family.cls.CONTINUOUS)
+            if found.setdefault("gap", adjacent) != adjacent:
+                raise ValueError(f"{of_grids[0]!r} would have no effect with `gap` {found['gap']!r}")
+        return found
+
+    def _part_of(self, name: str) -> str:
+        """The part that a parameter belongs to."""
+        for part, families in self._parts.items():
+            if name == part or any(name.startswith(f"{family.prefix}.") for family in families):
+                return part
+        return name
 
     @property
     def _parts(self) -> Mapping[str, tuple[Family[Any], ...]]:
-        return {"grid": self.grid, "noise": self.noise, "curriculum": self.curriculum}
+        names = ("grid", "noise", "curriculum", *USUAL)
+        return {part: getattr(self, part) for part in names}
+
+    @property
+    def unusual(self) -> dict[str, tuple[Family[Any], ...]]:
+        """Of the parts in `spaces.schedule.USUAL`, those that may be something else."""
+        return {
+            part: self._parts[part]
+            for part, (_, usual) in USUAL.items()
+            if [(family.cls, dict(family.fixed)) for family in self._parts[part]]
+            != [(type(usual), dataclasses.asdict(usual))]
+        }
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """What is searched, by the name of its Optuna parameter; see the class."""
         found: dict[str, BaseDistribution] = {}
         for part, families in self._parts.items():
             if len(families) > 1:
-                found[part] = CategoricalDistribution([family.prefix for family in families])
+                found[part] = CategoricalDistribution([family.name for family in families])
             found |= {
                 f"{family.prefix}.{option}": free
                 for family in families
@@ -151,7 +177,7 @@ class SearchSpace:
 
         Within 2 % of it (of its logarithm, if that is searched). Ends that a family cannot go beyond do not count.
         """
-        families: tuple[Family[Any], ...] = (*self.grid, *self.noise, *self.curriculum)
+        families = [family for part in self._parts.values() for family in part]
         free = {f"{f.prefix}.{option}": (f.cls, option) for f in families for option in f.free}
         found = []
         for name, value in (self.params_of(schedule) or {}).items():
@@ -168,18 +194,15 @@ class SearchSpace:
         """Plain data with every option of every family; `from_mapping` reads it back to an equal space."""
         grids = {family.prefix: family.to_dict() for family in self.grid}
         floor = self.uniform_floor
+        curricula = {family.prefix: family.to_dict() for family in self.curriculum}
         return {
             "grid": grids.get("grid", grids),
             "noise": {family.prefix: family.to_dict() for family in self.noise},
-            "curriculum": {family.prefix: family.to_dict() for family in self.curriculum},
+            **({"curriculum": curricula} if curricula else {}),
             "uniform_floor": describe(floor) if isinstance(floor, BaseDistribution) else floor,
             **({} if self.ends is None else {"ends": self.ends.to_dict()}),
+            **{
+                part: {family.name: family.to_dict() for family in families}
+                for part, families in self.unusual.items()
+            },
         }
-
-
-def _check_prefixes(families: tuple[Family[Any], ...]) -> None:
-    """Refuse two files of one name, whose Optuna parameters would be the same."""
-    taken = [*_SECTIONS, *(family.prefix for family in families if family.prefix != "grid")]
-    twice = sorted({prefix for prefix in taken if taken.count(prefix) > 1})
-    if twice:
-        raise refusal((), f"the name {twice[0]!r} is taken twice; rename one of the files")

@@ -1,6 +1,7 @@
 """docs/export.md: its example trains and samples, its tables are those of the code."""
 
 import ast
+import dataclasses
 import json
 import math
 import re
@@ -8,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,10 @@ from search.winner.sampling import sampling_part
 from spaces import NOISE, KarrasGrid, NoiseSchedule, export_json_schema
 from spaces.adaptive_noise import AdaptiveNoise
 from spaces.curricula.exponential import Exponential
-from spaces.document.format import FUNCTION, WeightName, loss_and_weighting
-from trainable.training.consistency import LevelTables, consistency_function, consistency_loss
+from spaces.document.format import FUNCTION, loss_and_weighting
+from spaces.document.writing import stages_part
+from spaces.schedule import USUAL
+from trainable.training.consistency import LevelTables, consistency_function, consistency_loss, loss_tensors
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs/export.md").read_text()
@@ -31,7 +34,12 @@ STEPS_OF_TEN = (80.0, 40.0, 20.0, 10.0, 5.0, 2.5, 1.2, 0.6, 0.3, 0.1)  # as text
 
 
 def as_exported(name: str) -> NoiseSchedule:
-    """A schedule with this noise; of one that adapts in training, something that it may come to."""
+    """A schedule with this noise, weight or loss; of one that adapts in training, something that it may come to."""
+    for part, (registry, _) in USUAL.items():
+        if name in registry:
+            if part == "gap":
+                return NoiseSchedule.continuous(NOISE["lognormal"](), registry[name]())
+            return dataclasses.replace(as_exported("loss_second_moment"), **{part: registry[name]()})
     grid, noise = KarrasGrid(), NOISE[name]()
     if isinstance(noise, AdaptiveNoise):
         found = noise.start() + torch.linspace(0, 0.3, len(noise.start()), dtype=torch.float64)
@@ -40,7 +48,7 @@ def as_exported(name: str) -> NoiseSchedule:
 
 
 # One of each weighting; the adaptive families weigh by importance.
-@pytest.fixture(params=["lognormal", "loss_second_moment", "learned"])
+@pytest.fixture(params=["lognormal", "loss_second_moment", "learned", "edm", "squared_l2", "ect"])
 def schedule(request: pytest.FixtureRequest) -> NoiseSchedule:
     return as_exported(request.param)
 
@@ -48,23 +56,15 @@ def schedule(request: pytest.FixtureRequest) -> NoiseSchedule:
 @pytest.fixture
 def here(schedule: NoiseSchedule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with an export: the parts of it that the example reads."""
-    loss, weighting = loss_and_weighting(schedule.noise)
-    stages = [
-        {
-            "start_step": stage.start_step,
-            "sigmas": stage.sigma_N.tolist(),
-            "interval_probabilities": stage.probability_M.tolist(),
-        }
-        for stage in schedule.stages(TOTAL_STEPS)
-    ]
+    loss, weighting = loss_and_weighting(schedule)
     training = {
         "total_steps": TOTAL_STEPS,
         "loss": loss,
         "function": FUNCTION,
         "weighting": weighting,
-        "huber_c_over_sqrt_d": 0.00054,
+        "huber_c_over_sqrt_d": schedule.loss.huber_c_of(0.00054),
         "sigma_data": 0.5,
-        "stages": stages,
+        **stages_part(schedule, TOTAL_STEPS, 0.5),
     }
     sampling = sampling_part(schedule, None)
     sampling["steps"] |= {"2": [80.0, 0.821], "10": list(STEPS_OF_TEN)}
@@ -73,16 +73,12 @@ def here(schedule: NoiseSchedule, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return tmp_path
 
 
-def test_the_example_has_twenty_lines_and_needs_torch_alone() -> None:
-    assert len([line for line in EXAMPLE.splitlines() if line.strip()]) <= 20
+def test_the_example_is_short_and_needs_torch_alone() -> None:
+    assert len([line for line in EXAMPLE.splitlines() if line.strip()]) <= 25
     tree = ast.parse(EXAMPLE + SAMPLING)
     imported = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     assert imported == ["json", "pathlib", "torch"]
     assert not any(isinstance(node, ast.ImportFrom) for node in ast.walk(tree))
-
-
-def test_the_example_knows_every_weighting() -> None:
-    assert re.findall(r'"(inverse_\w+)":', EXAMPLE) == list(get_args(WeightName))
 
 
 def test_the_example_runs_without_this_package(here: Path) -> None:
@@ -120,13 +116,14 @@ def test_the_examples_function_and_loss_are_ours(
         ours = consistency_function(network, image(x + t * z), t[:, 0].double(), 0.002, 0.5)
         assert torch.allclose(found["f"](x + t * z, t), ours.flatten(1), atol=1e-4)
         stage = schedule.stages(TOTAL_STEPS)[-1]
-        weight_M = schedule.noise.loss_weights(stage.probability_M)
-        table = LevelTables.of_stage(stage.sigma_N, stage.probability_M, 0.002, 0.5, weight_M).table_ML
+        table = LevelTables.of_pairs(schedule.pairs(stage, 0.5), 0.002, 0.5).table_ML
         rows = table[torch.isclose(table[:, 0], t, rtol=1e-6, atol=0).float().argmax(1)]
-        loss = consistency_loss(network, image(x), image(z), rows, found["c"]).mean()
+        loss_3 = loss_tensors(schedule.loss.constants(64, 0.00054))
+        loss = consistency_loss(network, image(x), image(z), rows, loss_3).mean()
     assert found["loss"].item() == pytest.approx(loss.item(), rel=1e-3)
     assert found["step"] == TOTAL_STEPS - 1
-    assert len(found["sigma"]) == 41  # the last stage
+    stages = schedule.stages(TOTAL_STEPS)
+    assert len(found["levels"]) == len(schedule.pairs(stages[-1], 0.5).t_M)
 
 
 def fields(node: dict[str, Any], path: str, definitions: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -145,7 +142,8 @@ def fields(node: dict[str, Any], path: str, definitions: dict[str, Any]) -> Iter
 
 def field_table() -> list[str]:
     schema = export_json_schema()
-    return [f"| `{place}` | {about} |" for place, about in fields(schema, "", schema["$defs"])]
+    rows = (f"| `{place}` | {about} |" for place, about in fields(schema, "", schema["$defs"]))
+    return list(dict.fromkeys(rows))  # two kinds of stages have their first step
 
 
 def test_every_field_of_the_document_is_described_as_in_its_schema() -> None:

@@ -24,14 +24,17 @@ from search.export_format import FORMATS, MAX_RELATIVE_ERROR, README, ExportForm
 from search.exports._karras_index import KarrasIndex
 from search.exports.comfyui import decimal_text
 from search.exports.edm import karras_levels, nearest_rho
-from spaces import KarrasGrid, NoiseSchedule, load_schedule
+from spaces import PRESETS, KarrasGrid, NoiseSchedule, load_schedule
 from spaces.curricula.constant import Constant
-from spaces.document.format import FORMAT, SAMPLER, loss_and_weighting
+from spaces.document.format import SAMPLER, format_of, loss_and_weighting
+from spaces.document.writing import stages_part
+from spaces.losses.squared_l2 import SquaredL2
 from spaces.noise.lognormal import LogNormal
 from spaces.noise.uniform import Uniform
+from spaces.schedule import USUAL
 from spaces.sparkline import with_density
+from spaces.weights.edm import EDM as EDMWeight
 
-LOSS, WEIGHTING = loss_and_weighting(LogNormal())
 STEPS = {1: (80.0,), 2: (80.0, 0.821), 3: (80.0, 24.4, 0.661), 5: (80.0, 24.4, 5.84, 0.9, 0.661)}
 
 
@@ -42,29 +45,26 @@ def max_relative_error(rendered: Rendered) -> float:
 def document(
     steps: Mapping[int, tuple[float, ...]] = STEPS, *, noise: Any = None, **changes: Any
 ) -> dict[str, Any]:
-    """A document with these sampling levels. changes: sigma_data, and the grid's options."""
+    """A document with these sampling levels. changes: sigma_data, weight, loss and the grid's options; or schedule."""
     sigma_data = changes.pop("sigma_data", 0.5)
+    later = {part: changes.pop(part) for part in USUAL if part in changes}
+    given = changes.pop("schedule", None)
     grid = KarrasGrid(**changes)
-    schedule = NoiseSchedule(grid=grid, noise=noise or LogNormal(), curriculum=Constant(levels=5))
-    (stage,) = schedule.stages(100)
+    schedule = given or NoiseSchedule(
+        grid=grid, noise=noise or LogNormal(), curriculum=Constant(levels=5), **later
+    )
     return {
-        "format": FORMAT,
+        "format": format_of(schedule),
         "confirmed": True,
         "schedule": schedule.to_dict(),
         "describe": schedule.describe(),
         "training": {
             "total_steps": 100,
-            "loss": LOSS,
-            "weighting": WEIGHTING,
-            "huber_c_over_sqrt_d": 0.00054,
+            "loss": loss_and_weighting(schedule)[0],
+            "weighting": loss_and_weighting(schedule)[1],
+            "huber_c_over_sqrt_d": schedule.loss.huber_c_of(0.00054),
             "sigma_data": sigma_data,
-            "stages": [
-                {
-                    "start_step": 0,
-                    "sigmas": stage.sigma_N.tolist(),
-                    "interval_probabilities": stage.probability_M.tolist(),
-                }
-            ],
+            **stages_part(schedule, 100, sigma_data),
         },
         "sampling": {
             "sampler": SAMPLER,
@@ -101,6 +101,8 @@ DOCUMENTS = {
     "other rho": document({2: (80.0, 1.0)}, rho=2.5),
     "other law": document(noise=Uniform()),
     "first version": document_without_sampling(),
+    "other gap": document({2: (80.0, 1.0)}, schedule=PRESETS["cmt"].schedule),
+    "other weight": document({2: (80.0, 1.0)}, weight=EDMWeight(), loss=SquaredL2()),
 }
 # EDM's grids cannot have the five levels, and no single level.
 RENDERABLE = {

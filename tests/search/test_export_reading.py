@@ -23,11 +23,12 @@ import spaces.document.strict_json
 from search.evidence.leaderboard import leaderboard
 from search.export_format import FORMATS
 from search.winner.document import export_document, export_text
-from spaces import PRESETS, LoadedSchedule, NoiseSchedule, export_json_schema, load_schedule
+from spaces import LOSSES, PRESETS, WEIGHTS, LoadedSchedule, NoiseSchedule, export_json_schema, load_schedule
 from spaces.adaptive_noise import AdaptiveNoise
 from spaces.curriculum import values_of
 from spaces.document.format import MAX_TOTAL_STEPS
 from spaces.document.writing import trial_document
+from spaces.gaps.ect import ECTGap
 from tests.records import record, replicates
 from trainable.training.config import TrainingConfig
 
@@ -145,7 +146,8 @@ def test_every_export_reads_back_as_what_was_exported(name: str, confirmed: bool
         assert loaded.training is not None and loaded.sampling is not None
         assert loaded.training.total_steps == TOTAL_STEPS
         assert loaded.training.stages == schedule.stages(TOTAL_STEPS)
-        assert (loaded.training.huber_c, loaded.training.sigma_data) == (0.00054, 0.5)
+        huber_c = schedule.loss.huber_c_of(0.00054)
+        assert (loaded.training.huber_c, loaded.training.sigma_data) == (huber_c, 0.5)
         weighted = schedule.noise.loss_weights(torch.ones(1)) is not None
         assert loaded.training.weighting == ("inverse_gap_importance" if weighted else "inverse_gap")
         assert loaded.sampling.steps == {1: (80.0,), 2: (80.0, 0.9)}
@@ -156,6 +158,73 @@ def test_every_export_reads_back_as_what_was_exported(name: str, confirmed: bool
             document["provenance"],
         )
     assert pickle.loads(pickle.dumps(loaded)).schedule == schedule
+
+
+WHOLE = dataclasses.replace(
+    PRESETS["ict"].schedule, weight=WEIGHTS["edm"](), loss=LOSSES["pseudo_huber"](huber_c=1e-3)
+)
+
+
+def test_weight_and_loss_are_exported_as_version_2_and_read_back() -> None:
+    document = exported(WHOLE)
+    assert document["format"] == "noise-schedule/2"
+    validator().validate(document)
+    loaded = load_schedule(document)
+    assert loaded.schedule == WHOLE and loaded.checked
+    assert loaded.training is not None and loaded.training.weighting == "edm"
+    assert loaded.training.huber_c == 1e-3
+    stage = document["training"]["stages"][0]
+    t_M, r_M = np.array(stage["t"]), np.array(stage["r"])
+    np.testing.assert_allclose(t_M, WHOLE.grid.sigmas(11)[1:])
+    np.testing.assert_allclose(r_M, WHOLE.grid.sigmas(11)[:-1])
+    np.testing.assert_allclose(stage["weights"], 1 / t_M**2 + 4)
+    squared = exported(dataclasses.replace(WHOLE, loss=LOSSES["squared_l2"]()))
+    assert squared["training"]["huber_c_over_sqrt_d"] is None
+    assert load_schedule(squared).training.huber_c is None  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("weights", r"training.stages\[1\].weights must be the schedule's, but differs from it"),
+        ("r", r"training.stages\[1\].r must be the schedule's, but differs from it"),
+        ("huber", "those of the schedule"),
+        ("rules", "training.rules must be the schedule's, but differs from it"),
+        ("weighting", "training.weighting must be the schedule's, 'edm', but differs from it"),
+    ],
+)
+def test_what_a_document_of_version_2_says_twice_must_agree(key: str, message: str) -> None:
+    document = unchecked(exported(WHOLE))
+    training = document["training"]
+    match key:
+        case "huber":
+            training["huber_c_over_sqrt_d"] = 2e-3
+        case "rules":
+            training["rules"]["r"] = "max(sigma_min, t (1 - 1 / q))"
+        case "weighting":
+            training["weighting"]["name"] = "uniform"
+        case _:
+            training["stages"][1][key][3] *= 1 + 1e-6
+    with pytest.raises(ValueError, match=message):
+        load_schedule(document)
+
+
+def test_a_gap_is_exported_with_its_rules_and_its_quantiles() -> None:
+    document = exported(PRESETS["ect"].schedule)
+    validator().validate(document)
+    training = document["training"]
+    assert training["rules"] == {
+        "t": "quantile (j + .5) / 4096 of the law between sigma_min and sigma_max, j = 0, 1, ...",
+        "r": ECTGap.RULE,
+    }
+    assert [stage["start_step"] for stage in training["stages"]] == [
+        stage.start_step for stage in PRESETS["ect"].schedule.stages(TOTAL_STEPS)
+    ]
+    for s, stage in enumerate(training["stages"]):
+        t_Q = np.array(stage["t"])
+        share_Q = (1 + 8 / (1 + np.exp(t_Q))) / 2 ** (s + 1)
+        np.testing.assert_allclose(stage["r"], np.maximum(0.002, t_Q * (1 - share_Q)))
+        assert set(stage["probabilities"]) == {1 / 4096}
 
 
 def test_a_bare_schedule_and_an_export_of_the_first_version_read_back_too() -> None:
@@ -175,8 +244,11 @@ def test_without_measurement_there_is_one_step_from_sigma_max() -> None:
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("format", ..., "`format` must be 'noise-schedule/1', but got None"),
-        ("format", "noise-schedule/2", "but got 'noise-schedule/2'"),
+        ("format", ..., "`format` must be 'noise-schedule/1' or 'noise-schedule/2', but got None"),
+        ("format", "noise-schedule/3", "but got 'noise-schedule/3'"),
+        ("format", "noise-schedule/2", "training.stages.0.t is missing"),
+        ("schedule.weight", {"name": "uniform"}, "`format` must be 'noise-schedule/2' for this schedule"),
+        ("schedule.weight", {"name": "unifrom"}, "schedule.weight: Unknown weight 'unifrom'"),
         ("format", ["noise-schedule/1"], "`format` must be"),
         ("extra", 1, "extra: unknown option"),
         ("confirmed", False, "`confirmed` must say whether evidence.mean is there"),

@@ -13,6 +13,9 @@ from search.commands.list import DRAWN
 NUM_CHOICES = {
     "noise": len(spaces.NOISE),
     "curricula": len(spaces.CURRICULA),
+    "gaps": len(spaces.GAPS),
+    "weights": len(spaces.WEIGHTS),
+    "losses": len(spaces.LOSSES),
     "grids": len(spaces.GRIDS),
     "presets": len(spaces.PRESETS),
 }

@@ -168,6 +168,24 @@ def test_a_search_that_was_not_recorded_is_refused_by_its_fields(curves: Curves)
     check_recorded(curves.table, changed, changed.stopping.steps(80))
 
 
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"space": {**SEARCH["space"], "weight": {"uniform": None}}}, "weight"),
+        (
+            {"space": {**SEARCH["space"], "loss": {"squared_l2": None}, "weight": {"uniform": None}}},
+            "loss, weight",
+        ),
+    ],
+)
+def test_a_search_over_parts_that_were_not_recorded_is_refused(
+    curves: Curves, changes: dict[str, Any], parts: str
+) -> None:
+    with pytest.raises(InputError, match=f"recorded with the usual {parts} only: simulate a search") as error:
+        check_recorded(curves.table, spec_for(**changes), STEPS)
+    assert "\n" not in str(error.value)
+
+
 def test_data_without_curves_are_refused_by_name() -> None:
     with pytest.raises(InputError, match="no curves were recorded for the data 'fashion_mnist'"):
         table_path(spec_for(data="fashion_mnist"))

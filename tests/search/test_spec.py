@@ -75,7 +75,7 @@ def with_line(old: str, new: str) -> str:
 def test_a_preset_that_no_export_could_hold_is_refused_before_it_is_trained(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("spaces.schedule.MAX_STAGE_VALUES", 5000)
+    monkeypatch.setattr("spaces.checks.MAX_STAGE_VALUES", 5000)
     (message,) = problems(with_line("[ict, gokmen_constant]", "[gokmen_constant, ict]"))
     assert message.startswith(
         "x.yaml:19: presets[1]: exponential(s0=10, doublings=7) may have stages of 20520 "
@@ -622,3 +622,19 @@ def test_an_odd_value_anywhere_is_read_or_refused(odd: Any) -> None:
         at[place[-1]] = copy.deepcopy(odd)
         _, lines = read(json.dumps(data))
         assert all(line.startswith("x.yaml:1: ") for line in lines)
+
+
+def test_the_space_that_the_documentation_shows_can_be_searched() -> None:
+    shown = Path(__file__).parents[2].joinpath("docs/recipe.md").read_text()
+    found = spec(f"name: x\ndata: digits\n{shown.partition('```yaml')[2].partition('```')[0]}")
+    assert set(found.space.unusual) == {"gap", "weight", "loss"}
+    assert found.space.curriculum == ()
+
+
+def test_a_space_without_meaning_is_a_line_with_its_place() -> None:
+    grid = "  grid:\n    karras_master: {levels: 251}\n"
+    lines = problems(f"name: x\ndata: digits\nspace:\n  gap: {{ect: }}\n{grid}  uniform_floor: 0.1\n")
+    assert [line.partition(": would")[0].partition(": is")[0] for line in lines] == [
+        "x.yaml:6: space.grid.karras_master",
+        "x.yaml:7: space.uniform_floor",
+    ]

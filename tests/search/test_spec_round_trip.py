@@ -13,7 +13,7 @@ from search.algorithm import ALGORITHMS
 from search.file.spec import SearchSpec, SpecError, spec_of
 from search.file.yaml12 import Document, parse_document
 from search.stopping_rule import STOPPING
-from spaces import CURRICULA, GRIDS, NOISE, PRESETS, SearchSpace
+from spaces import CURRICULA, GRIDS, LOSSES, NOISE, PRESETS, WEIGHTS, SearchSpace
 from spaces.registry import Registry, option_name, validated
 from trainable.dataset import DATASETS
 from trainable.extractor import EXTRACTORS
@@ -147,6 +147,8 @@ SPACES = st.fixed_dictionaries(
     optional={
         "grid": families(GRIDS) | st.just({"rho": {"low": 5, "high": 9}, "sigma_max": 40}),
         "uniform_floor": FLOORS,
+        "weight": families(WEIGHTS),
+        "loss": families(LOSSES),
     },
 ).filter(is_a_space)
 FEW_NEEDED = ["frechet_distance"]  # metrics for any number of samples

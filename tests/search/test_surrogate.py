@@ -2,16 +2,29 @@
 
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from search.algorithms._surrogate import WIDTH_DENSITY, WIDTH_LEVELS, Surrogate, embedding, expected
+from search.algorithms._surrogate import (
+    WIDTH_DENSITY,
+    WIDTH_HUBER_C,
+    WIDTH_LEVELS,
+    Surrogate,
+    embedding,
+    expected,
+)
 from search.record import WORST_OBJECTIVE
-from spaces import PRESETS, NoiseSchedule, SearchSpace
+from spaces import PRESETS, WEIGHTS, NoiseSchedule, SearchSpace
 from spaces.curricula.constant import Constant
+from spaces.gap import Gap
+from spaces.gaps.constant_ratio import ConstantRatio
+from spaces.gaps.ect import ECTGap
 from spaces.grids.karras import KarrasGrid
+from spaces.losses.pseudo_huber import PseudoHuber
+from spaces.losses.squared_l2 import SquaredL2
 from spaces.noise.beta import Beta
 from spaces.noise.lognormal import LogNormal
 from spaces.noise.polynomial import Polynomial
@@ -43,6 +56,41 @@ def test_the_distance_of_two_laws_is_hellingers() -> None:
 def test_the_number_of_intervals_counts_by_its_logarithm() -> None:
     one, other = constant(LogNormal(), levels=33), constant(LogNormal(), levels=129)
     assert squared_distance(one, other) == pytest.approx(2**2 / (2 * WIDTH_LEVELS**2), abs=0.02)
+
+
+def test_weight_and_loss_count_where_a_search_may_choose_them() -> None:
+    one = constant(LogNormal())
+    other = replace(one, weight=WEIGHTS["uniform"]())
+
+    def whole(a: NoiseSchedule, b: NoiseSchedule) -> float:
+        return float(((embedding(a, STEPS, whole=True) - embedding(b, STEPS, whole=True)) ** 2).sum())
+
+    assert squared_distance(one, other) == 0 and whole(one, one) == 0
+    root_one, root_other = (
+        np.sqrt(schedule.minimised(schedule.stages(STEPS)[0]).probabilities) for schedule in (one, other)
+    )
+    hellinger = 1 - float(root_one @ root_other)
+    assert whole(one, other) == pytest.approx(hellinger / WIDTH_DENSITY, rel=0.05)
+    near, far = (replace(one, loss=PseudoHuber(huber_c=c)) for c in (1e-4, 1e-2))
+    assert whole(near, far) == pytest.approx(math.log(100) ** 2 / (2 * WIDTH_HUBER_C**2))
+    squared = replace(one, loss=SquaredL2())
+    assert whole(far, squared) == pytest.approx(whole(near, far))  # as another factor of 100 would be
+
+
+def test_the_gap_counts_by_where_it_is_and_by_its_logarithm() -> None:
+    def place(gap: Gap) -> NDArray[np.float64]:
+        return embedding(NoiseSchedule.continuous(LogNormal(), gap), STEPS, whole=True)
+
+    def apart(one: Gap, other: Gap) -> float:
+        return float(((place(one) - place(other)) ** 2).sum())
+
+    halved = apart(ConstantRatio(q=256.0), ConstantRatio(q=512.0))
+    minimised = 0.05  # the weight 1/(t - r) moves as well, next to sigma_min
+    assert halved == pytest.approx(1 / (2 * WIDTH_LEVELS**2), abs=minimised)
+    # ECT's gap is five times as wide where t is small: the same number of gaps lies elsewhere.
+    same_number = apart(ConstantRatio(q=256.0), ECTGap(q=530.0, num_stages=1))
+    assert same_number > halved
+    assert place(ECTGap()).shape == embedding(constant(LogNormal()), STEPS, whole=True).shape
 
 
 @pytest.mark.parametrize("name", PRESETS)

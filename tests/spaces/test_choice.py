@@ -5,7 +5,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from spaces import NOISE
+from spaces import LOSSES, NOISE, WEIGHTS
 from spaces.choice import Choice
 from spaces.curricula.exponential import Exponential
 from spaces.curriculum import CURRICULA
@@ -17,10 +17,11 @@ WRONG: dict[Any, list[Any]] = {
     int: [2.5, "x", True, None],
     bool: [1, "yes", None],
     int | None: [2.5, "x", True],
+    float | None: ["x", True],
 }
 OPTIONS = [
     (cls, field.name, get_type_hints(cls)[field.name])
-    for registry in (NOISE, CURRICULA, GRIDS)
+    for registry in (NOISE, CURRICULA, GRIDS, WEIGHTS, LOSSES)
     for cls in registry.values()
     for field in dataclasses.fields(cls)
 ]

@@ -116,7 +116,10 @@ def edited(**changes: Any) -> dict[str, Any]:
     ("data", "message"),
     [
         (None, "A schedule needs a mapping"),
-        ({}, "A schedule needs grid, noise, curriculum and may have uniform_floor, but got nothing"),
+        (
+            {},
+            "A schedule needs grid, noise, curriculum and may have uniform_floor, gap, weight, loss, but got nothing",
+        ),
         (edited(extra=1), "but got curriculum, extra, grid, noise, uniform_floor"),
         (edited(noise="lognormal"), "noise: a mapping is needed, but got 'lognormal'"),
         (edited(noise={"name": "lognorml"}), "noise: Unknown noise family 'lognorml'. Known: "),
@@ -155,7 +158,7 @@ def test_a_thousand_mutations_give_a_valid_schedule_or_a_value_error() -> None:
     junk: list[Any] = [None, True, -1, 0, 10**400, 1e308, float("inf"), "x", "", [], {}, [[1]], {"name": 1}]
     for _ in range(1000):
         data = copy.deepcopy(rng.choice(list(PRESETS.values())).schedule.to_dict())
-        part = rng.choice([data, data["grid"], data["noise"], data["curriculum"]])
+        part = rng.choice([data, *(part for part in data.values() if isinstance(part, dict))])
         key = rng.choice([*part, "name", "other"])
         if rng.random() < 0.2:
             part.pop(key, None)

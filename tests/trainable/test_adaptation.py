@@ -78,7 +78,7 @@ def bell_losses(monkeypatch: pytest.MonkeyPatch) -> Tensor:
     a_M = 0.2 + (-20 * (u_M - 0.4) ** 2).exp()
     weight_M = 1 / KarrasGrid().sigmas(LEVELS).diff()
 
-    def loss(network, x_BCHW: Tensor, z_BCHW: Tensor, levels_BL: Tensor, huber_c: float) -> Tensor:
+    def loss(network, x_BCHW: Tensor, z_BCHW: Tensor, levels_BL: Tensor, loss_3: Tensor) -> Tensor:
         i_B = torch.searchsorted(student_M, levels_BL[:, 0].contiguous())
         importance_B = levels_BL[:, -1].double() / weight_M[i_B]
         zero = 0 * network(x_BCHW, levels_BL[:, 4]).sum()  # the step wants a gradient
@@ -132,7 +132,7 @@ def test_with_importance_weights_the_expected_objective_is_that_of_uniform_sampl
 def test_a_loss_without_a_spread_leaves_the_probabilities_uniform(
     monkeypatch: pytest.MonkeyPatch, steps, name: str
 ) -> None:
-    def loss(network, x_BCHW: Tensor, z_BCHW: Tensor, levels_BL: Tensor, huber_c: float) -> Tensor:
+    def loss(network, x_BCHW: Tensor, z_BCHW: Tensor, levels_BL: Tensor, loss_3: Tensor) -> Tensor:
         t_B, r_B, weight_B = levels_BL[:, 0], levels_BL[:, 5], levels_BL[:, -1]
         return weight_B * (t_B - r_B) + 0 * network(x_BCHW, levels_BL[:, 4]).sum()
 

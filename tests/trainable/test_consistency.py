@@ -15,16 +15,19 @@ loss grows with its variance, and that is least there. Both agree as the grid ge
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from spaces import PRESETS, KarrasGrid
+from spaces import PRESETS, KarrasGrid, Stage
+from spaces.losses.pseudo_huber import PseudoHuber
 from trainable.training.consistency import (
     LevelTables,
     consistency_function,
     consistency_loss,
-    pseudo_huber,
+    distance,
+    loss_tensors,
     sample,
     scalings,
 )
@@ -37,11 +40,15 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def tables_of(stage: Stage, sigma_min: float = SIGMA_MIN) -> LevelTables:
+    return LevelTables.of_pairs(PRESETS["ict"].schedule.pairs(stage, SIGMA_DATA), sigma_min, SIGMA_DATA)
+
+
 def tables(sigma_N: Tensor, probability_M: Tensor | None = None) -> LevelTables:
     num_intervals = len(sigma_N) - 1
     if probability_M is None:
         probability_M = torch.full((num_intervals,), 1 / num_intervals, dtype=torch.float64)
-    return LevelTables.of_stage(sigma_N, probability_M, SIGMA_MIN, SIGMA_DATA)
+    return tables_of(Stage(0, sigma_N.numpy(), probability_M.double().numpy()))
 
 
 class GaussianNetwork:
@@ -93,16 +100,15 @@ def test_f_at_sigma_min_is_the_identity_exactly(sigma_min: float):
         return 1e6 * torch.ones_like(x)
 
     assert torch.equal(consistency_function(wild, x_BCHW, sigma_B, sigma_min, 0.5), x_BCHW)
-    table_ML = LevelTables.of_stage(
-        torch.tensor([sigma_min, 80.0], dtype=torch.float64), torch.ones(1), sigma_min, 0.5
-    ).table_ML
+    sigma_N = torch.tensor([sigma_min, 80.0], dtype=torch.float64)
+    table_ML = tables_of(Stage(0, sigma_N.numpy(), np.ones(1)), sigma_min).table_ML
     assert table_ML[0, 6:8].tolist() == [1, 0]  # c_skip, c_out of the lowest teacher
 
 
 def test_n_levels_are_n_minus_1_intervals_with_the_student_above():
     stage = PRESETS["ict"].schedule.stages(2000)[0]
     assert len(stage.sigma_N) == 11
-    table_ML = LevelTables.of_stage(stage.sigma_N, stage.probability_M, SIGMA_MIN, SIGMA_DATA).table_ML
+    table_ML = tables_of(stage).table_ML
     assert len(table_ML) == 10
     t_M, r_M = table_ML[:, 0], table_ML[:, 5]
     assert torch.equal(r_M, stage.sigma_N[:-1].float())
@@ -160,9 +166,17 @@ def test_a_smaller_stage_leaves_nothing_of_the_larger_one_to_draw():
 # --- loss ------------------------------------------------------------------------------------------------
 
 
+def huber(c: float) -> Tensor:
+    return loss_tensors(PseudoHuber(huber_c=c).constants(1, 1.0))
+
+
+def pseudo_huber(difference_BD: Tensor, c: float) -> Tensor:
+    return distance(difference_BD, huber(c))
+
+
 def test_pseudo_huber_takes_the_norm_of_the_image():
     difference_BD = torch.tensor([[3.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
-    loss_B = pseudo_huber(difference_BD, c=2.0)
+    loss_B = pseudo_huber(difference_BD, 2.0)
     assert loss_B.tolist() == pytest.approx([math.sqrt(29) - 2, 0])
     elementwise = (difference_BD**2 + 4).sqrt().sub(2).sum(1)  # the trap: another loss
     assert abs(elementwise[0] - loss_B[0]) > 0.5
@@ -174,7 +188,7 @@ def test_pseudo_huber_takes_the_norm_of_the_image():
 )
 def test_pseudo_huber_of_a_small_difference_does_not_cancel(squared: float, expected: float):
     difference_BD = torch.full((1, 4), math.sqrt(squared / 4), requires_grad=True)
-    loss_B = pseudo_huber(difference_BD, c=0.0043)
+    loss_B = pseudo_huber(difference_BD, 0.0043)
     assert loss_B.item() == pytest.approx(expected, rel=1e-6, abs=0)
     loss_B.sum().backward()
     assert difference_BD.grad is not None
@@ -212,7 +226,7 @@ def test_loss_is_the_formula_of_the_paper():
         norm2 = (f(x + t * z, t) - f(x + r * z, r)).square().sum().item()
         expected += (math.sqrt(norm2 + 0.01**2) - 0.01) / (t - r) / 4
     loss = consistency_loss(
-        network, x_BCHW.float(), z_BCHW.float(), tables(sigma_N).table_ML[index_B], huber_c=0.01
+        network, x_BCHW.float(), z_BCHW.float(), tables(sigma_N).table_ML[index_B], huber(0.01)
     ).mean()
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
@@ -223,7 +237,9 @@ def test_gradient_goes_through_the_student_only():
     x_BCHW, z_BCHW = torch.randn((2, 8, 1, 2, 2), generator=g)
     levels_BL = tables(KarrasGrid().sigmas(9)).table_ML
     theta = torch.tensor(0.7, requires_grad=True)
-    consistency_loss(lambda x, c: theta.expand(x.shape), x_BCHW, z_BCHW, levels_BL, 0.01).mean().backward()
+    consistency_loss(
+        lambda x, c: theta.expand(x.shape), x_BCHW, z_BCHW, levels_BL, huber(0.01)
+    ).mean().backward()
     t, skip_t, out_t, _, _, r, skip_r, out_r, _, _, weight = levels_BL[:, :, None].unbind(1)
     x_BD, z_BD = x_BCHW.flatten(1), z_BCHW.flatten(1)
     difference_BD = skip_t * (x_BD + t * z_BD) - skip_r * (x_BD + r * z_BD) + 0.7 * (out_t - out_r)
@@ -240,7 +256,7 @@ def test_both_levels_see_the_same_noise():
     z_BCHW = torch.randn(x_BCHW.shape, generator=generator(3))
     levels_BL = tables(KarrasGrid().sigmas(11)).table_ML.clone()
     levels_BL[:, -1] = 1  # without the weights, which would blow rounding up
-    assert consistency_loss(network, x_BCHW, z_BCHW, levels_BL, 1e-9).mean().item() < 1e-5
+    assert consistency_loss(network, x_BCHW, z_BCHW, levels_BL, huber(1e-9)).mean().item() < 1e-5
 
 
 @pytest.mark.parametrize("factor", [0.97, 1.0, 1.03])
@@ -259,7 +275,7 @@ def test_the_minimiser_on_gaussian_data_is_the_closed_form(factor: float):
             network = GaussianNetwork(MU, lambda sigma, a=a, i=i: a.where(sigma > sigma_N[i] * 1.01, a_N[i]))
             x_BCHW = MU + S * torch.randn((512, 1, 2, 2), generator=g)
             z_BCHW = torch.randn(x_BCHW.shape, generator=g)
-            consistency_loss(network, x_BCHW, z_BCHW, table_ML[[i] * 512], 0.001).mean().backward()
+            consistency_loss(network, x_BCHW, z_BCHW, table_ML[[i] * 512], huber(0.001)).mean().backward()
             assert a.grad is not None
             gradients.append(a.grad)
         gradient_R = torch.stack(gradients)

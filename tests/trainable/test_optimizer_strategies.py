@@ -296,9 +296,9 @@ def test_each_half_of_a_stratified_batch_has_levels_from_all_of_the_range(
     seen: list[Tensor] = []
     loss = trainable.training.accumulation.consistency_loss
 
-    def spy(network, x_BCHW: Tensor, z_BCHW: Tensor, levels_BL: Tensor, huber_c: float) -> Tensor:
+    def spy(network, x_BCHW: Tensor, z_BCHW: Tensor, levels_BL: Tensor, loss_3: Tensor) -> Tensor:
         seen.append(levels_BL)
-        return loss(network, x_BCHW, z_BCHW, levels_BL, huber_c)
+        return loss(network, x_BCHW, z_BCHW, levels_BL, loss_3)
 
     monkeypatch.setattr(trainable.training.accumulation, "consistency_loss", spy)
     begun("gradient_noise_scale").train(1)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from itertools import permutations
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import trainable.training.trainer
-from spaces import CURRICULA, NOISE, PRESETS, KarrasGrid, NoiseSchedule
+from spaces import CURRICULA, LOSSES, NOISE, PRESETS, WEIGHTS, KarrasGrid, NoiseSchedule
+from spaces.losses.pseudo_huber import PseudoHuber
 from trainable.network import Network, NetworkModule
 from trainable.networks.film_mlp import FilmMlp
 from trainable.networks.unet import Unet
@@ -88,6 +90,46 @@ def test_pauses_show_neither_in_the_weights_nor_in_the_loss():
         losses.append(loss)
     assert losses == expected
     assert_same_state(whole, paused)
+
+
+@pytest.mark.parametrize("name", ["ect", "cmt"])
+def test_a_schedule_without_a_grid_trains_and_resumes(name: str):
+    schedule = PRESETS[name].schedule
+    whole, first, second = begun(schedule), begun(schedule), begun(schedule)
+    loss = whole.train(200)
+    assert math.isfinite(loss)
+    first.train(77)
+    second.load_state_dict(*first.state_dict())
+    second.train(200)
+    assert torch.equal(second.state_dict()[0]["ema_P"], whole.state_dict()[0]["ema_P"])
+
+
+@pytest.mark.parametrize(
+    "later", [{"weight": "uniform"}, {"loss": "squared_l2"}, {"weight": "edm", "loss": "pseudo_huber"}]
+)
+def test_a_reused_trainer_trains_another_weight_and_loss_as_a_fresh_one(later: dict[str, str]):
+    """Weight and loss are tensors of the step, set anew for each trial."""
+    registries = {"weight": WEIGHTS, "loss": LOSSES}
+    schedule = replace(ICT, **{part: registries[part].build(name) for part, name in later.items()})
+    plain, fresh = begun(), begun(schedule)
+    plain.train(60), fresh.train(60)
+    reused = begun()
+    reused.train(30)
+    reused.begin(schedule, 3)
+    reused.train(60)
+    assert_same_state(reused, fresh)
+    assert not torch.equal(plain.state_dict()[0]["parameters_P"], fresh.state_dict()[0]["parameters_P"])
+    reused.begin(ICT, 3)
+    reused.train(60)
+    assert_same_state(reused, plain)
+
+
+def test_the_loss_of_the_schedule_is_the_loss_of_the_training():
+    """A constant of the schedule's own is the same as that of the training, whatever the training has."""
+    own = begun(replace(ICT, loss=PseudoHuber(huber_c=0.01)))
+    trained = begun(config=replace(CONFIG, huber_c=0.01))
+    assert own.train(60) == trained.train(60)
+    assert torch.equal(own.state_dict()[0]["ema_P"], trained.state_dict()[0]["ema_P"])
 
 
 def test_a_reused_trainer_equals_a_fresh_one():
@@ -276,6 +318,28 @@ def test_flips_turn_half_of_the_images_and_change_nothing_else(steps):
     assert torch.equal(again.x_BCHW, with_flips.x_BCHW)
 
 
+def test_nearest_noise_is_the_same_noise_in_the_order_of_least_distance(steps):
+    batches = []
+    for coupling in ("independent", "nearest", "nearest"):
+        running = begun(config=replace(CONFIG, batch_size=6, coupling=coupling))
+        running.train(1)
+        batches.append(replace(steps[-1].batch, z_BCHW=steps[-1].batch.z_BCHW.clone()))
+    without, near, again = batches
+    assert torch.equal(near.z_BCHW, again.z_BCHW)
+    assert torch.equal(near.x_BCHW, without.x_BCHW) and torch.equal(near.u_B, without.u_B)
+    x_BD, z_BD = without.x_BCHW.flatten(1), without.z_BCHW.flatten(1)
+    best = min(permutations(range(6)), key=lambda order: float((x_BD - z_BD[list(order)]).norm(dim=1).sum()))
+    assert best != tuple(range(6))
+    assert torch.equal(near.z_BCHW.flatten(1), z_BD[list(best)])
+
+
+def test_a_checkpoint_of_before_the_coupling_was_an_option_is_gone_on_with():
+    _, scalars = begun().state_dict()
+    assert "coupling" not in scalars["setting"] and "horizontal_flips" not in scalars["setting"]
+    _, coupled = begun(config=replace(CONFIG, coupling="nearest")).state_dict()
+    assert '"coupling": "nearest"' in coupled["setting"]
+
+
 def test_images_that_are_too_many_for_a_device_are_drawn_where_they_lie(steps, monkeypatch):
     begun().train(1)
     monkeypatch.setattr(trainable.training.trainer, "MOST_DEVICE_BYTES", 10)
@@ -424,6 +488,10 @@ def test_flat_parameters_and_gradients_are_the_modules_own(channels_last: bool):
         ({"learning_rate": math.nan}, "learning_rate=nan"),
         ({"ema_horizon": 1.5}, "ema_horizon=1.5"),
         ({"lr_decay_start": 1.0, "lr_final_fraction": 0.5}, "has no effect"),
+        (
+            {"coupling": "nearest", "batch_size": 1025},
+            "`batch_size <= 1024` must hold with coupling='nearest'",
+        ),
     ],
 )
 def test_impossible_configurations_are_refused(fields: dict, message: str):

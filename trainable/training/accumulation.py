@@ -14,7 +14,7 @@ def accumulate_gradient(
     x_BCHW: Tensor,
     z_BCHW: Tensor,
     levels_BL: Tensor,
-    huber_c: float,
+    loss_3: Tensor,
     batch_size: int,
     micro_batch: int,
 ) -> Tensor:
@@ -30,7 +30,7 @@ def accumulate_gradient(
         x_BCHW.split(micro_batch), z_BCHW.split(micro_batch), levels_BL.split(micro_batch), strict=True
     )
     for x_part, z_part, levels_part in parts:
-        loss_B = consistency_loss(network, x_part, z_part, levels_part, huber_c)
+        loss_B = consistency_loss(network, x_part, z_part, levels_part, loss_3)
         # As backward(1 / batch_size for each), which imports sympy: a third of a second of each worker's start.
         (loss_B.sum() * (1 / batch_size)).backward()
         losses.append(loss_B.detach())

@@ -6,11 +6,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import PlainValidator
 
-from spaces.document.format import HUBER_C_BOUNDS, MAX_TOTAL_STEPS, SIGMA_DATA_BOUNDS
+from spaces.document.format import MAX_TOTAL_STEPS, SIGMA_DATA_BOUNDS
 from spaces.lazy_torch import Tensor, torch
+from spaces.losses.pseudo_huber import HUBER_C_BOUNDS, ICT_HUBER_C
 from spaces.registry import STRICT
 from trainable.optimizer_strategies.constant import Constant
 from trainable.optimizer_strategy import OPTIMIZER_STRATEGIES, OptimizerStrategy
+from trainable.training.coupling import MOST_IMAGES
 from trainable.training.ema import ema_weights
 from trainable.training.radam import radam_factors
 
@@ -32,11 +34,13 @@ class TrainingConfig:
     the weight average as a fraction of the steps done; 0 samples from the current weights.
     optimizer_strategy: how momentum and learning rate go over the trial; see trainable/optimizer_strategies/.
     sigma_data: standard deviation assumed by the scalings. huber_c: pseudo-Huber constant per square
-    root of the number of values of an image.
+    root of the number of values of an image, of schedules whose `loss` has none of its own.
     stratified: draw the noise levels of a batch from B equal slices of the distribution instead of
     independently. The expected loss is the same; on the digits the variance of a batch's loss falls to
     3-10 %, but that of its gradient only to 95-100 %: images and noise make most of it. horizontal_flips: each image is
-    turned left to right with probability 1/2 when it is drawn; what samples are compared with is not. precision: "bf16"
+    turned left to right with probability 1/2 when it is drawn; what samples are compared with is not. coupling:
+    "nearest" gives the images of a batch, as a whole, the noise that lies nearest to them (Immiscible Diffusion,
+    arXiv:2406.12303; minibatch optimal transport) instead of any. precision: "bf16"
     runs the network under autocast; noise levels, loss, gradients and weights stay float32. cuda_graph:
     capture the step once and replay it, on CUDA only; off by default because it has not been run on a GPU.
     """
@@ -53,9 +57,10 @@ class TrainingConfig:
     )
     ema_horizon: float = 0.3
     sigma_data: float = 0.5
-    huber_c: float = 0.00054
+    huber_c: float = ICT_HUBER_C
     stratified: bool = True
     horizontal_flips: bool = False
+    coupling: Literal["independent", "nearest"] = "independent"
     precision: Literal["float32", "bf16"] = "float32"
     cuda_graph: bool = False
 
@@ -80,6 +85,11 @@ class TrainingConfig:
             raise ValueError(
                 f"lr_final_fraction={self.lr_final_fraction:g} has no effect with lr_decay_start=1: "
                 "set `lr_decay_start` below 1, or leave it out"
+            )
+        if self.coupling == "nearest" and self.batch_size > MOST_IMAGES:
+            raise ValueError(
+                f"`batch_size <= {MOST_IMAGES}` must hold with coupling='nearest', whose time is cubic in it, "
+                f"but got batch_size={self.batch_size}"
             )
         if self.optimizer_strategy.uses_halves and self.batch_size % 2:
             raise ValueError(

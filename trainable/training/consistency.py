@@ -12,6 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from spaces.loss import Constants
+from spaces.stage import Pairs
+
 # F(x_BCHW, c_noise_B) -> (B, C, H, W)
 NetworkFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -103,31 +106,22 @@ class LevelTables(NamedTuple):
         return cls(cdf_M, torch.zeros(num_rows, _NUM_COLUMNS, device=device))
 
     @classmethod
-    def of_stage(
-        cls,
-        sigma_N: Tensor,
-        probability_M: Tensor,
-        sigma_min: float,
-        sigma_data: float,
-        loss_weight_M: Tensor | None = None,
-    ) -> "LevelTables":
-        """From float64 levels and interval probabilities. The weight is loss_weight / (t - r), 1 where it is None.
+    def of_pairs(cls, pairs: Pairs, sigma_min: float, sigma_data: float) -> "LevelTables":
+        """From a stage's pairs of levels.
 
         All in float64, rounded once: with 1,281 levels and rho 7 the lowest interval is 3.9e-5 wide at a weight
         of 25,600, of which half precision would leave nothing.
         """
-        sigma_N = sigma_N.to(torch.float64)
-        r_M, t_M = sigma_N[:-1], sigma_N[1:]
-        cdf_M = probability_M.to(torch.float64).cumsum(0)
+        t_M, r_M, probability_M, weight_M = (torch.tensor(values_M) for values_M in pairs)
+        cdf_M = probability_M.cumsum(0)
         cdf_M /= cdf_M[-1].clone()
         cdf_M[int(probability_M.nonzero().max()) :] = torch.inf
-        weight_M = 1 / (t_M - r_M)
         columns = [
             t_M,
             *scalings(t_M, sigma_min, sigma_data),
             r_M,
             *scalings(r_M, sigma_min, sigma_data),
-            weight_M if loss_weight_M is None else weight_M * loss_weight_M,
+            weight_M,
         ]
         return cls(cdf_M, torch.stack(columns, dim=1).float())
 
@@ -143,22 +137,28 @@ class LevelTables(NamedTuple):
         return torch.searchsorted(self.cdf_M, u_B, right=True)
 
 
-def pseudo_huber(difference_BD: Tensor, c: float) -> Tensor:
-    """sqrt(||difference||_2^2 + c^2) - c of each *image*, (B,).
+def loss_tensors(constants: Constants, device: torch.device | str = "cpu") -> Tensor:
+    """(3,) float32: a loss as the training step wants it, so that another loss is the same step."""
+    return torch.tensor(constants, dtype=torch.float32, device=device)
 
-    The norm is over all values of an image, as in the paper; elementwise with the same c would be a
-    different loss, nearly quadratic for all errors below c. Written as a quotient, since for errors far
-    below c the difference cancels: at c = .0043 float32 would give 0 for every norm below 1e-6.
+
+def distance(difference_BD: Tensor, loss_3: Tensor) -> Tensor:
+    """s / (sqrt(slope s + offset) + shift) of each *image*, (B,), with s = ||difference||_2^2; see `spaces.loss`.
+
+    The norm is over all values of an image, as in the paper; pseudo-Huber elementwise with the same c would be a
+    different loss, nearly quadratic for all errors below c. A quotient, since for errors far below c the difference
+    sqrt(s + c^2) - c cancels: at c = .0043 float32 would give 0 for every norm below 1e-6.
     """
+    slope, offset, shift = loss_3.unbind()
     # d * d, not d.square(): the gradient of a power takes more passes over the images.
     squared_B = (difference_BD * difference_BD).sum(1)
-    return squared_B / ((squared_B + c**2).sqrt() + c)
+    return squared_B / (torch.addcmul(offset, squared_B, slope).sqrt() + shift)
 
 
 def consistency_loss(
-    network: NetworkFunction, x_BCHW: Tensor, z_BCHW: Tensor, levels_BL: Tensor, huber_c: float
+    network: NetworkFunction, x_BCHW: Tensor, z_BCHW: Tensor, levels_BL: Tensor, loss_3: Tensor
 ) -> Tensor:
-    """The iCT loss of each image, (B,): weight * pseudo_huber(f(x + t z, t) - f(x + r z, r)).
+    """The loss of each image, (B,): weight * distance(f(x + t z, t) - f(x + r z, r)).
 
     Its mean over the batch is what is minimised. levels_BL: rows of `LevelTables.table_ML`. The teacher
     f(., r) is the current network without gradient (no EMA) and sees the same z.
@@ -173,4 +173,4 @@ def consistency_loss(
     x_t_BD = torch.addcmul(x_BD, t, z_BD)
     F_BD = network((in_t * x_t_BD).view(shape), noise_t.squeeze(1)).flatten(1).float()
     student_BD = torch.addcmul(skip_t * x_t_BD, out_t, F_BD)
-    return weight.squeeze(1) * pseudo_huber(student_BD - teacher_BD, huber_c)
+    return weight.squeeze(1) * distance(student_BD - teacher_BD, loss_3)

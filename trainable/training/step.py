@@ -10,6 +10,7 @@ from trainable.dataset import model_input
 from trainable.optimizer_strategy import OptimizerStrategy
 from trainable.training.accumulation import accumulate_gradient
 from trainable.training.consistency import LevelTables, NetworkFunction
+from trainable.training.coupling import nearest_noise
 from trainable.training.flat_parameters import flatten_gradients, flatten_parameters
 from trainable.training.radam import radam_
 
@@ -45,12 +46,14 @@ class Batch:
         stratified: bool,
         generator: torch.Generator,
         flips: bool = False,
+        nearest: bool = False,
     ) -> None:
         """Fill with the batch of `step`: a pure function of (seed, step), on one kind of device.
 
         Images are drawn with replacement. Stratified, image j gets u_j = (j + U_j)/B; images are in random order, so
         the pairing of images and levels is random as well. flips: every second image, at random, is turned left to
-        right. Images that are too many for the device may lie elsewhere.
+        right. nearest: images get the noise that is near them (`nearest_noise`), levels stay as they were drawn. Images
+        that are too many for the device may lie elsewhere.
         """
         generator.manual_seed(stream_seed("batch", seed, step))
         batch_size, device = len(self.u_B), self.u_B.device
@@ -64,6 +67,8 @@ class Batch:
         if flips:
             flip_B = torch.rand(batch_size, generator=generator, device=device) < 0.5
             self.x_BCHW.copy_(torch.where(flip_B[:, None, None, None], self.x_BCHW.flip(3), self.x_BCHW))
+        if nearest:
+            self.z_BCHW.copy_(nearest_noise(self.x_BCHW, self.z_BCHW))
 
 
 @dataclass(frozen=True)
@@ -126,13 +131,14 @@ def training_step(
     batch: Batch,
     levels: LevelTables,
     factors_F: Tensor,
-    huber_c: float,
+    loss_3: Tensor,
     strategy: OptimizerStrategy,
     micro_batch: int,
 ) -> None:
     """One optimiser step, in place.
 
     factors_F: RAdam's adaptive and plain factor, weight of the EMA; 1 - beta1 where it is not RAdam's own.
+    loss_3: see `loss_tensors`.
     micro_batch: images that go through the network at once; the step is that of the whole batch all the same.
     """
     index_B = levels.draw(batch.u_B)
@@ -142,7 +148,7 @@ def training_step(
 
     def backward(share: slice) -> Tensor:
         images = batch.x_BCHW[share], batch.z_BCHW[share], levels_BL[share]
-        return accumulate_gradient(network, *images, huber_c, len(levels_BL), micro_batch)
+        return accumulate_gradient(network, *images, loss_3, len(levels_BL), micro_batch)
 
     if state.half_P is None or state.noise_2 is None:
         loss_B = backward(slice(None))

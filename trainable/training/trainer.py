@@ -21,12 +21,13 @@ from torch import Tensor
 
 from spaces import NoiseSchedule
 from spaces.adaptive_noise import AdaptiveNoise
+from spaces.arrays import array_of
 from trainable.draws import drawing, drawn_alike
 from trainable.network import Network, NetworkModule
 from trainable.training.adaptation import Adaptation
 from trainable.training.buffers import copy_buffers, saved_buffers
 from trainable.training.config import TrainingConfig
-from trainable.training.consistency import LevelTables, NetworkFunction, sample
+from trainable.training.consistency import LevelTables, NetworkFunction, loss_tensors, sample
 from trainable.training.memory import keep_freed_memory
 from trainable.training.step import Batch, TrainingState, stream_seed, training_step
 
@@ -77,14 +78,16 @@ class Trainer:
         self._generator = torch.Generator(self._device)
         self._factors_KF = config.factors().float().to(self._device)
         self._factors_F = torch.zeros_like(self._factors_KF[0])
-        self._huber_c = config.huber_c * math.sqrt(math.prod(self._image_shape))
+        self._loss_3 = torch.zeros(3, device=self._device)
         self._levels = LevelTables.empty(0, self._device)
         self._step = 0
         self._micro_batch = config.whole_pass
         self._graph: torch.cuda.CUDAGraph | None = None
         options = config.to_dict()
-        if not config.horizontal_flips:  # as in checkpoints of before there was this option
-            del options["horizontal_flips"]
+        # As in checkpoints of before there were these options.
+        for option, usual in (("horizontal_flips", False), ("coupling", "independent")):
+            if options[option] == usual:
+                del options[option]
         # What a checkpoint must agree with, besides schedule and seed.
         self._setting = {
             "config": options,
@@ -127,6 +130,8 @@ class Trainer:
             self._capture()
         self._module.reset_parameters(torch.Generator().manual_seed(stream_seed("weights", seed)))
         self._state.restart_()
+        constants = schedule.loss.constants(math.prod(self._image_shape), self.config.huber_c)
+        self._loss_3.copy_(loss_tensors(constants))
         self._step = 0
         self._loss_from_step = 0
         self._enter_stage()
@@ -153,6 +158,7 @@ class Trainer:
                 self.config.stratified,
                 self._generator,
                 self.config.horizontal_flips,
+                self.config.coupling == "nearest",
             )
             self._factors_F.copy_(self._factors_KF[self._step])
             if self._graph is not None:
@@ -285,14 +291,12 @@ class Trainer:
     def _fill_levels(self) -> None:
         """The level tables of the current stage, with the probabilities in force."""
         schedule, stage = self._schedule, self._stage
-        probability_M = stage.probability_M
         if self._adaptation is not None:
             schedule = self._adaptation.schedule
-            probability_M = schedule.probabilities(stage)
-        self._loss_weight_M = schedule.noise.loss_weights(probability_M)
-        tables = LevelTables.of_stage(
-            stage.sigma_N, probability_M, schedule.grid.sigma_min, self.config.sigma_data, self._loss_weight_M
-        )
+            stage = replace(stage, probabilities=array_of(schedule.probabilities(stage)))
+        self._loss_weight_M = schedule.noise.loss_weights(stage.probability_M)
+        sigma_data = self.config.sigma_data
+        tables = LevelTables.of_pairs(schedule.pairs(stage, sigma_data), schedule.grid.sigma_min, sigma_data)
         self._levels.copy_(tables)
 
     def _adapt(self, adaptation: Adaptation) -> None:
@@ -328,7 +332,7 @@ class Trainer:
             self._batch,
             self._levels,
             self._factors_F,
-            self._huber_c,
+            self._loss_3,
             self.config.optimizer_strategy,
             self._micro_batch,
         )

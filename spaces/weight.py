@@ -1,0 +1,31 @@
+"""How much a pair of noise levels counts in the loss. Axis M: pairs of student level t and teacher level r, r < t.
+
+A new weight is one file in `spaces/weights/`: a frozen dataclass on `Weight` with its FORMULA and `of_pairs`. See
+`spaces/weights/inverse_gap.py`. What is minimised in expectation is the product of law and weight; the law alone says
+how much of each batch a level gets, and with it how noisy the gradient is.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spaces.arrays import Array
+from spaces.choice import Choice
+from spaces.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weight(Choice, ABC):
+    """A factor of the loss of each image, the same for all images at one pair of levels.
+
+    FORMULA: in t, r and sigma_data, as exports state it.
+    """
+
+    FORMULA: ClassVar[str]
+
+    @abstractmethod
+    def of_pairs(self, t_M: Array, r_M: Array, sigma_data: float) -> Array:
+        """weight_M, float64, finite and above 0."""
+
+
+WEIGHTS: Registry[Weight] = Registry("spaces.weights", Weight, "weight")  # type: ignore[type-abstract]

@@ -1,0 +1,261 @@
+"""Every weight in spaces/weights/ and loss in spaces/losses/, those dropped in later included, keeps these promises."""
+
+import dataclasses
+import inspect
+import json
+import math
+import pickle
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+import torch
+
+from spaces import LOSSES, PRESETS, WEIGHTS, NoiseSchedule, SearchSpace
+from spaces.arrays import Array
+from spaces.checks import check_values
+from spaces.choice import Choice
+from spaces.curricula.constant import Constant
+from spaces.equality import distance, equal
+from spaces.losses.pseudo_huber import PseudoHuber
+from spaces.losses.squared_l2 import SquaredL2
+from spaces.schedule import USUAL
+from spaces.stage import Stage
+from spaces.weight import Weight
+
+ICT = PRESETS["ict"].schedule
+ROOT = math.sqrt(2.0)
+# At t = 2, r = 1.5, sigma_data = .5.
+KNOWN = {
+    "inverse_gap": 2.0,
+    "inverse_sqrt_gap": ROOT,
+    "uniform": 1.0,
+    "inverse_t": 0.5,
+    "inverse_t_squared": 0.25,
+    "edm": 4.25,  # 1/t^2 + 1/sigma_data^2
+    "inverse_c_out": math.sqrt(4.25),
+}
+EVERY = [*((WEIGHTS, name) for name in WEIGHTS), *((LOSSES, name) for name in LOSSES)]
+every = pytest.mark.parametrize(("registry", "name"), EVERY, ids=[name for _, name in EVERY])
+
+
+def array(*values: float) -> Array:
+    return np.array(values)
+
+
+@pytest.mark.parametrize(("name", "expected"), KNOWN.items())
+def test_a_weight_is_its_closed_form(name: str, expected: float) -> None:
+    found = WEIGHTS[name]().of_pairs(array(2.0), array(1.5), 0.5)
+    assert found.tolist() == [pytest.approx(expected, rel=1e-15)]
+
+
+@pytest.mark.parametrize("name", list(WEIGHTS))
+@pytest.mark.parametrize("sigma_data", [1e-3, 0.5, 1e3])
+def test_a_weight_is_finite_positive_and_what_its_formula_says(name: str, sigma_data: float) -> None:
+    weight = WEIGHTS[name]()
+    sigma_N = dataclasses.replace(ICT.grid, sigma_min=1e-6, sigma_max=1e6).noise_levels(200)
+    found = weight.of_pairs(sigma_N[1:], sigma_N[:-1], sigma_data)
+    assert found.dtype == np.float64 and found.shape == (199,)
+    assert (
+        bool((found > 0).all()) and np.isfinite(found.astype(np.float32)).all()
+    )  # the step has them in float32
+    pairs = zip(sigma_N[1:].tolist(), sigma_N[:-1].tolist(), strict=True)
+    code = weight.FORMULA.replace("^", "**")
+    expected = [eval(code, {"t": t, "r": r, "sigma_data": sigma_data, "sqrt": math.sqrt}) for t, r in pairs]
+    assert found.tolist() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_a_loss_grows_from_0_and_is_finite_for_every_c(name: str) -> None:
+    for huber_c in (1e-9, 0.00054, 1e3):
+        slope, offset, shift = LOSSES[name]().constants(64, huber_c)
+        s = torch.logspace(-12, 12, 100)
+        found = s / ((slope * s + offset) ** 0.5 + shift)
+        assert bool(found.isfinite().all()) and bool((found.diff() > 0).all())
+        assert offset > 0  # at s = 0 there is a derivative
+
+
+def test_the_losses_are_their_closed_forms() -> None:
+    slope, offset, shift = PseudoHuber().constants(4, 1.5)  # c = 3
+    assert 16 / ((slope * 16 + offset) ** 0.5 + shift) == pytest.approx(5 - 3)
+    assert PseudoHuber(huber_c=0.5).constants(4, 1.5) == (1, 1, 1)
+    slope, offset, shift = SquaredL2().constants(4, 1.5)
+    assert 16 / ((slope * 16 + offset) ** 0.5 + shift) == 16
+
+
+@every
+def test_options_are_documented_and_come_back_from_json_and_pickle(registry: Any, name: str) -> None:
+    cls = registry[name]
+    first_line = (inspect.getdoc(cls) or "").partition("\n")[0]
+    assert first_line.endswith(".") and "arXiv:" in first_line
+    assert set(cls.SPACE) | set(cls.BOUNDS) <= {field.name for field in dataclasses.fields(cls)}
+    for option, (low, high) in cls.BOUNDS.items():
+        for outside in (low - 1, high + 1, math.nan):
+            with pytest.raises(ValueError, match=f"{option}="):
+                cls(**{option: outside})
+        for end in (low, high):
+            choice = cls(**{option: end})
+            assert registry.build(json.loads(json.dumps(registry.describe(choice)))) == choice
+    assert pickle.loads(pickle.dumps(cls())) == cls()
+
+
+@every
+def test_a_schedule_with_it_is_another_one_that_says_so(registry: Any, name: str) -> None:
+    (part, usual) = next((part, usual) for part, (known, usual) in USUAL.items() if known is registry)
+    choice: Choice = registry[name]()
+    schedule = dataclasses.replace(ICT, **{part: choice})
+    assert NoiseSchedule.from_dict(json.loads(json.dumps(schedule.to_dict()))) == schedule
+    if choice == usual:
+        assert schedule == ICT and schedule.to_dict() == ICT.to_dict() and schedule.unusual == {}
+        assert ICT.to_dict().keys() == {"grid", "noise", "curriculum", "uniform_floor"}  # as it always was
+        assert NoiseSchedule.from_dict({**ICT.to_dict(), part: {"name": name}}) == ICT
+    else:
+        assert schedule.to_dict()[part] == registry.describe(choice)
+        assert schedule.describe() == f"{ICT.describe()} {part}={choice.describe()}"
+        assert not equal(schedule, ICT, 200) and distance(schedule, ICT, 200) == 1
+        assert equal(schedule, NoiseSchedule.from_dict(schedule.to_dict()), 200)
+
+
+def test_a_law_and_a_weight_of_one_product_are_two_schedules() -> None:
+    """Uniform levels at weight p' / p minimise what p' minimises at weight 1: the same mean gradient, more noise."""
+    law = NoiseSchedule(grid=ICT.grid, noise=ICT.noise, curriculum=Constant(levels=40))
+    law = dataclasses.replace(law, weight=WEIGHTS["uniform"]())
+    (stage,) = law.stages(10)
+    even = Stage(0, stage.levels, np.full(39, 1 / 39))
+    share_M = law.minimised(even).probabilities * (stage.probabilities * 39)
+    np.testing.assert_allclose(share_M, law.minimised(stage).probabilities)
+    by_weight = dataclasses.replace(law, noise=dataclasses.replace(ICT.noise, p_mean=-1.0))
+    assert distance(law, by_weight, 10) > 0.01  # the law counts, not its product with a weight
+    assert distance(law, dataclasses.replace(law, weight=WEIGHTS["inverse_t"]()), 10) == 1
+
+
+@pytest.mark.parametrize(("other", "expected"), [(0.00101, 1 - 1 / 1.01), (0.002, 0.5), (0.001, 0)])
+def test_near_constants_of_one_loss_are_near_schedules(other: float, expected: float) -> None:
+    one, two = (dataclasses.replace(ICT, loss=PseudoHuber(huber_c=c)) for c in (0.001, other))
+    assert distance(one, two, 100) == pytest.approx(expected, abs=1e-5)
+    assert equal(one, two, 100) == (expected < 0.01)
+
+
+def test_what_is_minimised_is_law_times_weight() -> None:
+    stage = Stage(0, array(1.0, 2.0, 4.0), array(0.5, 0.5))
+    pairs = ICT.pairs(stage, 0.5)
+    assert [values_M.tolist() for values_M in pairs] == [[2, 4], [1, 2], [0.5, 0.5], [1, 0.5]]
+    assert ICT.minimised(stage).probabilities.tolist() == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_importance_weights_multiply_the_weight() -> None:
+    adaptive = dataclasses.replace(PRESETS["second_moment"].schedule, weight=WEIGHTS["inverse_t"]())
+    stage = Stage(0, array(1.0, 2.0, 4.0), array(0.8, 0.2))
+    assert adaptive.pairs(stage, 0.5).weight_M.tolist() == pytest.approx(
+        [1 / (2 * 0.8) / 2, 1 / (2 * 0.2) / 4]
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Endless(Weight):
+    FORMULA = "1 / (t - 80)"
+
+    def of_pairs(self, t_M: Array, r_M: Array, sigma_data: float) -> Array:
+        return 1 / (80 - t_M)
+
+
+def test_a_weight_that_is_infinite_at_a_level_in_use_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"the weight .* is inf at t=80, r=79\..*: it must be finite and above 0"
+    ):
+        dataclasses.replace(ICT, weight=_Endless())
+    assert (
+        dataclasses.replace(PRESETS["ect"].schedule, weight=_Endless()).weight == _Endless()
+    )  # 80 is not in use
+
+
+# --- search space ------------------------------------------------------------------------------------------
+
+WHOLE = {
+    "noise": {"lognormal": None},
+    "curriculum": {"constant": None},
+    "weight": dict.fromkeys(WEIGHTS),
+    "loss": dict.fromkeys(LOSSES),
+}
+
+
+def test_the_parameters_of_the_later_parts_are_conditional_and_give_the_schedule_back() -> None:
+    space = SearchSpace.from_mapping(WHOLE)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    seen = set()
+    for _ in range(60):
+        trial = study.ask()
+        schedule = space.suggest(trial)
+        assert space.params_of(schedule) == trial.params
+        assert ("loss.pseudo_huber.huber_c" in trial.params) == (trial.params["loss"] == "pseudo_huber")
+        seen.add(trial.params["weight"])
+    assert seen == set(WEIGHTS)
+    assert SearchSpace.from_mapping(space.to_dict()) == space
+    assert space.completed({"loss.pseudo_huber.huber_c": 1e-3})["loss"] == "pseudo_huber"
+    with pytest.raises(ValueError, match="would have no effect with `loss` 'squared_l2'"):
+        space.completed({"loss": "squared_l2", "loss.pseudo_huber.huber_c": 1e-3})
+    ends = space.at_ends(
+        NoiseSchedule(**{**vars(ICT), "curriculum": Constant(), "loss": PseudoHuber(huber_c=1e-2)})
+    )
+    assert ends == ["loss.pseudo_huber.huber_c=0.01 of [1e-05, 0.01]"]
+
+
+def test_a_space_without_them_is_the_space_that_it_was() -> None:
+    plain = SearchSpace.from_mapping({"noise": {"lognormal": None}})
+    named = {"weight": {"inverse_gap": None}, "loss": {"pseudo_huber": {"huber_c": None}}}
+    assert plain == SearchSpace.from_mapping({"noise": {"lognormal": None}, **named})
+    assert plain.to_dict().keys() == {"grid", "noise", "curriculum", "uniform_floor"}
+    assert not plain.unusual
+    assert not {"weight", "loss"} & plain.distributions().keys()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"weight": None},
+            r"space\.weight: name at least one of edm, .* or leave space\.weight out for inverse_gap",
+        ),
+        ({"weight": {"unifrom": None}}, r"space\.weight: unknown weight 'unifrom'\. Known: edm, "),
+        ({"weight": {"uniform": {"c": 1}}}, r"space\.weight\.uniform: unknown option 'c'"),
+        ({"loss": "squared_l2"}, r"space\.loss: a mapping is needed, but got 'squared_l2'"),
+        (
+            {"loss": {"pseudo_huber": {"huber_c": 0}}},
+            r"space\.loss\.pseudo_huber\.huber_c: `1e-09 <= huber_c <= 1000`",
+        ),
+        (
+            {"loss": {"pseudo_huber": {"huber_c": {"low": 0, "high": 1}}}},
+            r"huber_c: `low > 0` must hold with `log: true`",
+        ),
+    ],
+)
+def test_what_has_no_meaning_is_one_line(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        SearchSpace.from_mapping(given)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("weight", {"name": "unifrom"}, "weight: Unknown weight 'unifrom'"),
+        ("weight", "uniform", "weight: a mapping is needed, but got 'uniform'"),
+        ("loss", {"name": "pseudo_huber", "huber_c": "1"}, "loss.huber_c: input should be a valid number"),
+    ],
+)
+def test_a_schedule_with_an_impossible_part_is_one_line(part: str, value: Any, message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        NoiseSchedule.from_dict({**ICT.to_dict(), part: value})
+    assert str(caught.value).startswith(message)
+
+
+def test_an_export_in_pairs_counts_twice() -> None:
+    check_values(Constant(levels=16_385), 1)
+    space = SearchSpace.from_mapping(
+        {"curriculum": {"sinusoidal": {"s1": 8000}}, "weight": {"uniform": None}}
+    )
+    plain = SearchSpace.from_mapping({"curriculum": {"sinusoidal": {"s1": 8000}}})
+    steps = next(n for n in range(1, 10_000) if list(space.too_large(n)))
+    assert not list(plain.too_large(steps))
