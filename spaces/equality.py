@@ -24,10 +24,12 @@ spikes in one bin is another one if they lie elsewhere in it.
 import math
 import zlib
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spaces.registry import options_of
 from spaces.schedule import NoiseSchedule
 from spaces.stage import Stage
 
@@ -62,16 +64,24 @@ def features(schedule: NoiseSchedule, total_steps: int) -> Features:
     for row, stage in zip(measures, stages, strict=True):
         row[0] = stage.mass(_EDGES)
         row[1] = schedule.intervals(stage, _EDGES)
-    weighted = schedule.noise.weighs_loss
-    kind = zlib.crc32(repr(schedule.noise).encode()) if schedule.noise.ADAPTIVE else int(weighted)
+    noise = schedule.noise
+    kind = zlib.crc32(repr((type(noise), noise)).encode()) if noise.ADAPTIVE else int(noise.weighs_loss)
     if schedule.unusual:
-        others = (schedule.gap.CONTINUOUS, schedule.weight, type(schedule.loss))
-        kind = zlib.crc32(f"{kind} {others!r}".encode())
+        kind = zlib.crc32(f"{kind} {_kind_of(schedule)!r}".encode())
     huber_c = schedule.loss.huber_c_of(_OF_THE_TRAINING)
     tail = (math.nan if huber_c is None else math.log(huber_c), kind)
     found = np.append(np.einsum("st,tmj->smj", share, measures), tail).astype(np.float32)
     found.setflags(write=False)
     return found
+
+
+def _kind_of(schedule: NoiseSchedule) -> tuple[Any, ...]:
+    """What two schedules have in common, or are not near: of gap, weight and loss all but the numbers compared."""
+    loss = options_of(schedule.loss)
+    if schedule.loss.huber_c_of(_OF_THE_TRAINING) is not None:
+        loss.pop("huber_c", None)
+    weight = (type(schedule.weight), options_of(schedule.weight))
+    return schedule.gap.CONTINUOUS, weight, (type(schedule.loss), loss)
 
 
 def distances(one: Features, others: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -108,9 +118,7 @@ def equal(one: NoiseSchedule, other: NoiseSchedule, total_steps: int, tolerance:
     """Whether they train the same, however they are written: `distance` and `total_variation` <= tolerance."""
     if one.noise != other.noise and (one.noise.ADAPTIVE or other.noise.ADAPTIVE):
         return False  # `features` has a checksum of it only, and of these:
-    if one.weight != other.weight or type(one.loss) is not type(other.loss):
-        return False
-    if one.gap.CONTINUOUS != other.gap.CONTINUOUS:
+    if _kind_of(one) != _kind_of(other):
         return False
     return (
         distance(one, other, total_steps) <= tolerance

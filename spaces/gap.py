@@ -20,16 +20,25 @@ from spaces.registry import Registry
 class Gap(Choice, ABC):
     """A rule for r, given t.
 
-    CONTINUOUS: whether t is drawn from the law itself and r computed from it; else both are neighbours on a grid.
+    CONTINUOUS: whether t is drawn from the law itself and r computed from it; else both are neighbours on a grid, which
+    the gap adjacent alone says.
     RULE: r in t, sigma_min, the options and the stage s, as exports state it.
     """
 
     CONTINUOUS: ClassVar[bool] = True
     RULE: ClassVar[str]
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if not cls.CONTINUOUS and cls.__module__ != "spaces.gaps.adjacent":
+            raise TypeError(f"{cls.__name__}: only the gap adjacent is of a grid. Leave CONTINUOUS out")
+
     @abstractmethod
     def teacher(self, t_M: Array, sigma_min: float, stage: int) -> Array:
-        """r_M, float64, sigma_min <= r < t, for levels t > sigma_min in a stage, counted from 0."""
+        """r_M, float64, sigma_min <= r < t, for levels t > sigma_min in a stage, counted from 0.
+
+        Elementwise, and in no stage below that of the stage before: the last one is the finest.
+        """
 
     @property
     def most_stages(self) -> int:

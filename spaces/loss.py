@@ -34,7 +34,10 @@ class Loss(Choice, ABC):
         """num_values: of an image. huber_c: the training's, see `huber_c_of`."""
 
     def huber_c_of(self, training: float) -> float | None:
-        """Pseudo-Huber constant per square root of num_values, where the training has this one; None: there is none."""
+        """Pseudo-Huber constant per square root of num_values, where the training has this one; None: there is none.
+
+        Of what it gives it gives the same: an export has that for the training's.
+        """
         return None
 
 

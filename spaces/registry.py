@@ -6,6 +6,7 @@ a choice everywhere: search files, the command line, contract tests. No list is 
 
 import dataclasses
 import importlib
+import inspect
 import json
 import keyword
 import pkgutil
@@ -13,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property, lru_cache
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, get_origin
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -55,6 +56,17 @@ def required_options(cls: type) -> list[str]:
     missing = dataclasses.MISSING
     fields = dataclasses.fields(cls)
     return [option_name(f.name) for f in fields if f.default is missing and f.default_factory is missing]
+
+
+def _lacking(cls: type) -> list[str]:
+    """What its bases ask of it and it does not have: abstract methods, constants without a value."""
+    declared = {
+        name
+        for base in cls.__mro__
+        for name, hint in inspect.get_annotations(base).items()
+        if get_origin(hint) is ClassVar and not hasattr(cls, name)
+    }
+    return sorted(declared | getattr(cls, "__abstractmethods__", frozenset()))
 
 
 def summary_of(cls: type) -> str:
@@ -190,6 +202,11 @@ class Registry(Choices[type[T]], Generic[T]):
             raise ImportError(
                 f"{module.__name__.replace('.', '/')}.py must define exactly one {self.base.__name__}, "
                 f"but defines {names}"
+            )
+        if lacking := _lacking(found[0]):
+            raise ImportError(
+                f"{module.__name__.replace('.', '/')}.py: {found[0].__name__} lacks {', '.join(lacking)}, "
+                f"which every {self.what} has"
             )
         return found[0]
 

@@ -18,14 +18,14 @@ from spaces.registry import Registry
 class Weight(Choice, ABC):
     """A factor of the loss of each image, the same for all images at one pair of levels.
 
-    FORMULA: in t, r and sigma_data, as exports state it.
+    FORMULA: in t, r, sigma_data and the options, as exports state it: numbers, + - * / ^, sqrt, exp, log, min, max.
     """
 
     FORMULA: ClassVar[str]
 
     @abstractmethod
     def of_pairs(self, t_M: Array, r_M: Array, sigma_data: float) -> Array:
-        """weight_M, float64, finite and above 0."""
+        """weight_M, float64, finite and above 0, elementwise."""
 
 
 WEIGHTS: Registry[Weight] = Registry("spaces.weights", Weight, "weight")  # type: ignore[type-abstract]

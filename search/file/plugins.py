@@ -12,10 +12,10 @@ from search.file.paths import CODE, placed_path
 from search.file.yaml_walk import Place
 from search.machine.plugin_folder import read_plugin
 from spaces.plugins import Plugin, use
+from spaces.space.sections import SECTIONS
 
-# Whose names a search's parameters have: no two may be the same.
+# Whose names a search's parameters begin with: no two may be the same, and none that of a section of the space.
 _OF_A_SCHEDULE = ("noise", "curricula", "grids")
-_TAKEN = ("grid", "noise", "curriculum", "uniform_floor")
 
 
 def checked_plugins(entries: list[Any], info: ValidationInfo) -> list[Plugin]:
@@ -99,7 +99,8 @@ def _name_problem(kind: str, name: str, plugin: Plugin, plugins: Sequence[Plugin
     alike = _OF_A_SCHEDULE if kind in _OF_A_SCHEDULE else (kind,)
     if kind == "trainers":
         return "is a trainer, which no plugin can be. A script of your own trains as well"
-    if name in _TAKEN or any(name in KINDS[each].choices().ours for each in alike):
+    is_section = kind in _OF_A_SCHEDULE and name in SECTIONS
+    if is_section or any(name in KINDS[each].choices().ours for each in alike):
         return f"has the name of one of ours: {name}. Rename it"
     others = [
         (other.path, each)

@@ -14,8 +14,8 @@ from search.machine.output import write_file
 from search.winner.sampling import sampling_part
 from spaces import NoiseSchedule
 from spaces.document.checksum import with_checksum
-from spaces.document.format import FUNCTION, format_of, loss_and_weighting
-from spaces.document.writing import foreign_objective_part, foreign_training_part, stages_part
+from spaces.document.format import format_of
+from spaces.document.writing import foreign_objective_part, foreign_training_part, training_part
 from spaces.thin_ends import thin_end
 from trainable.dataset import DATASETS
 from trainable.network import NETWORKS
@@ -85,16 +85,7 @@ def _training(schedule: NoiseSchedule, search: Mapping[str, Any]) -> dict[str, A
     training = search["training"]
     if _script(search):
         return foreign_training_part(schedule, training["total_steps"])
-    loss, weighting = loss_and_weighting(schedule)
-    return {
-        "total_steps": training["total_steps"],
-        "loss": loss,
-        "function": FUNCTION,
-        "weighting": weighting,
-        "huber_c_over_sqrt_d": schedule.loss.huber_c_of(training["huber_c"]),
-        "sigma_data": training["sigma_data"],
-        **stages_part(schedule, training["total_steps"], training["sigma_data"]),
-    }
+    return training_part(schedule, training["total_steps"], training["huber_c"], training["sigma_data"])
 
 
 def _warning(schedule: NoiseSchedule, search: Mapping[str, Any]) -> str | None:

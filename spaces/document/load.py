@@ -35,7 +35,7 @@ from spaces.document.format import (
 )
 from spaces.grid import GRIDS
 from spaces.noise_distribution import NOISE
-from spaces.registry import adapter, name_of, one_line
+from spaces.registry import Registry, adapter, name_of, one_line
 from spaces.schedule import USUAL, NoiseSchedule
 from spaces.stage import Stage
 from spaces.thin_ends import thin_end
@@ -240,7 +240,9 @@ def _schedule(document: Document) -> NoiseSchedule:
 def _need_plugins(document: Document) -> None:
     """ValueError for a part that is a plugin's which this process does not have."""
     plugins = document.provenance.get("plugins")
-    for part, registry in (("noise", NOISE), ("grid", GRIDS), ("curriculum", CURRICULA)):
+    later = {part: registry for part, (registry, _) in USUAL.items()}
+    registries: dict[str, Registry[Any]] = {"noise": NOISE, "grid": GRIDS, "curriculum": CURRICULA, **later}
+    for part, registry in registries.items():
         described = document.schedule.get(part)
         name = described.get("name", "") if isinstance(described, Mapping) else ""
         if isinstance(plugins, Mapping) and plugins and name and name not in registry:

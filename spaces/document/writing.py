@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from spaces.document.format import PAIRS, format_of, rules_of
+from spaces.document.format import FUNCTION, PAIRS, format_of, loss_and_weighting, rules_of
 from spaces.schedule import NoiseSchedule
 
 
@@ -33,6 +33,22 @@ def stages_part(schedule: NoiseSchedule, total_steps: int, sigma_data: float | N
         for stage in schedule.stages(total_steps)
     ]
     return {"stages": stages}
+
+
+def training_part(
+    schedule: NoiseSchedule, total_steps: int, huber_c: float, sigma_data: float
+) -> dict[str, Any]:
+    """`training`: all that another loop needs to train as ours does. huber_c: the training's."""
+    loss, weighting = loss_and_weighting(schedule)
+    return {
+        "total_steps": total_steps,
+        "loss": loss,
+        "function": FUNCTION,
+        "weighting": weighting,
+        "huber_c_over_sqrt_d": schedule.loss.huber_c_of(huber_c),
+        "sigma_data": sigma_data,
+        **stages_part(schedule, total_steps, sigma_data),
+    }
 
 
 def foreign_training_part(schedule: NoiseSchedule, total_steps: int) -> dict[str, Any]:

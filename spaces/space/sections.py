@@ -20,7 +20,7 @@ from spaces.space.reading import (
     read_unusual,
 )
 
-_SECTIONS = ("grid", "noise", "curriculum", "uniform_floor", "ends", *USUAL)
+SECTIONS = ("grid", "noise", "curriculum", "uniform_floor", "ends", *USUAL)
 
 
 def read_sections(given: Any) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def read_sections(given: Any) -> dict[str, Any]:
     sections = checked_mapping(given, ())
     with all_refusals() as refusals:
         with refusals.of():
-            check_known(sections, _SECTIONS, (), "section")
+            check_known(sections, SECTIONS, (), "section")
         later: dict[str, tuple[Family[Any], ...]] = {}
         for part, (registry, usual) in USUAL.items():
             with refusals.of():
@@ -70,7 +70,7 @@ def read_sections(given: Any) -> dict[str, Any]:
 
 def _check_prefixes(families: tuple[Family[Any], ...]) -> None:
     """Refuse two files of one name, whose Optuna parameters would be the same."""
-    taken = [*_SECTIONS, *(family.prefix for family in families if family.prefix != "grid")]
+    taken = [*SECTIONS, *(family.prefix for family in families if family.prefix != "grid")]
     twice = sorted({prefix for prefix in taken if taken.count(prefix) > 1})
     if twice:
         raise refusal((), f"the name {twice[0]!r} is taken twice; rename one of the files")

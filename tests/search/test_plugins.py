@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from search.cli import main
@@ -25,7 +26,7 @@ from search.record import Purpose
 from search.run.own_code import files_to_ship, keep_code
 from search.run.search import Search
 from search.winner.document import export_document
-from spaces import NOISE, NoiseSchedule, load_schedule
+from spaces import NOISE, PRESETS, NoiseSchedule, load_schedule
 from spaces.plugins import carried, in_use, use
 from tests.records import record, replicates
 from tests.search.test_search import ASSETS
@@ -112,6 +113,79 @@ class Best(StoppingRule):
     def stops(self, number: int, rung: Rung) -> bool:
         return rung.values[number] > min(rung.values.values()) or rung.values[number] >= 1e9
 '''
+HALVES = '''
+from dataclasses import dataclass
+
+import numpy as np
+
+from spaces.arrays import Array
+from spaces.curriculum import Steps
+from spaces.gap import Gap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halves(Gap):
+    """A share of t that is halved once."""
+
+    share: float = 0.5
+
+    RULE = "max(sigma_min, t (1 - share / 2^s)), s = 0 in the first half of the steps, then 1"
+    BOUNDS = {"share": (0.01, 0.99)}
+
+    @property
+    def most_stages(self) -> int:
+        return 2
+
+    def stages_at(self, step_K: Steps, total_steps: int) -> Steps:
+        return np.where(2 * step_K < total_steps, 0, 1)
+
+    def teacher(self, t_M: Array, sigma_min: float, stage: int) -> Array:
+        return (t_M * (1 - self.share / 2**stage)).clip(min=sigma_min)
+'''
+POWER = '''
+from dataclasses import dataclass
+
+from optuna.distributions import FloatDistribution
+
+from spaces.arrays import Array
+from spaces.weight import Weight
+
+
+@dataclass(frozen=True, kw_only=True)
+class Power(Weight):
+    """A power of t."""
+
+    p: float = 1.5
+
+    FORMULA = "1 / t^p"
+    BOUNDS = {"p": (0.0, 4.0)}
+    SPACE = {"p": FloatDistribution(0.0, 2.0)}
+
+    def of_pairs(self, t_M: Array, r_M: Array, sigma_data: float) -> Array:
+        return t_M**-self.p
+'''
+BENT = '''
+from dataclasses import dataclass
+
+from optuna.distributions import FloatDistribution
+
+from spaces.loss import Constants, Loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bent(Loss):
+    """Squares for near images, norms for far ones."""
+
+    knee: float = 0.1
+
+    TEXT = "s / sqrt(s + knee^2) of the per-image L2 norm"
+    BOUNDS = {"knee": (1e-3, 10.0)}
+    SPACE = {"knee": FloatDistribution(0.01, 1.0, log=True)}
+
+    def constants(self, num_values: int, huber_c: float) -> Constants:
+        return Constants(1.0, self.knee**2, 0.0)
+'''
+PARTS = {"gaps/halves.py": HALVES, "weights/power.py": POWER, "losses/bent.py": BENT}
 FILES = {
     "noise/weibull.py": WEIBULL,
     "data/stripes.py": README["data/stripes.py"],
@@ -119,6 +193,7 @@ FILES = {
     "curricula/half.py": HALF,
     "networks/tiny.py": TINY,
     "stopping/best.py": BEST,
+    **PARTS,
     "shared.py": "HALF = 0.5\n",
 }
 TEXT = """\
@@ -133,6 +208,7 @@ algorithm: thorough_tpe
 stopping: best
 budget: {max_trials: 4}
 """
+ICT = PRESETS["ict"].schedule
 Make = Callable[..., Path]
 
 
@@ -184,14 +260,36 @@ def test_a_search_takes_choices_of_every_kind(make: Make) -> None:
         load_spec(search_file(plugin, "name: own\ndata: digits\nspace: {noise: {weibull: }}\n"))
 
 
-def _schedule() -> NoiseSchedule:
+def _schedule(**parts: dict[str, Any]) -> NoiseSchedule:
     return NoiseSchedule.from_dict(
         {
+            **parts,
             "noise": {"name": "weibull", "scale": 2.0},
             "grid": {"name": "karras"},
             "curriculum": {"name": "constant", "levels": 12},
         }
     )
+
+
+def test_gap_weight_and_loss_of_a_plugin_are_searched(make: Make) -> None:
+    plugin = make(PARTS)
+    space = "{gap: {halves: , adjacent: }, weight: {power: }, loss: {bent: , pseudo_huber: }, noise: {lognormal: }}"
+    spec = load_spec(search_file(plugin, f"name: own\nplugins: [PLUGIN]\ndata: digits\nspace: {space}\n"))
+    assert {"gap", "weight.power.p", "loss", "loss.bent.knee"} < spec.space.distributions().keys()
+    again = plugin.parent / "again.yaml"
+    again.write_text(spec.to_yaml())
+    assert load_spec(again) == spec
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    seen = set()
+    for _ in range(20):
+        trial = study.ask()
+        schedule = spec.space.suggest(trial)
+        assert spec.space.params_of(schedule) == trial.params
+        seen |= {type(schedule.gap).__name__, type(schedule.loss).__name__}
+    assert seen == {"Halves", "Adjacent", "Bent", "PseudoHuber"}
+    # Where a file names none, the usual ones are taken.
+    plain = load_spec(search_file(plugin, "name: own\nplugins: [PLUGIN]\ndata: digits\n"))
+    assert not plain.space.unusual
 
 
 def test_a_family_of_a_plugin_is_searched_where_a_file_names_none(make: Make) -> None:
@@ -206,6 +304,13 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ({"noise/lognormal.py": WEIBULL}, "noise/lognormal.py has the name of one of ours: lognormal. Rename it"),
     ({"noise/karras.py": WEIBULL}, "noise/karras.py has the name of one of ours: karras"),
     ({"curricula/uniform_floor.py": HALF}, "has the name of one of ours: uniform_floor"),
+    ({"noise/weight.py": WEIBULL}, "noise/weight.py has the name of one of ours: weight"),
+    ({"weights/edm.py": POWER}, "weights/edm.py has the name of one of ours: edm"),
+    ({"gaps/a.py": HALVES.replace("    RULE", "    CONTINUOUS = False\n    RULE")}, "gaps/a.py:12: TypeError: Halves:"),
+    ({"gaps/a.py": HALVES.replace("RULE", "RULES")}, "gaps/a.py: Halves lacks RULE, which every gap has"),
+    ({"weights/a.py": POWER.replace("of_pairs", "pairs")}, "weights/a.py: Power lacks of_pairs, which every weight"),
+    ({"losses/a.py": BENT.replace("TEXT", "TEXTS")}, "losses/a.py: Bent lacks TEXT, which every loss has"),
+    ({"noise/a.py": WEIBULL.replace("def cdf", "def cdfs")}, "noise/a.py: Weibull lacks cdf, which every noise family"),
     ({"noise/a.py": WEIBULL, "curricula/a.py": HALF, "shared.py": "HALF = 1"}, "a.py has the name of another one"),
     ({"noize/weibull.py": WEIBULL}, "noize is no folder of choices (did you mean noise?). Known: noise, curricula"),
     ({"shared.py": "x = 1\n"}, "has no choices. Put one into a folder in it, as mine_"),
@@ -313,7 +418,8 @@ print(schedule.describe(), type(network).__name__, "weibull" in NOISE)
 def test_it_goes_to_other_processes_with_what_needs_it(make: Make, tmp_path: Path) -> None:
     plugin = make(FILES)
     spec = load_spec(search_file(plugin))
-    payload = (_schedule(), spec.network)
+    schedule = _schedule(weight={"name": "power"}, loss={"name": "bent"})
+    payload = (schedule, spec.network)
     (tmp_path / "payload").write_bytes(pickle.dumps(carried(payload)))
     plugin.rename(plugin.parent / "gone")
     done = subprocess.run(
@@ -322,17 +428,31 @@ def test_it_goes_to_other_processes_with_what_needs_it(make: Make, tmp_path: Pat
         capture_output=True,
         text=True,
     )
-    assert done.stdout == f"{_schedule().describe()} Tiny True\n", done.stderr
-    assert in_own_process(_schedule().describe) == _schedule().describe()
+    assert done.stdout == f"{schedule.describe()} Tiny True\n", done.stderr
+    assert in_own_process(schedule.describe) == schedule.describe()
     use(())
     assert carried(payload) is payload
 
 
-def test_the_export_names_it_and_the_reader_says_what_it_needs(make: Make) -> None:
+PLAIN = NoiseSchedule.from_dict({**ICT.to_dict(), "curriculum": {"name": "constant", "levels": 12}}).to_dict()
+OF_A_PLUGIN: list[tuple[str, str, dict[str, Any]]] = [
+    ("noise", "weibull", {**PLAIN, "noise": {"name": "weibull", "scale": 2.0}}),
+    ("curriculum", "half", {**PLAIN, "curriculum": {"name": "half"}}),
+    ("gap", "halves", {"grid": {}, "noise": PLAIN["noise"], "gap": {"name": "halves"}}),
+    ("weight", "power", {**PLAIN, "weight": {"name": "power", "p": 1.0}}),
+    ("loss", "bent", {**PLAIN, "loss": {"name": "bent", "knee": 0.2}}),
+]
+
+
+@pytest.mark.parametrize(("part", "name", "written"), OF_A_PLUGIN)
+def test_the_export_names_it_and_the_reader_says_what_it_needs(
+    make: Make, part: str, name: str, written: dict[str, Any]
+) -> None:
     plugin = make(FILES)
     spec = load_spec(search_file(plugin))
+    schedule = NoiseSchedule.from_dict(written)
     baseline = {"purpose": Purpose.BASELINE, "preset": "ict"}
-    found = {"schedule": _schedule()}
+    found = {"schedule": schedule}
     records = [record(0, (8, 40.0), **baseline), *replicates(0, [41.0, 39.0], first=10)]
     records += [
         replace(each, **found) for each in (record(2, (8, 30.0)), *replicates(2, [31.0, 29.0], first=20))
@@ -344,12 +464,12 @@ def test_the_export_names_it_and_the_reader_says_what_it_needs(make: Make) -> No
     }
     document = export_document(leaderboard("own", "fd_pixels", records), header)
     assert document["provenance"]["plugins"] == header["plugins"]
-    assert load_schedule(document).schedule == _schedule()
+    assert load_schedule(document).schedule == schedule
     use(())
     with pytest.raises(ValueError) as raised:
         load_schedule(document)
     assert str(raised.value) == (
-        f"schedule: schedule.noise is 'weibull' of a plugin that is not here: {plugin.name} (checksum "
+        f"schedule: schedule.{part} is {name!r} of a plugin that is not here: {plugin.name} (checksum "
         f"{spec.plugins[0].sha256[:12]}). Take it up first with search.file.plugins.load_plugins, or use "
         "training.stages, whose plain numbers need no plugin"
     )
@@ -361,10 +481,11 @@ def test_check_says_what_is_kept(make: Make, capsys: pytest.CaptureFixture[str])
     assert main(["check", str(make(FILES))]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in lines[:-1]] == [
-        *("ok    algorithms thorough_tpe", "ok    curricula half", "ok    data stripes"),
-        *("ok    networks tiny", "ok    noise weibull", "ok    stopping best"),
+        *("ok    algorithms thorough_tpe", "ok    curricula half", "ok    data stripes", "ok    gaps halves"),
+        *("ok    losses bent", "ok    networks tiny", "ok    noise weibull", "ok    stopping best"),
+        "ok    weights power",
     ]
-    assert lines[-1] == "6 choices: 0 with a promise that is not kept"
+    assert lines[-1] == "9 choices: 0 with a promise that is not kept"
 
 
 BROKEN: dict[str, tuple[str, str, str]] = {
@@ -374,7 +495,42 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "curricula/half.py": ("return 2\n", "return 1\n", "most_stages is 1, but there are 2 of half in"),
     "networks/tiny.py": ("nn.Dropout(0.2)", "nn.BatchNorm2d(8)", "has batch norm (drop), by which"),
     "stopping/best.py": ("min(rung.values.values())", "[*rung.values.values()][0]", "in another order"),
+    "gaps/halves.py": ("2**stage", "2**-stage", "further away than in the stage before in stage 1 of halves"),
+    "weights/power.py": ("1 / t^p", "1 / t", "FORMULA gives another weight than of_pairs at t="),
+    "losses/bent.py": ("1.0, self.knee**2, 0.0", "0.0, self.knee**2, -10.0", "does not grow for bent("),
 }  # fmt: skip
+HUBER_C = "    def huber_c_of(self, training: float) -> float:\n        return training / 2\n\n"
+BROKEN_PARTS: list[tuple[str, str, str, str]] = [
+    (
+        "gaps/halves.py",
+        "return 2\n",
+        "return 3\n",
+        "most_stages is 3, but there are 2 for halves in 2000 steps",
+    ),
+    (
+        "gaps/halves.py",
+        "2 * step_K < total_steps",
+        "step_K <= step_K.mean()",
+        "a step alone has another stage for halves",
+    ),
+    ("gaps/halves.py", "(t_M * (1", "(t_M[::-1] * (1", "sigma_min <= r < t must hold, but at t="),
+    ("weights/power.py", "t_M**-self.p", "t_M - r_M * 3", "of_pairs gives -"),
+    (
+        "weights/power.py",
+        "1 / t^p",
+        "t to the -p",
+        "FORMULA 't to the -p' cannot be computed: invalid syntax",
+    ),
+    ("losses/bent.py", "2, 0.0", "2, -self.knee", "is not finite for bent("),
+    (
+        "losses/bent.py",
+        "    def constants",
+        HUBER_C + "    def constants",
+        "huber_c_of gives 5e-10 of 1e-09 for bent(",
+    ),
+    ("losses/bent.py", "Constants(1.0", "Constants(-1.0", "is not finite for bent("),
+    ("losses/bent.py", '"s / sqrt', '"\\ns / sqrt', "TEXT must be one line, but is"),
+]
 
 
 def test_check_says_what_is_not_kept(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
@@ -394,8 +550,27 @@ def test_check_says_what_is_not_kept(make: Make, capsys: pytest.CaptureFixture[s
     assert answer["ok"] is False
     assert main(["check", str(plugin)]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "7 choices: 7 with a promise that is not kept"
+    assert lines[-1] == "10 choices: 10 with a promise that is not kept"
     assert all(line.startswith("fail  ") for line in lines[:-1])
+
+
+@pytest.mark.parametrize(("file", "old", "new", "message"), BROKEN_PARTS)
+def test_check_says_what_a_part_of_a_schedule_does_not_keep(
+    make: Make, capsys: pytest.CaptureFixture[str], file: str, old: str, new: str, message: str
+) -> None:
+    broken = PARTS[file].replace(old, new)
+    assert broken != PARTS[file]
+    assert main(["check", str(make({file: broken}))]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    kind, _, name = file.removesuffix(".py").partition("/")
+    assert any(line.startswith(f"fail  {kind} {name}: ") and message in line for line in lines)
+    assert lines[-1] == "1 choices: 1 with a promise that is not kept"
+
+
+def test_one_fault_is_one_line(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {file: PARTS[file].replace(*BROKEN[file][:2]) for file in ("gaps/halves.py", "weights/power.py")}
+    assert main(["check", str(make(files))]) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 def test_check_refuses_what_a_search_refuses(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
@@ -413,6 +588,7 @@ def test_every_kind_has_promises(kind: str) -> None:
 def test_what_is_promised_is_what_is_tested(make: Make) -> None:
     """Of each kind one of ours, by the way of the verb."""
     of: dict[str, Any] = {"noise": "uniform", "curricula": "constant", "grids": "karras", "presets": "ict"}
+    of |= {"gaps": "constant_ratio", "weights": "uniform", "losses": "squared_l2"}
     of |= {"data": "digits", "networks": "mlp", "extractors": "pixels", "metrics": "coverage"}
     of |= {"algorithms": "random", "stopping": "asha", "optimizer_strategies": "constant"}
     assert of.keys() == KINDS.keys() - {"trainers"}

@@ -6,7 +6,7 @@ import pytest
 
 from search.contracts._promise import Promise
 from search.contracts.noise import EXTREME_GRIDS, PROMISES, has_no_mass_on, instances
-from spaces import CURRICULA, GRIDS, NOISE
+from spaces import CURRICULA, GAPS, GRIDS, LOSSES, NOISE, WEIGHTS
 from spaces.registry import Registry, summary_of
 
 every_family = pytest.mark.parametrize("name", list(NOISE))
@@ -29,7 +29,8 @@ def test_a_family_keeps_what_families_keep(name: str, promise: Promise) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [(kind, name) for kind in (NOISE, CURRICULA, GRIDS) for name in kind]
+    ("kind", "name"),
+    [(kind, name) for kind in (NOISE, CURRICULA, GRIDS, GAPS, WEIGHTS, LOSSES) for name in kind],
 )
 def test_ours_cite_their_source(kind: Registry[Any], name: str) -> None:
     first_line = summary_of(kind[name])
