@@ -227,7 +227,10 @@ class NoiseSchedule:
 def _is_continuous(gap: Any) -> bool:
     """Whether a schedule's `gap`, as it was given, is of a kind whose levels are drawn from the law itself."""
     name = gap.get("name") if isinstance(gap, Mapping) else None
-    return isinstance(name, str) and name in GAPS and GAPS[name].CONTINUOUS
+    try:
+        return isinstance(name, str) and GAPS[name].CONTINUOUS
+    except ValueError as error:
+        raise ValueError(f"gap: {error}") from None
 
 
 def _ends(given: Mapping[str, Any]) -> Ends:

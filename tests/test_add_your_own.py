@@ -1,4 +1,4 @@
-"""The README's three files, and an export format, dropped into a copy of the checkout: found, listed, used, tested."""
+"""Files of one's own, the README's among them, dropped into a copy of the checkout: found, listed, used, tested."""
 
 import json
 import re
@@ -69,6 +69,55 @@ class Rounded(ExportFormat):
 """
 
 
+PARTS = {
+    "gaps/tenth.py": """
+from dataclasses import dataclass
+
+from spaces.gap import Gap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tenth(Gap):
+    \"\"\"Nine tenths of t.\"\"\"
+
+    RULE = "max(sigma_min, .9 t)"
+
+    def teacher(self, t_M, sigma_min, stage):
+        return (0.9 * t_M).clip(min=sigma_min)
+""",
+    "weights/cubic.py": """
+from dataclasses import dataclass
+
+from spaces.weight import Weight
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cubic(Weight):
+    \"\"\"One over the third power of t.\"\"\"
+
+    FORMULA = "1 / t^3"
+
+    def of_pairs(self, t_M, r_M, sigma_data):
+        return t_M**-3
+""",
+    "losses/norm.py": """
+from dataclasses import dataclass
+
+from spaces.loss import Constants, Loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Norm(Loss):
+    \"\"\"The L2 norm, but for a billionth.\"\"\"
+
+    TEXT = "s / sqrt(s + 1e-18) of the per-image L2 norm"
+
+    def constants(self, num_values, huber_c):
+        return Constants(1.0, 1e-18, 0.0)
+""",
+}
+
+
 EXPORT = """
 import json
 from pathlib import Path
@@ -91,6 +140,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert not (ROOT / path).exists()
         (copy / path).write_text(code)
     (copy / "search" / "exports" / "rounded.py").write_text(FORMAT)
+    for part, code in PARTS.items():
+        (copy / "spaces" / part).write_text(code)
     (copy / "own.yaml").write_text(SEARCH)
     return copy
 
@@ -117,10 +168,14 @@ def test_a_trial_uses_all_three(checkout: Path) -> None:
 
 
 def test_the_folders_contract_tests_take_it_in(checkout: Path) -> None:
+    of_parts = "tests/spaces/test_weights_and_losses.py"
     for name, tests in (
         ("weibull", "tests/spaces/test_noise_contract.py"),
         ("thorough_tpe", "tests/search/test_algorithms.py"),
         ("rounded", "tests/search/test_export_formats.py"),
+        ("tenth", "tests/spaces/test_gaps.py"),
+        ("cubic", of_parts),
+        ("norm", of_parts),
     ):
         out = run(checkout, "-m", "pytest", "-p", "no:cacheprovider", "-k", name, tests)
         assert re.search(r"[1-9]\d* passed", out)

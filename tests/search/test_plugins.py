@@ -256,6 +256,9 @@ def test_a_search_takes_choices_of_every_kind(make: Make) -> None:
     plain = load_spec(search_file(plugin, "name: own\ndata: digits\n"))
     assert "plugins" not in plain.resolved() and "weibull" not in NOISE and "weibull" not in list(NOISE)
     assert NoiseSchedule.from_dict(_schedule().to_dict()) == _schedule()
+    for _, _, written in OF_A_PLUGIN:
+        one = NoiseSchedule.from_dict(written)
+        assert NoiseSchedule.from_dict(one.to_dict()) == one
     with pytest.raises(SpecError, match="unknown noise family 'weibull'"):
         load_spec(search_file(plugin, "name: own\ndata: digits\nspace: {noise: {weibull: }}\n"))
 
