@@ -12,9 +12,11 @@ from spaces.losses.pseudo_huber import HUBER_C_BOUNDS, ICT_HUBER_C
 from spaces.registry import STRICT
 from trainable.optimizer_strategies.constant import Constant
 from trainable.optimizer_strategy import OPTIMIZER_STRATEGIES, OptimizerStrategy
-from trainable.training.coupling import MOST_IMAGES
 from trainable.training.ema import ema_weights
 from trainable.training.radam import radam_factors
+
+# Of a batch whose noise is assigned, in time nearly cubic in it: 1.4 ms for 128 images, 190 ms for 1,024, on one core.
+MOST_IMAGES = 1024
 
 
 def _strategy(options: Any) -> OptimizerStrategy:

@@ -4,9 +4,6 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-# The assignment takes time nearly cubic in the batch: 1.4 ms for 128 images, 190 ms for 1,024, on one core.
-MOST_IMAGES = 1024
-
 
 def nearest_noise(x_BCHW: Tensor, z_BCHW: Tensor) -> Tensor:
     """z_BCHW in the order in which the sum of the distances ||x_i - z_i||_2 over the batch is the smallest.
