@@ -14,11 +14,11 @@ from search.machine.interruption import Interruption
 from search.machine.log_file import logged_to
 from search.machine.output import check_file, write_file
 from search.machine.search_folders import DEFAULT_STORAGE, make_root
-from search.run import search as started
-from search.run.known import LOG_FILE
-from search.run.page import found, page_file, page_text
-from search.run.places import check_places
-from search.run.runner import run_search
+from search.running import search as started
+from search.running.known import LOG_FILE
+from search.running.page import found, page_file, page_text
+from search.running.places import check_places
+from search.running.runner import run_search
 from search.screen.console import ReadConsole
 from search.screen.view import ProgressView
 from spaces import NoiseSchedule

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from search.policy.conductor import Conductor
 from search.record import Report
-from search.run.search import Search
+from search.running.search import Search
 from trainable.metric.assets import prepare
 from trainable.setting import Setting
 from trainable.task import TrialTask

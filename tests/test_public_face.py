@@ -102,7 +102,7 @@ def test_no_name_of_ours_passes_for_one_of_another_library() -> None:
         "import some_library._inner",
         "from spaces.noise._logsnr import _private_there",
         'monkeypatch.setattr(NOISE, "_choices", None)',
-        'monkeypatch.setattr("search.run._now", None)',
+        'monkeypatch.setattr("search.running._now", None)',
         'getattr(trainer, "_batch")',
     ],
 )

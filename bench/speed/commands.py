@@ -20,7 +20,7 @@ from search.file.spec import load_spec, overridden
 from search.machine.checkout import ROOT
 from search.policy.conductor import Conductor
 from search.record import Report, TrialRecord
-from search.run.search import Search
+from search.running.search import Search
 
 NUM_TRIALS = 400
 REPEATS = 5

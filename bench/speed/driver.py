@@ -20,7 +20,7 @@ from search.machine.sqlite_url import sqlite_url
 from search.policy.conductor import Conductor
 from search.policy.plan import Plan
 from search.record import Report, TrialRecord
-from search.run.plan_of import objective_of, plan_of
+from search.running.plan_of import objective_of, plan_of
 from search.stopping.none import NoStopping
 from search.study.store import StudyStore
 from search.tracking import ProjectionProcess, Tracker

@@ -17,7 +17,7 @@ from search.engine.ray_here import local_ray
 from search.file.spec import load_spec, overridden
 from search.machine.sqlite_url import sqlite_url
 from search.record import State, TrialRecord
-from search.run.plan_of import plan_of
+from search.running.plan_of import plan_of
 from search.study.store import StudyStore
 
 NUM_TRIALS = 10_000

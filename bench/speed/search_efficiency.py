@@ -26,8 +26,8 @@ import yaml
 from bench.figures import Spread, ratios, table
 from search.file.spec import SearchSpec, load_spec
 from search.machine.cache_folder import cache_folder
-from search.run.preparing import Machine
-from search.run.search import Search
+from search.running.preparing import Machine
+from search.running.search import Search
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM_TRIALS, NUM_PAIRS = 40, 1

@@ -29,7 +29,7 @@ from search.machine.cache_folder import cache_folder
 from search.machine.sqlite_url import sqlite_url
 from search.policy.conductor import Conductor
 from search.record import State, TrialRecord
-from search.run.plan_of import plan_of
+from search.running.plan_of import plan_of
 from search.stopping.none import NoStopping
 from search.study.store import StudyStore
 from trainable.gpu.gpu_slice import gib

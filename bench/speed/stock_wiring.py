@@ -20,7 +20,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from search.file.spec import SearchSpec
 from search.machine.sqlite_url import sqlite_url
-from search.run.plan_of import objective_of
+from search.running.plan_of import objective_of
 from search.stopping.asha import ASHA
 from spaces import SearchSpace
 from trainable.metric.assets import Assets, FrechetMetric

@@ -211,7 +211,7 @@ def check_stores(spec: "SearchSpec | None", folder: Path) -> Iterator[Check]:
 
 def check_study(spec: "SearchSpec | None") -> Iterator[Check]:
     """Whether all trials of a search that was started are there, as they were written."""
-    from search.run.search import Search
+    from search.running.search import Search
 
     if spec is not None and (search := Search(spec)).is_started:
         yield Check(

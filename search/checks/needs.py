@@ -37,7 +37,7 @@ def _in_our_words(name: str, checks: Iterator[Check]) -> Iterator[Check]:
 
 def check_slots(spec: "SearchSpec", free_gib: float) -> Iterator[Check]:
     """How many trials run at a time here, and whether their memory is free."""
-    from search.run.preparing import Machine
+    from search.running.preparing import Machine
 
     slots = Machine.here().slots(spec)
     per_trial = f"cpu {spec.resources.cpu:g}, gpu {spec.resources.gpu:g}"
@@ -108,7 +108,7 @@ def check_features(spec: "SearchSpec") -> Iterator[Check]:
 
 def check_script(spec: "SearchSpec") -> Iterator[Check]:
     """Whether the folder of the script can be shipped, and what its command begins with is here."""
-    from search.run.script import check_command, code_of
+    from search.running.script import check_command, code_of
 
     code = code_of(spec)
     check_command(spec)

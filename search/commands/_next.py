@@ -17,7 +17,7 @@ def show() -> int:
 
 def next_steps() -> Iterator[str]:
     """A sentence on what lies here, then command lines with what they do."""
-    from search.run.known import known_searches, latest_search
+    from search.running.known import known_searches, latest_search
 
     if not known_searches():
         yield f"There is no search in {DEFAULT_STORAGE}/ yet."
@@ -35,8 +35,8 @@ def _search_files() -> list[str]:
 
 
 def _about(name: str) -> Iterator[str]:
-    from search.run.known import folder_of
-    from search.run.statuses import statuses_of
+    from search.running.known import folder_of
+    from search.running.statuses import statuses_of
 
     (status,) = statuses_of({name: folder_of(name)})
     yield _sentence(status)

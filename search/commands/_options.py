@@ -28,7 +28,7 @@ def named(args: argparse.Namespace) -> str:
 
 def latest(storage: str) -> str:
     """The name of the search that was written to last, which is said on stderr. InputError if there is none."""
-    from search.run.known import latest_search
+    from search.running.known import latest_search
 
     name = latest_search(storage)
     sys.stderr.write(f"note: the latest search is {name}\n")

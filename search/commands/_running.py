@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from search.file.spec import SearchSpec
-    from search.run.runner import Outcome
-    from search.run.search import Search
+    from search.running.runner import Outcome
+    from search.running.search import Search
 
 
 _STATES = {"finished": "is finished", "stopped": "is stopped", "failed": "has failed"}
@@ -76,8 +76,8 @@ def _notify(search: "Search", url: str, state: str, told: str) -> None:
 
 def _carried_out(search: "Search", options: RunOptions) -> "_End":
     from search.machine.search_folders import make_root
-    from search.run.known import LOG_FILE
-    from search.run.places import check_places
+    from search.running.known import LOG_FILE
+    from search.running.places import check_places
     from search.screen.console import ReadConsole
 
     check_places(search.spec)
@@ -98,7 +98,7 @@ def _carried_out(search: "Search", options: RunOptions) -> "_End":
 def _run(search: "Search", address: str | None, console: "Console") -> "Outcome":
     """Run it until it is finished, or Ctrl-C."""
     from search.machine.interruption import Interruption
-    from search.run.runner import run_search
+    from search.running.runner import run_search
     from search.screen.view import ProgressView
 
     interrupted = Interruption()
@@ -169,7 +169,7 @@ class _End:
 
     def _how_to_go_on(self) -> list[str]:
         from search.machine.checkout import is_shipped
-        from search.run.known import SPEC_FILE
+        from search.running.known import SPEC_FILE
 
         file = self.search.folder / SPEC_FILE
         again = (
@@ -185,7 +185,7 @@ class _End:
 
     def _what_was_found(self) -> list[str]:
         from search.machine.checkout import is_shipped
-        from search.run.known import PAGE_FILE
+        from search.running.known import PAGE_FILE
 
         result, lines = self.outcome.result, []
         if self.outcome.already_finished:
@@ -210,9 +210,9 @@ def dry_run(spec: "SearchSpec", *, on_cluster: bool, as_json: bool, driven_here:
 
     on_cluster: where its trials are to run. driven_here: this machine is to keep its files; they are tried.
     """
-    from search.run.cost import cost_of
-    from search.run.places import check_places
-    from search.run.plan_of import thin_presets
+    from search.running.cost import cost_of
+    from search.running.places import check_places
+    from search.running.plan_of import thin_presets
 
     if driven_here:
         check_places(spec)

@@ -13,9 +13,9 @@ def statuses(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _here(args: argparse.Namespace) -> list[dict[str, Any]]:
-    from search.run.known import known_searches
-    from search.run.search import Search
-    from search.run.statuses import statuses_of
+    from search.running.known import known_searches
+    from search.running.search import Search
+    from search.running.statuses import statuses_of
 
     if args.name is None:
         return statuses_of(known_searches(args.storage))
@@ -26,7 +26,7 @@ def _there(args: argparse.Namespace) -> list[dict[str, Any]]:
     from search.cluster.jobs import JobsApi
     from search.cluster.remote import ask, runs_of
     from search.errors import InputError
-    from search.run.statuses import with_jobs
+    from search.running.statuses import with_jobs
 
     api = JobsApi(args.address)
     command = ["status", *_cluster.storage_option(args), "--json"]

@@ -22,7 +22,7 @@ from search.commands._settings import add_at, with_setting
 
 if TYPE_CHECKING:
     from search.file.spec import SearchSpec
-    from search.run.search import Search
+    from search.running.search import Search
 
 HELP = "train literature presets on the same seeds and compare them"
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from search.file.spec import overridden
     from search.machine.output import check_file
     from search.machine.search_folders import DEFAULT_STORAGE
-    from search.run.search import Search
+    from search.running.search import Search
     from spaces import PRESETS
 
     if not 3 <= args.seeds <= 1001:
@@ -105,7 +105,7 @@ def _setting(spec: "SearchSpec", text: str) -> dict[str, object]:
 def _is_there_on_fewer_seeds(comparison: "Search") -> bool:
     """Whether this very comparison was started with fewer seeds."""
     from search.file.identity import changed_fields
-    from search.run.known import SPEC_FILE
+    from search.running.known import SPEC_FILE
 
     if not (comparison.folder / SPEC_FILE).exists():
         return False

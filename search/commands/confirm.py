@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
     from search.file.spec import Confirm
     from search.machine.urls import is_jobs_address
-    from search.run.search import Search
+    from search.running.search import Search
 
     if args.seeds is not None and not 2 <= args.seeds <= 1000:
         raise InputError(f"`2 <= --seeds <= 1000` must hold, but got {args.seeds}")

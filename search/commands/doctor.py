@@ -58,7 +58,7 @@ def _findings(args: argparse.Namespace) -> Iterator[Check]:
 
     spec = None
     if args.file is not None:
-        from search.run.kept import spec_at
+        from search.running.kept import spec_at
 
         spec = spec_at(Path(args.file))
     return here.findings(spec, quick=args.quick)

@@ -122,7 +122,7 @@ def _model_files(
     args: argparse.Namespace, target: "ExportFormat", document: Mapping[str, Any]
 ) -> dict[str, bytes]:
     """Of the model that stands for the winner."""
-    from search.run.search import Search
+    from search.running.search import Search
     from search.winner.model import model_of
 
     search, number = Search.open(named(args), args.storage), document["provenance"]["trial"]
@@ -184,7 +184,7 @@ def _refuse_flags_of_levels(args: argparse.Namespace) -> None:
 def _document(args: argparse.Namespace) -> dict[str, Any]:
     """The document of a search's winner, or that of a file."""
     from search.errors import InputError, UsageError
-    from search.run.search import Search
+    from search.running.search import Search
     from spaces import load_schedule
 
     if args.name is not None and args.name.endswith(".json"):

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
     from search.machine.urls import is_jobs_address
-    from search.run.search import Search
+    from search.running.search import Search
 
     for option in ("trials", "hours"):
         more = getattr(args, option)

@@ -18,7 +18,7 @@ from search.commands._running import RunOptions, carry_out
 from search.commands._settings import add_at, with_setting
 
 if TYPE_CHECKING:
-    from search.run.search import Search
+    from search.running.search import Search
 
 HELP = "show where the finding of a search holds"
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
     from search.machine.urls import is_jobs_address
-    from search.run.search import Search
+    from search.running.search import Search
 
     if args.seeds is not None and not 2 <= args.seeds <= 1000:
         raise InputError(f"`2 <= --seeds <= 1000` must hold, but got {args.seeds}")

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             raise InputError("`--plot` needs the search here, not on a cluster: leave out `--address`")
         sys.stdout.write(_there(args))
         return 0
-    from search.run.search import Search
+    from search.running.search import Search
 
     result = Search.open(named(args), args.storage).result()
     limit = len(result.board.rows) if args.all else 12

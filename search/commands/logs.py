@@ -50,7 +50,7 @@ def _of_trial(args: argparse.Namespace) -> int:
         words += [*_cluster.storage_option(args), *(["--json"] if args.json else [])]
         sys.stdout.write(ask(JobsApi(args.address), words))
         return 0
-    from search.run.search import Search
+    from search.running.search import Search
 
     search = Search.open(args.name, args.storage)
     log = (

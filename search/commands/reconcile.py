@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from search.errors import OperationFailed
     from search.machine.driver import is_driven
-    from search.run.search import Search
-    from search.run.tracked import parent_info, projection_of
+    from search.running.search import Search
+    from search.running.tracked import parent_info, projection_of
     from search.tracking import reconcile
     from search.winner.sampling import sampling_of
 

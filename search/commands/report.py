@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _here(args: argparse.Namespace) -> int:
     from search.errors import OperationFailed
-    from search.run.page import found, page_file, page_text
-    from search.run.search import Search
+    from search.running.page import found, page_file, page_text
+    from search.running.search import Search
 
     names = args.names or [latest(args.storage)]
     searches = [Search.open(name, args.storage) for name in names]

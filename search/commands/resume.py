@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from search.machine.urls import is_jobs_address
-    from search.run.search import Search
+    from search.running.search import Search
 
     if is_jobs_address(args.address):
         return _cluster.resubmit(args, "run")

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from search.machine.notice import check_url
     from search.machine.search_folders import DEFAULT_STORAGE
     from search.machine.urls import is_jobs_address
-    from search.run.search import Search
+    from search.running.search import Search
 
     if is_jobs_address(args.address):
         raise UsageError(

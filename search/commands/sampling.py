@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
     from search.machine.cache_folder import usable_cache
-    from search.run.search import Search
-    from search.run.tracked import track_sampling
+    from search.running.search import Search
+    from search.running.tracked import track_sampling
     from search.winner.measured_sampling import measure
     from search.winner.sampling import lines, trial_to_measure
     from trainable.metric.assets import prepare

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
     from search.file.spec import overridden
-    from search.run.search import Search
+    from search.running.search import Search
     from search.simulator.quality import repeat_search
     from search.simulator.replay import Curves
     from search.simulator.table import check_recorded, read_table, table_path

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 def _here(args: argparse.Namespace) -> dict[str, Any]:
     from search.errors import OperationFailed
     from search.machine.driver import driver_of
-    from search.run.search import Search
+    from search.running.search import Search
 
     search = Search.open(args.name, args.storage)
     with driver_of(search.folder) as driver:

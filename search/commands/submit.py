@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from search.commands._running import dry_run
     from search.file.shipped_paths import check_paths_absolute
     from search.file.spec import load_spec, overridden
-    from search.run.own_code import files_to_ship
+    from search.running.own_code import files_to_ship
 
     api = JobsApi(args.address)
     spec = load_spec(args.file)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from search.commands._options import add_storage
 
 if TYPE_CHECKING:
-    from search.run.search import Search
+    from search.running.search import Search
 
 HELP = "look at a search in MLflow, in the browser"
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from search.machine.mlflow_options import HOST, free_port
-    from search.run.tracked import projection_of
+    from search.running.tracked import projection_of
     from search.tracking.client import is_http
 
     searches = _searches(args.name, args.storage)
@@ -55,8 +55,8 @@ def _searches(name: str | None, storage: str) -> "list[Search]":
     """The search called so, or all that can be read, the newest first, and are kept in the MLflow of the first."""
     from search.errors import InputError, OperationFailed
     from search.machine.search_folders import local_root
-    from search.run.known import SPEC_FILE
-    from search.run.search import Search
+    from search.running.known import SPEC_FILE
+    from search.running.search import Search
 
     kept = sorted(local_root(storage).glob(f"*/{SPEC_FILE}"), key=lambda path: -path.stat().st_mtime)
     wanted = [name] if name else [path.parent.name for path in kept]

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from search.machine.search_folders import usable
+
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -43,7 +45,8 @@ class LogFile(logging.FileHandler):
 @contextlib.contextmanager
 def logged_to(path: Path) -> Iterator[None]:
     """In this block all that libraries have to say goes into the file at `path` as well."""
-    root, handler = logging.getLogger(), LogFile(path, LINE)
+    with usable(path.parent):
+        root, handler = logging.getLogger(), LogFile(path, LINE)
     level = root.level
     root.addHandler(handler)
     root.setLevel(logging.INFO)

@@ -15,7 +15,7 @@ from search.evidence.row import Row
 from search.file.holds import HoldsAt
 from search.file.spec import SearchSpec
 from search.record import Purpose
-from search.run.plan_of import board_of, plan_of
+from search.running.plan_of import board_of, plan_of
 from search.simulator.replay import Curves, Replay
 from search.simulator.simulation import simulate
 

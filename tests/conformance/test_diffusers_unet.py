@@ -16,7 +16,7 @@ from search.contracts._promise import Promise
 from search.contracts.networks import PROMISES, batch, drawn
 from search.export_format import FORMATS
 from search.machine.checkout import ROOT
-from search.run.search import Search
+from search.running.search import Search
 from search.winner.model import model_of
 from spaces import LoadedSchedule
 from trainable.network import NETWORKS, NetworkModule

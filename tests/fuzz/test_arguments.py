@@ -135,8 +135,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SCHEDULE_SEARCH_HOME", str(tmp_path / "home"))
     for what in (
-        "search.run.runner.run_search",
-        "search.run.cost.cost_of",
+        "search.running.runner.run_search",
+        "search.running.cost.cost_of",
         "search.cluster.head.start.in_background",
         "search.cluster.head.start.in_foreground",
         "search.checks.here.check_rehearsal",

@@ -109,7 +109,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "home").mkdir(mode=0o700)
     monkeypatch.setenv("SCHEDULE_SEARCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("search.run.runner.run_search", not_in_a_test)
+    monkeypatch.setattr("search.running.runner.run_search", not_in_a_test)
     monkeypatch.setattr("trainable.metric.assets.prepare", not_in_a_test)
     return tmp_path
 

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from search.machine.service import mlflow_environment, needed_service
-from search.run.search import Search
+from search.running.search import Search
 from search.study.records import canonical
 from search.tracking import names
 from search.tracking.client import connect

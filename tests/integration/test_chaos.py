@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 
 from search.machine.mlflow_options import HOST, server_environment
 from search.record import TrialRecord
-from search.run.search import Search
+from search.running.search import Search
 from search.tracking import names
 from tests.integration.processes import Found, in_session, started_with
 from tests.integration.running import VARIED, finish, free_ports, start, toy, until

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from search.record import State, TrialRecord
-from search.run.search import Search
+from search.running.search import Search
 from tests.integration.processes import in_session, workers_of
 from tests.integration.running import PLAIN, VARIED, finish, start, toy, until
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.speed.driver import NoopSearch
 from search.algorithms.random import Random
 from search.engine.ray_here import local_ray
-from search.run.plan_of import plan_of
+from search.running.plan_of import plan_of
 from search.file.spec import load_spec
 
 spec = load_spec("searches/digits.yaml")
@@ -52,7 +52,7 @@ from search.algorithms.random import Random
 from search.engine.ray_here import local_ray
 from search.file.spec import load_spec
 from search.record import State
-from search.run.plan_of import plan_of
+from search.running.plan_of import plan_of
 
 folder = Path(sys.argv[1])
 spec = load_spec("searches/digits.yaml")

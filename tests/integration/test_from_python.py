@@ -61,14 +61,13 @@ def begun(script: Path, how: str) -> "subprocess.Popen[str]":
 def test_a_script_is_interrupted_and_goes_on(script: Path) -> None:
     storage = script.parent / "runs"
     process = begun(script, "hidden")
-    until(
-        lambda: (
-            (storage / "toy" / "study.db").exists()
-            and any(record.reports for record in Search("toy", str(storage)).records())
-        ),
-        120,
-        "a value is reported",
-    )
+
+    def reports() -> bool:
+        assert process.poll() is None, process.communicate()
+        there = (storage / "toy" / "study.db").exists()
+        return there and any(record.reports for record in Search("toy", str(storage)).records())
+
+    until(reports, 120, "a value is reported")
     process.send_signal(signal.SIGINT)
     code, out, err = finish(process)
     assert (code, out.strip()) == (0, "interrupted"), err

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from search.policy.conductor import Conductor
 from search.engine.ray_here import local_ray
-from search.run.plan_of import plan_of
+from search.running.plan_of import plan_of
 from search.engine.slice_check import check_slice
 from search.file.spec import spec_of
 from search.study.store import StudyStore

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from search.machine.checkout import ROOT
-from search.run.search import Search
+from search.running.search import Search
 from tests.integration.running import PLAIN, finish, toy
 from tests.pictures import write_pictures
 

@@ -11,7 +11,7 @@ import pytest
 
 from search.machine.checkout import ROOT
 from search.record import Purpose, State
-from search.run.search import Search
+from search.running.search import Search
 from spaces import load_schedule
 from tests.integration.processes import processes, workers_of
 from tests.integration.running import finish, start, until

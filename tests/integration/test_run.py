@@ -14,7 +14,7 @@ import pytest
 
 from search.machine.checkout import ROOT
 from search.record import Purpose, State, TrialRecord
-from search.run.search import Search
+from search.running.search import Search
 from search.simulator.replay import Measured
 from search.simulator.simulation import simulate
 from spaces import NoiseSchedule, load_schedule

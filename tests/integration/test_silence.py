@@ -11,7 +11,7 @@ pytestmark = pytest.mark.integration
 DRIVER = """
 import shlex, sys
 from search.engine import ray_start
-from search.run import runner
+from search.running import runner
 from search.screen import signs_of_life
 from search import cli
 

@@ -20,8 +20,8 @@ from search.decision import Decision
 from search.file.spec import load_spec
 from search.policy.trials import NewTrial
 from search.record import Purpose, Report, State
-from search.run.search import Search
-from search.run.tracked import projection_of
+from search.running.search import Search
+from search.running.tracked import projection_of
 from search.study.store import StudyStore
 from search.tracking import reconcile
 from spaces import PRESETS

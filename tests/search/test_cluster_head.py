@@ -30,10 +30,10 @@ from search.machine.package import package, package_name
 from search.machine.service import Service, write_service
 from search.policy.conductor import Conductor
 from search.record import Report
-from search.run.known import remember
-from search.run.search import Search
-from search.run.statuses import statuses_of
-from search.run.tracked import parent_info
+from search.running.known import remember
+from search.running.search import Search
+from search.running.statuses import statuses_of
+from search.running.tracked import parent_info
 from search.screen.status_text import details
 from search.tracking import ParentInfo, ProjectionProcess
 from search.tracking.process import TrackingError

@@ -10,7 +10,7 @@ import pytest
 
 from search import cli
 from search.file.spec import load_spec
-from search.run.size import size_of
+from search.running.size import size_of
 from trainable.network import NETWORKS
 
 
@@ -81,7 +81,7 @@ def test_a_network_that_cannot_fit_is_refused_before_it_is_built(
     def built(*_: object) -> None:
         raise AssertionError("the network was built")
 
-    monkeypatch.setattr("search.run.cost.Trainer", built)
+    monkeypatch.setattr("search.running.cost.Trainer", built)
     monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 4_000_000, "SC_PAGE_SIZE": 4096}.__getitem__)
     assert dry_run(f"data: digits\nnetwork: {network}\n") == 2
     shown = capsys.readouterr()
@@ -96,7 +96,7 @@ def test_a_network_that_cannot_fit_is_refused_before_it_is_built(
 def test_a_step_that_takes_minutes_is_not_timed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.run.cost.Trainer", None)  # is not asked for
+    monkeypatch.setattr("search.running.cost.Trainer", None)  # is not asked for
     text = "data: digits\nnetwork: {name: unet, channels: [512, 512]}\ntraining: {batch_size: 1024}\n"
     assert dry_run(text, "--address", "auto") == 0
     assert (
@@ -120,7 +120,7 @@ def test_a_pass_over_two_images_counts_as_one_over_the_batch_without_numbers(
     spec = load_spec(str(Path(__file__).parents[2] / "searches" / "digits.yaml"))
     setting = dataclasses.replace(spec.own_setting, network=NETWORKS.build(network))
     real = size_of(spec.resources, setting, (3, 16, 16))
-    monkeypatch.setattr("search.run.size.MOST_PASSED", 0)
+    monkeypatch.setattr("search.running.size.MOST_PASSED", 0)
     assert size_of(spec.resources, setting, (3, 16, 16)) == real
 
 

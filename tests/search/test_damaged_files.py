@@ -10,7 +10,7 @@ from search.cluster.head import supervisor_lock
 from search.errors import InputError
 from search.evidence.row import Row
 from search.machine import service
-from search.run.losses import shown_warnings
+from search.running.losses import shown_warnings
 from search.screen.view import ProgressView
 from search.simulator.table import FOLDER, read_table
 from search.study.trial_storage import DamagedFile, TrialStorage

@@ -14,8 +14,8 @@ from search import cli
 from search.errors import InputError, OperationFailed
 from search.policy.conductor import Conductor
 from search.record import Report, State
-from search.run.losses import tell_losses
-from search.run.search import Search
+from search.running.losses import tell_losses
+from search.running.search import Search
 from search.screen.view import ProgressView
 from search.study.whole import DamagedStudy
 from tests.search.test_search import ASSETS, TEXT

@@ -12,8 +12,8 @@ from search.file.spec import load_spec
 from search.policy.agenda import Agenda
 from search.policy.trials import KeptTrial
 from search.record import Purpose
-from search.run.plan_of import plan_of
-from search.run.status import status_of
+from search.running.plan_of import plan_of
+from search.running.status import status_of
 from search.screen.comparison import markdown
 from search.screen.leaderboard_text import lines
 from search.screen.live_state import LiveState

@@ -15,8 +15,8 @@ from search.cli import main
 from search.file.spec import load_spec, overridden
 from search.policy.conductor import Conductor
 from search.record import Purpose, Report, State
-from search.run.plan_of import plan_of
-from search.run.search import Search
+from search.running.plan_of import plan_of
+from search.running.search import Search
 from search.study.store import StudyStore
 from spaces import load_schedule
 from tests.version_0_2_0 import KEPT, copied_storage

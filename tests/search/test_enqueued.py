@@ -15,7 +15,7 @@ from search.policy.conductor import Conductor
 from search.policy.next_trial import Refused
 from search.policy.plan import Plan
 from search.record import Purpose, TrialRecord
-from search.run.search import Search
+from search.running.search import Search
 from search.study.database import open_storage
 from search.study.store import StudyStore
 from spaces import SearchSpace

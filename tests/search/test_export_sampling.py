@@ -11,7 +11,7 @@ from search import cli
 from search.errors import InputError, OperationFailed
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.record import State, TrialRecord
-from search.run.search import Search
+from search.running.search import Search
 from search.study.trial_storage import TrialStorage
 from search.winner.measured_sampling import together, write_sampling
 from search.winner.sampling import lines, median_trial, read_sampling, sampling_part, trial_to_measure

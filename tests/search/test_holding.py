@@ -18,7 +18,7 @@ from search.file.spec import SearchSpec, SpecError, spec_of
 from search.file.yaml12 import parse_document
 from search.policy.conductor import Conductor
 from search.record import Purpose, Report, State, TrialRecord
-from search.run.search import Search
+from search.running.search import Search
 from search.simulator.trials_in_memory import TrialsInMemory
 from search.winner.document import export_document
 from spaces import load_schedule

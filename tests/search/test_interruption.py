@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-import search.run.preparing
-import search.run.runner
+import search.running.preparing
+import search.running.runner
 from search.file.spec import load_spec
 from search.machine.interruption import Interruption
-from search.run.runner import run_search, unless_interrupted
-from search.run.search import Search
+from search.running.runner import run_search, unless_interrupted
+from search.running.search import Search
 
 
 class View:
@@ -94,7 +94,7 @@ def test_a_search_is_left_while_its_data_is_prepared(
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("prepared to the end")
 
-    monkeypatch.setattr(search.run.preparing, "prepare", prepare)
+    monkeypatch.setattr(search.running.preparing, "prepare", prepare)
     view: Any = View()
     with pytest.raises(KeyboardInterrupt):
         run_search(Search(load_spec(tmp_path / "toy.yaml")), interrupted=interruption, view=view)

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-import search.run.measuring
+import search.running.measuring
 from search import cli
 from search.evidence.conclusion import measure_lines
 from search.machine.interruption import Interruption
 from search.policy.conductor import Conductor
 from search.policy.trials import JUDGES, MEASURED
 from search.record import TrialRecord
-from search.run.judged import facts_of
-from search.run.measuring import Measuring, prepared_judges
-from search.run.runner import Run
-from search.run.search import Search
+from search.running.judged import facts_of
+from search.running.measuring import Measuring, prepared_judges
+from search.running.runner import Run
+from search.running.search import Search
 from search.study.whole import DamagedStudy
 from spaces import load_schedule
 from tests.played import played
@@ -114,7 +114,7 @@ def test_each_model_is_measured_once_and_kept_through_an_interruption(
     wanted = before.board.to_measure()
     assert not before.finished and len(wanted) == 4  # a proposal and the preset, two fresh seeds
 
-    real = search.run.measuring.measure_samples
+    real = search.running.measuring.measure_samples
     calls: list[str] = []
 
     def interrupted_in_the_second(trial: Any, **given: Any) -> Any:
@@ -123,7 +123,7 @@ def test_each_model_is_measured_once_and_kept_through_an_interruption(
             signal.raise_signal(signal.SIGINT)
         return real(trial, **given)
 
-    monkeypatch.setattr(search.run.measuring, "measure_samples", interrupted_in_the_second)
+    monkeypatch.setattr(search.running.measuring, "measure_samples", interrupted_in_the_second)
     first = measure(folder, setting, interruption)
     assert [r.number for r in first.records] == [wanted[0].number]
     halfway = Search.open("toy.yaml").result()
@@ -231,7 +231,7 @@ def test_a_feature_network_that_cannot_be_had_is_told(
         raise ValueError("no room for\nit")
 
     spec, own = Search.open(str(toy[0] / "toy.yaml")).spec, toy[1].assets
-    monkeypatch.setattr(search.run.measuring, "prepare", prepare)
+    monkeypatch.setattr(search.running.measuring, "prepare", prepare)
     assert prepared_judges(spec, own, toy[0], "cpu") == {"pixels": "no room for it"}
     known = {
         "pixels": {"extractor_sha256": "e", "problem": None},
@@ -256,7 +256,7 @@ def test_values_that_are_not_finite_are_kept_as_the_worst_finite_ones(
         "judges": {"pixels": {"extractor_sha256": "e", "num_real": 9, "num_samples": 9}},
     }
     found["judges"]["pixels"]["metrics"] = {"1": {"frechet_distance": float("inf")}}
-    monkeypatch.setattr(search.run.measuring, "measure_samples", lambda *_, **__: found)
+    monkeypatch.setattr(search.running.measuring, "measure_samples", lambda *_, **__: found)
     spec = Search.open(str(toy[0] / "toy.yaml")).spec
     kept = Measuring(spec, toy[1], {"pixels": toy[1].assets}).of(record(3, 1.0))
     assert json.loads(json.dumps(kept, allow_nan=False))["judges"]["pixels"]["values"] == {

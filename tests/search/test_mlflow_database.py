@@ -14,9 +14,9 @@ from mlflow import MlflowClient
 
 from search import cli
 from search.policy.conductor import Conductor
-from search.run.audience import bring_up_to_date
-from search.run.search import Search
-from search.run.tracked import parent_info, projection_of
+from search.running.audience import bring_up_to_date
+from search.running.search import Search
+from search.running.tracked import parent_info, projection_of
 from search.tracking import Leftover, Projection, database
 from search.tracking.client import connect, is_refusal
 from search.tracking.database import DamagedDatabase, make_database

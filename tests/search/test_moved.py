@@ -11,8 +11,8 @@ from search import cli
 from search.errors import InputError
 from search.policy.conductor import Conductor
 from search.record import Report
-from search.run.search import Search
-from search.run.tracked import parent_info, projection_of
+from search.running.search import Search
+from search.running.tracked import parent_info, projection_of
 from tests.search.test_search import ASSETS, TEXT
 
 # MLflow 3.17 on SQLAlchemy 2.1; MLflow's to change.

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("old")
 
 
 def test_it_is_what_the_package_offers() -> None:
-    assert search.Search is Search
+    assert search.Search is Search and search.run is run
     with pytest.raises(AttributeError, match="no attribute 'Serach'"):
         _ = search.Serach
 

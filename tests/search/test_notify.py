@@ -15,8 +15,8 @@ import pytest
 from search import cli
 from search.errors import OperationFailed
 from search.machine.notice import posted
-from search.run.runner import Outcome
-from search.run.search import Search
+from search.running.runner import Outcome
+from search.running.search import Search
 from tests.version_0_2_0 import copied_storage
 
 
@@ -73,7 +73,7 @@ def folder(tmp_path: Path, logs: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     def over(search: Search, **_: object) -> Outcome:
         return Outcome(replace(search.result(), finished=True), already_finished=True)
 
-    monkeypatch.setattr("search.run.runner.run_search", over)
+    monkeypatch.setattr("search.running.runner.run_search", over)
     return storage / "old"
 
 
@@ -105,7 +105,7 @@ def test_so_is_a_failure(
     def failing(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("search.run.runner.run_search", failing)
+    monkeypatch.setattr("search.running.runner.run_search", failing)
     monkeypatch.chdir(folder)
     assert run(folder, chat.url) == code
     (told,) = chat.told

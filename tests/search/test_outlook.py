@@ -15,7 +15,7 @@ from search.policy.pace import WINDOW_SECONDS, Pace
 from search.policy.plan import Plan
 from search.policy.survival import Survival
 from search.record import State
-from search.run.plan_of import plan_of
+from search.running.plan_of import plan_of
 from search.screen.live_text import QUARTER
 from search.simulator.replay import Curves, Measured, Replay
 from search.simulator.simulation import Playback, simulate

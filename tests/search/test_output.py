@@ -9,7 +9,7 @@ import pytest
 from search import cli
 from search.errors import InputError, OperationFailed
 from search.machine.output import check_file, check_folder, write_file
-from search.run.search import Search
+from search.running.search import Search
 
 FILE = "name: x\ndata: digits\n"
 VERBS = [

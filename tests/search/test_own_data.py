@@ -13,7 +13,7 @@ from search.engine import storage_check
 from search.errors import InputError
 from search.file.shipped_paths import check_paths_absolute
 from search.file.spec import SearchSpec, SpecError, load_spec
-from search.run.cost import cost_of
+from search.running.cost import cost_of
 from tests.pictures import write_pictures
 from trainable.data import _prepared
 

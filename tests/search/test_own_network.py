@@ -14,11 +14,11 @@ from search.evidence.leaderboard import leaderboard
 from search.file.holds import SettingSpec
 from search.file.spec import SearchSpec, SpecError, load_spec
 from search.record import Purpose
-from search.run.cost import cost_of
-from search.run.own_code import files_to_ship, keep_code
-from search.run.plan_of import board_of
-from search.run.search import Search
-from search.run.size import size_of
+from search.running.cost import cost_of
+from search.running.own_code import files_to_ship, keep_code
+from search.running.plan_of import board_of
+from search.running.search import Search
+from search.running.size import size_of
 from search.winner.document import export_document
 from spaces import load_schedule
 from tests.records import record, replicates

@@ -8,7 +8,7 @@ import pytest
 from search.cli import main
 from search.file.spec import SearchSpec, SpecError, spec_of
 from search.file.yaml12 import parse_document
-from search.run.plan_of import plan_of
+from search.running.plan_of import plan_of
 from spaces import PRESETS
 
 OWN = PRESETS["hang_gu_laplace"].schedule

@@ -13,8 +13,8 @@ from search.errors import OperationFailed
 from search.file.spec import load_spec
 from search.machine import preflight
 from search.machine.interruption import Interruption
-from search.run.runner import Outcome
-from search.run.search import Search
+from search.running.runner import Outcome
+from search.running.search import Search
 
 NAMES = ["My Projects (1) & Co", 'it\'s "it"', "a;b|c>d<e", "$HOME `id` *", "new\nline", "#ünï!"]
 
@@ -36,7 +36,7 @@ def test_how_to_go_on(
     monkeypatch.chdir(folder)
     Path("x.yaml").write_text("name: x\ndata: digits\n")
     stopped: Any = SimpleNamespace(finished=False, no_winner=None)
-    monkeypatch.setattr("search.run.runner.run_search", lambda *_, **__: Outcome(stopped))
+    monkeypatch.setattr("search.running.runner.run_search", lambda *_, **__: Outcome(stopped))
     monkeypatch.setattr(Interruption, "install", lambda self: None)
     monkeypatch.setattr(_running, "log_to", lambda path: None)
     assert cli.main(["run", "x.yaml"]) == 130

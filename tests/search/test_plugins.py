@@ -23,8 +23,8 @@ from search.file.plugins import load_plugins
 from search.file.spec import SearchSpec, SpecError, load_spec
 from search.machine.plugin_folder import read_plugin
 from search.record import Purpose
-from search.run.own_code import files_to_ship, keep_code
-from search.run.search import Search
+from search.running.own_code import files_to_ship, keep_code
+from search.running.search import Search
 from search.winner.document import export_document
 from spaces import NOISE, PRESETS, NoiseSchedule, load_schedule
 from spaces.plugins import carried, in_use, use

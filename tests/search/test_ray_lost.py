@@ -10,7 +10,7 @@ import pytest
 
 from search.engine.ray_lost import RayLost, lost_part
 from search.errors import OperationFailed
-from search.run.ray_losses import MAX_LOST_RAYS, outlive_rays
+from search.running.ray_losses import MAX_LOST_RAYS, outlive_rays
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,10 +18,10 @@ from rich.console import Console
 
 from search import cli
 from search.policy.conductor import Conductor
-from search.run import page as run_page
-from search.run.audience import Audience
-from search.run.live_page import LivePage, start_quietly
-from search.run.search import Search
+from search.running import page as run_page
+from search.running.audience import Audience
+from search.running.live_page import LivePage, start_quietly
+from search.running.search import Search
 from search.screen.view import ProgressView
 from search.study.legible import legible_trials
 from tests.search import test_damaged_study
@@ -188,7 +188,7 @@ def test_a_page_that_cannot_be_made_is_a_note_and_no_end_of_the_search(
     def broken(*_: object) -> None:
         raise MemoryError("no room\nfor a page")
 
-    monkeypatch.setattr("search.run.audience.write_page", broken)
+    monkeypatch.setattr("search.running.audience.write_page", broken)
     console = Console(file=io.StringIO())
     with ProgressView("toy", "fd", 100, console=console) as view:
         audience = Audience(toy, Conductor(toy.plan(), toy.store), view)

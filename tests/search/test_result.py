@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-import search.run.preparing
-import search.run.runner
+import search.running.preparing
+import search.running.runner
 from search import cli
 from search.commands import _running
 from search.decision import Decision
@@ -21,9 +21,9 @@ from search.policy.agenda import Agenda
 from search.policy.trials import NewTrial
 from search.policy.trials import Trials as Kept
 from search.record import Purpose, Report, State
-from search.run.plan_of import plan_of
-from search.run.result import Result
-from search.run.search import Search
+from search.running.plan_of import plan_of
+from search.running.result import Result
+from search.running.search import Search
 from search.simulator.trials_in_memory import TrialsInMemory
 from spaces import PRESETS
 from trainable.task import WORST_OBJECTIVE
@@ -181,8 +181,8 @@ def run(
     assets: Any = SimpleNamespace(
         objective="fd_digits_cnn", data_sha256="d" * 64, extractor_sha256="e" * 64, extractor_accuracy=0.9
     )
-    monkeypatch.setattr(search.run.preparing, "prepare", lambda *_: assets)
-    monkeypatch.setattr(search.run.runner, "bring_up_to_date", lambda *_: None)
+    monkeypatch.setattr(search.running.preparing, "prepare", lambda *_: assets)
+    monkeypatch.setattr(search.running.runner, "bring_up_to_date", lambda *_: None)
     monkeypatch.setattr(Interruption, "install", lambda self: None)
     monkeypatch.setattr(_running, "log_to", lambda path: None)
 

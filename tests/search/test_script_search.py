@@ -18,10 +18,10 @@ from search.export_format import FORMATS
 from search.file.spec import SearchSpec, overridden, spec_of
 from search.file.yaml12 import SpecError, parse_document
 from search.record import Purpose
-from search.run.cost import cost_of
-from search.run.plan_of import board_of, objective_of
-from search.run.script import check_command, keep_script, script_of
-from search.run.search import Search
+from search.running.cost import cost_of
+from search.running.plan_of import board_of, objective_of
+from search.running.script import check_command, keep_script, script_of
+from search.running.search import Search
 from search.study.retention import Janitor, Retention
 from search.study.trial_storage import TrialStorage
 from search.winner.document import export_document

@@ -13,7 +13,7 @@ from search.errors import InputError, OperationFailed
 from search.policy.conductor import Conductor
 from search.policy.trials import CONFIRM_ANYWAY, SEARCH_CLOSED
 from search.record import Purpose, Report
-from search.run.search import Search
+from search.running.search import Search
 
 TEXT = """
 name: toy
@@ -80,7 +80,7 @@ def test_what_is_read_of_it_agrees(toy: Search) -> None:
 def test_reading_it_builds_no_conductor(toy: Search) -> None:
     """A conductor reads all trials once more for the sampler, and could decide something."""
     code = (
-        "import sys; from search.run.search import Search; toy = Search.open('toy'); "
+        "import sys; from search.running.search import Search; toy = Search.open('toy'); "
         "toy.result(), toy.status(), toy.board(), toy.document(); print('search.policy.conductor' in sys.modules)"
     )
     root = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ from search.file.yaml12 import Document
 from search.policy.conductor import Conductor
 from search.policy.plan import Plan
 from search.record import Purpose, Report, State, TrialRecord
-from search.run.plan_of import plan_of
+from search.running.plan_of import plan_of
 from search.simulator.nearest import LEVELS_WEIGHT, Nearest, features
 from search.simulator.quality import Repeat, interval, iqm, repeat_search
 from search.simulator.replay import Curves, Replay

@@ -11,7 +11,7 @@ from search import cli
 from search.file.spec import SearchSpec, spec_of
 from search.file.yaml12 import parse_document
 from search.record import Purpose, TrialRecord
-from search.run.plan_of import board_of, thin_presets
+from search.running.plan_of import board_of, thin_presets
 from search.winner.document import export_document, write_export
 from spaces import PRESETS, NoiseSchedule, load_schedule
 from spaces.noise.lognormal import LogNormal

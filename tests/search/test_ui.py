@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from search import cli
-from search.run.search import Search
+from search.running.search import Search
 from tests.search.test_search import ASSETS
 
 
@@ -24,7 +24,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Search.open(str(tmp_path / "whole" / "search.yaml")).open_or_create(ASSETS)
     (tmp_path / "damaged" / "study.db").write_text("no database" * 100)
     saved = SimpleNamespace(save_view=lambda: "/#/view")
-    monkeypatch.setattr("search.run.tracked.projection_of", lambda search: saved)
+    monkeypatch.setattr("search.running.tracked.projection_of", lambda search: saved)
     return tmp_path
 
 

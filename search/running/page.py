@@ -10,10 +10,10 @@ from search.machine.driver import is_driven
 from search.machine.output import write_file
 from search.report.found import Found
 from search.report.page import page
-from search.run.known import PAGE_FILE
-from search.run.reported import found_of, unreadable
-from search.run.result import Result
-from search.run.search import Search
+from search.running.known import PAGE_FILE
+from search.running.reported import found_of, unreadable
+from search.running.result import Result
+from search.running.search import Search
 from search.winner.pictures import are_missing, compared_rows, make_grids
 
 

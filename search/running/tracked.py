@@ -8,9 +8,9 @@ from typing import Any
 from search.cluster.storage_defaults import tracking_environment
 from search.errors import OperationFailed
 from search.record import TrialRecord
-from search.run.known import PAGE_FILE, SPEC_FILE
-from search.run.result import Result
-from search.run.search import Search
+from search.running.known import PAGE_FILE, SPEC_FILE
+from search.running.result import Result
+from search.running.search import Search
 from search.tracking import ParentInfo, Projection
 from search.winner.document import export_text
 from search.winner.sampling import sampling_of

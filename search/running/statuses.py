@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.errors import EXIT_STOPPED, InputError, OperationFailed
-from search.run.search import Search
+from search.running.search import Search
 from search.screen.status_text import Status
 
 if TYPE_CHECKING:

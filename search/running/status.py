@@ -9,8 +9,8 @@ from typing import Any
 from search.file.spec import SearchSpec
 from search.policy.agenda import Agenda
 from search.record import SEARCHED, Purpose, State, TrialRecord
-from search.run.plan_of import objective_of
-from search.run.result import Result
+from search.running.plan_of import objective_of
+from search.running.result import Result
 from search.screen.live_state import best_of
 from search.screen.status_text import Status
 from search.screen.words import ENDED_WORDS, title_of

@@ -12,7 +12,7 @@ from search.file.writing import yaml_of
 from search.file.yaml12 import read_document
 from search.machine.output import write_file
 from search.machine.script_folder import checksum_of_texts
-from search.run.script import check_command, code_of
+from search.running.script import check_command, code_of
 from spaces.plugins import Plugin
 from trainable.network import Network
 

@@ -9,9 +9,9 @@ from search.errors import InputError, OperationFailed
 from search.evidence.leaderboard import Leaderboard
 from search.file.spec import SearchSpec
 from search.report.found import Found
-from search.run.known import LOG_FILE, command
-from search.run.plan_of import board_of, objective_of, plan_of
-from search.run.result import Result
+from search.running.known import LOG_FILE, command
+from search.running.plan_of import board_of, objective_of, plan_of
+from search.running.result import Result
 from search.study.legible import legible_trials
 from search.winner.pictures import Grid, grids
 from spaces.registry import name_of

@@ -14,12 +14,12 @@ from search.errors import InputError
 from search.file.spec import SearchSpec
 from search.machine.cache_folder import usable_cache
 from search.machine.gpus import VISIBLE, mig_devices_in
-from search.run.known import remember
-from search.run.losses import shown_warnings
-from search.run.measuring import prepared_judges
-from search.run.own_code import keep_code
-from search.run.script import keep_script, script_of
-from search.run.search import Search
+from search.running.known import remember
+from search.running.losses import shown_warnings
+from search.running.measuring import prepared_judges
+from search.running.own_code import keep_code
+from search.running.script import keep_script, script_of
+from search.running.search import Search
 from search.screen.silence import Log
 from search.screen.view import ProgressView
 from trainable.command.worker import Script

@@ -11,8 +11,8 @@ from search.evidence.leaderboard import Leaderboard
 from search.file.spec import SearchSpec
 from search.policy.agenda import Agenda
 from search.record import Purpose, State, TrialRecord
-from search.run.known import LOG_FILE, command
-from search.run.plan_of import board_of
+from search.running.known import LOG_FILE, command
+from search.running.plan_of import board_of
 from search.screen.leaderboard_text import evidence_lines, lines
 from search.study.trial_storage import TrialStorage
 from search.winner.sampling import median_trial, read_sampling

@@ -17,20 +17,20 @@ from search.engine.worker_start import START_SECONDS, WorkerStart
 from search.errors import EXIT_INTERRUPTED
 from search.machine.interruption import Interruption
 from search.policy.conductor import Conductor
-from search.run.audience import Audience, bring_up_to_date
-from search.run.known import LOG_FILE
-from search.run.losses import tell_losses
-from search.run.measuring import Measuring
-from search.run.preparing import (
+from search.running.audience import Audience, bring_up_to_date
+from search.running.known import LOG_FILE
+from search.running.losses import tell_losses
+from search.running.measuring import Measuring
+from search.running.preparing import (
     begun_with_data,
     begun_with_script,
     judges_of,
     slots_here,
     slots_on_cluster,
 )
-from search.run.ray_losses import outlive_rays
-from search.run.result import Result, unmeasured
-from search.run.search import Search
+from search.running.ray_losses import outlive_rays
+from search.running.result import Result, unmeasured
+from search.running.search import Search
 from search.screen.silence import Log, Waiting
 from search.screen.view import STUDY, ProgressView
 from search.screen.words import title_of

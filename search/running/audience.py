@@ -14,12 +14,12 @@ from search.machine.checkout import is_shipped
 from search.policy.conductor import Conductor
 from search.policy.next_trial import Refused
 from search.record import Purpose, State, TrialRecord
-from search.run.known import LOG_FILE, SPEC_FILE
-from search.run.live_page import LivePage
-from search.run.page import write_page
-from search.run.result import Result
-from search.run.search import Search
-from search.run.tracked import parent_info, projection_settings
+from search.running.known import LOG_FILE, SPEC_FILE
+from search.running.live_page import LivePage
+from search.running.page import write_page
+from search.running.result import Result
+from search.running.search import Search
+from search.running.tracked import parent_info, projection_settings
 from search.screen.live_state import PHASE_OF
 from search.screen.silence import Waiting
 from search.screen.view import ProgressView

@@ -5,7 +5,7 @@ from pathlib import Path
 from search.errors import InputError
 from search.file.spec import SearchSpec, load_spec, overridden
 from search.machine.urls import shown_url
-from search.run.known import LOG_FILE, SPEC_FILE
+from search.running.known import LOG_FILE, SPEC_FILE
 from trainable.storage.location import is_bucket
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from search.machine.checkout import ROOT
-from search.run.known import PAGE_FILE
+from search.running.known import PAGE_FILE
 
 _EVERY_SECONDS = 60.0
 _SECONDS_PER_TRIAL = 0.05  # a page of more trials takes longer, and is made less often

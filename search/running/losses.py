@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from search.run.search import Search
+from search.running.search import Search
 from search.screen.view import ProgressView
 from search.study.retention import remove_unknown
 

@@ -10,10 +10,10 @@ import torch
 from search.file.holds import SettingSpec
 from search.file.spec import Budget, SearchSpec
 from search.machine.cache_folder import cache_folder
-from search.run.measuring import seconds_of_model
-from search.run.preparing import Machine
-from search.run.script import check_command, code_of
-from search.run.size import check_memory, size_of
+from search.running.measuring import seconds_of_model
+from search.running.preparing import Machine
+from search.running.script import check_command, code_of
+from search.running.size import check_memory, size_of
 from spaces import PRESETS
 from trainable.training.network_probe import check_network
 from trainable.training.trainer import Trainer

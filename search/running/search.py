@@ -22,13 +22,13 @@ from search.policy.agenda import Agenda
 from search.policy.plan import Plan
 from search.policy.trials import CONFIRM_ANYWAY, JUDGES, SEARCH_CLOSED
 from search.record import TrialRecord
-from search.run.judged import facts_of
-from search.run.kept import spec_at, spec_in
-from search.run.known import SPEC_FILE, SUMS_FILE, command, folder_of
-from search.run.own_code import sha256_of, sha256_of_plugins
-from search.run.plan_of import board_of, objective_of, plan_of
-from search.run.result import Result
-from search.run.status import status_of
+from search.running.judged import facts_of
+from search.running.kept import spec_at, spec_in
+from search.running.known import SPEC_FILE, SUMS_FILE, command, folder_of
+from search.running.own_code import sha256_of, sha256_of_plugins
+from search.running.plan_of import board_of, objective_of, plan_of
+from search.running.result import Result
+from search.running.status import status_of
 from search.screen.status_text import Status
 from search.study.lock import only_driver_of
 from search.study.store import StudyStore
