@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from search.notebook import Search
+from search.running.known import SPEC_FILE
 from tests.integration.running import ROOT, finish, until
 
 pytestmark = pytest.mark.integration
@@ -64,10 +65,14 @@ def test_a_script_is_interrupted_and_goes_on(script: Path) -> None:
 
     def reports() -> bool:
         assert process.poll() is None, process.communicate()
-        there = (storage / "toy" / "study.db").exists()
+        there = (storage / "toy" / SPEC_FILE).exists()
         return there and any(record.reports for record in Search("toy", str(storage)).records())
 
-    until(reports, 120, "a value is reported")
+    try:
+        until(reports, 120, "a value is reported")
+    except BaseException:
+        process.kill()
+        raise
     process.send_signal(signal.SIGINT)
     code, out, err = finish(process)
     assert (code, out.strip()) == (0, "interrupted"), err
