@@ -151,7 +151,7 @@ def test_the_stated_error_is_that_of_the_levels(rendered: Rendered) -> None:
 
 def test_files_are_named_plainly_and_end_in_a_newline(rendered: Rendered) -> None:
     for name, text in rendered.files.items():
-        assert re.fullmatch(r"(scheduler/)?[a-z0-9_]+\.(json|txt)|README\.txt", name)
+        assert re.fullmatch(r"(scheduler/)?[a-z0-9_]+\.(json|py|txt)|README\.txt", name)
         assert text.endswith("\n")
         if name.endswith(".json"):
             json.loads(text)
