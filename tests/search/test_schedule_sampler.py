@@ -5,6 +5,7 @@ import copy
 import importlib.util
 import json
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -36,6 +37,7 @@ from trainable.training.trainer import Trainer
 
 SOURCE = Path(_schedule_sampler.__file__)
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/digits_winner.json"
+DOCS = DOCUMENT.with_name("export.md")
 TOTAL_STEPS = 400
 SIGMA_DATA = 0.6
 
@@ -365,6 +367,15 @@ def test_the_export_runs_without_this_package(folder: Path) -> None:
     t, levels, ours = ast.literal_eval(done.stdout)
     assert t == ScheduleSampler.load(DOCUMENT).draw(4, 10, generator=generator(7))[0].tolist()
     assert (levels, ours) == ((80.0,), [])
+
+
+def test_the_example_of_the_documentation_runs(folder: Path) -> None:
+    (example,) = re.findall(r"```python\n(from schedule_sampler .*?)```", DOCS.read_text(), re.DOTALL)
+    code = f"import sys; sys.path.insert(0, '.')\n{example}\nprint(tuple(t.shape), bool((r < t).all()), len(sigmas))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "(128,) True 1000\n"), done.stderr
 
 
 def test_the_file_imports_torch_and_the_standard_library_alone(folder: Path) -> None:
