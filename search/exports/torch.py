@@ -3,6 +3,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from search.errors import InputError
 from search.export_format import ExportFormat, Levels, Rendered
 from search.exports.json import Json
 from spaces import LoadedSchedule
@@ -24,7 +25,17 @@ class Torch(ExportFormat):
         return replace(rendered, files={**Json().render(document).files, **rendered.files})
 
     def derive(self, loaded: LoadedSchedule, steps: Mapping[int, Levels]) -> Rendered:
-        schedule = loaded.schedule
+        training = loaded.training
+        if training is None:
+            raise InputError("--format torch needs the stages of an export, which a schedule alone has not")
+        if training.loss is None:
+            loss = "the loss of a pair of levels is that of the script which was searched with"
+        else:
+            constant = f", c = {training.huber_c:g} sqrt(values of an image)" if training.huber_c else ""
+            loss = (
+                "the loss of an image, of student and teacher on the same noise, is weight times "
+                f"{loaded.schedule.loss.TEXT}{constant}"
+            )
         return Rendered(
             files={"schedule_sampler.py": _SAMPLER.read_text()},
             calls={
@@ -35,8 +46,7 @@ class Torch(ExportFormat):
             wanted=steps,
             used=steps,
             conditions=(
-                "the loss of an image, of student and teacher on the same noise, is weight times "
-                f"{schedule.loss.TEXT}",
+                loss,
                 "`step` counts the training's optimiser steps from 0; of a training of another length it is scaled, as "
                 "the file says",
                 "a denoiser takes `draw_sigma` instead, with a weight of its own: that of `draw` is for pairs",

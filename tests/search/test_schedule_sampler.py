@@ -19,7 +19,8 @@ from scipy import stats
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from search.export_format import FORMATS
+from search.errors import InputError
+from search.export_format import FORMATS, README
 from search.exports import _schedule_sampler
 from search.exports._schedule_sampler import ScheduleSampler
 from spaces import GAPS, NOISE, PRESETS, WEIGHTS, KarrasGrid, NoiseSchedule
@@ -28,7 +29,9 @@ from spaces.continuous import NUM_QUANTILES
 from spaces.curricula.exponential import Exponential
 from spaces.document.format import loss_and_weighting
 from spaces.document.writing import stages_part, trial_document
+from spaces.losses.squared_l2 import SquaredL2
 from spaces.noise.lognormal import LogNormal
+from tests.search.test_export_formats import document
 from trainable.network import NETWORKS
 from trainable.training.config import TrainingConfig
 from trainable.training.consistency import LevelTables
@@ -390,6 +393,19 @@ def test_the_file_imports_torch_and_the_standard_library_alone(folder: Path) -> 
     assert tops - set(sys.stdlib_module_names) == {"torch"}
     spec = importlib.util.spec_from_file_location("schedule_sampler", folder / "schedule_sampler.py")
     assert spec is not None and spec.loader is not None
+
+
+def test_the_readme_says_the_loss_and_misses_nothing() -> None:
+    torch_format = FORMATS.build("torch")
+    readme = torch_format.render(document(loss=SquaredL2(), weight=WEIGHTS["edm"]())).files[README]
+    assert "is weight times squared L2 norm of an image\n" in readme
+    assert "Not in these files" not in readme
+    huber = torch_format.render(document()).files[README]
+    assert "weight times pseudo-Huber of the per-image L2 norm, c = 0.00054 sqrt(values of an image)" in huber
+    script = trial_document(PRESETS["ict"].schedule, 100, "fid", seed=0)
+    assert "is that of the script which was searched with" in torch_format.render(script).files[README]
+    with pytest.raises(InputError, match="needs the stages of an export"):
+        torch_format.render(PRESETS["ict"].schedule.to_dict())
 
 
 def test_the_file_reads_what_a_script_of_ones_own_is_given() -> None:
