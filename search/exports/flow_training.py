@@ -52,6 +52,7 @@ class FlowTraining(ExportFormat):
             wanted=steps,
             used={n: self._levels(sigmas) for n, sigmas in positions.items()},
             conditions=(
+                f"it is trained with {flags}",
                 f"the scheduler has shift {self.shift:g} in training and in sampling. With `use_dynamic_shifting`, as "
                 "for Flux, diffusers trains without one: --shift 1",
                 "--logit_mean counts from the noise: the scripts take timesteps[u * 1000], which fall. So it is "

@@ -13,7 +13,7 @@ from scipy import stats
 from scipy.special import expit
 
 from search.errors import InputError
-from search.export_format import FORMATS
+from search.export_format import FORMATS, README
 from search.exports._nearest_normal import nearest_normal
 from spaces import GAPS, NOISE, PRESETS, KarrasGrid, NoiseSchedule
 from spaces.curricula.constant import Constant
@@ -52,6 +52,7 @@ def test_the_scripts_draw_has_the_schedules_law(shift: float, p_mean: float, p_s
     files = target.render(document(noise=LogNormal(p_mean=p_mean, p_std=p_std))).files
     flags = exported(files["flags_diffusers.txt"])
     assert flags["weighting_scheme"] == "logit_normal"
+    assert f"it is trained with {files['flags_diffusers.txt']}" in files[README]
     ln_sigma = np.log(drawn(flags, shift, 200_000, seed=0))
     # Rounding to a timestep moves a level by less than 1000 timesteps are apart in the middle of the law.
     for u in (0.2, 0.5, 0.8, 0.95):
@@ -109,7 +110,7 @@ def schedule_with(noise: Any, **options: float) -> NoiseSchedule:
 )
 def test_what_is_no_lognormal_is_refused_with_the_nearest_and_how_far_it_is(schedule: NoiseSchedule) -> None:
     with pytest.raises(InputError) as caught:
-        FORMATS.build("flow_training").derive(loaded(schedule), {1: (schedule.grid.sigma_max,)})
+        FORMATS.build("flow_training").render(schedule.to_dict())
     line = str(caught.value)
     assert "\n" not in line
     assert line.startswith("flow-training draws a logit-normal, but the schedule's law is ")
@@ -120,12 +121,6 @@ def test_what_is_no_lognormal_is_refused_with_the_nearest_and_how_far_it_is(sche
     assert stated == pytest.approx(total_variation(schedule, mean, std), abs=0.012)
     for other in ((mean + 0.1, std), (mean - 0.1, std), (mean, std * 1.1), (mean, std / 1.1)):
         assert total_variation(schedule, *other) > stated - 0.012
-
-
-def loaded(schedule: NoiseSchedule) -> Any:
-    from spaces import load_schedule
-
-    return load_schedule(schedule.to_dict())
 
 
 def total_variation(schedule: NoiseSchedule, mean: float, std: float) -> float:

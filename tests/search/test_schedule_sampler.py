@@ -261,6 +261,17 @@ def test_a_stratified_batch_has_one_draw_in_each_share_in_random_order() -> None
     assert abs(even - truth) < 0.05
 
 
+def test_rounding_draws_no_level_of_probability_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last of many shares may round to u = 1."""
+    stage = {"start_step": 0, "sigmas": [0.002, 0.1, 5.0, 80.0], "interval_probabilities": [0.3, 0.7, 0.0]}
+    sampler = ScheduleSampler(changed("training.stages", [stage], ONE))
+    monkeypatch.setattr(_schedule_sampler, "uniform", lambda *_: torch.tensor([0.0, 1.0]).double())
+    t_B, r_B, _ = sampler.draw(2, 0)
+    assert t_B.tolist() == pytest.approx([0.1, 5.0])
+    assert r_B.tolist() == pytest.approx([0.002, 0.1])
+    assert sampler.draw_sigma(2, 0).tolist() == pytest.approx([0.002, 5.0])
+
+
 # Nothing waits for the device.
 
 
