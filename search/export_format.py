@@ -52,12 +52,13 @@ class ExportFormat(Choice, ABC):
     """One target.
 
     TARGET: the software, its version and how it was checked. REMEDY: what to do where the error is too large.
-    NEEDS_MODEL: whether the winner's trained model is a part of it.
+    NEEDS_MODEL: whether the winner's trained model is a part of it. HAS_TRAINING: whether all of the training is.
     """
 
     TARGET: ClassVar[str]
     REMEDY: ClassVar[str] = ""
     NEEDS_MODEL: ClassVar[bool] = False
+    HAS_TRAINING: ClassVar[bool] = False
 
     @abstractmethod
     def derive(self, loaded: LoadedSchedule, steps: Mapping[int, Levels]) -> Rendered:
@@ -140,7 +141,7 @@ def _readme(target: ExportFormat, loaded: LoadedSchedule, rendered: Rendered) ->
     for n, reason in rendered.left_out.items():
         lines += ["", f"{n} network evaluation{'s' if n > 1 else ''}: not possible, {reason}"]
     lines += ["", "It means the same there if", *(f"- {condition}" for condition in rendered.conditions)]
-    if loaded.schedule.unusual:
+    if loaded.schedule.unusual and not target.HAS_TRAINING:
         parts = ", ".join(f"{part} {choice.describe()}" for part, choice in loaded.schedule.unusual.items())
         lines += ["", f"Not in these files, but in best_schedule.json: {parts}"]
     return "\n".join(lines) + "\n"

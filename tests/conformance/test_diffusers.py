@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,9 @@ from torch import Tensor
 
 from search.export_format import FORMATS, MAX_RELATIVE_ERROR, Rendered
 from search.exports._karras_index import KarrasIndex
-from spaces import LoadedSchedule
+from spaces import KarrasGrid, LoadedSchedule, NoiseSchedule
+from spaces.curricula.constant import Constant
+from spaces.noise.lognormal import LogNormal
 from trainable.sampling_levels import ALIGN_YOUR_STEPS
 
 TARGET = "diffusers CMStochasticIterativeScheduler"
@@ -317,3 +320,32 @@ def test_the_align_your_steps_list_is_the_published_one(
     difference = max(abs(a - b) / b for a, b in zip(ALIGN_YOUR_STEPS[:-1], theirs, strict=True))
     record_property("difference", difference)
     assert difference <= 5e-3
+
+
+@pytest.mark.conformance(
+    OTHERS, "flags of flow-training, drawn as its training scripts do: mean and std of ln sigma (absolute)"
+)
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+def test_the_flags_of_flow_training_draw_the_lognormal(
+    diffusers: Any, shift: float, record_property: Callable[..., None]
+) -> None:
+    """As train_dreambooth_lora_sd3.py and kohya's flux_train.py: u, timesteps[u * 1000], the scheduler's sigma."""
+    noise = LogNormal(p_mean=-0.4, p_std=0.7)
+    schedule = NoiseSchedule(grid=KarrasGrid(), noise=noise, curriculum=Constant(levels=40))
+    rendered = FORMATS["flow_training"](shift=shift).derive(LoadedSchedule(schedule=schedule), {1: (80.0,)})
+    words = shlex.split(rendered.files["flags_diffusers.txt"])
+    flags = dict(zip(words[::2], words[1::2], strict=True))
+    training_utils = importlib.import_module("diffusers.training_utils")
+    u = training_utils.compute_density_for_timestep_sampling(
+        weighting_scheme=flags["--weighting_scheme"],
+        batch_size=100_000,
+        logit_mean=float(flags["--logit_mean"]),
+        logit_std=float(flags["--logit_std"]),
+        generator=torch.Generator().manual_seed(0),
+    )
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=shift)
+    t = scheduler.timesteps[(u * scheduler.config.num_train_timesteps).long()] / 1000
+    ln_sigma = (t / (1 - t)).log()
+    off = max(abs(ln_sigma.mean().item() - noise.p_mean), abs(ln_sigma.std().item() - noise.p_std))
+    record_property("difference", off)
+    assert off < 0.015  # 6 standard errors of the mean, and half a timestep
