@@ -240,6 +240,7 @@ def test_leaderboard_and_export_are_as_on_the_head(head: Head) -> None:
 def test_what_goes_wrong_is_one_line(head: Head) -> None:
     lost = head.file("lost")
     text = Path(lost).read_text().replace("network: {name: film_mlp, width: 16, depth: 1}\n", "")
+    text = text.replace("{num_samples: 200}", "{num_samples: 200, extractor: pixels}")  # which the head has
     Path(lost).write_text(text.replace("digits", "{name: cifar10, root: /nowhere}"))
     done = head.search("submit", lost, "--wait")
     assert done.returncode == 2
