@@ -17,6 +17,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -73,13 +74,14 @@ def commands() -> dict[str, str]:
     found = {}
     for path in sorted(_COMMANDS.glob("*.py")):
         if not path.name.startswith("_"):
-            found[path.stem.replace("_", "-")] = _help_of(path)
+            found[path.stem.replace("_", "-")] = _help_in(path.read_bytes())
     return found
 
 
-def _help_of(path: Path) -> str:
+@cache
+def _help_in(source: bytes) -> str:
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = ast.parse(source)
     except SyntaxError:
         return "(does not import)"
     for node in tree.body:

@@ -285,6 +285,7 @@ def test_a_search_is_submitted_again_only_when_its_last_job_is_over(
 def test_of_two_that_submit_one_name_at_once_exactly_one_wins(
     cluster: Cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    cli.commands()  # read once, before there are two: Python 3.11's ast is not safe in threads
     both_have_looked = threading.Barrier(2)
     cluster.on_list = lambda: both_have_looked.wait(120) and None
     with ThreadPoolExecutor(2) as pool:
