@@ -71,11 +71,7 @@ def _other_baseline(board: Leaderboard, setting: InSetting) -> str:
     """Whom schedules are compared with in the setting, where it is another one than in the search."""
     if board.baseline is None or setting.baseline in (None, board.baseline.record.number):
         return ""
-    return f" against {label_of(board, setting.baseline)}"
-
-
-def label_of(board: Leaderboard, number: int | None) -> str:
-    return next((row.label for row in board.rows if row.record.number == number), "no baseline")
+    return f" against {board.label_of(setting.baseline)}"
 
 
 def _use_text(board: Leaderboard, seen: Row) -> str:
@@ -121,12 +117,12 @@ def setting_lines(board: Leaderboard) -> list[str]:
 
 def _setting_lines(board: Leaderboard, found: InSetting) -> Iterator[str]:
     compared = [
-        f"{label_of(board, held.record.number)} {_VERDICTS[held.verdict]} ({change_text(held.ratio)})"
+        f"{board.label_of(held.record.number)} {_VERDICTS[held.verdict]} ({change_text(held.ratio)})"
         for held in found.rows
         if held.ratio is not None
     ]
     missing = "" if found.is_over else " Trials are missing there."
-    against = label_of(board, found.baseline)
+    against = board.label_of(found.baseline)
     yield f"With {found.setting}, against {against}: {', '.join(compared) or 'not tried'}.{missing}"
     order = found.correlation
     if order.value is not None:
@@ -155,11 +151,7 @@ def _measure_lines(
         if by.measure == measure
     ]
     if compared:
-        yield f"By {measure.text}, against {_baseline_label(board)}: {', '.join(compared)}."
-
-
-def _baseline_label(board: Leaderboard) -> str:
-    return board.baseline.label if board.baseline else "no baseline"
+        yield f"By {measure.text}, against {board.baseline_label}: {', '.join(compared)}."
 
 
 def noise_line(board: Leaderboard) -> str | None:

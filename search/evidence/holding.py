@@ -155,9 +155,7 @@ class _Chosen:
             confirmed, key=lambda r: (r.number not in race.contenders, means[r.number], r.number)
         )
         presets = [r for r in records if r.purpose is Purpose.BASELINE and r.state is State.COMPLETE]
-        as_seen = sorted(
-            (r for r in presets if r not in in_order), key=lambda r: (r.objective or math.inf, r.number)
-        )
+        as_seen = sorted((r for r in presets if r not in in_order), key=lambda r: (r.objective, r.number))
         confirmed_presets = [r for r in in_order if r.purpose is Purpose.BASELINE]
         baselines = tuple([*confirmed_presets, *as_seen][: rules.baselines]) if confirmed_presets else ()
         proposals = tuple(r for r in in_order if r.purpose is Purpose.SEARCH)[: rules.top]
@@ -167,8 +165,9 @@ class _Chosen:
         others = [
             r for r in records if r.replicate_of is None and r.state is State.COMPLETE and r not in compared
         ]
-        # Whichever baseline is the best there, the comparison with it is one of these.
-        num_comparisons = len(proposals) * len(baselines) * len(rules.settings) * len(rules.rounds)
+        # Whichever baseline is the best there, what is compared with it is among these pairs.
+        num_pairs = len(proposals) * len(baselines) + math.comb(len(baselines), 2)
+        num_comparisons = num_pairs * len(rules.settings) * len(rules.rounds)
         return cls(baselines, proposals, tuple(_evenly(others, rules.spread)), num_comparisons)
 
     @property

@@ -82,6 +82,14 @@ class Leaderboard:
         ratios = [row.ratio, *(held.ratio for held in self.held(row))]
         return max((found.mean for found in ratios if found is not None), default=1.0)
 
+    def label_of(self, number: int | None) -> str:
+        """What people call the schedule of a trial; None: of the baseline where there is none."""
+        return next((row.label for row in self.rows if row.record.number == number), "no baseline")
+
+    @property
+    def baseline_label(self) -> str:
+        return self.baseline.label if self.baseline else "no baseline"
+
     def held(self, row: Row) -> tuple[Held, ...]:
         """What is known of this schedule in other settings."""
         found = (setting.row_of(row.record.number) for setting in self.settings)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import OperationFailed
-from search.evidence.conclusion import label_of, sentence
+from search.evidence.conclusion import sentence
 from search.evidence.leaderboard import INTERVALS, Leaderboard
 from search.evidence.row import Row
 from search.evidence.texts import bounds_of
@@ -133,7 +133,7 @@ def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[d
         {
             "setting": found.setting,
             **_without_paths(given),
-            "baseline": label_of(board, found.baseline),
+            "baseline": board.label_of(found.baseline),
             "verdict": held.verdict,
             "ratio": held.ratio.mean,
             "interval": bounds_of(held.ratio),

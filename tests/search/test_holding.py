@@ -207,6 +207,34 @@ def test_a_preset_that_was_not_confirmed_may_be_the_best_there_and_is_no_answer(
     assert board.winner is board.baseline and "against ecm)" in sentence(board)
 
 
+def test_a_preset_of_distance_0_is_the_best_of_those_that_were_not_confirmed() -> None:
+    rules = replace(RULES, settings={LONGER: 400}, top=1, baselines=2, spread=0)
+    presets = [
+        record(n, value, preset=name, purpose=Purpose.BASELINE)
+        for n, value, name in ((30, 5.0, "vp"), (31, 0.0, "ecm"))
+    ]
+    first = wanted([*SEARCHED, *presets], race_of(SEARCHED), rules, SEEDS)
+    assert [found.record.number for found in first[:3]] == [0, 31, 1]
+
+
+def test_another_baseline_widens_what_holds_together() -> None:
+    """Of two presets and a proposal three pairs may be compared; without the second preset one."""
+    (with_both,) = two_baselines(ict=30.0, vp=10.0, one=20.0).settings
+    alone = replace(RULES, settings={LONGER: 400}, top=1, spread=0)
+    records = [
+        *SEARCHED,
+        *there(0, [30.0, 30.3, 29.7, 30.0], LONGER),
+        *there(1, [20.0, 20.2, 19.8, 20.0], LONGER),
+    ]
+    (without,) = in_settings(records, race_of(records), alone, SEEDS)
+    widths = []
+    for found in (without, with_both):
+        row = found.row_of(1)
+        assert row is not None and row.ratio is not None and row.ratio.low and row.ratio.high
+        widths.append(row.ratio.high / row.ratio.low)
+    assert widths[0] < widths[1]
+
+
 def test_all_baselines_are_trained_to_the_last_round() -> None:
     rules = replace(RULES, settings={LONGER: 400}, top=1, baselines=2, spread=0)
     records = [*SEARCHED, *SECOND]
