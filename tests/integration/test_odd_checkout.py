@@ -66,9 +66,10 @@ def test_it_ends_and_writes_where_it_should_and_nowhere_else(checkout: Path, tmp
     assert exported.endswith(f"Written: {output}\n")
     assert files_in(checkout) == before
     assert files_in(home) == []
-    assert {path.name for path in (tmp_path / "xdg/schedule-search").iterdir()} == {
+    assert {path.name.split("-")[0] for path in (tmp_path / "xdg/schedule-search").iterdir()} == {
         "extractors",
         "references",
+        "vega",
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([ODD, "home", results.name, "xdg"])
     assert {path.name for path in results.iterdir()} == {"toy.yaml", "runs", "best.json"}
