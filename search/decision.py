@@ -11,6 +11,7 @@ CAUSES = {
     "proposed": "proposed by {algorithm}",
     "enqueued": "put into the study's queue by somebody",
     "equal": "the proposal equals trial {trial}, which is trained on another seed instead",
+    "shortlisted": "trial {trial} is one of the best, tried in another setting before any is confirmed, {setting}",
     "finalist": "trial {trial} is a finalist, the {nth:th} of {of} fresh seeds",
     "holds": "trial {trial} once more in another setting, {setting}",
     "rung": "{rank:th} of {of} at rung {step}",

@@ -22,6 +22,7 @@ class Purpose(StrEnum):
     NOISE = "noise"  # a replicate of the first baseline on a fresh seed, to measure the noise between seeds
     SEARCH = "search"  # proposed by the search algorithm
     REPLICATE = "replicate"  # in place of a proposal that equals a finished trial: that one on a fresh seed
+    SHORTLIST = "shortlist"  # one of the best once more in another setting: is it one to confirm?
     CONFIRM = "confirm"  # a replicate of a finalist on a fresh seed
     HOLD = "hold"  # a replicate on a fresh seed in another setting: does the finding hold there?
 

@@ -7,6 +7,7 @@ from search.evidence.holding import InSetting
 from search.evidence.leaderboard import Leaderboard
 from search.evidence.measures import ByMeasure, Measure, problem_lines, worse_text
 from search.evidence.row import Row, ratio_text
+from search.evidence.shortlist import Listed
 from search.evidence.stability import unseen_text
 from search.evidence.texts import change_text
 from search.record import Purpose
@@ -111,8 +112,24 @@ def _tied_text(board: Leaderboard, winner: Row) -> str:
 
 
 def setting_lines(board: Leaderboard) -> list[str]:
-    """For each other setting: how schedules compare there, and whether it orders them as the search did."""
-    return [line for found in board.settings for line in _setting_lines(board, found)]
+    """How finalists were chosen by other settings; for each how schedules compare there, and in which order."""
+    return _shortlist_lines(board.shortlist) + [
+        line for found in board.settings for line in _setting_lines(board, found)
+    ]
+
+
+def _shortlist_lines(listed: Sequence[Listed]) -> list[str]:
+    """Which proposals did best in all settings, on one seed, and after which setting the others were out."""
+    if not listed or not listed[0].values:
+        return []
+    last = listed[0].values.keys()
+    stayed = [f"trial {one.record.number} {one.mean:.3g}" for one in listed if one.values.keys() == last]
+    out: dict[str, list[str]] = {}
+    for one in listed[len(stayed) :]:
+        setting = list(one.values)[-1] if one.values else "the search"
+        out.setdefault(setting, []).append(str(one.record.number))
+    left = "".join(f"; out after {setting}: {', '.join(numbers)}" for setting, numbers in out.items())
+    return [f"Shortlist, geometric means of all settings: {', '.join(stayed)}{left}."]
 
 
 def _setting_lines(board: Leaderboard, found: InSetting) -> Iterator[str]:

@@ -28,7 +28,8 @@ class HoldRules:
     settings: name -> full budget there, in steps. top: proposals, the best of the confirmation; those that left it come
     last, and may hold where the others do not. baselines: presets, the best of the confirmation, then the best as the
     search saw them; in each setting the best of them there is what the others are compared with. rounds: seeds after
-    each round, increasing. spread: other trials, on the first seed alone.
+    each round, increasing. spread: other trials, on the first seed alone. shortlist: proposals, the best of the search,
+    of which those are confirmed that do best in all settings (`search.evidence.shortlist`); 0: the best of the search.
     """
 
     settings: Mapping[str, int]
@@ -36,6 +37,7 @@ class HoldRules:
     baselines: int = 1
     rounds: tuple[int, ...] = (2, 4)
     spread: int = 5
+    shortlist: int = 0
 
     @property
     def most_trials(self) -> int:
@@ -213,7 +215,7 @@ class _Trials:
         begun, running = set(), set()
         values: defaultdict[int, dict[int, float]] = defaultdict(dict)
         for record in records:
-            if record.setting != setting or record.replicate_of is None:
+            if record.setting != setting or record.replicate_of is None or record.purpose is not Purpose.HOLD:
                 continue
             begun.add((record.replicate_of, record.seed))
             if record.state is State.RUNNING:

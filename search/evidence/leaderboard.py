@@ -12,6 +12,7 @@ from search.evidence.measures import ByMeasure, Measure, by_measures, lacks
 from search.evidence.noise import SeedNoise, SeedValues, values_at_rungs
 from search.evidence.race import Standing
 from search.evidence.row import Row
+from search.evidence.shortlist import Listed, shortlist
 from search.record import Purpose, State, TrialRecord
 
 INTERVALS = (
@@ -26,7 +27,8 @@ class Leaderboard:
     """All schedules of a search, the best first.
 
     baseline: the literature preset that others are compared to: the best one, or that of a comparison. settings: what
-    was found in other settings than the search's. measures: by which the samples of models are measured besides.
+    was found in other settings than the search's. shortlist: from which the confirmed were chosen by all settings, the
+    best first. measures: by which the samples of models are measured besides.
     missing_judges: feature network of some of them -> why it cannot be had. noise: by step, how much the objective
     differs between seeds. audit: what early stopping got wrong. num_missing: trials that the confirmation still wants,
     as far as is known now. notes: what else is to be known of the winner.
@@ -37,6 +39,7 @@ class Leaderboard:
     rows: tuple[Row, ...]
     baseline: Row | None
     settings: tuple[InSetting, ...] = ()
+    shortlist: tuple[Listed, ...] = ()
     measures: tuple[Measure, ...] = ()
     missing_judges: Mapping[str, str] = field(default_factory=dict)
     noise: Mapping[int, SeedNoise] = field(default_factory=dict)
@@ -158,6 +161,7 @@ class Leaderboard:
             "missing": self.num_missing,
             "notes": list(self.notes),
             "settings": [found.to_dict() for found in self.settings],
+            "shortlist": [one.to_dict() for one in self.shortlist],
             "measures": {
                 str(row.record.number): [by.to_dict() for by in self.by_measures(row)]
                 for row in self.compared_by_measures()
@@ -209,6 +213,7 @@ def leaderboard(
         rows=tuple(rows),
         baseline=next((row for row in rows if row.record is baseline), None),
         settings=in_settings(records, race, holds, seeds) if race and holds else (),
+        shortlist=tuple(shortlist(records, holds, num_finalists)) if race and holds else (),
         measures=tuple(measures),
         missing_judges=missing_judges or {},
         noise=noises,

@@ -91,8 +91,12 @@ def choose(records: Iterable[TrialRecord], purpose: Purpose, count: int) -> list
     return sorted(finished, key=lambda record: (record.objective, record.number))[:count]
 
 
-def finalists(records: Iterable[TrialRecord], rules: RaceRules) -> tuple[TrialRecord, ...]:
+def finalists(
+    records: Iterable[TrialRecord], rules: RaceRules, shortlist: Sequence[int] = ()
+) -> tuple[TrialRecord, ...]:
     """The best baselines, the best finished proposals, and those that were in an earlier race to its end.
+
+    shortlist: numbers of proposals that come before all others, the best first (`search.evidence.shortlist`).
 
     Without these, a search that is extended would forget its winner for luckier values.
     """
@@ -100,7 +104,9 @@ def finalists(records: Iterable[TrialRecord], rules: RaceRules) -> tuple[TrialRe
     floor = values_at_end(records, ()).noise
     baselines = choose(records, Purpose.BASELINE, rules.baselines)
     near = [record for record in baselines if not _surely_worse(record, baselines[0], floor)]
-    proposals = choose(records, Purpose.SEARCH, rules.top)
+    by_value = choose(records, Purpose.SEARCH, len(records))
+    place = {number: nth for nth, number in enumerate(shortlist)}
+    proposals = sorted(by_value, key=lambda record: place.get(record.number, len(place)))[: rules.top]
     seeds_of = _seeds_of(records)
     searched = [record for record in records if record.purpose is Purpose.SEARCH]
     most = max([rules.rounds[0], *(len(seeds_of[record.number]) for record in searched)])
@@ -127,8 +133,12 @@ def _seeds_of(records: Iterable[TrialRecord]) -> Mapping[int, set[int]]:
     return found
 
 
-def standing(records: Iterable[TrialRecord], rules: RaceRules, seeds: Sequence[int]) -> Standing:
+def standing(
+    records: Iterable[TrialRecord], rules: RaceRules, seeds: Sequence[int], shortlist: Sequence[int] = ()
+) -> Standing:
     """Where the race is, from all trials of the search. seeds: one training seed for each of the last round.
+
+    shortlist: as `finalists` has it.
 
     Round by round: what is missing of it is to be trained, if the race may be so long. While some of it runs, nothing
     is decided. Then the finalists that may still be the best go on.
@@ -136,7 +146,7 @@ def standing(records: Iterable[TrialRecord], rules: RaceRules, seeds: Sequence[i
     records = list(records)
     seeds = seeds[: rules.rounds[-1]]
     replicates = _Replicates.of(records)
-    racing = finalists(records, rules)
+    racing = finalists(records, rules, shortlist)
     entered = _numbers(racing)
     for size in rules.rounds:
         now = Standing(entered, _numbers(racing), is_decided=size > rules.rounds[0])

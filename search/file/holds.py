@@ -60,6 +60,9 @@ class HoldsAt(Section):
     rounds: Annotated[list[int], AfterValidator(checked_rounds)] = Field(default_factory=lambda: [2, 4])
     # Other trials on one seed each: does the setting order them as the search did?
     spread: int = Field(default=5, ge=0, le=1000)
+    # The best trials of the search are tried in every setting before any is confirmed, the better half in the next one;
+    # those with the best geometric mean are confirmed. 0: those with the best value in the search.
+    shortlist: int = Field(default=0, ge=0, le=1000)
 
     def rules(self, settings: Sequence["SettingSpec"]) -> HoldRules | None:
         """What the policy needs of it; None without a setting."""
@@ -71,6 +74,7 @@ class HoldsAt(Section):
             baselines=self.baselines,
             rounds=tuple(self.rounds),
             spread=self.spread,
+            shortlist=self.shortlist,
         )
 
 

@@ -164,6 +164,12 @@ def settings_have_what_is_compared(holds_at: HoldsAt, num_presets: int, confirm:
     options = holds_at.model_fields_set - {"settings"}
     if options and not holds_at.settings:
         yield ("holds_at", min(options)), "would have no effect without `settings`. Name one or leave it out"
+    if 0 < holds_at.shortlist <= confirm.top:
+        yield (
+            ("holds_at", "shortlist"),
+            f"must be > confirm.top={confirm.top}, of so many are to be chosen, but got {holds_at.shortlist}. Raise it, "
+            "or leave it out",
+        )
     if holds_at.settings and not (num_presets and confirm.top and confirm.baselines):
         yield (
             ("holds_at",),

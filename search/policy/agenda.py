@@ -1,11 +1,12 @@
 """What is left to do of a search, from its trials and its budget: baselines, noise floor, proposals, confirmation."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from search.decision import Decision
 from search.evidence.holding import Wanted
 from search.evidence.race import Standing
+from search.evidence.shortlist import Entry, most_entries
 from search.policy.budget import Budget, Spending
 from search.policy.ledger import Ledger
 from search.policy.plan import Plan
@@ -69,6 +70,7 @@ class Agenda:
             and self.next_baseline() is None
             and self.next_floor() is None
             and not self.may_propose()
+            and self.next_on_shortlist() is None
             and self.next_confirmation() is None
             and self.next_in_another_setting() is None
         )
@@ -94,14 +96,23 @@ class Agenda:
         started = self.ledger.num_started(*SEARCHED)
         return self.plan.max_trials is None or started < self.plan.max_trials
 
+    def next_on_shortlist(self) -> Entry | None:
+        """The next trial that shows which of the best to confirm: once the search is over."""
+        if self._is_searching():
+            return None
+        missing = self.ledger.wanted_on_shortlist
+        affordable = (entry for entry in missing if self._affords(entry.setting, reserve=(Purpose.CONFIRM,)))
+        return next(affordable, None)
+
     def next_confirmation(self) -> tuple[TrialRecord, int] | None:
         """The next (finalist, index of its fresh seed) to train.
 
-        While the last trials of the search run, free slots go to the baselines, which are finalists whatever comes.
+        While the last trials of the search or of the shortlist run, free slots go to the baselines, which are finalists
+        whatever comes.
         """
         if self.plan.race is None or self.ledger.is_running(Purpose.BASELINE):
             return None
-        if self._is_searching():
+        if not self.knows_finalists:
             missing = tuple(found for found in self.standing.missing if found[0].purpose is Purpose.BASELINE)
         else:
             missing = self.standing.missing or self.standing.ahead
@@ -111,27 +122,32 @@ class Agenda:
 
     def next_in_another_setting(self) -> Wanted | None:
         """The next trial that shows where the finding holds: once the confirmation is over."""
-        if self.plan.holds is None or self._is_searching() or not self._is_confirmed():
+        if self.plan.holds is None or not self.knows_finalists or not self._is_confirmed():
             return None
         missing = self.ledger.wanted_in_settings
-        return next(
-            (found for found in missing if self._confirm_anyway or self._affords(found.setting)), None
-        )
+        return next((found for found in missing if self._affords(found.setting)), None)
 
     def _is_confirmed(self) -> bool:
         """Whether nothing of the confirmation runs or will."""
         return not self.ledger.is_running(Purpose.CONFIRM) and self.next_confirmation() is None
 
-    def _affords(self, setting: str) -> bool:
-        return self.budget.affords(self.plan.total_steps_in(setting), setting=setting)
+    def _affords(self, setting: str, reserve: Collection[Purpose] = ()) -> bool:
+        steps = self.plan.total_steps_in(setting)
+        return self._confirm_anyway or self.budget.affords(steps, setting=setting, reserve=reserve)
 
     def wall_left(self) -> list[tuple[float, float]]:
         """See `Budget.wall_left`; no limits for a confirmation that was asked for by itself."""
         return [] if self._confirm_anyway else self.budget.wall_left()
 
     def _is_searching(self) -> bool:
-        """Whether the finalists may still change."""
+        """Whether there may still be better proposals."""
         return self.may_propose() or self.ledger.is_running(Purpose.SEARCH, Purpose.BASELINE)
+
+    @property
+    def knows_finalists(self) -> bool:
+        """Whether nothing can change any more which proposals are confirmed."""
+        is_chosen = not self.ledger.is_running(Purpose.SHORTLIST) and self.next_on_shortlist() is None
+        return is_chosen and not self._is_searching()
 
     def num_trials(self, purpose: Purpose) -> int:
         """How many trials there are for a purpose; of the confirmation the most there can be, until it is over."""
@@ -147,7 +163,9 @@ class Agenda:
             return self._num_in_settings()
         if self.plan.race is None:
             return 0
-        if self._is_searching():
+        if purpose is Purpose.SHORTLIST:
+            return self._num_on_shortlist(self.plan.race.top)
+        if not self.knows_finalists:
             return self.plan.race.most_trials
         return self.ledger.num_started(Purpose.CONFIRM) + len(self.standing.missing)
 
@@ -155,9 +173,17 @@ class Agenda:
         holds = self.plan.holds
         if holds is None:
             return 0
-        if self._is_searching() or not self._is_confirmed():
+        if not self.knows_finalists or not self._is_confirmed():
             return holds.most_trials * len(holds.settings)
         return self.ledger.num_started(Purpose.HOLD) + len(self.ledger.wanted_in_settings)
+
+    def _num_on_shortlist(self, top: int) -> int:
+        if self.plan.holds is None:
+            return 0
+        started = self.ledger.num_started(Purpose.SHORTLIST)
+        if self.knows_finalists:
+            return started
+        return max(started, sum(most_entries(self.plan.holds, top).values()))
 
 
 def _decision(plain: Mapping[str, Any] | None) -> Decision | None:

@@ -4,12 +4,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from search.evidence.shortlist import most_entries
 from search.policy.plan import Plan, TimeLimits
+from search.record import Purpose
 from trainable.task import OWN
 
 # Of a budget of time, this share is kept for the confirmation, and as much for other settings; less where these cost
 # less.
 CONFIRM_SHARE = 0.3
+
+
+LATER = (Purpose.CONFIRM, Purpose.HOLD)  # what comes after the search; with the latter the shortlist
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +124,13 @@ class Budget:
         self._plan = plan
         self.spending = Spending()
 
-    def affords(self, steps: int, *, setting: str = OWN, open_steps: int = 0, reserve: bool = False) -> bool:
+    def affords(
+        self, steps: int, *, setting: str = OWN, open_steps: int = 0, reserve: Collection[Purpose] = ()
+    ) -> bool:
         """Whether `steps` more steps of one trial can end within the budget.
 
-        setting: of that trial. open_steps: what trials that are open may still use. reserve: what the confirmation
-        and other settings need is kept back.
+        setting: of that trial. open_steps: what trials that are open may still use. reserve: for which
+        of LATER time is kept back.
         """
         slots = self._plan.max_concurrent
         seconds_for = self.spending.seconds_for
@@ -131,7 +138,8 @@ class Budget:
         trials = own + seconds_for(open_steps)
         # A trial runs from its start to its end in one slot, the steps of all are spread over all slots.
         need = TimeNeed(wall=max(own, trials / slots), trials=trials)
-        kept = (self._confirmation(), self._in_settings()) if reserve else ()
+        needs = {Purpose.CONFIRM: self._confirmation, Purpose.HOLD: self._in_settings}
+        kept = [needs[purpose]() for purpose in reserve]
         return self.spending.fits(self._plan.limits, need, kept)
 
     def wall_left(self) -> list[tuple[float, float]]:
@@ -163,6 +171,9 @@ class Budget:
         if holds is None:
             return TimeNeed()
         seconds_for = self.spending.seconds_for
-        whole = sum(seconds_for(steps, setting) for setting, steps in holds.settings.items())
-        trials = whole * holds.most_trials
+        listed = most_entries(holds, self._plan.race.top) if self._plan.race is not None else {}
+        trials = sum(
+            seconds_for(steps, setting) * (holds.most_trials + listed.get(setting, 0))
+            for setting, steps in holds.settings.items()
+        )
         return TimeNeed(wall=trials / self._plan.max_concurrent, trials=trials)

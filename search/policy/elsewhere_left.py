@@ -1,9 +1,10 @@
-"""How long the trials in other settings still take (`holds_at`)."""
+"""How long the trials in other settings still take (`holds_at`), those of the shortlist included."""
 
 import math
 from collections.abc import Mapping, Sequence
 
 from search.evidence.holding import HoldRules
+from search.evidence.shortlist import most_entries
 from search.policy.agenda import Agenda
 from search.record import Purpose
 
@@ -23,15 +24,28 @@ def elsewhere_left(agenda: Agenda, open_steps: Mapping[int, int]) -> tuple[float
 def _in_setting(
     agenda: Agenda, holds: HoldRules, setting: str, open_steps: Mapping[int, int]
 ) -> tuple[float, float]:
-    begun = [r for r in agenda.records.values() if r.purpose is Purpose.HOLD and r.setting == setting]
-    to_go = [_steps_to_go(agenda, r.number, open_steps) for r in begun if r.number in agenda.ledger.running]
-    fewest = max(0, 2 * holds.rounds[0] - len(begun)) if not begun else _num_wanted(agenda, setting)
-    most = max(fewest, holds.most_trials - len(begun)) if to_go or fewest else 0
+    there = [r for r in agenda.records.values() if r.setting == setting]
+    to_go = [_steps_to_go(agenda, r.number, open_steps) for r in there if r.number in agenda.ledger.running]
+    held = sum(r.purpose is Purpose.HOLD for r in there)
+    fewest = _num_wanted(agenda, setting) if held else 2 * holds.rounds[0]
+    most = max(fewest, holds.most_trials - held) if to_go or fewest else 0
+    least_listed, most_listed = _num_to_list(agenda, holds, setting)
+    fewest, most = fewest + least_listed, most + most_listed
     spent = agenda.spending.elsewhere.get(setting)
     if spent is None or not spent.steps:
         return 0.0, math.inf if most or to_go else 0.0
     each = spent.trials / spent.steps
     return each * _together(agenda, setting, to_go, fewest), each * _together(agenda, setting, to_go, most)
+
+
+def _num_to_list(agenda: Agenda, holds: HoldRules, setting: str) -> tuple[int, int]:
+    """Trials of the shortlist that are not begun, at least and at most."""
+    race = agenda.plan.race
+    if race is None or agenda.knows_finalists:
+        return 0, 0
+    begun = sum(r.purpose is Purpose.SHORTLIST and r.setting == setting for r in agenda.records.values())
+    now = 0 if agenda.may_propose() else sum(e.setting == setting for e in agenda.ledger.wanted_on_shortlist)
+    return now, max(now, most_entries(holds, race.top)[setting] - begun)
 
 
 def _num_wanted(agenda: Agenda, setting: str) -> int:

@@ -1,10 +1,11 @@
 """The trials of a search as its policy looks them up."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from search.evidence import audit, holding, race
 from search.evidence.noise import SeedNoise, noise_at_rungs
+from search.evidence.shortlist import Entry, next_entries
 from search.policy.plan import Plan
 from search.record import Purpose, State, TrialRecord
 from search.stopping_rule import Rung
@@ -28,6 +29,7 @@ class Ledger:
         self._noise: Mapping[int, SeedNoise] | None = None  # None: to be computed again
         self._standing: race.Standing | None = None  # likewise
         self._wanted: tuple[holding.Wanted, ...] | None = None  # likewise
+        self._entries: Sequence[Entry] | None = None  # likewise
 
     def keep(self, record: TrialRecord) -> None:
         """The record as it is now."""
@@ -42,7 +44,7 @@ class Ledger:
         else:
             self.running.discard(record.number)
         self._count_condemned(before, record)
-        self._standing = self._wanted = None
+        self._standing = self._wanted = self._entries = None
         if record.replicate_of is None:
             self._compare(record)
         else:  # on another seed: it is not compared at rungs
@@ -97,10 +99,19 @@ class Ledger:
     @property
     def standing(self) -> race.Standing:
         """How the confirmation stands."""
-        assert self._plan.race is not None
         if self._standing is None:
-            self._standing = race.standing(self.records.values(), self._plan.race, self._plan.fresh_seeds)
+            self._standing = self._plan.standing(self.records.values())
         return self._standing
+
+    @property
+    def wanted_on_shortlist(self) -> Sequence[Entry]:
+        """Of the shortlist, what is to be trained now."""
+        race_rules, holds = self._plan.race, self._plan.holds
+        if race_rules is None or holds is None:
+            return []
+        if self._entries is None:
+            self._entries = next_entries(self.records.values(), holds, race_rules.top)
+        return self._entries
 
     @property
     def wanted_in_settings(self) -> tuple[holding.Wanted, ...]:

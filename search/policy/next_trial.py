@@ -9,6 +9,7 @@ from optuna.trial import FixedTrial
 
 from search.decision import Decision
 from search.policy.agenda import Agenda
+from search.policy.budget import LATER
 from search.policy.plan import Plan
 from search.policy.proposals import Proposal, Proposals
 from search.policy.trials import Enqueued, NewTrial
@@ -44,6 +45,7 @@ class NextTrial:
             self._baseline(open_steps)
             or self._floor(open_steps)
             or self._proposal(open_steps, enqueued)
+            or self._on_shortlist()
             or self._confirmation()
             or self._in_another_setting()
         )
@@ -130,6 +132,15 @@ class NextTrial:
         decision = Decision("started", "equal", {"trial": number})
         return _replicate(Purpose.REPLICATE, original, seed, decision)
 
+    def _on_shortlist(self) -> NewTrial | None:
+        found = self._agenda.next_on_shortlist()
+        if found is None:
+            return None
+        decision = Decision(
+            "started", "shortlisted", {"trial": found.record.number, "setting": found.setting}
+        )
+        return _replicate(Purpose.SHORTLIST, found.record, self._plan.seed, decision, found.setting)
+
     def _confirmation(self) -> NewTrial | None:
         found = self._agenda.next_confirmation()
         if found is None:
@@ -152,9 +163,9 @@ class NextTrial:
 
         If not even without what open trials may use, then none does any more.
         """
-        if self._agenda.budget.affords(steps, open_steps=open_steps, reserve=True):
+        if self._agenda.budget.affords(steps, open_steps=open_steps, reserve=LATER):
             return True
-        if not self._agenda.budget.affords(steps, reserve=True):
+        if not self._agenda.budget.affords(steps, reserve=LATER):
             self._agenda.close(Decision("closed", "spent"))
         return False
 

@@ -77,7 +77,7 @@ class Forecast:
         done = {
             number: open_steps.get(number, _measured(records[number]))
             for number in self._agenda.ledger.running
-            if records[number].purpose is not Purpose.HOLD
+            if records[number].is_comparable
         }
         opened = [self._open(records[number], step) for number, step in done.items()]
         fixed = self._num_fixed() + num_racing

@@ -1,12 +1,13 @@
 """All that the policy needs of a search file."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from search.algorithm import Algorithm
 from search.evidence.holding import HoldRules
-from search.evidence.race import RaceRules
+from search.evidence.race import RaceRules, Standing, standing
+from search.evidence.shortlist import shortlist
 from search.record import TrialRecord
 from search.stopping_rule import StoppingRule
 from spaces import NoiseSchedule, SearchSpace
@@ -77,6 +78,12 @@ class Plan:
     def next_rung(self, step: int) -> int | None:
         """The first rung above `step`, None from the full budget on."""
         return next((rung for rung in self.rungs if rung > step), None)
+
+    def standing(self, records: Collection[TrialRecord]) -> Standing:
+        """How the race stands, from all trials. There must be one."""
+        assert self.race is not None
+        listed = shortlist(records, self.holds, self.race.top) if self.holds is not None else []
+        return standing(records, self.race, self.fresh_seeds, [one.record.number for one in listed])
 
     @property
     def fresh_seeds(self) -> tuple[int, ...]:

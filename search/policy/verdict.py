@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from search.decision import Decision
 from search.evidence import audit
-from search.policy.budget import Budget
+from search.policy.budget import LATER, Budget
 from search.policy.ledger import Ledger
 from search.policy.plan import Plan
 from search.record import Purpose, State, TrialRecord
@@ -95,4 +95,4 @@ class Judge:
         following = self._plan.next_rung(step)
         if following is None:
             return True
-        return self._budget.affords(following - step, open_steps=open_steps, reserve=True)
+        return self._budget.affords(following - step, open_steps=open_steps, reserve=LATER)

@@ -79,8 +79,11 @@ class Audience:
             projection_settings(search), search.folder / LOG_FILE, tracking_environment(search.spec)
         )
         self.tracker = Tracker(self._projection)
+        holds = conductor.plan.holds
         self._janitor = Janitor(
-            Retention(conductor.plan.race), search.trial_storage, of_script=search.spec.script is not None
+            Retention(conductor.plan.race, holds.shortlist if holds is not None else 0),
+            search.trial_storage,
+            of_script=search.spec.script is not None,
         )
         # Trials and purposes that the view knows of.
         self._started: set[int] = set()
@@ -194,7 +197,8 @@ class Audience:
         if purpose is not Purpose.REPLICATE and purpose not in self._entered:
             self._entered.add(purpose)
             self._view.phase(PHASE_OF[purpose], num_trials(purpose))
-        self._view.expect({PHASE_OF[Purpose.CONFIRM]: num_trials(Purpose.CONFIRM)})
+        changing = (Purpose.SHORTLIST, Purpose.CONFIRM)
+        self._view.expect({PHASE_OF[purpose]: num_trials(purpose) for purpose in changing})
 
     def _show_trial(self, record: TrialRecord) -> None:
         if record.state is not State.RUNNING:

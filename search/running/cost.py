@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from search.evidence.shortlist import most_entries
 from search.file.holds import SettingSpec
 from search.file.spec import Budget, SearchSpec
 from search.machine.cache_folder import cache_folder
@@ -151,9 +152,10 @@ def cost_of(spec: SearchSpec, *, on_cluster: bool = False) -> Cost:
 
 def _in_settings(spec: SearchSpec, steps_per_second: float | None, on_cluster: bool) -> dict[str, CostThere]:
     """What the settings of `holds_at` cost at most. steps_per_second: in the search's own; longer ones take as long."""
-    rules = spec.holds_at.rules(spec.settings)
-    if rules is None:
+    rules, race = spec.holds_at.rules(spec.settings), spec.confirm.rules
+    if rules is None or race is None:
         return {}
+    trials = {name: rules.most_trials + listed for name, listed in most_entries(rules, race.top).items()}
     own = spec.own_setting
 
     def speed(setting: SettingSpec) -> float | None:
@@ -164,8 +166,8 @@ def _in_settings(spec: SearchSpec, steps_per_second: float | None, on_cluster: b
 
     return {
         setting.name: CostThere(
-            trials=rules.most_trials,
-            steps=rules.most_trials * setting.training.total_steps,
+            trials=trials[setting.name],
+            steps=trials[setting.name] * setting.training.total_steps,
             steps_per_second=speed(setting),
         )
         for setting in spec.settings

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from search.evidence.leaderboard import Leaderboard, leaderboard
-from search.evidence.race import standing
 from search.evidence.row import Row
 from search.file.spec import SearchSpec
 from search.policy.plan import Plan, TimeLimits
@@ -64,7 +63,7 @@ def board_of(
         spec.name,
         objective_of(spec),
         records,
-        race=standing(records, race, plan.fresh_seeds) if race else None,
+        race=plan.standing(records) if race else None,
         num_finalists=spec.confirm.top,
         own_values=compares,
         reference=COMPARED_TO if compares and COMPARED_TO in spec.baselines else None,

@@ -10,6 +10,7 @@ PHASE_OF = {
     Purpose.NOISE: "noise floor",
     Purpose.SEARCH: "search",
     Purpose.REPLICATE: "search",
+    Purpose.SHORTLIST: "shortlist",
     Purpose.CONFIRM: "confirm",
     Purpose.HOLD: "other settings",
 }

@@ -44,10 +44,12 @@ def remove_unknown(trials: TrialStorage, first: int) -> int:
 class Retention:
     """Tells, trial by trial as they end, whose checkpoints can go.
 
-    rules: of the race; as many trials are kept as can become finalists, at least one of each kind.
+    rules: of the race; as many trials are kept as can become finalists, at least one of each kind. shortlist: of how
+    many proposals the finalists are chosen, if of more than are confirmed.
     """
 
     rules: RaceRules | None
+    shortlist: int = 0
     _best: dict[Purpose, list[tuple[float, int]]] = field(default_factory=dict, init=False)
 
     def ended(self, record: TrialRecord) -> dict[int, int]:
@@ -61,7 +63,9 @@ class Retention:
         best = self._best.setdefault(record.purpose, [])
         bisect.insort(best, (record.objective, record.number))
         rules = self.rules or RaceRules(top=1, baselines=1)
-        most = max(1, rules.baselines if record.purpose is Purpose.BASELINE else rules.top)
+        most = max(
+            1, rules.baselines if record.purpose is Purpose.BASELINE else max(rules.top, self.shortlist)
+        )
         keep = {record.number: 1}
         if len(best) > most:
             _, worst = best.pop()

@@ -434,6 +434,10 @@ def test_a_file_without_other_settings_is_written_and_known_as_before() -> None:
         ("holds_at: [{netwrok: mlp}]", r"settings\[0\]\.netwrok: unknown field \(did you mean network"),
         ("holds_at: [{network: mpl}]", r"settings\[0\]\.network\.name: unknown network 'mpl'"),
         ("holds_at: [{training: {total_steps: 2}}]", r"training\.total_steps: stopping\.rungs must be apart"),
+        (
+            "holds_at: {settings: [{network: mlp}], shortlist: 4}",
+            r"holds_at\.shortlist: must be > confirm\.top=4, of so many are to be chosen, but got 4",
+        ),
         ("holds_at: {top: 3}", r"holds_at\.top: would have no effect without `settings`"),
         (
             "holds_at: [{data: fashion_mnist}]\nconfirm: {top: 0}",

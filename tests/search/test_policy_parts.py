@@ -10,7 +10,7 @@ from search.algorithms.random import Random
 from search.decision import Decision
 from search.evidence.race import RaceRules
 from search.policy.agenda import Agenda
-from search.policy.budget import Budget, Spending, TimeNeed
+from search.policy.budget import LATER, Budget, Spending, TimeNeed
 from search.policy.conductor import MAX_LOST_WORKERS, Conductor
 from search.policy.equal_schedules import KnownSchedules
 from search.policy.ledger import Ledger
@@ -140,9 +140,9 @@ def test_the_whole_race_is_kept_back_where_it_is_cheap(limits: TimeLimits, kept:
     budget = budget_after(replace(PLAN, limits=limits), wall=1000.0, trials=1000.0, steps=1000)
     left = 2600
     assert budget.affords(left) and not budget.affords(left + 1)
-    assert budget.affords(left - kept, reserve=True) and not budget.affords(left - kept + 1, reserve=True)
+    assert budget.affords(left - kept, reserve=LATER) and not budget.affords(left - kept + 1, reserve=LATER)
     budget = budget_after(replace(PLAN, limits=limits, race=None), wall=1000.0, trials=1000.0, steps=1000)
-    assert budget.affords(left, reserve=True)
+    assert budget.affords(left, reserve=LATER)
 
 
 # Open trials

@@ -207,6 +207,7 @@ def held_at(draw: Draw) -> Any:
         "top": st.integers(1, 100),
         "rounds": st.sets(st.integers(2, 1000), min_size=1, max_size=3).map(sorted),
         "spread": st.integers(0, 1000),
+        "shortlist": st.sampled_from([0, 1000]),
     }
     whole = st.fixed_dictionaries({"settings": st.just(settings)}, optional=options)
     return draw(st.just(settings) | whole)
