@@ -23,7 +23,7 @@ from bench.transfer.page import Page
 from bench.transfer.recording import Folder, Piece, Row, key_of, pieces, rows_in, work
 from bench.transfer.schedules import TABLE, Chosen, kept
 from bench.transfer.settings import SEEDS, SETTINGS, Setting
-from bench.transfer.table import measured_with, rows_of, together, write
+from bench.transfer.table import measured_with, on_all_seeds, rows_of, together, write
 from search.errors import EXIT_INTERRUPTED, InputError
 from search.machine.checkout import ROOT
 from search.simulator.table import check_recorded, read_table
@@ -205,6 +205,14 @@ def test_writing_a_table_from_itself_changes_no_byte(tmp_path: Path) -> None:
     before = write(CHEAP, rows(CHEAP), ORDER, tmp_path).read_bytes()
     both = together(CHEAP, rows_of(CHEAP, tmp_path), rows(CHEAP, lambda index, seed: 99.0))
     assert write(CHEAP, both, ORDER, tmp_path).read_bytes() == before
+
+
+def test_what_the_simulator_plays_on_was_trained_on_all_seeds() -> None:
+    all_rows = rows(CHEAP)
+    gone = key_of(all_rows[3])
+    whole = on_all_seeds([row for row in all_rows if key_of(row) != gone])
+    schedules = [row["schedule"] for row in whole]
+    assert all_rows[3]["schedule"] not in schedules and len(whole) == len(all_rows) - len(SEEDS)
 
 
 def test_trials_measured_with_other_features_or_options_do_not_join_a_table(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """`python -m bench transfer`: records how schedules do in many settings, and writes the page on it.
 
 nice -n 19 python -m bench transfer --minutes 60   # trains what is missing, into runs/transfer; again: goes on
-python -m bench transfer --report                  # takes that into the table, writes docs/transfer.md
+python -m bench transfer --report                  # takes that into table, simulator and docs/transfer.md
 """
 
 import argparse
@@ -17,8 +17,9 @@ from bench.transfer.page import Page
 from bench.transfer.recording import Folder, Row, pieces, rows_in, work
 from bench.transfer.schedules import kept
 from bench.transfer.settings import SETTINGS
-from bench.transfer.table import rows_of, together, write
+from bench.transfer.table import on_all_seeds, rows_of, together, write
 from search.machine.checkout import ROOT
+from search.simulator.table import FOLDER
 from trainable.storage.atomic import write_atomically
 
 _FOLDER = Path("runs/transfer")
@@ -82,5 +83,7 @@ def _report(path: Path, page: Path) -> None:
     for setting in SETTINGS:
         if rows[setting.name]:
             write(setting, rows[setting.name], order)
+        if whole := on_all_seeds(rows[setting.name]):  # what the simulator plays on
+            write(setting, whole, order, FOLDER / setting.data)
     write_atomically(page, Page(rows, order).text().encode())
     print(f"{sum(map(len, rows.values()))} trials: {page}")

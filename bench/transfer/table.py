@@ -9,13 +9,14 @@ While curves are recorded they are rows: a mapping with `schedule`, `seed`, `ori
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.transfer.recording import Row, key_of
 from bench.transfer.schedules import TABLE, Chosen
-from bench.transfer.settings import Setting
+from bench.transfer.settings import SEEDS, Setting
 from search.errors import InputError
 from search.simulator.table import MEASURED_WITH, changed_since, write_table
 from spaces.registry import name_of
@@ -80,6 +81,16 @@ def together(setting: Setting, *rows: Iterable[Row]) -> list[Row]:
             )
     check_alike(map(features_of, found.values()))
     return list(found.values())
+
+
+def on_all_seeds(rows: Sequence[Row]) -> list[Row]:
+    """Those of schedules that were trained on each of SEEDS."""
+
+    def schedule_of(row: Row) -> str:
+        return json.dumps(row["schedule"], sort_keys=True)
+
+    count = Counter(schedule_of(row) for row in rows)
+    return [row for row in rows if count[schedule_of(row)] == len(SEEDS)]
 
 
 def check_alike(features: Iterable[Any]) -> None:

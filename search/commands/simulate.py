@@ -8,7 +8,8 @@ examples:
 The conductor, the algorithm, the stopping rule and the confirmation are those of a real search; only the training is
 replaced by the curves of the nearest recorded schedule. Regret: mean over all recorded seeds of the schedule that
 the search exports, minus that of the best schedule recorded. Compute: steps trained, in budgets of one trial.
-Interquartile means over the repeats, with 95 % bootstrap intervals.
+Interquartile means over the repeats, with 95 % bootstrap intervals. The settings of `holds_at` are played too, where
+curves were recorded in them (of fewer schedules: docs/transfer.md).
 """
 
 import argparse
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from search.running.search import Search
     from search.simulator.quality import repeat_search
     from search.simulator.replay import Curves
-    from search.simulator.table import check_recorded, read_table, table_path
+    from search.simulator.table import check_recorded, read_table, table_path, tables_elsewhere
     from spaces.registry import name_of
 
     if not 1 <= args.repeats <= 100_000:
@@ -77,12 +78,12 @@ def run(args: argparse.Namespace) -> int:
     table = read_table(Path(args.curves) if args.curves else table_path(spec))
     check_recorded(table, spec, spec.stopping.steps(spec.training.total_steps))
     curves = Curves(table)
+    elsewhere = {name: Curves(there) for name, there in tables_elsewhere(spec).items()}
     rows = []
     for one in specs:
         max_concurrent = one.resources.max_concurrent or _CONCURRENT
-        rows.append(
-            _row(one.budget.max_trials, list(repeat_search(one, curves, range(args.repeats), max_concurrent)))
-        )
+        found = repeat_search(one, curves, range(args.repeats), max_concurrent, elsewhere=elsewhere)
+        rows.append(_row(one.budget.max_trials, list(found)))
     resolved = spec.resolved()
     result = {
         "name": spec.name,
@@ -92,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
         "repeats": args.repeats,
         "schedules": len(table.schedules),
         "best_true_value": curves.best,
+        "elsewhere": {name: len(there.table.schedules) for name, there in elsewhere.items()},
+        "left_out": [setting.name for setting in spec.settings if setting.name not in elsewhere],
         "statistic": "interquartile mean with 95 % percentile bootstrap interval over repeats",
         "rows": rows,
     }
@@ -115,6 +118,10 @@ def _row(max_trials: int | None, found: "list[Repeat]") -> dict[str, Any]:
         **{name: vars(interval(of_repeats)) for name, of_repeats in values.items()},
         "claims": sum(one.claims for one in found),
         "false_claims": sum(one.false for one in found),
+        "elsewhere": {
+            name: vars(interval([one.elsewhere[name] for one in found])) for name in found[0].elsewhere
+        },
+        "holds": sum(one.holds for one in found),
     }
 
 
@@ -131,8 +138,15 @@ def _lines(result: dict[str, Any]) -> list[str]:
             f"{row['max_trials'] or '-':>6} {_text(row['compute'], 1):>20} {_text(row['regret'], 2):>20} "
             f"{f'{relative[0]} [{relative[1]}, {relative[2]}] %':>18}  {row['claims']}, {row['false_claims']}"
         )
+        lines += [
+            f"{'':>6} with {name}, over the best baseline there: {_text(ratio, 2)}"
+            for name, ratio in row["elsewhere"].items()
+        ]
+        if row["elsewhere"]:
+            lines.append(f"{'':>6} claims that hold in all of these: {row['holds']}")
     return [
         *lines,
+        *(f"No curves were recorded with {name}: it is left out." for name in result["left_out"]),
         "",
         "compute: steps trained, confirmation included, in budgets of one trial. regret: true mean of the exported",
         "schedule minus the best one's. Interquartile mean [95 % bootstrap]. claims: searches that call their",

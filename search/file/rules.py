@@ -167,8 +167,8 @@ def settings_have_what_is_compared(holds_at: HoldsAt, num_presets: int, confirm:
     if 0 < holds_at.shortlist <= confirm.top:
         yield (
             ("holds_at", "shortlist"),
-            f"must be > confirm.top={confirm.top}, of so many are to be chosen, but got {holds_at.shortlist}. Raise it, "
-            "or leave it out",
+            f"must be > confirm.top={confirm.top}, of so many are to be chosen, but got {holds_at.shortlist}. Raise "
+            "it, or leave it out",
         )
     if holds_at.settings and not (num_presets and confirm.top and confirm.baselines):
         yield (

@@ -1,8 +1,9 @@
 """How good what a search exports is, over many repeats: regret, compute, claims that turn out false."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ from search.record import Purpose
 from search.running.plan_of import board_of, plan_of
 from search.simulator.replay import Curves, Replay
 from search.simulator.simulation import simulate
+from spaces import NoiseSchedule
+from trainable.task import OWN
 
 _RESAMPLES = 2000
 
@@ -29,7 +32,7 @@ class Repeat:
     true_value: mean objective, over all recorded seeds, of the schedule that it exports. regret: how much that is
     above the best in the table. compute: in budgets of one trial, confirmation included. seconds: virtual.
     claims: whether it says "better than the best baseline". false: whether it does though the baseline is as good or
-    better.
+    better. elsewhere: by setting, its true value there over that of the best of the search's baselines; 1 for that one.
     """
 
     true_value: float
@@ -39,6 +42,12 @@ class Repeat:
     trials: int
     claims: bool
     false: bool
+    elsewhere: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        """Whether what it calls better is worse than the best baseline in no other setting."""
+        return self.claims and not self.false and all(ratio <= 1 for ratio in self.elsewhere.values())
 
 
 class Exported(NamedTuple):
@@ -78,19 +87,23 @@ def repeat_search(
     repeats: Iterable[int],
     max_concurrent: int,
     export: Callable[[Leaderboard], Exported] = exported,
+    elsewhere: Mapping[str, Curves] = MappingProxyType({}),
 ) -> Iterator[Repeat]:
     """The search played once for each number in `repeats`: other proposals, another recorded training seed.
 
-    A repeat meets the same recorded seeds whatever the search: contenders can be compared repeat by repeat. Nothing is
-    played in other settings (`holds_at`): the curves are of one.
+    A repeat meets the same recorded seeds whatever the search: contenders can be compared repeat by repeat.
+    elsewhere: curves by setting of `holds_at`; the search is played without the settings that are not among them.
     """
-    spec = spec.model_copy(update={"holds_at": HoldsAt()})
+    spec = _played_in(spec, elsewhere)
     for number in repeats:
         # Far apart: the seeds next to a search's own are those of its replicates.
         seeded = spec.model_copy(update={"seed": (spec.seed + 10_000 * number) % 2**31})
-        search = simulate(plan_of(seeded, max_concurrent), Replay(curves, number, seeded.seed))
+        everywhere = {OWN: curves, **elsewhere}
+        replays = {setting: Replay(there, number, seeded.seed) for setting, there in everywhere.items()}
+        search = simulate(plan_of(seeded, max_concurrent), replays)
         given_out = export(board_of(seeded, list(search.records)))
-        true_value = curves.true_value(given_out.row.record.schedule)
+        schedule = given_out.row.record.schedule
+        true_value = curves.true_value(schedule)
         baseline = given_out.baseline
         yield Repeat(
             true_value=true_value,
@@ -102,7 +115,22 @@ def repeat_search(
             false=given_out.claims
             and baseline is not None
             and true_value >= curves.true_value(baseline.record.schedule),
+            elsewhere={name: _to_best_baseline(spec, there, schedule) for name, there in elsewhere.items()},
         )
+
+
+def _played_in(spec: SearchSpec, settings: Collection[str]) -> SearchSpec:
+    kept = [
+        entry
+        for entry, setting in zip(spec.holds_at.settings, spec.settings, strict=True)
+        if setting.name in settings
+    ]
+    holds_at = spec.holds_at.model_copy(update={"settings": kept}) if kept else HoldsAt()
+    return spec.model_copy(update={"holds_at": holds_at})
+
+
+def _to_best_baseline(spec: SearchSpec, curves: Curves, schedule: NoiseSchedule) -> float:
+    return curves.true_value(schedule) / min(map(curves.true_value, spec.baselines.values()))
 
 
 @dataclass(frozen=True)

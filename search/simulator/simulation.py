@@ -1,7 +1,7 @@
 """One whole search on a virtual clock: the conductor that Ray drives, with recorded curves for workers."""
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,22 +42,22 @@ class _Rung(NamedTuple):
 
 def simulate(
     plan: Plan,
-    replay: Playback,
+    replays: Mapping[str, Playback],
     on_change: Callable[[TrialRecord], None] = lambda record: None,
     on_result: Callable[[Conductor], None] = lambda conductor: None,
 ) -> Simulated:
     """Run the search of `plan` to its end, `plan.max_concurrent` trials at a time.
 
-    Trials take as long as they took when they were recorded, and the driver no time at all. on_change: called
-    with the new record after every change of a trial, as in a real search. on_result: after each result, when what
-    follows from it has begun.
+    replays: by setting, the search's own and those where the plan tries its finding. Trials take as long as they took
+    when they were recorded, and the driver no time at all. on_change: called with the new record after every change of
+    a trial, as in a real search. on_result: after each result, when what follows from it has begun.
     """
     now = 0.0
     conductor = Conductor(plan, TrialsInMemory(), on_change=on_change, clock=lambda: now)
     ahead: list[_Rung] = []
     while True:
         while (record := conductor.next()) is not None:
-            for rung in _trial(record, replay, plan.rungs, now):
+            for rung in _trial(record, replays[record.setting], plan.rungs_of(record), now):
                 heapq.heappush(ahead, rung)
         if now:
             on_result(conductor)

@@ -147,11 +147,35 @@ def table_path(spec: SearchSpec) -> Path:
     return path
 
 
+def tables_elsewhere(spec: SearchSpec, folder: Path = FOLDER) -> dict[str, CurveTable]:
+    """By name, the settings of `holds_at` in which curves were recorded, at all steps where trials are measured there.
+
+    Those of the presets must be among them: what is compared with them would else be compared with others.
+    folder: of each data set a folder of tables.
+    """
+    found = {}
+    for path in sorted((folder / name_of(spec.own_setting.data)).glob("*.json")):
+        table = read_table(path)
+        recorded = _recorded(table.search)
+        for setting in spec.settings:
+            steps = spec.stopping.steps(setting.training.total_steps)
+            is_measured_alike = recorded.objective.num_samples == spec.objective.num_samples
+            is_recorded = recorded.own_setting.is_like(setting) and is_measured_alike
+            has_presets = set(spec.baselines.values()) <= set(table.schedules)
+            if is_recorded and has_presets and set(steps) <= set(table.steps):
+                found[setting.name] = table
+    return found
+
+
+def _recorded(search: Mapping[str, Any]) -> SearchSpec:
+    """Through the models of today: an option that did not exist when the table was made has its default."""
+    measured = {name: search[name] for name in MEASURED_WITH}
+    return spec_of(Document("recorded", {"name": "recorded", **measured}, {}))
+
+
 def changed_since(recorded: Mapping[str, Any], spec: SearchSpec) -> list[str]:
     """Names of the fields in which this search differs from the recorded one, of those that a value depends on."""
-    # Through the models of today: an option that did not exist when the table was made has its default.
-    measured = {name: recorded[name] for name in MEASURED_WITH}
-    then = spec_of(Document("recorded", {"name": "recorded", **measured}, {}))
+    then = _recorded(recorded)
     fields = [
         {name: fields[name] for name in MEASURED_WITH}
         for fields in (then.fingerprint_fields(), spec.fingerprint_fields())

@@ -21,6 +21,7 @@ from spaces import NoiseSchedule, load_schedule
 from tests.integration.processes import workers_of
 from tests.integration.running import PLAIN, VARIED, finish, start, toy, until
 from tests.version_0_2_0 import copied_storage
+from trainable.task import OWN
 
 pytestmark = pytest.mark.integration
 
@@ -229,7 +230,9 @@ def test_the_simulator_decides_what_ray_and_real_trials_decided(tmp_path: Path) 
         return record.number, record.purpose, record.state, record.schedule, record.seed, steps
 
     assert any(record.state is State.STOPPED for record in records)
-    assert [told(record) for record in simulate(searched.plan(), replay).records] == list(map(told, records))
+    assert [told(record) for record in simulate(searched.plan(), {OWN: replay}).records] == list(
+        map(told, records)
+    )
 
 
 def test_if_every_trial_fails_the_cause_is_told_and_nothing_exported(tmp_path: Path) -> None:

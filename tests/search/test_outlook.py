@@ -23,6 +23,7 @@ from search.simulator.table import read_table, table_path
 from search.stopping.none import NoStopping
 from spaces import NoiseSchedule
 from tests.records import record
+from trainable.task import OWN
 
 Look = tuple[float, float, float]  # seconds since the start, least and most that is left
 # The recorded curves are of one setting, and of schedules without a floor.
@@ -65,7 +66,7 @@ def looks(plan: Plan, playback: Playback) -> tuple[list[Look], float]:
         if found.least is not None and found.most is not None:
             seen.append((conductor.spending.wall, found.least, found.most))
 
-    return seen, simulate(plan, playback, on_result=look).seconds
+    return seen, simulate(plan, {OWN: playback}, on_result=look).seconds
 
 
 def honest(look: Look, whole: float, between_rungs: float) -> bool:

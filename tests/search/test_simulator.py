@@ -15,6 +15,7 @@ import pytest
 
 from search import cli
 from search.errors import InputError
+from search.evidence.leaderboard import Leaderboard
 from search.file.spec import SearchSpec, overridden, spec_of
 from search.file.yaml12 import Document
 from search.policy.conductor import Conductor
@@ -22,13 +23,13 @@ from search.policy.plan import Plan
 from search.record import Purpose, Report, State, TrialRecord
 from search.running.plan_of import plan_of
 from search.simulator.nearest import LEVELS_WEIGHT, Nearest, features
-from search.simulator.quality import Repeat, interval, iqm, repeat_search
+from search.simulator.quality import Exported, Repeat, exported, interval, iqm, repeat_search
 from search.simulator.replay import Curves, Replay
 from search.simulator.simulation import Simulated, simulate
-from search.simulator.table import check_recorded, read_table, table_path, write_table
+from search.simulator.table import check_recorded, read_table, table_path, tables_elsewhere, write_table
 from search.simulator.trials_in_memory import TrialsInMemory
 from spaces import PRESETS, NoiseSchedule
-from trainable.task import WORST_OBJECTIVE
+from trainable.task import OWN, WORST_OBJECTIVE
 
 SEARCH: dict[str, Any] = {
     "name": "toy",
@@ -68,7 +69,12 @@ def level(schedule: NoiseSchedule) -> float:
 
 
 def write_toy(
-    path: Path, of: Level = level, noise: float = 0.1, count: int = 40, diverging: int = -1
+    path: Path,
+    of: Level = level,
+    noise: float = 0.1,
+    count: int = 40,
+    diverging: int = -1,
+    **changes: Any,
 ) -> None:
     """Curves that fall like 1/sqrt(step) to `of(schedule)`, times seed noise."""
     chosen = schedules(count)
@@ -87,7 +93,7 @@ def write_toy(
                 values[3:] = [None] * 5
             curves[str(seed)] = {"cpu_seconds": 4 + rng.random(), "values": values}
         rows.append({"origin": f"toy {index}", "schedule": schedule.to_dict(), "curves": curves})
-    resolved = spec_for().resolved()
+    resolved = spec_for(**changes).resolved()
     header = {
         "search": {name: resolved[name] for name in ("data", "network", "training", "objective", "space")},
         "data_sha256": "0",
@@ -111,7 +117,7 @@ def curves(path: Path) -> Curves:
 
 
 def play(spec: SearchSpec, curves: Curves, repeat: int = 0, max_concurrent: int = 2) -> Simulated:
-    return simulate(plan_of(spec, max_concurrent), Replay(curves, repeat, spec.seed))
+    return simulate(plan_of(spec, max_concurrent), {OWN: Replay(curves, repeat, spec.seed)})
 
 
 def trace(search: Simulated) -> list[tuple[Any, ...]]:
@@ -316,7 +322,7 @@ def test_a_diverged_trial_ends_at_the_next_rung_as_the_worst(tmp_path: Path) -> 
 
     only = spec_for(presets=[], budget={"max_trials": 1}, confirm={"top": 0}, stopping={"name": "none"})
 
-    search = simulate(plan_of(only, 1), lambda schedule, seed, rungs: measured)
+    search = simulate(plan_of(only, 1), {OWN: lambda schedule, seed, rungs: measured})
     assert [(r.state, r.objective) for r in search.records] == [(State.DIVERGED, WORST_OBJECTIVE)]
     assert search.compute == 0.5
 
@@ -459,6 +465,61 @@ def test_claims_on_sight_are_false_where_nothing_beats_the_baseline(tmp_path: Pa
     assert all(one.false == one.claims for one in on_sight)
     confirmed = found(spec_for(**plain), curves, 10)
     assert sum(one.false for one in confirmed) <= 1
+
+
+# Other settings
+
+
+MLP = "mlp"
+ELSEWHERE = {"settings": [{"network": "mlp"}, {"training": {"total_steps": 160}}]}
+
+
+def turned_round(schedule: NoiseSchedule) -> float:
+    """Another order than `level`: what is best there is bad here."""
+    return 1000 / level(schedule)
+
+
+@pytest.fixture(scope="module")
+def in_mlp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("settings")
+    write_toy(folder / "digits/mlp.json", of=turned_round, network="mlp")
+    return folder
+
+
+def test_curves_are_found_for_the_settings_in_which_they_were_recorded(in_mlp: Path) -> None:
+    spec = spec_for(holds_at=ELSEWHERE)
+    assert list(tables_elsewhere(spec, in_mlp)) == [MLP]
+    assert tables_elsewhere(spec_for(), in_mlp) == {}
+    assert tables_elsewhere(overridden(spec, {"objective.num_samples": 77}), in_mlp) == {}
+    assert tables_elsewhere(overridden(spec, {"stopping": {"name": "asha", "rungs": [0.33]}}), in_mlp) == {}
+    assert tables_elsewhere(overridden(spec, {"presets": ["ict"]}), in_mlp) == {}
+    assert tables_elsewhere(spec, in_mlp / "digits") == {}
+
+
+def test_other_settings_are_played_where_curves_were_recorded(curves: Curves, in_mlp: Path) -> None:
+    spec = spec_for(holds_at={**ELSEWHERE, "shortlist": 8, "top": 1}, confirm={"top": 1})
+    there = {name: Curves(table) for name, table in tables_elsewhere(spec, in_mlp).items()}
+    seen: list[Leaderboard] = []
+
+    def export(board: Leaderboard) -> Exported:
+        seen.append(board)
+        return exported(board)
+
+    with_them = list(repeat_search(spec, curves, range(4), 2, export, there))
+    assert {found.setting for board in seen for found in board.settings} == {MLP}
+    assert all(2 <= len(board.shortlist) <= 8 for board in seen)
+    assert {one.elsewhere.keys() == {MLP} for one in with_them} == {True}
+    baseline = PRESETS["gokmen_constant"].schedule
+    for one, board in zip(with_them, seen, strict=True):
+        chosen = exported(board).row.record.schedule
+        ratio = there[MLP].true_value(chosen) / there[MLP].true_value(baseline)
+        assert one.elsewhere[MLP] == pytest.approx(ratio)
+        assert not (one.holds and ratio > 1)
+    without = list(repeat_search(spec, curves, range(4), 2))
+    assert all(
+        one.elsewhere == {} and one.compute < more.compute
+        for one, more in zip(without, with_them, strict=True)
+    )
 
 
 def test_the_interquartile_mean_is_that_of_the_middle_half() -> None:
