@@ -56,6 +56,11 @@ class Extractor(ABC):
     # Options that name a file or folder: relative to the search file, and no part of what a search is.
     PATHS: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the feature networks that it consists of."""
+        return (name_of(self),)
+
     def check(self) -> None:
         """Quick, before data is loaded: ValueError with one line where this machine lacks what it needs."""
         return

@@ -70,17 +70,17 @@ MeasuresField = Annotated[Measures, BeforeValidator(_judges_alone)]
 def default_judges(data: Dataset, objective: Extractor, num_samples: int) -> list[Judge]:
     """The data set's second feature network, or its first where the objective has the second; and the pixels.
 
-    objective: the feature network of the objective, which never judges itself. Where the data set names no second one,
-    there are none: which are right for such images is not known, and pixels may take minutes.
+    objective: the feature network of the objective, or a pair: none of its parts is a judge. Where the data set names
+    no second one, there are none: which are right for such images is not known, and pixels may take minutes.
     """
-    own, kind = name_of(objective), type(data)
+    own, kind = objective.parts, type(data)
     if kind.SECOND_EXTRACTOR is None:
         return []
     named = (kind.SECOND_EXTRACTOR, kind.EXTRACTOR)
     candidates = [EXTRACTORS.build(options) for options in named if options is not None]
-    second = [extractor for extractor in candidates if name_of(extractor) != own][:1]
+    second = [extractor for extractor in candidates if name_of(extractor) not in own][:1]
     judges = [Judge(extractor=extractor, metrics=_metrics(_SECOND, num_samples)) for extractor in second]
-    if "pixels" not in (own, *map(name_of, second)):
+    if "pixels" not in (*own, *map(name_of, second)):
         pixels = EXTRACTORS.build("pixels")
         judges.append(Judge(extractor=pixels, metrics=_metrics(_SECOND[:1], num_samples)))
     return judges

@@ -75,6 +75,8 @@ def value_of(cls: Any, field: str, hint: Any) -> st.SearchStrategy[Any]:
         return st.dictionaries(
             st.sampled_from(["width", "größe"]), st.integers() | st.text() | st.just([1, None])
         )
+    if hint == str | dict[str, Any]:  # a feature network in another one
+        return st.sampled_from(["small_cnn", "pixels", {"name": "small_cnn", "width": 4}, "resnet56"])
     if field == "class_":
         return st.just("MyNet")
     assert hint is str, f"{cls.__name__}.{field}: {hint}"
