@@ -2,8 +2,8 @@
 
 A trial is a `Trainer` as ever, whose state is a part of the stack's: it begins, is sampled, saved and loaded by itself.
 Only the step is made for all that take part in it, and gives each what it would have got alone: on the CPU the same
-bits (products of less than 400 multiplications apart, which no trial has), elsewhere up to the rounding of sums. Nothing
-of one trial enters another, so one that diverges spoils itself only.
+bits (but for products of less than 400 multiplications, which no trial has), elsewhere up to the rounding of sums.
+Nothing of one trial enters another, so one that diverges spoils itself only.
 
 Axes: T trials, B images in a batch, P parameters, F factors of a step.
 """

@@ -47,6 +47,11 @@ class StackWorker:
         """How many more trials it takes."""
         return max(0, self.size - len(self._tasks))
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self._tasks and not self._news
+
     def take(self, tasks: Sequence[TrialTask]) -> None:
         """Go on with these trials too, as far as there is room. What goes wrong with one is its news."""
         for task in tasks:
