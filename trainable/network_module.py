@@ -5,6 +5,7 @@ Axes: B images, C channels, H height, W width, E features of the noise level.
 
 import math
 from abc import ABC, abstractmethod
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,9 +19,13 @@ class NetworkModule(nn.Module, ABC):
 
     draws: whether a pass in training draws random numbers, as dropout does; from torch's global generator, which is
     set to the same for the student and the teacher of a step. The average that is sampled from is in evaluation mode.
+    stacks: how several of it, each with weights of its own, make a pass together (`trainable/stack`). "layers": all
+    parameters are those of `nn.Linear`, which is exchanged, and `forward` takes one more axis in front, of trials.
+    "calls": `torch.vmap` can run it. None: it runs alone.
     """
 
     draws: bool = False
+    stacks: Literal["layers", "calls"] | None = None
 
     @abstractmethod
     def reset_parameters(self, generator: torch.Generator) -> None:
@@ -56,7 +61,7 @@ class NoiseFeatures(nn.Module):
             self.register_buffer(name, value_E, persistent=False)
 
     def forward(self, c_noise_B: Tensor) -> Tensor:
-        return torch.addcmul(self.phase_E, c_noise_B[:, None], self.frequency_E).sin_()
+        return torch.addcmul(self.phase_E, c_noise_B[..., None], self.frequency_E).sin_()
 
 
 def draw_linear_(layer: nn.Linear | nn.Conv2d, generator: torch.Generator, gain: float = 1.0) -> None:

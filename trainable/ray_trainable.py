@@ -6,7 +6,8 @@ after a lost worker and a later `run` of the same search begin from them.
 """
 
 import signal
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +17,15 @@ from trainable.gpu.gpu_slice import Card, card_is_lost, is_out_of_memory
 from trainable.task import Progress, TrialTask
 from trainable.trial import as_result, failed, out_of_memory
 from trainable.trial_trainer import Slice, TrialTrainer, Worker
+
+_IDLE_SECONDS = 0.1
+
+
+def _settle(cpus: float) -> None:
+    """This process is a worker with so many CPUs."""
+    # Ctrl-C in a terminal reaches the whole process group; the driver decides what is stopped.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(max(1, int(cpus)))
 
 
 class ScheduleTrainable(Trainable):
@@ -38,9 +48,7 @@ class ScheduleTrainable(Trainable):
         pause_seconds: a step of Ray's lasts at most about so long; then it reports how far the trial is.
         gpus: the share of `card` that this actor holds.
         """
-        # Ctrl-C in a terminal reaches the whole process group; the driver decides what is stopped.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        torch.set_num_threads(max(1, int(cpus)))
+        _settle(cpus)
         self._pause_seconds = pause_seconds
         self._slice = Slice(cpus=cpus, gpus=gpus, card=card)
         self._trainer = trainer
@@ -106,3 +114,47 @@ class ScheduleTrainable(Trainable):
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
         """Nothing: `begin` has loaded it."""
+
+
+class StackTrainable(Trainable):
+    """Ray's view of a `StackWorker`. Its trials come and go by `exchange`, between two steps."""
+
+    def setup(  # type: ignore[override]
+        self,
+        config: dict[str, Any],
+        trainer: TrialTrainer,
+        settings: Mapping[str, Any],
+        cpus: float,
+        gpus: float,
+        pause_seconds: float,
+        card: Card,
+        stack: int,
+    ) -> None:
+        """As `ScheduleTrainable.setup`. stack: trials that it holds at once."""
+        _settle(cpus)
+        self._pause_seconds = pause_seconds
+        self._worker = trainer.stack_worker(settings, Slice(cpus=cpus, gpus=gpus, card=card), stack)
+        self._is_new = True
+
+    def step(self) -> dict[str, Any]:
+        """Train until a trial has something to tell. stack: of each that has. returned: trials that have no room."""
+        if not self._is_new and self._worker.is_idle:
+            time.sleep(_IDLE_SECONDS)  # the driver has nothing to do for it now
+        self._is_new = False
+        news = self._worker.advance(self._pause_seconds)
+        return {
+            "stack": [as_result(progress) for progress in news],
+            "returned": self._worker.take_returned(),
+            "size": self._worker.size,
+        }
+
+    def exchange(self, tasks: Sequence[Mapping[str, Any]], ended: Sequence[int]) -> None:
+        """Trials that come, and numbers of those that do not go on here."""
+        self._worker.drop(ended)
+        self._worker.take([TrialTask(**task) for task in tasks])
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: the worker has checkpointed already."""
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Nothing: its trials come anew."""

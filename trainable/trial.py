@@ -49,14 +49,25 @@ _GRID_IMAGES = 64
 class TrialWorker:
     """Runs trials one after another.
 
-    setting: in what they are trained. clock: wall-clock seconds, for report times.
+    setting: in what they are trained. clock: wall-clock seconds, for report times. trainer, metric: to be used; None:
+    its own.
     """
 
-    def __init__(self, setting: Setting, device: str = "cpu", clock: Callable[[], float] = time.time):
+    def __init__(
+        self,
+        setting: Setting,
+        device: str = "cpu",
+        clock: Callable[[], float] = time.time,
+        *,
+        trainer: Trainer | None = None,
+        metric: FrechetMetric | None = None,
+    ):
         self.setting = setting
         self._objective = setting.assets.objective
-        self._metric = FrechetMetric(setting.assets, setting.num_samples, device)
-        self._trainer = Trainer(setting.network, setting.assets.images_NCHW, setting.training, device)
+        self._metric = metric or FrechetMetric(setting.assets, setting.num_samples, device)
+        self._trainer = trainer or Trainer(
+            setting.network, setting.assets.images_NCHW, setting.training, device
+        )
         self._clock = clock
         self._upload = Background("checkpoint")
         self._marked_bucket: str | None = None  # in which the search's mark was found
@@ -104,26 +115,39 @@ class TrialWorker:
         Checkpoints when a rung is measured, before it is reported, and now and then in between. Raises StorageError
         if the checkpoint cannot be kept: what is reported is in the storage.
         """
-        if self._replay:
-            self._replay = False
-            return self._progress()
-        rung = next((step for step in self._task.rungs if step > self._last_reported), None)
+        rung = self.next_rung
         if rung is None:
-            return self._progress()
+            return self.progress()
+        self.trained(rung, *self.train(rung, pause_seconds))
+        return self.progress()
+
+    def train(self, rung: int, pause_seconds: float) -> tuple[float, float]:
+        """Train to `rung`, or for about `pause_seconds`: the mean loss, and how many seconds it took."""
         start = time.monotonic()
         loss = self._trainer.train(rung, should_pause=lambda: time.monotonic() - start > pause_seconds)
-        self._train_seconds += time.monotonic() - start
+        return loss, time.monotonic() - start
+
+    @property
+    def next_rung(self) -> int | None:
+        """The step to which it is trained next; None where it has something to report before."""
+        if self._replay:
+            return None
+        return next((step for step in self._task.rungs if step > self._last_reported), None)
+
+    def trained(self, rung: int, loss: float, seconds: float) -> bool:
+        """It was trained, to `rung` or not so far, at that mean loss, in so many seconds. Whether it has reported."""
+        self._train_seconds += seconds
+        before = len(self._reports)
         if not math.isfinite(loss):
             self._report({self._objective: WORST_OBJECTIVE}, rung)
             self._saved_step = self._trainer.step  # spoilt weights are not saved
             self._upload.forget()  # nothing may arrive after the driver has cleared up
-            return self._progress()
-        if self._trainer.step == rung:
+        elif self._trainer.step == rung:
             self._measure(loss, rung)
             self.checkpoint()
         elif time.monotonic() > self._save_at and not self._upload.busy:
             self._begin_checkpoint()
-        return self._progress()
+        return len(self._reports) > before
 
     @property
     def _last_reported(self) -> int:
@@ -191,7 +215,9 @@ class TrialWorker:
         self._saved_step = step
         self._save_at = time.monotonic() + pause
 
-    def _progress(self) -> Progress:
+    def progress(self) -> Progress:
+        """How far it is, with all its reports; what is noted is told once."""
+        self._replay = False
         # A diverged trial is recognised by its value, so that a replay says so too.
         diverged = bool(self._reports) and self._reports[-1]["objective"] >= WORST_OBJECTIVE
         complete = self._last_reported == self._task.rungs[-1]

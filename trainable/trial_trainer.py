@@ -1,12 +1,16 @@
 """What a trainer is: how the trials of a search are trained, by our own loop or by something else."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from spaces.registry import STRICT, Registry
 from trainable.gpu.gpu_slice import Card
 from trainable.task import Progress, TrialTask
+
+if TYPE_CHECKING:
+    from trainable.stack.worker import StackWorker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,12 @@ class TrialTrainer(ABC):
     @abstractmethod
     def worker(self, setting: Any, share: Slice) -> Worker:
         """A worker for trials of that setting."""
+
+    def stack_worker(self, settings: Mapping[str, Any], share: Slice, size: int) -> "StackWorker":
+        """A worker for so many trials at once, of those settings by name. ValueError where it cannot be."""
+        raise ValueError(
+            f"the trainer {type(self).__name__} trains one trial at a time: leave out `resources.stack`"
+        )
 
     @abstractmethod
     def whole_pass(self, setting: Any) -> int:

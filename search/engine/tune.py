@@ -6,6 +6,7 @@ between two trials, and gives up the trial.
 """
 
 import logging
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -20,17 +21,15 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from search.engine.ray_lost import RayLost, lost_part, told
+from search.engine.shared import Shared
+from search.engine.tune_stacks import Stacks, StackScheduler, StackSearcher
 from search.engine.tune_workers import TuneWorkers, end_trial, forget_results
 from search.engine.worker_start import WorkerStart
-from search.errors import OperationFailed
 from search.policy.conductor import Conductor
-from search.record import Report
-from search.study.trial_storage import TrialStorage
 from spaces.plugins import carried
 from trainable.command.process import GRACE_SECONDS
 from trainable.gpu.gpu_slice import Card
-from trainable.ray_trainable import ScheduleTrainable
-from trainable.task import NO_STORAGE, TrialTask
+from trainable.ray_trainable import ScheduleTrainable, StackTrainable
 from trainable.trial_trainer import TRAINERS, TrialTrainer
 
 # What trials that run on get to end: a step of theirs, and what a script has between SIGTERM and SIGKILL.
@@ -41,11 +40,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Slots:
-    """What one trial gets of the machines. micro_batch: images at once, None: the whole batch."""
+    """What one worker gets of the machines. micro_batch: images at once, None: the whole batch. stack: trials that it
+    holds at once."""
 
     cpu: float
     gpu: float
     micro_batch: int | None = None
+    stack: int = 1
 
 
 def schedule_trainable(
@@ -61,14 +62,15 @@ def schedule_trainable(
     of the trials, None: our own.
     """
     return tune.with_parameters(
-        ScheduleTrainable,
+        ScheduleTrainable if slots.stack == 1 else StackTrainable,
         trainer=trainer or TRAINERS.build("consistency"),
         settings=carried(settings),
         cpus=slots.cpu,
         gpus=slots.gpu,
-        # A sign of life a second, fewer where many trials run: the driver takes in some tens a second.
-        pause_seconds=max(1.0, max_concurrent / 20),
+        # A sign of life a second, fewer of many workers: the driver takes in some tens a second.
+        pause_seconds=max(1.0, workers_for(max_concurrent, slots.stack) / 20),
         card=card or Card(),
+        **({} if slots.stack == 1 else {"stack": slots.stack}),
     )
 
 
@@ -89,7 +91,8 @@ def run_trials(
 ) -> None:
     """Run trials on the connected Ray until the conductor has finished or `interrupted` is set.
 
-    trainable: a Ray Trainable that takes a `TrialTask` and answers with `Progress`, as `ScheduleTrainable` does.
+    trainable: a Ray Trainable that takes a `TrialTask` and answers with `Progress`, as `ScheduleTrainable` does; with
+    a stack, several of both, as `StackTrainable`.
     trials: location (`trainable/storage/location.py`) of the trials' folders. OperationFailed if a trial cannot use it.
     mark: name of a file in it by which a worker knows that it is the same place there.
     runs_on: whether a trial goes on by itself, and its worker must be told that it ends.
@@ -111,13 +114,16 @@ def run_trials(
         on_turn=on_turn,
         worker_start=worker_start or WorkerStart(None),
     )
+    num_workers = workers_for(conductor.plan.max_concurrent, slots.stack)
     # Start the workers side by side: by default one starts after the other.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(conductor.plan.max_concurrent)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(num_workers)
+    stacks = Stacks(shared, num_workers)
+    alone = slots.stack == 1
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": slots.cpu, "gpu": slots.gpu}),
         tune_config=TuneConfig(
-            search_alg=_Searcher(shared),
-            scheduler=ConductedScheduler(shared),
+            search_alg=_Searcher(shared) if alone else StackSearcher(shared, stacks),
+            scheduler=ConductedScheduler(shared) if alone else StackScheduler(shared, stacks),
             num_samples=-1,
             reuse_actors=True,
         ),
@@ -140,6 +146,11 @@ def run_trials(
         raise RayLost(told(part))
 
 
+def workers_for(max_concurrent: int, stack: int) -> int:
+    """How many workers hold so many trials, `stack` each."""
+    return math.ceil(max_concurrent / stack)
+
+
 def _fit(tuner: tune.Tuner) -> None:
     """Run Tune's loop until it is left, or its Ray is lost."""
     try:
@@ -150,63 +161,6 @@ def _fit(tuner: tune.Tuner) -> None:
         if lost_part() is None:
             raise
         _log.warning("Tune met the loss of its Ray: %s", error)
-
-
-class Shared:
-    """What the adapters share. Pickles as nothing: Tune saves its state, and we never read it."""
-
-    def __init__(
-        self,
-        conductor: Conductor,
-        trials: str,
-        mark: str | None,
-        micro_batch: int | None,
-        interrupted: threading.Event,
-        *,
-        runs_on: bool,
-        on_step: Callable[[int, int], None],
-        on_note: Callable[[str], None],
-        on_turn: Callable[[], None],
-        worker_start: WorkerStart,
-    ):
-        self.conductor = conductor
-        self.trials = trials
-        self.mark = mark
-        self.micro_batch = micro_batch
-        self.interrupted = interrupted
-        self.runs_on = runs_on
-        self.on_step = on_step
-        self.on_note = on_note
-        self.on_turn = on_turn
-        self.worker_start = worker_start
-        self.number_of: dict[str, int] = {}  # Tune's trial id -> trial number
-        self.workers: TuneWorkers | None = None  # Tune's, once it has a trial
-        # An error of ours in a callback of Tune's would come out wrapped in a page of text.
-        self.error: Exception | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_nothing, ())
-
-    @property
-    def has_room(self) -> bool:
-        """Whether one more trial finds a worker, or a slot without one."""
-        return self.workers is None or self.workers.counts().have_room(self.conductor.plan.max_concurrent)
-
-    def look(self) -> None:
-        """Once in a turn of Tune's loop: tell that we listen, and see whether there is somebody to listen to."""
-        self.on_turn()
-        try:
-            self.worker_start.check()
-        except OperationFailed as error:
-            self.error = self.error or error
-
-    @property
-    def over(self) -> bool:
-        return self.interrupted.is_set() or self.error is not None or lost_part() is not None
-
-
-def _nothing() -> None:
-    return None
 
 
 class _Searcher(Searcher):
@@ -229,18 +183,7 @@ class _Searcher(Searcher):
             return Searcher.FINISHED
         shared.number_of[trial_id] = record.number
         shared.worker_start.begin()
-        task = TrialTask(
-            number=record.number,
-            schedule=record.schedule.to_dict(),
-            seed=record.seed,
-            rungs=shared.conductor.plan.rungs_of(record),
-            folder=TrialStorage(shared.trials).location_of(record.number),
-            micro_batch=record.micro_batch or shared.micro_batch,
-            setting=record.setting,
-            search_location=shared.trials,
-            mark=shared.mark,
-        )
-        return {"task": vars(task)}
+        return {"task": vars(shared.task_of(record))}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: the scheduler has told the conductor."""
@@ -278,25 +221,8 @@ class ConductedScheduler(TrialScheduler):
         if shared.over:
             return TrialScheduler.STOP
         shared.worker_start.heard()
-        number = shared.number_of[trial.trial_id]
-        reports = [Report(**report) for report in result["reports"]]
         try:
-            for note in result["notes"]:
-                shared.on_note(f"trial {number}: {note}")
-            if result["outcome"] == NO_STORAGE:
-                raise OperationFailed(
-                    f"trial {number} cannot keep its checkpoints, {result['reason']} Nothing that was reported is "
-                    "lost: the same command goes on where this stopped"
-                )
-            over = shared.conductor.observe(
-                number,
-                result["step"],
-                reports,
-                result["outcome"],
-                result["reason"],
-                result["smaller_micro_batch"],
-            )
-            shared.on_step(number, result["step"])
+            over = shared.hear(shared.number_of[trial.trial_id], result)
         except Exception as error:
             shared.error = error
             return TrialScheduler.STOP

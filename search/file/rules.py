@@ -193,6 +193,8 @@ def script_has_what_it_needs(storage: Storage, resources: Resources, holds_at: H
         )
     if resources.micro_batch is not None:
         yield ("resources", "micro_batch"), "has no meaning where a script trains. Leave it out"
+    if resources.stack != 1:
+        yield ("resources", "stack"), "has no meaning where a script trains. Leave it out"
     if holds_at.settings:
         yield ("holds_at",), "has no meaning where a script trains. Search in another setting by another file"
 
@@ -211,6 +213,12 @@ def script_gets_fixed_schedules(space: SearchSpace, baselines: Mapping[str, Nois
 def trials_run_on_something(resources: Resources, training: TrainingConfig) -> Broken:
     if resources.cpu == 0 and resources.gpu == 0:
         yield ("resources", "cpu"), "must be > 0 when gpu is 0, but got 0: a trial runs on something"
+    if resources.stack == "auto" and resources.gpu:
+        yield (
+            ("resources", "stack"),
+            "must be a number where trials run on a GPU, which nothing is timed on before the search, but got "
+            "'auto'. Run: python -m bench gpu",
+        )
     micro_batch, batch_size = resources.micro_batch, training.batch_size
     if micro_batch is not None and micro_batch > batch_size:
         yield (

@@ -1,7 +1,7 @@
 """The sections of a search file: each a strict model with its defaults and the rules of its own fields."""
 
 import math
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -12,6 +12,7 @@ from search.file.values import (
     checked_mlflow_uri,
     checked_nfe,
     checked_rounds,
+    checked_stack,
     checked_storage,
     checked_study_url,
     device_share,
@@ -95,6 +96,8 @@ class Resources(Section):
     # Images that go through the network at once, None: the whole batch. Fewer need less memory and more time; the
     # training is the same up to rounding.
     micro_batch: int | None = Field(default=None, ge=1)
+    # Trials that a worker trains together, each as if alone; "auto": as many as a probe finds quicker on this CPU.
+    stack: Annotated[int | Literal["auto"], BeforeValidator(checked_stack)] = 1
 
     def trials_on(self, cpus: float, gpus: float) -> int:
         """How many trials a machine with so much has room for."""

@@ -221,7 +221,7 @@ class SearchSpec(Section):
             resolved["training"] = {"total_steps": self.training.total_steps}
             for field in ("data", "network", "objective", "measures", "sampling"):
                 del resolved[field]
-            del resolved["resources"]["micro_batch"]
+            del resolved["resources"]["micro_batch"], resolved["resources"]["stack"]
         return resolved
 
     def to_yaml(self) -> str:

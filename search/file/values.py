@@ -104,6 +104,17 @@ def gpu_share(value: Any) -> Any:
     return share
 
 
+MOST_STACKED = 1024
+
+
+def checked_stack(value: Any) -> Any:
+    """How many trials a worker holds at once; "auto": as many as pay where they run."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if value == "auto" or (is_number and 1 <= value <= MOST_STACKED):
+        return value
+    raise ValueError(f"must be a whole number from 1 to {MOST_STACKED}, or auto, but got {shown(value)}")
+
+
 def one_nth(n: int) -> float:
     """1/n rounded down to 4 decimals, so that n of them fit."""
     return math.floor(1e4 / n) / 1e4

@@ -185,6 +185,12 @@ class Conductor:
         else:
             self._open.wait(number)
 
+    def returned(self, number: int) -> None:
+        """Its worker had no room for the trial: it goes on from its checkpoint, when `next` is asked."""
+        if self.records[number].state is State.RUNNING:
+            self._tick()
+            self._open.wait(number)
+
     def all_lost(self) -> None:
         """All workers were lost, by no fault of the trials: those that ran go on when `next` is asked."""
         self._tick()

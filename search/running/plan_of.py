@@ -18,8 +18,8 @@ from trainable.extractor import objective_name
 COMPARED_TO = "ict"  # the preset that others are compared to where presets are all there is
 
 
-def plan_of(spec: SearchSpec, max_concurrent: int) -> Plan:
-    """What the conductor needs of a search file."""
+def plan_of(spec: SearchSpec, max_concurrent: int, stack: int = 1) -> Plan:
+    """What the conductor needs of a search file. stack: trials that share what `resources` gives."""
     return Plan(
         space=spec.space,
         baselines=spec.baselines,
@@ -31,8 +31,8 @@ def plan_of(spec: SearchSpec, max_concurrent: int) -> Plan:
             hours=spec.budget.max_hours,
             cpu_hours=spec.budget.max_cpu_hours,
             gpu_hours=spec.budget.max_gpu_hours,
-            cpu=spec.resources.cpu,
-            gpu=spec.resources.gpu,
+            cpu=spec.resources.cpu / stack,
+            gpu=spec.resources.gpu / stack,
         ),
         noise_seeds=spec.noise_floor.seeds if spec.presets else 0,
         race=spec.confirm.rules,

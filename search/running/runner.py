@@ -31,6 +31,7 @@ from search.running.preparing import (
 from search.running.ray_losses import outlive_rays
 from search.running.result import Result, unmeasured
 from search.running.search import Search
+from search.running.stacking import stack_of
 from search.screen.silence import Log, Waiting
 from search.screen.view import STUDY, ProgressView
 from search.screen.words import title_of
@@ -70,19 +71,27 @@ def run_search(
             begun = begun_with_data if search.spec.script is None else begun_with_script
             settings = begun(search, view, log, on_cluster=ray_folder is not None)
             judges = judges_of(search, settings, view, log, on_cluster=ray_folder is not None)
+            stack = stack_of(search.spec, settings, view.note)
         search.store.give_up_when(interrupted.is_set)
         view.watch(STUDY, partial(study_away, search, log))
         with search.held_everywhere(interrupted):
             mark = search.trial_storage.take_ownership(search.header["study_id"])
             tell_losses(search, view)
-            conductor = Conductor(search.plan(slots), search.store)
-            run = Run(search, conductor, settings, judges, mark, interrupted, view, ray_folder)
+            search.keep_stack(stack)
+            conductor = Conductor(search.plan(at_once(search, slots, stack)), search.store)
+            run = Run(search, conductor, settings, judges, mark, interrupted, view, ray_folder, stack)
             before = run.result()
             if before.finished:
                 view.phase("looking at MLflow", 0)
                 return Outcome(before, already_finished=True, left=bring_up_to_date(search, before))
             search.write_file()
             return run.to_its_end()
+
+
+def at_once(search: Search, slots: int, stack: int) -> int:
+    """Trials at a time in workers that hold `stack` each. slots: such workers, as far as there is room for them."""
+    room = slots * stack
+    return min(room, search.spec.resources.max_concurrent or room)
 
 
 @contextmanager
@@ -122,6 +131,7 @@ class Run:
     interrupted: Interruption
     view: ProgressView
     ray_folder: Path | None
+    stack: int
 
     def result(self) -> Result:
         """The search as it stands."""
@@ -190,8 +200,9 @@ class Run:
             yield self.ray_folder
             return
         self.view.phase("starting Ray", 0)
-        slots, wanted = self.conductor.plan.max_concurrent, self.search.spec.resources
-        cpus, gpus = math.ceil(slots * wanted.cpu), math.ceil(slots * wanted.gpu - 1e-6)
+        workers = math.ceil(self.conductor.plan.max_concurrent / self.stack)
+        wanted = self.search.spec.resources
+        cpus, gpus = math.ceil(workers * wanted.cpu), math.ceil(workers * wanted.gpu - 1e-6)
         with ExitStack() as stack:
             with self.view.waiting("Ray, which is to start", log_of_start):
                 ray_folder = stack.enter_context(local_ray(num_cpus=max(1, cpus), num_gpus=gpus))
@@ -202,7 +213,12 @@ class Run:
         from search.engine.tune import Slots, run_trials, schedule_trainable
 
         spec = self.search.spec
-        slots = Slots(cpu=spec.resources.cpu, gpu=spec.resources.gpu, micro_batch=spec.resources.micro_batch)
+        slots = Slots(
+            cpu=spec.resources.cpu,
+            gpu=spec.resources.gpu,
+            micro_batch=spec.resources.micro_batch,
+            stack=self.stack,
+        )
         here = self.ray_folder is None  # on a cluster, machines may still come
         with self.view.listening(log_of_workers, self._log):
             run_trials(

@@ -48,6 +48,7 @@ _MEASURED_WITH = {
     **{"data_sha256": "data set", "extractor_sha256": "feature network", "code_sha256": "script"},
     **{"network_sha256": "network", "plugins_sha256": "plugin"},
 }
+_STACK = "stack"
 _PACKAGES = ("ray", "optuna", "torch", "mlflow", "sqlalchemy", "numpy")
 
 
@@ -97,7 +98,7 @@ class Search:
 
     def plan(self, max_concurrent: int = 1) -> Plan:
         """What the policy needs of it, with so many trials at a time."""
-        return plan_of(self.spec, max_concurrent)
+        return plan_of(self.spec, max_concurrent, self.header.get(_STACK, 1) if self.is_started else 1)
 
     def command(self, verb: str, *options: str) -> str:
         """The command line that does `verb` with it, for a message."""
@@ -212,6 +213,11 @@ class Search:
                 )
         if not found.keys() <= known.keys():
             self.store.set_header("settings", {**known, **found})
+
+    def keep_stack(self, stack: int) -> None:
+        """Keep how many trials a worker holds now: its hours are divided among them."""
+        if self.header.get(_STACK, 1) != stack:
+            self.store.set_header(_STACK, stack)
 
     def keep_judges(self, prepared: Mapping[str, "Assets | str"]) -> None:
         """Keep which feature networks measure samples, and which cannot be had; see `measuring.prepared_judges`."""

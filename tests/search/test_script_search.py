@@ -96,6 +96,7 @@ NO_MEANING = "has no meaning where a script trains"
         ("objective: {num_samples: 300}\n", ("", ""), f"objective: {NO_MEANING}"),
         ("sampling: {nfe: [2]}\n", ("", ""), f"sampling: {NO_MEANING}"),
         ("resources: {micro_batch: 4}\n", ("", ""), f"resources.micro_batch: {NO_MEANING}"),
+        ("resources: {stack: 4}\n", ("", ""), f"resources.stack: {NO_MEANING}"),
         ("holds_at: [training: {total_steps: 4x}]\n", ("", ""), f"holds_at: {NO_MEANING}"),
         ("", ("500}", "500, batch_size: 128}"), f"training.batch_size: {NO_MEANING}"),
         (

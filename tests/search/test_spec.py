@@ -410,6 +410,17 @@ def test_a_micro_batch_is_a_part_of_the_batch_and_no_part_of_what_the_search_is(
     assert parts.fingerprint_fields() == whole.fingerprint_fields()
 
 
+def test_a_stack_is_a_number_of_trials_or_auto_and_no_part_of_what_the_search_is() -> None:
+    for value in ("0", "1025", "true", "2.0", "many"):
+        [line] = problems(MINIMAL + f"resources: {{stack: {value}}}\n")
+        assert "resources.stack: must be a whole number from 1 to 1024, or auto, but got " in line
+    [line] = problems(MINIMAL + "resources: {stack: auto, gpu: 1}\n")
+    assert "resources.stack: must be a number where trials run on a GPU" in line
+    alone, stacked = spec(MINIMAL), spec(MINIMAL + "resources: {stack: auto}\n")
+    assert (alone.resources.stack, stacked.resources.stack) == (1, "auto")
+    assert stacked.fingerprint_fields() == alone.fingerprint_fields()
+
+
 def test_files_are_kept_below_the_storage_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     small = spec(MINIMAL + "storage: {path: here}\n")

@@ -1,4 +1,4 @@
-"""The network of film_mlp. Axes: B images, W width, E features of the noise level."""
+"""The network of film_mlp. Axes: B images, or T trials and B images; W width, E features of the noise level."""
 
 import math
 
@@ -11,6 +11,8 @@ from trainable.network_module import NetworkModule, NoiseFeatures, draw_linear_
 
 class FilmMlpModule(NetworkModule):
     """See `FilmMlp`. num_values: of an image."""
+
+    stacks = "layers"
 
     def __init__(
         self,
@@ -45,8 +47,8 @@ class FilmMlpModule(NetworkModule):
 
     def forward(self, x_BCHW: Tensor, c_noise_B: Tensor) -> Tensor:
         e_BE = functional.silu(self.noise_in(self.features(c_noise_B)))
-        film = self.film(e_BE).split(self.width, dim=1)  # shift_0, scale_0, shift_1, ...
-        h_BW = self.image_in(x_BCHW.flatten(1))
+        film = self.film(e_BE).split(self.width, dim=-1)  # shift_0, scale_0, shift_1, ...
+        h_BW = self.image_in(x_BCHW.flatten(-3))
         for i, layer in enumerate(self.layers):
             h_BW = h_BW + functional.silu(torch.addcmul(film[2 * i], film[2 * i + 1], layer(h_BW)))
         # Keeps the size of the output apart from the growth of the residual stream. Without it schedules that

@@ -1,4 +1,4 @@
-"""The network of mlp. Axes: B images, V values of an image and the noise level, W width."""
+"""The network of mlp. Axes: B images, or T trials and B images; V values of an image and the noise level, W width."""
 
 import math
 
@@ -11,6 +11,8 @@ from trainable.network_module import NetworkModule, draw_linear_
 
 class MlpModule(NetworkModule):
     """See `Mlp`. num_values: of an image."""
+
+    stacks = "layers"
 
     def __init__(self, num_values: int, width: int, depth: int):
         super().__init__()
@@ -25,7 +27,7 @@ class MlpModule(NetworkModule):
         draw_linear_(self.image_out, generator, gain=0)
 
     def forward(self, x_BCHW: Tensor, c_noise_B: Tensor) -> Tensor:
-        h_BW = torch.cat([x_BCHW.flatten(1), c_noise_B[:, None]], dim=1)
+        h_BW = torch.cat([x_BCHW.flatten(-3), c_noise_B[..., None]], dim=-1)
         for layer in self.layers:
             h_BW = functional.silu(layer(h_BW))
         return self.image_out(h_BW).view(x_BCHW.shape)

@@ -61,6 +61,8 @@ class _Attention(nn.Module):
 class UnetModule(NetworkModule):
     """patch: side of the squares of image values that are folded into channels, and unfolded again at the end."""
 
+    stacks = "calls"
+
     def __init__(
         self,
         image_channels: int,

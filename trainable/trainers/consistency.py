@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -6,6 +7,7 @@ from trainable.trial_trainer import Slice, TrialTrainer
 
 if TYPE_CHECKING:
     from trainable.setting import Setting
+    from trainable.stack.worker import StackWorker
     from trainable.trial import TrialWorker
 
 
@@ -17,6 +19,11 @@ class Consistency(TrialTrainer):
         from trainable.trial import TrialWorker
 
         return TrialWorker(setting, take_slice(share.gpus, share.card))
+
+    def stack_worker(self, settings: Mapping[str, "Setting"], share: Slice, size: int) -> "StackWorker":
+        from trainable.stack.worker import StackWorker
+
+        return StackWorker(settings, take_slice(share.gpus, share.card), size=size, card=share.card)
 
     def whole_pass(self, setting: "Setting") -> int:
         return setting.training.whole_pass

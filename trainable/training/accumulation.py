@@ -1,6 +1,7 @@
 """The gradient of a batch in parts: less memory for the same step.
 
-Axes: B images of the part of the batch that is given, C channels, H height, W width, L columns of a level table.
+Axes: B images of the part of the batch that is given, C channels, H height, W width, L columns of a level table; where
+several trials are trained at once, they come first.
 """
 
 import torch
@@ -27,11 +28,14 @@ def accumulate_gradient(
     """
     losses = []
     parts = zip(
-        x_BCHW.split(micro_batch), z_BCHW.split(micro_batch), levels_BL.split(micro_batch), strict=True
+        x_BCHW.split(micro_batch, dim=-4),
+        z_BCHW.split(micro_batch, dim=-4),
+        levels_BL.split(micro_batch, dim=-2),
+        strict=True,
     )
     for x_part, z_part, levels_part in parts:
         loss_B = consistency_loss(network, x_part, z_part, levels_part, loss_3)
         # As backward(1 / batch_size for each), which imports sympy: a third of a second of each worker's start.
         (loss_B.sum() * (1 / batch_size)).backward()
         losses.append(loss_B.detach())
-    return losses[0] if len(losses) == 1 else torch.cat(losses)
+    return losses[0] if len(losses) == 1 else torch.cat(losses, dim=-1)

@@ -149,9 +149,9 @@ def distance(difference_BD: Tensor, loss_3: Tensor) -> Tensor:
     different loss, nearly quadratic for all errors below c. A quotient, since for errors far below c the difference
     sqrt(s + c^2) - c cancels: at c = .0043 float32 would give 0 for every norm below 1e-6.
     """
-    slope, offset, shift = loss_3.unbind()
+    slope, offset, shift = loss_3.unbind(-1)
     # d * d, not d.square(): the gradient of a power takes more passes over the images.
-    squared_B = (difference_BD * difference_BD).sum(1)
+    squared_B = (difference_BD * difference_BD).sum(-1)
     return squared_B / (torch.addcmul(offset, squared_B, slope).sqrt() + shift)
 
 
@@ -161,16 +161,17 @@ def consistency_loss(
     """The loss of each image, (B,): weight * distance(f(x + t z, t) - f(x + r z, r)).
 
     Its mean over the batch is what is minimised. levels_BL: rows of `LevelTables.table_ML`. The teacher
-    f(., r) is the current network without gradient (no EMA) and sees the same z.
+    f(., r) is the current network without gradient (no EMA) and sees the same z. All tensors may have one more axis in
+    front, of trials; loss_3 is then (T, 1, 3).
     """
     shape = x_BCHW.shape
-    x_BD, z_BD = x_BCHW.flatten(1), z_BCHW.flatten(1)
-    t, skip_t, out_t, in_t, noise_t, r, skip_r, out_r, in_r, noise_r, weight = levels_BL.split(1, dim=1)
+    x_BD, z_BD = x_BCHW.flatten(-3), z_BCHW.flatten(-3)
+    t, skip_t, out_t, in_t, noise_t, r, skip_r, out_r, in_r, noise_r, weight = levels_BL.split(1, dim=-1)
     with torch.no_grad():
         x_r_BD = torch.addcmul(x_BD, r, z_BD)
-        F_BD = network((in_r * x_r_BD).view(shape), noise_r.squeeze(1)).flatten(1).float()
+        F_BD = network((in_r * x_r_BD).view(shape), noise_r.squeeze(-1)).flatten(-3).float()
         teacher_BD = torch.addcmul(skip_r * x_r_BD, out_r, F_BD)
     x_t_BD = torch.addcmul(x_BD, t, z_BD)
-    F_BD = network((in_t * x_t_BD).view(shape), noise_t.squeeze(1)).flatten(1).float()
+    F_BD = network((in_t * x_t_BD).view(shape), noise_t.squeeze(-1)).flatten(-3).float()
     student_BD = torch.addcmul(skip_t * x_t_BD, out_t, F_BD)
-    return weight.squeeze(1) * distance(student_BD - teacher_BD, loss_3)
+    return weight.squeeze(-1) * distance(student_BD - teacher_BD, loss_3)

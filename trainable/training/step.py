@@ -1,7 +1,9 @@
 """One optimizer step of consistency training: a function of its state, a batch and a seed."""
 
 import hashlib
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +13,11 @@ from trainable.optimizer_strategy import OptimizerStrategy
 from trainable.training.accumulation import accumulate_gradient
 from trainable.training.consistency import LevelTables, NetworkFunction
 from trainable.training.coupling import nearest_noise
-from trainable.training.flat_parameters import flatten_gradients, flatten_parameters
+from trainable.training.flat_parameters import flatten_gradients, flatten_parameters, num_parameters
 from trainable.training.radam import radam_
+
+_ALIGNED = 16  # floats: what the bits of a dot product depend on, with MKL
+_VECTORS = ("parameters_P", "gradient_P", "ema_P", "m_P", "v_P")
 
 
 def stream_seed(stream: str, *key: int) -> int:
@@ -78,6 +83,7 @@ class TrainingState:
     m_P, v_P: RAdam's moments. loss_sum: float64, of the steps since it was last set to zero.
     sums_M2: float64, per interval the number of images and the sum of their squared losses since it was last
     set to zero; None: not wanted. half_P, noise_2: see `OptimizerStrategy.measured_factor`; None where it has none.
+    Of several trials at once, each tensor has one more axis in front, and there is no sums_M2.
     """
 
     parameters_P: Tensor
@@ -92,24 +98,45 @@ class TrainingState:
 
     @classmethod
     def of(
-        cls, module: nn.Module, ema_module: nn.Module, device: torch.device, halves: bool
+        cls,
+        module: nn.Module,
+        ema_module: nn.Module,
+        device: torch.device,
+        halves: bool,
+        place: "TrainingState | None" = None,
     ) -> "TrainingState":
         """From the network and its average, whose parameters become views of this; the rest is zero.
 
-        halves: whether the optimizer strategy compares the halves of each batch.
+        halves: whether the optimizer strategy compares the halves of each batch. place: where it is to lie, zero; None:
+        anywhere.
         """
+        if place is None:
+            place = cls.zeros((num_parameters(module),), device, halves)
         channels_last = device.type == "cuda"
-        parameters_P = flatten_parameters(module, device, channels_last)
-        return cls(
-            parameters_P=parameters_P,
-            gradient_P=flatten_gradients(module, channels_last),
-            ema_P=flatten_parameters(ema_module, device, channels_last),
-            m_P=torch.zeros_like(parameters_P),
-            v_P=torch.zeros_like(parameters_P),
-            loss_sum=torch.zeros((), dtype=torch.float64, device=device),
-            half_P=torch.zeros_like(parameters_P) if halves else None,
-            noise_2=torch.zeros(2, dtype=torch.float64, device=device) if halves else None,
-        )
+        flatten_parameters(module, device, channels_last, place.parameters_P)
+        flatten_gradients(module, channels_last, place.gradient_P)
+        flatten_parameters(ema_module, device, channels_last, place.ema_P)
+        return place
+
+    @classmethod
+    def zeros(cls, shape: tuple[int, ...], device: torch.device, halves: bool) -> "TrainingState":
+        """shape: (P,), or (T, P) of T trials, each of which begins in memory as a tensor of its own would."""
+        *front, num = shape
+        room = math.ceil(num / _ALIGNED) * _ALIGNED
+
+        def vector() -> Tensor:
+            return torch.zeros((*front, room), device=device)[..., :num]
+
+        def scalars(*last: int) -> Tensor:
+            return torch.zeros((*front, *last), dtype=torch.float64, device=device)
+
+        measured = {"half_P": vector(), "noise_2": scalars(2)} if halves else {}
+        return cls(**{name: vector() for name in _VECTORS}, loss_sum=scalars(), **measured)
+
+    def of_trial(self, index: int) -> "TrainingState":
+        """Of several trials, the part of one: views."""
+        present = {name: tensor for name, tensor in vars(self).items() if tensor is not None}
+        return TrainingState(**{name: tensor[index] for name, tensor in present.items()})
 
     def restart_(self) -> None:
         """As before the first step, with the parameters as they are."""
@@ -123,6 +150,16 @@ class TrainingState:
         names = ("parameters_P", "ema_P", "m_P", "v_P", "loss_sum")
         noise = {} if self.noise_2 is None else {"noise_2": self.noise_2}
         return {name: getattr(self, name) for name in names} | noise
+
+
+class StepTensors(NamedTuple):
+    """Of one trial, what `training_step` is given."""
+
+    state: TrainingState
+    batch: Batch
+    levels: LevelTables
+    factors_F: Tensor
+    loss_3: Tensor
 
 
 def training_step(
@@ -143,24 +180,53 @@ def training_step(
     """
     index_B = levels.draw(batch.u_B)
     levels_BL = levels.table_ML.index_select(0, index_B)
+    loss_B = gradient_(network, state, batch.x_BCHW, batch.z_BCHW, levels_BL, loss_3, micro_batch)
+    update_(state, factors_F, loss_B, strategy)
+    count_losses_(state, index_B, loss_B)
+
+
+def gradient_(
+    network: NetworkFunction,
+    state: TrainingState,
+    x_BCHW: Tensor,
+    z_BCHW: Tensor,
+    levels_BL: Tensor,
+    loss_3: Tensor,
+    micro_batch: int,
+) -> Tensor:
+    """The loss of each image, (B,); sets the gradient of their mean, and half_P where there is one.
+
+    All tensors may have one more axis in front, of trials, which `network` takes then; loss_3 is then (T, 1, 3).
+    """
     state.gradient_P.zero_()
-    adaptive, plain, ema_weight, *new_share = factors_F.unbind()
 
     def backward(share: slice) -> Tensor:
-        images = batch.x_BCHW[share], batch.z_BCHW[share], levels_BL[share]
-        return accumulate_gradient(network, *images, loss_3, len(levels_BL), micro_batch)
+        images = x_BCHW[..., share, :, :, :], z_BCHW[..., share, :, :, :], levels_BL[..., share, :]
+        return accumulate_gradient(network, *images, loss_3, levels_BL.shape[-2], micro_batch)
 
-    if state.half_P is None or state.noise_2 is None:
-        loss_B = backward(slice(None))
-    else:
-        even = backward(slice(0, None, 2))
-        state.half_P.copy_(state.gradient_P)
-        loss_B = torch.stack([even, backward(slice(1, None, 2))], dim=1).flatten()
+    if state.half_P is None:
+        return backward(slice(None))
+    even = backward(slice(0, None, 2))
+    state.half_P.copy_(state.gradient_P)
+    return torch.stack([even, backward(slice(1, None, 2))], dim=-1).flatten(-2)
+
+
+def update_(state: TrainingState, factors_F: Tensor, loss_B: Tensor, strategy: OptimizerStrategy) -> None:
+    """Parameters and averages follow the gradient.
+
+    Of several trials at once, factors_F is (T, 1, F), and the strategy has no `measured_factor`.
+    """
+    adaptive, plain, ema_weight, *new_share = factors_F.unbind(-1)
+    if state.half_P is not None and state.noise_2 is not None:
         factor = strategy.measured_factor(state.noise_2, state.gradient_P, state.half_P, len(loss_B))
         adaptive, plain = adaptive * factor, plain * factor
     radam_(state.parameters_P, state.gradient_P, state.m_P, state.v_P, adaptive, plain, *new_share)
     state.ema_P.lerp_(state.parameters_P, ema_weight)
-    state.loss_sum.add_(loss_B.mean())
+    state.loss_sum.add_(loss_B.mean(-1))
+
+
+def count_losses_(state: TrainingState, index_B: Tensor, loss_B: Tensor) -> None:
+    """Add the batch to the sums of its intervals index_B, where these are wanted."""
     if state.sums_M2 is not None:
         squares_B = loss_B.double().square()
         state.sums_M2.index_add_(0, index_B, torch.stack([torch.ones_like(squares_B), squares_B], dim=1))

@@ -29,7 +29,7 @@ from trainable.training.buffers import copy_buffers, saved_buffers
 from trainable.training.config import TrainingConfig
 from trainable.training.consistency import LevelTables, NetworkFunction, loss_tensors, sample
 from trainable.training.memory import keep_freed_memory
-from trainable.training.step import Batch, TrainingState, stream_seed, training_step
+from trainable.training.step import Batch, StepTensors, TrainingState, stream_seed, training_step
 
 _CHECK_EVERY = 50  # steps between looks at the loss; each look waits for the device
 _SAMPLE_BATCH = 500
@@ -39,7 +39,8 @@ MOST_DEVICE_BYTES = 2**30  # of images that lie on a GPU; of more, each batch is
 class Trainer:
     """Trains trials one after another on one device. Lives for a whole search.
 
-    network: the options of F. images_NCHW: float32 in [-1, 1] or uint8. `begin` must come first.
+    network: the options of F. images_NCHW: float32 in [-1, 1] or uint8. `begin` must come first. place: where the
+    trials' state is to lie, in that of a stack; None: anywhere.
     CPU: bit-exact for a fixed number of threads on one kind of machine, resumed or not.
     CUDA: parameters in channels_last; not bit-exact, as some of cuDNN's sums have no fixed order.
     """
@@ -50,6 +51,7 @@ class Trainer:
         images_NCHW: Tensor,
         config: TrainingConfig,
         device: str | torch.device = "cpu",
+        place: TrainingState | None = None,
     ):
         self.config = config
         self._device = torch.device(device)
@@ -72,8 +74,9 @@ class Trainer:
                 "leave it out"
             )
         self._state = TrainingState.of(
-            self._module, self._ema_module, self._device, halves=config.optimizer_strategy.uses_halves
+            self._module, self._ema_module, self._device, config.optimizer_strategy.uses_halves, place
         )
+        self._in_stack = place is not None  # whose step it is that is captured
         self._batch = Batch.empty(config.batch_size, self._image_shape, self._device)
         self._generator = torch.Generator(self._device)
         self._factors_KF = config.factors().float().to(self._device)
@@ -126,7 +129,7 @@ class Trainer:
         noise = schedule.noise
         self._adaptation = Adaptation(schedule, noise) if isinstance(noise, AdaptiveNoise) else None
         self._make_room(max(len(stage.probability_M) for stage in self._stages))
-        if self.config.cuda_graph and self._graph is None:
+        if self.config.cuda_graph and self._graph is None and not self._in_stack:
             self._capture()
         self._module.reset_parameters(torch.Generator().manual_seed(stream_seed("weights", seed)))
         self._state.restart_()
@@ -147,20 +150,8 @@ class Trainer:
                 f"`step <= until_step <= total_steps` must hold, but got step={self._step}, "
                 f"until_step={until_step}, total_steps={self.total_steps}"
             )
-        mean_loss = 0.0
         while self._step < until_step:
-            if self._step >= self._stage_end:
-                self._enter_stage()
-            self._batch.draw_(
-                self._images_NCHW,
-                self._seed,
-                self._step,
-                self.config.stratified,
-                self._generator,
-                self.config.horizontal_flips,
-                self.config.coupling == "nearest",
-            )
-            self._factors_F.copy_(self._factors_KF[self._step])
+            self.before_step()
             if self._graph is not None:
                 self._graph.replay()
             elif self._module.draws:
@@ -168,14 +159,45 @@ class Trainer:
                     self._run_step()
             else:
                 self._run_step()
-            self._step += 1
-            if self._adaptation is not None:
-                self._adapt(self._adaptation)
-            pause = should_pause is not None and should_pause()
-            if pause or self._step == until_step or self._step % _CHECK_EVERY == 0:
-                mean_loss = self._state.loss_sum.item() / (self._step - self._loss_from_step)
-                if pause or not math.isfinite(mean_loss):
-                    break
+            self.after_step()
+            if (should_pause is not None and should_pause()) or self.is_spoilt():
+                break
+        return self.trained(until_step)
+
+    def before_step(self) -> None:
+        """Have the tensors of a step ready: its batch, its level tables, its factors."""
+        if self._step >= self._stage_end:
+            self._enter_stage()
+        self._batch.draw_(
+            self._images_NCHW,
+            self._seed,
+            self._step,
+            self.config.stratified,
+            self._generator,
+            self.config.horizontal_flips,
+            self.config.coupling == "nearest",
+        )
+        self._factors_F.copy_(self._factors_KF[self._step])
+
+    @property
+    def step_tensors(self) -> StepTensors:
+        """What `training_step` is given, after `before_step`."""
+        return StepTensors(self._state, self._batch, self._levels, self._factors_F, self._loss_3)
+
+    def after_step(self) -> None:
+        """A step was made of these tensors."""
+        self._step += 1
+        if self._adaptation is not None:
+            self._adapt(self._adaptation)
+
+    def is_spoilt(self) -> bool:
+        """Whether the loss is not finite any more. Looked at now and then: each look waits for the device."""
+        return self._step % _CHECK_EVERY == 0 and not math.isfinite(self._state.loss_sum.item())
+
+    def trained(self, until_step: int) -> float:
+        """What `train` returns."""
+        num_steps = self._step - self._loss_from_step
+        mean_loss = float(self._state.loss_sum.item()) / num_steps if num_steps else 0.0
         # The last update may have spoilt the weights after a finite loss.
         if not bool(self._state.parameters_P.isfinite().all()):
             return math.nan
@@ -205,7 +227,7 @@ class Trainer:
             z_SBCHW = torch.randn((len(levels), num, *self._image_shape), generator=generator)
             for part_SBCHW in z_SBCHW.split(self.part_of(_SAMPLE_BATCH), dim=1):
                 x_BCHW = sample(
-                    self._in_precision(self._ema_module),
+                    self.in_precision(self._ema_module),
                     part_SBCHW.to(self._device),
                     levels,
                     grid.sigma_min,
@@ -309,7 +331,8 @@ class Trainer:
             sums_M2.zero_()
             self._fill_levels()
 
-    def _in_precision(self, module: NetworkFunction) -> NetworkFunction:
+    def in_precision(self, module: NetworkFunction) -> NetworkFunction:
+        """A network as trials train it."""
         if self.config.precision == "float32":
             return module
 
@@ -325,14 +348,10 @@ class Trainer:
         return drawing(self._device, stream_seed(stream, self._seed, *key))
 
     def _run_step(self) -> None:
-        network = self._in_precision(self._module)
+        network = self.in_precision(self._module)
         training_step(
             drawn_alike(network, self._device) if self._module.draws else network,
-            self._state,
-            self._batch,
-            self._levels,
-            self._factors_F,
-            self._loss_3,
+            *self.step_tensors,
             self.config.optimizer_strategy,
             self._micro_batch,
         )

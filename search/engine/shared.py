@@ -1,0 +1,105 @@
+"""What Ray Tune's callbacks of one search share: the conductor, and who else is told."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from search.engine.ray_lost import lost_part
+from search.engine.tune_workers import TuneWorkers
+from search.engine.worker_start import WorkerStart
+from search.errors import OperationFailed
+from search.policy.conductor import Conductor
+from search.record import Report, TrialRecord
+from search.study.trial_storage import TrialStorage
+from trainable.task import NO_STORAGE, TrialTask
+
+
+class Shared:
+    """What the adapters share. Pickles as nothing: Tune saves its state, and we never read it."""
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        trials: str,
+        mark: str | None,
+        micro_batch: int | None,
+        interrupted: threading.Event,
+        *,
+        runs_on: bool,
+        on_step: Callable[[int, int], None],
+        on_note: Callable[[str], None],
+        on_turn: Callable[[], None],
+        worker_start: WorkerStart,
+    ):
+        self.conductor = conductor
+        self.trials = trials
+        self.mark = mark
+        self.micro_batch = micro_batch
+        self.interrupted = interrupted
+        self.runs_on = runs_on
+        self.on_step = on_step
+        self.on_note = on_note
+        self.on_turn = on_turn
+        self.worker_start = worker_start
+        self.number_of: dict[str, int] = {}  # Tune's trial id -> trial number
+        self.workers: TuneWorkers | None = None  # Tune's, once it has a trial
+        # An error of ours in a callback of Tune's would come out wrapped in a page of text.
+        self.error: Exception | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_nothing, ())
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more trial finds a worker, or a slot without one."""
+        return self.workers is None or self.workers.counts().have_room(self.conductor.plan.max_concurrent)
+
+    def look(self) -> None:
+        """Once in a turn of Tune's loop: tell that we listen, and see whether there is somebody to listen to."""
+        self.on_turn()
+        try:
+            self.worker_start.check()
+        except OperationFailed as error:
+            self.error = self.error or error
+
+    def task_of(self, record: TrialRecord) -> TrialTask:
+        """The trial as a worker is given it."""
+        return TrialTask(
+            number=record.number,
+            schedule=record.schedule.to_dict(),
+            seed=record.seed,
+            rungs=self.conductor.plan.rungs_of(record),
+            folder=TrialStorage(self.trials).location_of(record.number),
+            micro_batch=record.micro_batch or self.micro_batch,
+            setting=record.setting,
+            search_location=self.trials,
+            mark=self.mark,
+        )
+
+    def hear(self, number: int, result: dict[str, Any]) -> bool:
+        """Take in what a worker says of a trial, a `Progress` as a dict; True if the trial ends here."""
+        for note in result["notes"]:
+            self.on_note(f"trial {number}: {note}")
+        if result["outcome"] == NO_STORAGE:
+            raise OperationFailed(
+                f"trial {number} cannot keep its checkpoints, {result['reason']} Nothing that was reported is "
+                "lost: the same command goes on where this stopped"
+            )
+        over = self.conductor.observe(
+            number,
+            result["step"],
+            [Report(**report) for report in result["reports"]],
+            result["outcome"],
+            result["reason"],
+            result["smaller_micro_batch"],
+        )
+        self.on_step(number, result["step"])
+        return over
+
+    @property
+    def over(self) -> bool:
+        return self.interrupted.is_set() or self.error is not None or lost_part() is not None
+
+
+def _nothing() -> None:
+    return None
