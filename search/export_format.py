@@ -53,12 +53,14 @@ class ExportFormat(Choice, ABC):
 
     TARGET: the software, its version and how it was checked. REMEDY: what to do where the error is too large.
     NEEDS_MODEL: whether the winner's trained model is a part of it. HAS_TRAINING: whether all of the training is.
+    DENOISES: whether it can be that of a diffusion model (the loss denoising) too.
     """
 
     TARGET: ClassVar[str]
     REMEDY: ClassVar[str] = ""
     NEEDS_MODEL: ClassVar[bool] = False
     HAS_TRAINING: ClassVar[bool] = False
+    DENOISES: ClassVar[bool] = False
 
     @abstractmethod
     def derive(self, loaded: LoadedSchedule, steps: Mapping[int, Levels]) -> Rendered:
@@ -76,6 +78,12 @@ class ExportFormat(Choice, ABC):
         it would use levels that are more than 1 % off, unless accept_error.
         """
         loaded = load_schedule(document)
+        if loaded.schedule.loss.DENOISES and not self.DENOISES:
+            others = ", ".join(name.replace("_", "-") for name, cls in FORMATS.items() if cls.DENOISES)
+            raise InputError(
+                f"{self.title} samples from a consistency model, and this schedule trains a diffusion model "
+                f"(loss denoising). Take one of {others}"
+            )
         rendered = self.derive(loaded, _steps(loaded, nfe))
         if not rendered.used:
             reasons = "; ".join(f"{n}: {reason}" for n, reason in rendered.left_out.items())
@@ -105,7 +113,9 @@ class ExportFormat(Choice, ABC):
 def _steps(loaded: LoadedSchedule, nfe: Collection[int]) -> dict[int, Levels]:
     """The document's levels for these numbers of network evaluations."""
     sampling = loaded.sampling
-    have = {1: (loaded.schedule.grid.sigma_max,)} if sampling is None else dict(sampling.steps)
+    schedule = loaded.schedule
+    usual = {schedule.loss.num_evaluations: schedule.sampled_at}
+    have = usual if sampling is None else dict(sampling.steps)
     missing = sorted(set(nfe) - set(have))
     if missing:
         raise InputError(

@@ -6,6 +6,7 @@ curriculum.py, curricula/       how many noise levels are used when
 grid.py, grids/                 where the noise levels lie
 gap.py, gaps/                   how far apart the two levels of a pair are
 continuous.py                   levels drawn from a law itself, without a grid
+heun.py                         the levels at which a diffusion model is sampled
 weight.py, weights/             how much each pair of levels counts
 loss.py, losses/                the distance of student and teacher
 schedule.py, stage.py, checks.py          all of these together: NoiseSchedule, and what it must keep

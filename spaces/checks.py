@@ -8,13 +8,26 @@ from functools import lru_cache
 import numpy as np
 
 from spaces.arrays import Array
-from spaces.continuous import Ends, Stages, quantiles
+from spaces.continuous import Clean, Ends, Stages, quantiles
 from spaces.curriculum import MAX_STAGE_VALUES, Curriculum
 from spaces.gap import Gap
 from spaces.grid import Grid
+from spaces.loss import Loss
 from spaces.noise_distribution import NoiseDistribution, SigmaLaw
 from spaces.registry import name_of
 from spaces.weight import Weight
+
+NO_TEACHER = "has no meaning with the loss denoising, whose target is the clean image and no teacher's"
+
+
+def check_denoising(loss: Loss, gap: Gap, weight: Weight) -> None:
+    """Raise ValueError for a gap, or a weight of one, beside the loss that has no teacher."""
+    if loss.DENOISES and not isinstance(gap, Clean):
+        raise ValueError(f"the gap {gap.describe()} {NO_TEACHER}. Leave it out")
+    if isinstance(gap, Clean) and not loss.DENOISES:
+        raise ValueError(f"the loss {loss.describe()} needs a teacher, and so a gap: name one")
+    if loss.DENOISES and weight.OF_GAP:
+        raise ValueError(f"the weight {weight.describe()} {NO_TEACHER}. Take another one, as edm")
 
 
 def check_floor(uniform_floor: float) -> None:
@@ -75,9 +88,13 @@ def check_values(curriculum: Curriculum, total_steps: int, *, in_pairs: bool = F
 def check_continuous(noise: NoiseDistribution, gap: Gap) -> None:
     """Raise ValueError unless levels can be drawn from the law itself."""
     if not isinstance(noise, SigmaLaw):
+        if isinstance(gap, Clean):
+            whose, others = "the loss denoising", ""
+        else:
+            whose, others = f"the gap {gap.describe()}", ", or the gap adjacent"
         raise ValueError(
-            f"{noise.describe()} is no law over sigma, and the gap {gap.describe()} draws sigma from one: take another "
-            "noise family, or the gap adjacent"
+            f"{noise.describe()} is no law over sigma, and {whose} draws sigma from one: take another noise "
+            f"family{others}"
         )
 
 

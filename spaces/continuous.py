@@ -1,11 +1,14 @@
 """What a schedule has for a grid and a curriculum where its gap is not adjacent: two ends, and the gap's stages.
 
+The denoising loss has the same, and for a gap none.
+
 Training draws t from NUM_QUANTILES levels, the quantiles (j + .5) / NUM_QUANTILES of the law between the ends, all
 equally often. Axes: Q quantiles, L levels of a fine logarithmic grid.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,6 +34,16 @@ class Ends(Grid):
     def levels_of(self, num_levels: int) -> Array:
         low, high = np.log([self.sigma_min, self.sigma_max])
         return np.asarray(np.exp(np.linspace(low, high, num_levels)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clean(Gap):
+    """r = 0, where the image is clean: what the denoising loss has in the place of a gap. It can not be named."""
+
+    RULE: ClassVar[str] = "0: the target is the image itself"
+
+    def teacher(self, t_M: Array, sigma_min: float, stage: int) -> Array:
+        return np.zeros_like(t_M)
 
 
 @dataclass(frozen=True, kw_only=True)

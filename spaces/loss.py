@@ -24,10 +24,22 @@ class Constants(NamedTuple):
 class Loss(Choice, ABC):
     """A distance of two images that grows with s.
 
-    TEXT: what it is, as exports state it.
+    TEXT: what it is, as exports state it. DENOISES: whether the target is the clean image instead of a teacher's, which
+    the loss denoising alone says.
     """
 
     TEXT: ClassVar[str]
+    DENOISES: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.DENOISES and cls.__module__ != "spaces.losses.denoising":
+            raise TypeError(f"{cls.__name__}: only the loss denoising has no teacher. Leave DENOISES out")
+
+    @property
+    def num_evaluations(self) -> int:
+        """Of the network, for a sample of a model trained with it."""
+        return 1
 
     @abstractmethod
     def constants(self, num_values: int, huber_c: float) -> Constants:

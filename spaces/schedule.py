@@ -13,7 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from spaces.arrays import Array, tensor_of
 from spaces.checks import (
+    NO_TEACHER,
     check_continuous,
+    check_denoising,
     check_floor,
     check_gap,
     check_levels,
@@ -22,22 +24,26 @@ from spaces.checks import (
     check_weight,
 )
 from spaces.choice import Choice
-from spaces.continuous import Ends, Stages, quantiles
+from spaces.continuous import Clean, Ends, Stages, quantiles
 from spaces.curriculum import CURRICULA, Curriculum
 from spaces.gap import GAPS, Gap
 from spaces.gaps.adjacent import Adjacent
 from spaces.grid import GRIDS, Grid
+from spaces.heun import heun_levels
 from spaces.lazy_torch import Tensor
 from spaces.loss import LOSSES, Loss
+from spaces.losses.denoising import Denoising
 from spaces.losses.pseudo_huber import PseudoHuber
 from spaces.noise_distribution import NOISE, NoiseDistribution
 from spaces.registry import STRICT, Registry, one_line, validated
 from spaces.stage import Pairs, Stage
 from spaces.weight import WEIGHTS, Weight
+from spaces.weights.edm import EDM
 from spaces.weights.inverse_gap import InverseGap
 
 # Parts that came later: what they are where a schedule does not say, as all did before version 0.3.
 _ADJACENT, _INVERSE_GAP, _PSEUDO_HUBER, _ENDS = Adjacent(), InverseGap(), PseudoHuber(), Ends()
+_CLEAN, _DENOISING, _EDM = Clean(), Denoising(), EDM()
 USUAL: Mapping[str, tuple[Registry[Any], Any]] = {
     "gap": (GAPS, _ADJACENT),
     "weight": (WEIGHTS, _INVERSE_GAP),
@@ -50,8 +56,9 @@ class NoiseSchedule:
     """Which noise levels exist (grid), how often each is trained (noise), how many when (curriculum).
 
     gap: how far the teacher is; where it is not the neighbour on the grid there are no grid and no curriculum, but
-    `Ends` and `Stages`, see `continuous`. weight: how much each pair counts. loss: of what distance. Of these parts
-    those of `USUAL` are in no text and no JSON of it.
+    `Ends` and `Stages`, see `continuous`. weight: how much each pair counts. loss: of what distance; if
+    that to the clean image, there is no gap, see `denoising`. Of these parts those of `USUAL` are in no text and no
+    JSON of it.
     uniform_floor: e of p <- (1 - e) p + e/M, mixed into the noise distribution before the curriculum
     has its say. One-step sampling starts at sigma_max, where some laws have next to no mass; .05 is
     our suggestion for those, an insurance and not a proven gain.
@@ -70,6 +77,7 @@ class NoiseSchedule:
 
     def __post_init__(self) -> None:
         check_floor(self.uniform_floor)
+        check_denoising(self.loss, self.gap, self.weight)
         check_parts(self.grid, self.curriculum, self.uniform_floor, self.gap)
         if isinstance(self.grid, Ends):
             check_continuous(self.noise, self.gap)
@@ -95,6 +103,32 @@ class NoiseSchedule:
     ) -> "NoiseSchedule":
         """One whose levels are drawn from the law itself, with a gap that is not adjacent."""
         return cls(grid=ends, noise=noise, curriculum=Stages(gap=gap), gap=gap, weight=weight, loss=loss)
+
+    @classmethod
+    def denoising(
+        cls,
+        noise: NoiseDistribution,
+        ends: Ends = _ENDS,
+        *,
+        weight: Weight = _EDM,
+        loss: Denoising = _DENOISING,
+    ) -> "NoiseSchedule":
+        """One of a diffusion model: levels are drawn from the law itself, the target is the image."""
+        return cls(
+            grid=ends, noise=noise, curriculum=Stages(gap=_CLEAN), gap=_CLEAN, weight=weight, loss=loss
+        )
+
+    @property
+    def identity_at(self) -> float:
+        """The noise level at which what is trained gives its input back."""
+        return 0.0 if self.loss.DENOISES else self.grid.sigma_min
+
+    @property
+    def sampled_at(self) -> tuple[float, ...]:
+        """The noise levels, decreasing, at which its models are sampled where nothing else is said."""
+        if isinstance(self.loss, Denoising):
+            return heun_levels(self.loss.heun_steps, self.grid.sigma_min, self.grid.sigma_max)
+        return (self.grid.sigma_max,)
 
     def stages(self, total_steps: int) -> tuple[Stage, ...]:
         """The schedule as numbers for a budget of total_steps: one stage per run of equal N and phase.
@@ -142,7 +176,8 @@ class NoiseSchedule:
         count_N = np.arange(stage.num_levels, dtype=np.float64)
         if self.gap.CONTINUOUS:
             t_M = stage.levels[1:]
-            r_M = self.gap.teacher(t_M, float(stage.levels[0]), stage.phase)
+            sigma_min = float(stage.levels[0])
+            r_M = self.gap.teacher(t_M, sigma_min, stage.phase).clip(min=sigma_min)  # 0 is no ln sigma
             count_N[1:] = np.cumsum(np.diff(ln_sigma_N) / np.log(t_M / r_M))
         return np.diff(np.interp(edges, ln_sigma_N, count_N))
 
@@ -164,9 +199,8 @@ class NoiseSchedule:
     @property
     def unusual(self) -> dict[str, Choice]:
         """Of the parts in `USUAL`, those that are something else here."""
-        return {
-            part: getattr(self, part) for part, (_, usual) in USUAL.items() if getattr(self, part) != usual
-        }
+        parts = {part: getattr(self, part) for part in USUAL if part != "gap" or not self.loss.DENOISES}
+        return {part: choice for part, choice in parts.items() if choice != USUAL[part][1]}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, every option included. Described by noise-schedule.schema.json."""
@@ -192,7 +226,8 @@ class NoiseSchedule:
         """
         if not isinstance(data, Mapping):
             raise ValueError(f"A schedule needs a mapping with grid, noise, curriculum, but got {data!r:.60}")
-        continuous = _is_continuous(data.get("gap"))
+        denoises = _denoises(data)
+        continuous = denoises or getattr(_named(data, "gap"), "CONTINUOUS", False)
         parts: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "grid": _ends if continuous else lambda grid: GRIDS.build({"name": "karras", **grid}),
             "noise": NOISE.build,
@@ -200,9 +235,10 @@ class NoiseSchedule:
         }
         if set(data) - {"uniform_floor", *USUAL} != set(parts):
             got = ", ".join(sorted(map(str, data))) or "nothing"
+            which = "with this gap " if continuous and not denoises else ""
             raise ValueError(
-                f"A schedule {'with this gap ' if continuous else ''}needs {', '.join(parts)} and may have "
-                f"uniform_floor, {', '.join(USUAL)}, but got {got}"[:200]
+                f"A schedule {which}needs {', '.join(parts)} and may have uniform_floor, {', '.join(USUAL)}, "
+                f"but got {got}"[:200]
             )
         built: dict[str, Any] = {}
         parts |= {part: registry.build for part, (registry, _) in USUAL.items() if part in data}
@@ -219,18 +255,31 @@ class NoiseSchedule:
             floor = _FLOOR.validate_python(data.get("uniform_floor", 0.0))
         except ValidationError as error:
             raise ValueError(one_line(error, "uniform_floor")) from None
+        if denoises:
+            built = {"weight": _EDM, **built, "gap": _CLEAN}
         if continuous:
             built["curriculum"] = Stages(gap=built["gap"])
         return cls(**built, uniform_floor=floor)
 
 
-def _is_continuous(gap: Any) -> bool:
-    """Whether a schedule's `gap`, as it was given, is of a kind whose levels are drawn from the law itself."""
-    name = gap.get("name") if isinstance(gap, Mapping) else None
+def _named(data: Mapping[str, Any], part: str) -> Any:
+    """The class of a schedule's part, as it was given; None where it has no name."""
+    given = data.get(part)
+    name = given.get("name") if isinstance(given, Mapping) else None
     try:
-        return isinstance(name, str) and GAPS[name].CONTINUOUS
+        return USUAL[part][0][name] if isinstance(name, str) else None
     except ValueError as error:
-        raise ValueError(f"gap: {error}") from None
+        raise ValueError(f"{part}: {error}") from None
+
+
+def _denoises(data: Mapping[str, Any]) -> bool:
+    """Whether a schedule's `loss` is that of a diffusion model, beside which there is no gap."""
+    loss = _named(data, "loss")
+    if loss is None or not loss.DENOISES:
+        return False
+    if "gap" in data:
+        raise ValueError(f"gap: {NO_TEACHER}. Leave it out")
+    return True
 
 
 def _ends(given: Mapping[str, Any]) -> Ends:

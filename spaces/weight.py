@@ -19,9 +19,11 @@ class Weight(Choice, ABC):
     """A factor of the loss of each image, the same for all images at one pair of levels.
 
     FORMULA: in t, r, sigma_data and the options, as exports state it: numbers, + - * / ^, sqrt, exp, log, min, max.
+    OF_GAP: whether it is of t - r, and says nothing where there is no teacher.
     """
 
     FORMULA: ClassVar[str]
+    OF_GAP: ClassVar[bool] = False
 
     @abstractmethod
     def of_pairs(self, t_M: Array, r_M: Array, sigma_data: float) -> Array:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spaces import NoiseSchedule
+from spaces.heun import heun_levels
 from trainable.metric.assets import Assets, FrechetMetric
 from trainable.metric.sample_metric import METRICS, SampleMetric
 from trainable.network import Network
@@ -78,6 +79,16 @@ def usual_levels(num_evaluations: int, sigma_N: Tensor) -> Levels:
     return next(iter(baselines(num_evaluations, sigma_N).values()))
 
 
+def levels_for(schedule: NoiseSchedule, num_evaluations: int, total_steps: int) -> Levels:
+    """At which a model of the schedule is sampled in so many network evaluations: `usual_levels`, or Heun's.
+
+    Heun's method has an odd number of them.
+    """
+    if schedule.loss.DENOISES:
+        return heun_levels((num_evaluations + 1) // 2, schedule.grid.sigma_min, schedule.grid.sigma_max)
+    return usual_levels(num_evaluations, schedule.stages(total_steps)[-1].sigma_N)
+
+
 def measure_samples(
     folder: Folder,
     *,
@@ -94,7 +105,7 @@ def measure_samples(
 
     judges: by a name each, all of one number of samples: all see the same ones. folder, schedule, seed: of the trial,
     as its `TrialTask` had them; the others as its `TrialWorker`. The noise is that of no other sampling of the search.
-    The levels are those of `usual_levels`, so that no schedule gains by a search for its own. Raises ValueError if
+    The levels are those of `levels_for`, so that no schedule gains by a search for its own. Raises ValueError if
     there is no model of the full budget.
 
     All six metrics at one and two evaluations of the digits' network take a second on one core for 2,000 samples;
@@ -102,9 +113,8 @@ def measure_samples(
     nearest neighbours.
     """
     trainer = finished_trainer(folder, network, images_NCHW, training, schedule, seed, device)
-    sigma_N = schedule.stages(training.total_steps)[-1].sigma_N
     noise_seed = stream_seed("sample quality", seed) % 2**31  # every reader of JSON keeps 31 bits
-    levels = {n: usual_levels(n, sigma_N) for n in num_evaluations}
+    levels = {n: levels_for(schedule, n, training.total_steps) for n in num_evaluations}
     (num_samples,) = {judge.num_samples for judge in judges.values()}
     found: dict[str, dict[str, dict[str, float]]] = {name: {} for name in judges}
     for n, sigmas in levels.items():

@@ -306,6 +306,10 @@ def measure_trial(
     folder, schedule, seed: of the trial, as its `TrialTask` had them; the others as its `TrialWorker`. The
     noise is that of no other sampling of the search. Raises ValueError if there is no model of the full budget.
     """
+    if schedule.loss.DENOISES:
+        raise ValueError(
+            "it is of a diffusion model, whose levels are those of Heun's method and not searched"
+        )
     trainer = finished_trainer(folder, network, assets.images_NCHW, training, schedule, seed, device)
     metric = FrechetMetric(assets, num_samples, device)
     # 31 bits: every reader of JSON keeps them.

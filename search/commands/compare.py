@@ -51,12 +51,11 @@ def run(args: argparse.Namespace) -> int:
     from search.machine.output import check_file
     from search.machine.search_folders import DEFAULT_STORAGE
     from search.running.search import Search
-    from spaces import PRESETS
 
     if not 3 <= args.seeds <= 1001:
         raise InputError(f"`3 <= --seeds <= 1001` must hold, but got {args.seeds}: fewer tell nothing")
     spec = Search.open(args.file, args.storage or DEFAULT_STORAGE).spec
-    presets = list(PRESETS) if args.presets == "all" else list(map(_preset, args.presets.split(",")))
+    presets = _all(spec) if args.presets == "all" else list(map(_preset, args.presets.split(",")))
     changes: dict[str, object] = {
         **(_setting(spec, args.at) if args.at else {}),
         "name": args.name or "-".join([spec.name, "compare", *re.findall(r"[A-Za-z0-9_.]+", args.at or "")]),
@@ -83,6 +82,14 @@ def run(args: argparse.Namespace) -> int:
     if code == EXIT_OK and args.table is not None:
         _write_table(comparison, Path(args.table))
     return code
+
+
+def _all(spec: "SearchSpec") -> list[object]:
+    """Every preset that is sampled as the search's schedules are: consistency models, or diffusion models."""
+    from spaces import PRESETS
+
+    wanted = spec.space.denoises
+    return [name for name, preset in PRESETS.items() if wanted == preset.schedule.loss.DENOISES]
 
 
 def _preset(text: str) -> object:

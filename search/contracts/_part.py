@@ -17,6 +17,7 @@ from spaces.space.reading import read_family
 _STEPS = 200
 ON_A_GRID = PRESETS["ict"].schedule
 WITHOUT_A_GRID = PRESETS["cmt"].schedule
+OF_A_DENOISER = NoiseSchedule.denoising(WITHOUT_A_GRID.noise)
 
 
 def instances(registry: Registry[Any], name: str) -> list[Any]:
@@ -41,9 +42,10 @@ def good_part(registry: Registry[Any], name: str, text: str) -> None:
 def told_apart(part: str, name: str) -> None:
     """Broken unless a schedule with it is another one than without, and than with other options, and says so."""
     registry, usual = USUAL[part]
-    for base in (ON_A_GRID, WITHOUT_A_GRID):
+    choices = instances(registry, name)
+    for base in _bases(part, choices[0]):
         found: list[NoiseSchedule] = []
-        for choice in instances(registry, name):
+        for choice in choices:
             schedule = dataclasses.replace(base, **{part: choice})
             is_said = f" {part}={choice.describe()}" in schedule.describe()
             need(is_said == (choice != usual), f"{choice.describe()} is not what its schedule says")
@@ -80,5 +82,11 @@ def comes_back(schedule: NoiseSchedule) -> None:
 
 
 def with_part(part: str, choice: Any) -> list[NoiseSchedule]:
-    """The schedules that it is tried in: with a grid and without."""
-    return [dataclasses.replace(base, **{part: choice}) for base in (ON_A_GRID, WITHOUT_A_GRID)]
+    """The schedules that it is tried in: with a grid and without; of a diffusion model where that is its loss."""
+    return [dataclasses.replace(base, **{part: choice}) for base in _bases(part, choice)]
+
+
+def _bases(part: str, choice: Any) -> tuple[NoiseSchedule, ...]:
+    if part == "loss" and choice.DENOISES:
+        return (OF_A_DENOISER,)
+    return (ON_A_GRID, WITHOUT_A_GRID)

@@ -176,7 +176,8 @@ def _pairs(stage: Mapping[str, Any], where: str, by_importance: bool) -> tuple[T
         weight = 1 / (t - r)
     if not len(t) == len(r) == len(p) == len(weight):
         raise ValueError(f"{where} must have both levels, a probability and a weight of each pair")
-    rules = (r > 0).all(), (r < t).all(), (t[1:] > t[:-1]).all(), (weight > 0).all()
+    # A denoiser's target is the image: r is 0 throughout.
+    rules = (r > 0).all() or not r.any(), (r < t).all(), (t[1:] > t[:-1]).all(), (weight > 0).all()
     if not all(map(bool, rules)):
         raise ValueError(f"{where} must have increasing levels, 0 < r < t and weights above 0")
     if bool((p < 0).any()) or abs(p.sum().item() - 1) > 1e-6:

@@ -8,6 +8,7 @@ from search.export_format import ExportFormat, Levels, Rendered
 from spaces import LoadedSchedule
 from spaces.document.format import loss_and_weighting
 from spaces.registry import name_of
+from spaces.weights.edm import EDM as EDMWeight
 
 _RHO = 7.0
 _RHO_RANGE = (0.1, 1000.0)
@@ -21,13 +22,14 @@ class EDM(ExportFormat):
     the rho is chosen that comes nearest.
     """
 
+    DENOISES: ClassVar[bool] = True
     TARGET: ClassVar[str] = "NVlabs/edm at commit 008a4e5: read, not run"
     REMEDY: ClassVar[str] = "Choose other numbers of network evaluations with --nfe, two are exact"
 
     def derive(self, loaded: LoadedSchedule, steps: Mapping[int, Levels]) -> Rendered:
         rhos = {n: nearest_rho(levels) for n, levels in steps.items() if n > 1}
         flags = {
-            n: f"--steps {n} --sigma_min {steps[n][-1]!r} --sigma_max {steps[n][0]!r} --rho {rho!r}"
+            n: f"--steps {len(steps[n])} --sigma_min {steps[n][-1]!r} --sigma_max {steps[n][0]!r} --rho {rho!r}"
             for n, rho in rhos.items()
         }
         noise = loaded.schedule.noise
@@ -38,7 +40,11 @@ class EDM(ExportFormat):
             training = "EDMLoss draws from the whole lognormal, the schedule from the part between its ends"
         else:
             training = f"EDMLoss knows the lognormal only: loss.json cannot have the {name_of(noise)}"
-        weighting = loss_and_weighting(loaded.schedule)[1]
+        formula = loss_and_weighting(loaded.schedule)[1]["formula"]
+        weight = "EDM's" if formula == EDMWeight.FORMULA else f"EDM's, not {formula}"
+        images = "gives other images than consistency sampling, whose noise is drawn anew at each level"
+        if loaded.schedule.loss.DENOISES:
+            images = "is what the search has sampled with"
         return Rendered(
             files={
                 **{f"flags_nfe{n}.txt": f"{text}\n" for n, text in flags.items()},
@@ -50,10 +56,9 @@ class EDM(ExportFormat):
             left_out={n: "generate.py divides by steps - 1" for n in steps if n == 1},
             conditions=(
                 "a denoiser is sampled: generate.py solves the ODE of a diffusion model (Heun, 2 steps - 1 network "
-                "evaluations; `--solver euler`: one a step). It visits these levels and gives other images than "
-                "consistency sampling, whose noise is drawn anew at each level",
+                "evaluations; `--solver euler`: one a step). It visits these levels and " + images,
                 "the network's own sigma_min and sigma_max hold the levels: generate.py moves the ends there",
-                f"the loss: {training}; its weight is EDM's, not {weighting['formula']}",
+                f"the loss: {training}; its weight is {weight}",
             ),
         )
 

@@ -25,6 +25,7 @@ class FlowTraining(ExportFormat):
     shift: float = 3.0
 
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {"shift": (0.01, 100.0)}
+    DENOISES: ClassVar[bool] = True
     TARGET: ClassVar[str] = (
         "the training scripts of diffusers 0.42.1 and kohya-ss/sd-scripts at commit 0087a46: read, not run; their draw "
         "is made with diffusers in tests/conformance"

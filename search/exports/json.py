@@ -13,6 +13,7 @@ from spaces.document.strict_json import MAX_BYTES
 class Json(ExportFormat):
     """The document itself, noise-schedule/1 or /2: everything, for software that reads JSON (docs/export.md)."""
 
+    DENOISES: ClassVar[bool] = True
     TARGET: ClassVar[str] = "spaces.load_schedule and any reader of JSON"
 
     def render(

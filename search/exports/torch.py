@@ -15,6 +15,7 @@ _SAMPLER = Path(__file__).with_name("_schedule_sampler.py")
 class Torch(ExportFormat):
     """`schedule_sampler.py`, which draws the levels of each training step and needs torch alone, and the document."""
 
+    DENOISES: ClassVar[bool] = True
     TARGET: ClassVar[str] = "a training loop in torch; drawn from in tests/search/test_schedule_sampler.py"
     HAS_TRAINING: ClassVar[bool] = True
 
@@ -31,11 +32,10 @@ class Torch(ExportFormat):
         if training.loss is None:
             loss = "the loss of a pair of levels is that of the script which was searched with"
         else:
+            denoises = loaded.schedule.loss.DENOISES
+            what = "whose noise is to go" if denoises else "of student and teacher on the same noise"
             constant = f", c = {training.huber_c:g} sqrt(values of an image)" if training.huber_c else ""
-            loss = (
-                "the loss of an image, of student and teacher on the same noise, is weight times "
-                f"{loaded.schedule.loss.TEXT}{constant}"
-            )
+            loss = f"the loss of an image, {what}, is weight times {loaded.schedule.loss.TEXT}{constant}"
         return Rendered(
             files={"schedule_sampler.py": _SAMPLER.read_text()},
             calls={

@@ -41,6 +41,12 @@ class Measures(Section):
         default_factory=lambda: [1, 2], min_length=1
     )
 
+    def at(self, num_evaluations: int) -> "Measures":
+        """The same; where no numbers are named, at those of the objective besides: of a diffusion model at its own."""
+        if num_evaluations == 1 or "nfe" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"nfe": [num_evaluations]})
+
     @property
     def by_network(self) -> Mapping[str, Judge]:
         """The judges by the names of their feature networks."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from pydantic import ValidationInfo
 from search.file.messages import Misfit, did_you_mean, shown
 from search.file.paths import placed_path
 from search.file.yaml_walk import Place
-from spaces import PRESETS, NoiseSchedule, load_schedule
+from spaces import PRESETS, NoiseSchedule, SearchSpace, load_schedule
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _FIELDS = (("name", "file"), ("name", "schedule"))
@@ -37,12 +37,27 @@ def label_of(preset: Preset) -> str:
     return preset if isinstance(preset, str) else preset.name
 
 
-def schedules_of(presets: Iterable[Preset]) -> dict[str, NoiseSchedule]:
-    """By name, in their order."""
+def schedules_of(presets: Iterable[Preset], space: SearchSpace) -> dict[str, NoiseSchedule]:
+    """By name, in their order. Diffusion models of the literature are sampled as those of the space are."""
     return {
-        label_of(preset): PRESETS[preset].schedule if isinstance(preset, str) else preset.schedule
+        label_of(preset): _sampled_as_in(space, PRESETS[preset].schedule)
+        if isinstance(preset, str)
+        else preset.schedule
         for preset in presets
     }
+
+
+def _sampled_as_in(space: SearchSpace, schedule: NoiseSchedule) -> NoiseSchedule:
+    if not (space.denoises and schedule.loss.DENOISES):
+        return schedule
+    (loss,) = space.loss
+    return replace(schedule, loss=loss.cls(**loss.fixed))
+
+
+def usual_presets(fields: Mapping[str, Any]) -> list[str]:
+    """Where a search file names none. fields: of the search, as far as they are read."""
+    space = fields.get("space")
+    return ["edm" if isinstance(space, SearchSpace) and space.denoises else "ict"]
 
 
 def checked_presets(entries: list[Any], info: ValidationInfo) -> list[Preset]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from search.evidence.race import RaceRules
 from search.file.holds import HoldsAt, SettingSpec
 from search.file.measures import Measures
-from search.file.sections import Budget, Confirm, NoiseFloor, Objective, Resources, Storage
+from search.file.sections import Budget, Confirm, NoiseFloor, Objective, Resources, Sampling, Storage
 from search.file.values import same_database
 from search.file.yaml_walk import Place
 from search.stopping_rule import StoppingRule
@@ -65,6 +65,37 @@ def judges_suit_the_data(measures: Measures, data: Dataset, objective: Objective
                     f"must be one for objective.num_samples={objective.num_samples}, but {metrics[nth]} needs at least "
                     f"{metric.least_images} images",
                 )
+
+
+def presets_are_sampled_alike(baselines: Mapping[str, NoiseSchedule], num_evaluations: int) -> Broken:
+    """Values with other numbers of network evaluations are not compared."""
+    for index, (name, schedule) in enumerate(baselines.items()):
+        found = schedule.loss.num_evaluations
+        if found != num_evaluations:
+            yield (
+                ("presets", index),
+                f"must be sampled as the schedules of the space are, in {num_evaluations} network "
+                f"evaluation{'s' if num_evaluations > 1 else ''}, but {name} takes {found}. Leave it out",
+            )
+
+
+def evaluations_are_those_of_the_sampler(
+    measures: Measures, sampling: Sampling, space: SearchSpace
+) -> Broken:
+    """A diffusion model has no consistency sampling, and Heun's method an odd number of evaluations."""
+    if not space.denoises:
+        return
+    if sampling.nfe:
+        yield (
+            ("sampling", "nfe"),
+            "has no meaning with the loss denoising, whose levels are those of Heun's method. Leave it out",
+        )
+    for index, number in enumerate(measures.nfe):
+        if number % 2 == 0:
+            yield (
+                ("measures", "nfe", index),
+                f"must be odd with the loss denoising, as 2 n - 1 of n steps of Heun's method, but got {number}",
+            )
 
 
 def exports_hold_every_schedule(

@@ -23,7 +23,7 @@ from search.file.measures import Measures, MeasuresField, default_judges
 from search.file.messages import NAME, UNKNOWN_FIELD, Misfit, flatten, shown, unknown_field
 from search.file.model import Section
 from search.file.plugins import checked_plugins
-from search.file.presets import checked_presets, schedules_of
+from search.file.presets import checked_presets, schedules_of, usual_presets
 from search.file.sections import (
     Budget,
     Confirm,
@@ -86,7 +86,7 @@ class SearchSpec(Section):
     space: Annotated[SearchSpace, PlainValidator(checked_space), space_of_trainer] = Field(
         default_factory=lambda fields: SearchSpace.from_mapping(families(fields))
     )
-    presets: Annotated[list[Any], AfterValidator(checked_presets)] = Field(default_factory=lambda: ["ict"])
+    presets: Annotated[list[Any], AfterValidator(checked_presets)] = Field(default_factory=usual_presets)
     algorithm: Annotated[Algorithm, choice("algorithm")] = Field(
         default_factory=lambda: ALGORITHMS.build("density_gp")
     )
@@ -111,6 +111,7 @@ class SearchSpec(Section):
             # The model is frozen for its users; this is still its construction.
             self.__dict__["objective"] = self.objective.model_copy(update={"extractor": extractor})
         self.__dict__["holds_at"] = written_out(self.holds_at, self.training)
+        self.__dict__["measures"] = self.measures.at(self.num_evaluations)
         if self.measures.judges is None and self.data is not None and self.objective.extractor is not None:
             judges = default_judges(self.data, self.objective.extractor, self.objective.num_samples)
             self.__dict__["measures"] = self.measures.model_copy(update={"judges": judges})
@@ -124,6 +125,8 @@ class SearchSpec(Section):
         if self.data is not None:
             yield from rules.extractor_suits_the_data(self.objective, self.data)
             yield from rules.judges_suit_the_data(self.measures, self.data, self.objective)
+        yield from rules.presets_are_sampled_alike(self.baselines, self.num_evaluations)
+        yield from rules.evaluations_are_those_of_the_sampler(self.measures, self.sampling, self.space)
         if self.script is not None:
             yield from rules.script_has_what_it_needs(self.storage, self.resources, self.holds_at)
             yield from rules.script_gets_fixed_schedules(self.space, self.baselines)
@@ -163,7 +166,13 @@ class SearchSpec(Section):
     @property
     def baselines(self) -> dict[str, NoiseSchedule]:
         """The schedules of `presets` by name, in their order."""
-        return schedules_of(self.presets)
+        return schedules_of(self.presets, self.space)
+
+    @property
+    def num_evaluations(self) -> int:
+        """Of the network, for a sample by which trials are judged."""
+        (loss, *_) = self.space.loss
+        return loss.cls(**loss.fixed).num_evaluations if self.space.denoises else 1
 
     @property
     def settings(self) -> tuple[SettingSpec, ...]:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from search.file.messages import shown
 from search.machine.urls import hide_password, shown_url
+from spaces.document.format import MAX_EVALUATIONS
 from trainable.storage.bucket_url import BucketUrl
 from trainable.storage.location import is_bucket
 
@@ -39,17 +40,17 @@ def checked_rounds(rounds: list[int]) -> list[int]:
 
 def checked_nfe(numbers: list[int]) -> list[int]:
     """Of levels that are optimised: one alone has none to choose."""
-    return _checked_evaluations(numbers, 2)
+    return _checked_evaluations(numbers, 2, 10)
 
 
 def checked_evaluations(numbers: list[int]) -> list[int]:
-    return _checked_evaluations(numbers, 1)
+    return _checked_evaluations(numbers, 1, MAX_EVALUATIONS)
 
 
-def _checked_evaluations(numbers: list[int], least: int) -> list[int]:
-    if any(not least <= number <= 10 for number in numbers) or len(set(numbers)) < len(numbers):
+def _checked_evaluations(numbers: list[int], least: int, most: int) -> list[int]:
+    if any(not least <= number <= most for number in numbers) or len(set(numbers)) < len(numbers):
         raise ValueError(
-            f"must be different numbers of network evaluations from {least} to 10, but got {shown(numbers)}"
+            f"must be different numbers of network evaluations from {least} to {most}, but got {shown(numbers)}"
         )
     return sorted(numbers)
 

@@ -89,6 +89,11 @@ def _notes(spec: SearchSpec, best: Row) -> Iterator[str]:
     # Of a script, which standard deviation it scales by is not known.
     if spec.script is None and (thin := thin_end(schedule, training.total_steps, training.sigma_data)):
         yield f"{best.label} {thin}."
+    if spec.space.denoises:
+        yield (
+            f"Samples are of diffusion models, {spec.num_evaluations} network evaluations each by Heun's method: a "
+            "consistency model takes one."
+        )
     if best.record.purpose is not Purpose.SEARCH:
         return
     if ends := spec.space.at_ends(schedule):

@@ -52,7 +52,7 @@ def export_document(
         "describe": schedule.describe(),
         "training": _training(schedule, header["search"]),
         "sampling": None if _script(header["search"]) else sampling_part(schedule, measured(row)),
-        "objective": _objective(board, header),
+        "objective": _objective(schedule, board, header),
         "searched_at": _searched_at(header),
         "holds_at": _holds_at(board, row, header["search"]),
         "measures": [by.to_dict() for by in board.by_measures(row)],
@@ -97,14 +97,14 @@ def _warning(schedule: NoiseSchedule, search: Mapping[str, Any]) -> str | None:
     return f"It {thin}." if thin else None
 
 
-def _objective(board: Leaderboard, header: Mapping[str, Any]) -> dict[str, Any]:
+def _objective(schedule: NoiseSchedule, board: Leaderboard, header: Mapping[str, Any]) -> dict[str, Any]:
     search = header["search"]
     if _script(search):
         return foreign_objective_part(board.objective)
     return {
         "name": board.objective,
         "num_samples": search["objective"]["num_samples"],
-        "network_evaluations": 1,
+        "network_evaluations": schedule.loss.num_evaluations,
         "extractor_sha256": header["extractor_sha256"],
         "data": search["data"]["name"],
         "data_sha256": header["data_sha256"],

@@ -57,7 +57,12 @@ def grids(spec: SearchSpec, rows: Sequence[Row]) -> dict[int, tuple[Grid, ...]]:
     real = _real(spec.folder)
     found = {0: (Grid("real images", real, "no picture of them is kept; a search makes one at its end"),)}
     trials = TrialStorage(spec.trials)
-    return found | {n: tuple(_grid(spec, trials, row, n) for row in rows) for n in _FILES}
+    return found | {n: tuple(_grid(spec, trials, row, n) for row in rows) for n in _numbers(spec)}
+
+
+def _numbers(spec: SearchSpec) -> tuple[int, ...]:
+    """Of `_FILES`. Of diffusion models there is one picture, in as many network evaluations as the search has."""
+    return (1,) if spec.space.denoises else tuple(_FILES)
 
 
 def _real(folder: Path) -> bytes | None:
@@ -69,6 +74,8 @@ def _real(folder: Path) -> bytes | None:
 
 def _grid(spec: SearchSpec, trials: TrialStorage, row: Row, num_evaluations: int) -> Grid:
     steps = f"{num_evaluations} step{'s' if num_evaluations > 1 else ''}"
+    if spec.space.denoises:
+        steps = f"{spec.num_evaluations} network evaluations"
     title = f"{row.label}, {steps}, latents of seed {spec.seed}"
     try:
         png = trials.folder(_record(row).number).read(_FILES[num_evaluations])
@@ -92,15 +99,15 @@ def are_missing(spec: SearchSpec, rows: Sequence[Row]) -> bool:
     """Whether some could be made that are not kept."""
     trials = TrialStorage(spec.trials)
     try:
-        return _real(spec.folder) is None or any(_without(trials, rows))
+        return _real(spec.folder) is None or any(_without(spec, trials, rows))
     except StorageError:
         return False
 
 
-def _without(trials: TrialStorage, rows: Sequence[Row]) -> Iterator[tuple[Row, list[int]]]:
+def _without(spec: SearchSpec, trials: TrialStorage, rows: Sequence[Row]) -> Iterator[tuple[Row, list[int]]]:
     for row in rows:
         names = trials.folder(_record(row).number).names()
-        numbers = [n for n, file in _FILES.items() if file not in names]
+        numbers = [n for n in _numbers(spec) if _FILES[n] not in names]
         if numbers and any(name.endswith(".safetensors") for name in names):
             yield row, numbers
 
@@ -115,7 +122,7 @@ def make_grids(spec: SearchSpec, rows: Sequence[Row], images_NCHW: "Tensor") -> 
     trials = TrialStorage(spec.trials)
     if _real(spec.folder) is None:
         write_file(spec.folder / REAL_FILE, sample_grid_png(_shown(images_NCHW), _NUM_IMAGES))
-    for row, numbers in _without(trials, rows):
+    for row, numbers in _without(spec, trials, rows):
         record = _record(row)
         folder = trials.folder(record.number)
         try:
@@ -151,13 +158,13 @@ def _trainer(spec: SearchSpec, trials: TrialStorage, record: TrialRecord, images
 def _further_levels(
     spec: SearchSpec, trials: TrialStorage, row: Row, num_evaluations: int
 ) -> tuple[float, ...]:
-    """Below sigma_max: those that were found for this model, else usual ones."""
-    from trainable.sample_quality import usual_levels
+    """Below sigma_max: those that were found for this model, else usual ones; of a diffusion model, Heun's."""
+    from trainable.sample_quality import levels_for
 
+    schedule = row.record.schedule
     if num_evaluations == 1:
-        return ()
+        return schedule.sampled_at[1:]
     measured = read_sampling(trials, row) or {"best": {}}
     if (best := measured["best"].get(str(num_evaluations))) is not None:
         return tuple(best["sigmas"][1:])
-    sigma_N = row.record.schedule.stages(spec.training.total_steps)[-1].sigma_N
-    return usual_levels(num_evaluations, sigma_N)[1:]
+    return levels_for(schedule, num_evaluations, spec.training.total_steps)[1:]

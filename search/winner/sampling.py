@@ -9,7 +9,7 @@ from search.evidence.row import Row
 from search.record import State, TrialRecord
 from search.study.trial_storage import DamagedFile, TrialStorage
 from spaces import NoiseSchedule
-from spaces.document.format import SAMPLER
+from spaces.document.format import sampler_of
 from trainable.task import FOUND_FILE, SAMPLING_FILE
 
 
@@ -109,14 +109,14 @@ def read_found(trials: TrialStorage, row: Row) -> NoiseSchedule | None:
 def sampling_part(schedule: NoiseSchedule, measured: Mapping[str, Any] | None) -> dict[str, Any]:
     """The `sampling` part of an exported document: levels for each number of network evaluations.
 
-    measured: of `read_sampling`. Without, one evaluation at sigma_max, which needs no measurement.
+    measured: of `read_sampling`. Without, those of the search: one evaluation at sigma_max, or Heun's.
     """
     grid = schedule.grid
     part: dict[str, Any] = {
-        "sampler": SAMPLER,
+        "sampler": sampler_of(schedule),
         "sigma_min": grid.sigma_min,
         "sigma_max": grid.sigma_max,
-        "steps": {"1": [grid.sigma_max]},
+        "steps": {str(schedule.loss.num_evaluations): list(schedule.sampled_at)},
         "measured": None,
     }
     if measured is None:

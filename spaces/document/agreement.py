@@ -13,6 +13,7 @@ import numpy as np
 
 from spaces.arrays import Array
 from spaces.document.format import (
+    HEUN,
     PAIRS,
     HoldsAtPart,
     MeasuredPart,
@@ -23,9 +24,12 @@ from spaces.document.format import (
     SamplingPart,
     StagePart,
     TrainingPart,
+    function_of,
     loss_and_weighting,
     rules_of,
+    sampler_of,
 )
+from spaces.heun import num_evaluations
 from spaces.schedule import NoiseSchedule
 from spaces.stage import Pairs, Stage
 
@@ -75,6 +79,8 @@ def check_weighting(schedule: NoiseSchedule, training: TrainingPart | PairsTrain
         raise ValueError(
             "training.huber_c_over_sqrt_d and training.sigma_data must be numbers beside a loss, those of the schedule"
         )
+    if training.function not in (None, function_of(schedule)):
+        raise ValueError("training.function must be that of the schedule's loss, but is another one")
     loss, weighting = loss_and_weighting(schedule)
     if training.loss != loss:
         raise ValueError(f"training.loss must be the schedule's, {loss!r}, but got {training.loss!r}")
@@ -182,8 +188,12 @@ def _mean_change(pairs: Sequence[tuple[float, float]], *, by_ratio: bool) -> flo
     return math.exp(math.fsum(logs) / len(pairs))
 
 
-def check_sampling(sampling: SamplingPart, objective: ObjectivePart, stages: tuple[Stage, ...]) -> None:
+def check_sampling(
+    sampling: SamplingPart, objective: ObjectivePart, schedule: NoiseSchedule, stages: tuple[Stage, ...]
+) -> None:
     """Sampling levels are levels of the schedule, and what was measured belongs to them and to the objective."""
+    if sampling.sampler != sampler_of(schedule):
+        raise ValueError("sampling.sampler must be that of the schedule's loss, but is another one")
     low, high = stages[-1].levels[[0, -1]].tolist()
     for name, given, expected in (
         ("sigma_min", sampling.sigma_min, low),
@@ -216,10 +226,12 @@ def _check_measured(measured: MeasuredPart, sampling: SamplingPart, objective: O
 
 
 def _check_levels(where: str, levels: list[float], evaluations: int, sampling: SamplingPart) -> None:
-    if len(levels) != evaluations:
-        raise ValueError(f"{where} must have as many levels as network evaluations, but has {len(levels)}")
+    is_heun = sampling.sampler == HEUN
+    if evaluations != (num_evaluations(len(levels)) if is_heun else len(levels)):
+        expected = "n levels for 2 n - 1" if is_heun else "as many levels as"
+        raise ValueError(f"{where} must have {expected} network evaluations, but has {len(levels)}")
     if levels[0] != sampling.sigma_max:
         raise ValueError(f"{where} must start at sigma_max, {sampling.sigma_max:g}, but got {levels[0]:g}")
     falls = all(before > after for before, after in itertools.pairwise(levels))
-    if not falls or levels[-1] <= sampling.sigma_min:
+    if not falls or levels[-1] < sampling.sigma_min or (levels[-1] == sampling.sigma_min and not is_heun):
         raise ValueError(f"{where} must decrease and stay above sigma_min, but got {levels!r:.80}")

@@ -27,15 +27,25 @@ Function = Literal[
     "f(x, s) = c_skip x + c_out F(c_in x, ln(s)/4), c_skip = sigma_data^2 / ((s - sigma_min)^2 + sigma_data^2), "
     "c_out = sigma_data (s - sigma_min) / sqrt(s^2 + sigma_data^2), c_in = 1 / sqrt(s^2 + sigma_data^2)"
 ]
+Denoiser = Literal[
+    "D(x, s) = c_skip x + c_out F(c_in x, ln(s)/4), c_skip = sigma_data^2 / (s^2 + sigma_data^2), "
+    "c_out = s sigma_data / sqrt(s^2 + sigma_data^2), c_in = 1 / sqrt(s^2 + sigma_data^2)"
+]
 Weight = Literal["1 / (sigma[i+1] - sigma[i])", "1 / ((sigma[i+1] - sigma[i]) M p[i])"]
 WeightName = Literal["inverse_gap", "inverse_gap_importance"]
 Verdict = Literal["better", "tied", "worse"]
 Sampler = Literal[
     "x = f(s[0] z, s[0]); for each further level s: x = f(x + sqrt(s^2 - sigma_min^2) z, s), z ~ N(0, I) anew"
 ]
+Heun = Literal[
+    "x = s[0] z; for each level s and the next one q, 0 after the last: d = (x - D(x, s))/s; y = x + (q - s) d; x = y "
+    "where q = 0, else x + (q - s) (d + (y - D(y, q))/q)/2"
+]
 FORMATS: tuple[str, str] = (*get_args(Format), *get_args(PairsFormat))
 FUNCTION: str = get_args(Function)[0]
 SAMPLER: str = get_args(Sampler)[0]
+DENOISER: str = get_args(Denoiser)[0]
+HEUN: str = get_args(Heun)[0]
 
 PAIRS = ("t", "r", "probabilities", "weights")  # of version 2, in the order of `spaces.schedule.Pairs`
 
@@ -48,6 +58,16 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Level = Annotated[float, Field(gt=0)]
 Levels = Annotated[list[Level], Field(min_length=1, max_length=MAX_EVALUATIONS)]
 Evaluations = Annotated[str, Field(pattern="^[1-9][0-9]?$")]  # keys of a JSON object are text
+
+
+def function_of(schedule: NoiseSchedule) -> str:
+    """The document's words for what a network F is a part of."""
+    return DENOISER if schedule.loss.DENOISES else FUNCTION
+
+
+def sampler_of(schedule: NoiseSchedule) -> str:
+    """The document's words for what is done at its sampling levels."""
+    return HEUN if schedule.loss.DENOISES else SAMPLER
 
 
 def format_of(schedule: NoiseSchedule) -> str:
@@ -104,7 +124,10 @@ class PairsPart:
 
     start_step: Annotated[int, _about("first optimiser step of the stage, counted from 0", ge=0)]
     t: Annotated[list[Level], _about("version 2: the student's noise level in each pair", min_length=1)]
-    r: Annotated[list[Level], _about("version 2: the teacher's, below t", min_length=1)]
+    r: Annotated[
+        list[Annotated[float, Field(ge=0)]],
+        _about("version 2: the teacher's, below t; 0 where the target is the image", min_length=1),
+    ]
     probabilities: Annotated[
         list[Annotated[float, Field(ge=0, le=1)]],
         _about("version 2: of training the pair; their sum is 1", min_length=1),
@@ -149,7 +172,7 @@ class TrainingPart:
     loss: Annotated[Loss | None, _about("the loss of one image, in words; null: that of a script of its own")]
     function: Annotated[
         Function | None,
-        _about("the consistency function of a network F; absent in exports of version 0.1.0"),
+        _about("what the network F is a part of; absent in exports of version 0.1.0"),
     ] = None
     weighting: Annotated[
         WeightingPart | None, _about("weight of each interval; absent in exports of version 0.1.0")
@@ -188,6 +211,10 @@ class PairsTrainingPart(TrainingPart):
     ]
     weighting: Annotated[
         PairsWeightingPart | None, _about("weight of each interval; absent in exports of version 0.1.0")
+    ] = None  # type: ignore[assignment]
+    function: Annotated[
+        Literal[Function, Denoiser] | None,
+        _about("what the network F is a part of; absent in exports of version 0.1.0"),
     ] = None  # type: ignore[assignment]
     rules: Annotated[RulesPart, _about("version 2: how the pairs of levels are made")]
     stages: Annotated[  # type: ignore[assignment]
@@ -236,13 +263,14 @@ class SamplingPart:
 
     __pydantic_config__ = STRICT
 
-    sampler: Annotated[Sampler, _about("what is done at the levels")]
+    sampler: Annotated[Literal[Sampler, Heun], _about("what is done at the levels")]
     sigma_min: Annotated[Level, _about("lowest training level, where f is the identity")]
     sigma_max: Annotated[Level, _about("level of the initial noise: the highest training level")]
     steps: Annotated[
         dict[Evaluations, Levels],
         _about(
-            "levels s for 1, 2, ... network evaluations: strictly decreasing from sigma_max, above sigma_min",
+            "levels s for 1, 2, ... network evaluations: strictly decreasing from sigma_max, above sigma_min; of a "
+            "diffusion model those of n steps for 2 n - 1, down to sigma_min",
             min_length=1,
         ),
     ]

@@ -199,7 +199,7 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
     check_holds_at(document.holds_at)
     check_measures(document.measures)
     if document.sampling is not None:
-        check_sampling(document.sampling, document.objective, stages)
+        check_sampling(document.sampling, document.objective, schedule, stages)
     return LoadedSchedule(
         schedule=schedule,
         confirmed=document.confirmed,

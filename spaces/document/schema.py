@@ -31,9 +31,9 @@ def schedule_json_schema() -> dict[str, Any]:
     definitions["grid.karras"]["required"] = []  # a grid without a name is this one
     floor = {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.0}
     # A gap that is not adjacent has stages of its own, and of a grid the ends only; both are in a grid without a name.
+    # So has the loss without a teacher, beside which there is no gap.
     continuous = {
-        "required": ["gap"],
-        "properties": {"gap": {"properties": {"name": {"enum": [n for n in GAPS if GAPS[n].CONTINUOUS]}}}},
+        "anyOf": [_named("gap", [n for n in GAPS if GAPS[n].CONTINUOUS]), _named("loss", ["denoising"])]
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -49,9 +49,15 @@ def schedule_json_schema() -> dict[str, Any]:
             }
         },
         "else": {"required": ["curriculum"]},
+        "not": {"allOf": [{"required": ["gap"]}, _named("loss", ["denoising"])]},
         "additionalProperties": False,
         "$defs": definitions,
     }
+
+
+def _named(part: str, names: list[str]) -> dict[str, Any]:
+    """What a schedule is whose part has one of these names."""
+    return {"required": [part], "properties": {part: {"properties": {"name": {"enum": names}}}}}
 
 
 def _definition(cls: type[Choice]) -> dict[str, Any]:
@@ -94,7 +100,7 @@ def export_json_schema() -> dict[str, Any]:
         pairs["$defs"]["PairsTrainingPart"]["properties"],
     )
     one["stages"]["items"] = {"anyOf": [one["stages"]["items"], other["stages"]["items"]]}
-    for part in ("loss", "weighting"):
+    for part in ("loss", "weighting", "function"):
         one[part]["anyOf"] = [one[part]["anyOf"][0], *other[part]["anyOf"]]
     one["rules"] = other["rules"]
     schema["$defs"] |= {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from spaces.document.format import FUNCTION, PAIRS, format_of, loss_and_weighting, rules_of
+from spaces.document.format import PAIRS, format_of, function_of, loss_and_weighting, rules_of
 from spaces.schedule import NoiseSchedule
 
 
@@ -43,7 +43,7 @@ def training_part(
     return {
         "total_steps": total_steps,
         "loss": loss,
-        "function": FUNCTION,
+        "function": function_of(schedule),
         "weighting": weighting,
         "huber_c_over_sqrt_d": schedule.loss.huber_c_of(huber_c),
         "sigma_data": sigma_data,

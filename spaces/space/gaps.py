@@ -14,7 +14,7 @@ from spaces.space.family import Family
 from spaces.space.problems import all_refusals, refusal
 from spaces.space.reading import checked_mapping, read_family
 
-_NO_EFFECT = "would have no effect with a gap that is not adjacent. Leave it out"
+_NO_EFFECT = "would have no effect with a gap that is not adjacent or the loss denoising. Leave it out"
 
 
 def continuous(gaps: tuple[Family[Gap], ...]) -> tuple[Family[Gap], ...]:
@@ -46,7 +46,8 @@ def laws_of(
                 with refusals.of():
                     raise refusal(
                         ("noise", family.name),
-                        "is no law over sigma, and a gap that is not adjacent draws sigma from one. Leave out one",
+                        "is no law over sigma, and a gap that is not adjacent or the loss denoising draws sigma from "
+                        "one. Leave out one",
                     )
     return laws
 

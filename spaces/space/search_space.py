@@ -68,6 +68,11 @@ class SearchSpace:
         """
         return cls(**read_sections({} if mapping is None else mapping))
 
+    @property
+    def denoises(self) -> bool:
+        """Whether diffusion models are trained, instead of consistency models."""
+        return any(family.cls.DENOISES for family in self.loss)
+
     def allows(self, schedule: NoiseSchedule, total_steps: int) -> bool:
         """Whether `schedule` may be proposed, as far as its ends go."""
         return self.ends is None or self.ends.allow(schedule, total_steps)
@@ -153,7 +158,8 @@ class SearchSpace:
         return {
             part: self._parts[part]
             for part, (_, usual) in USUAL.items()
-            if [(family.cls, dict(family.fixed)) for family in self._parts[part]]
+            if (part != "gap" or not self.denoises)
+            and [(family.cls, dict(family.fixed)) for family in self._parts[part]]
             != [(type(usual), dataclasses.asdict(usual))]
         }
 

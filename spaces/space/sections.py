@@ -6,6 +6,7 @@ from spaces.continuous import Ends
 from spaces.curriculum import CURRICULA, Curriculum
 from spaces.noise_distribution import NOISE
 from spaces.schedule import USUAL
+from spaces.space.denoising import denoises, without_teacher
 from spaces.space.family import Family
 from spaces.space.gaps import check_gaps, check_no_floor, continuous, ends_of, laws_of, read_ends
 from spaces.space.problems import all_refusals, refusal
@@ -33,6 +34,9 @@ def read_sections(given: Any) -> dict[str, Any]:
         for part, (registry, usual) in USUAL.items():
             with refusals.of():
                 later[part] = read_unusual(registry, usual, sections, part)
+        with refusals.of():
+            if denoises(later.get("loss", ())):
+                later = without_teacher(later, sections)
         gaps = continuous(later.get("gap", ()))
         without_grid = bool(gaps) and gaps == later["gap"]
         with refusals.of():

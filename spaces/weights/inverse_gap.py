@@ -14,6 +14,7 @@ class InverseGap(Weight):
     """
 
     FORMULA: ClassVar[str] = "1 / (t - r)"
+    OF_GAP: ClassVar[bool] = True
 
     def of_pairs(self, t_M: Array, r_M: Array, sigma_data: float) -> Array:
         return 1 / (t_M - r_M)

@@ -15,6 +15,7 @@ class InverseSqrtGap(Weight):
     """
 
     FORMULA: ClassVar[str] = "1 / sqrt(t - r)"
+    OF_GAP: ClassVar[bool] = True
 
     def of_pairs(self, t_M: Array, r_M: Array, sigma_data: float) -> Array:
         return 1 / np.sqrt(t_M - r_M)

@@ -132,7 +132,9 @@ def is_clean(error: ValueError) -> bool:
     return type(error) is ValueError and str(error).isprintable() and 10 < len(str(error)) <= 300
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    "name", [name for name, preset in PRESETS.items() if not preset.schedule.loss.DENOISES]
+)
 @pytest.mark.parametrize("confirmed", [True, False])
 def test_every_export_reads_back_as_what_was_exported(name: str, confirmed: bool, tmp_path: Path) -> None:
     schedule = fixed(PRESETS[name].schedule)

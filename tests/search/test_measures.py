@@ -336,7 +336,7 @@ def test_what_is_written_reads_back_and_is_the_same_search(text: str) -> None:
         ("measures: [{extractor: pixels, metrics: []}]", r"judges\[0\]\.metrics"),
         (
             "measures: {nfe: [0]}",
-            r"measures\.nfe: must be different numbers of network evaluations from 1 to 10",
+            r"measures\.nfe: must be different numbers of network evaluations from 1 to 99",
         ),
         (
             "measures: [{extractor: pixels, metrics: [coverage]}]\nobjective: {num_samples: 4}",

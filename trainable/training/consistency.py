@@ -107,8 +107,9 @@ class LevelTables(NamedTuple):
 
     @classmethod
     def of_pairs(cls, pairs: Pairs, sigma_min: float, sigma_data: float) -> "LevelTables":
-        """From a stage's pairs of levels.
+        """From a stage's pairs of levels. sigma_min: where f is the identity.
 
+        With sigma_min 0 and r = 0 the teacher is the image, f the denoiser of EDM, and the loss its loss.
         All in float64, rounded once: with 1,281 levels and rho 7 the lowest interval is 3.9e-5 wide at a weight
         of 25,600, of which half precision would leave nothing.
         """
@@ -116,13 +117,10 @@ class LevelTables(NamedTuple):
         cdf_M = probability_M.cumsum(0)
         cdf_M /= cdf_M[-1].clone()
         cdf_M[int(probability_M.nonzero().max()) :] = torch.inf
-        columns = [
-            t_M,
-            *scalings(t_M, sigma_min, sigma_data),
-            r_M,
-            *scalings(r_M, sigma_min, sigma_data),
-            weight_M,
-        ]
+        of_t, of_r = (scalings(sigma_M, sigma_min, sigma_data) for sigma_M in (t_M, r_M))
+        # ln 0, which c_out = 0 would make NaN.
+        of_r = of_r._replace(c_noise=torch.where(r_M > 0, of_r.c_noise, of_t.c_noise))
+        columns = [t_M, *of_t, r_M, *of_r, weight_M]
         return cls(cdf_M, torch.stack(columns, dim=1).float())
 
     def copy_(self, stage: "LevelTables") -> None:

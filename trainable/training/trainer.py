@@ -28,6 +28,7 @@ from trainable.training.adaptation import Adaptation
 from trainable.training.buffers import copy_buffers, saved_buffers
 from trainable.training.config import TrainingConfig
 from trainable.training.consistency import LevelTables, NetworkFunction, loss_tensors, sample
+from trainable.training.heun import sample_by_heun
 from trainable.training.memory import keep_freed_memory
 from trainable.training.step import Batch, StepTensors, TrainingState, stream_seed, training_step
 
@@ -210,29 +211,30 @@ class Trainer:
     def sample(self, num_samples: int, seed: int, sigmas: Sequence[float] | None = None) -> Tensor:
         """(num_samples, C, H, W) float32 on the CPU, about in [-1, 1] (not clipped), from the averaged weights.
 
-        One network call from sigma_max; `sigmas` are further, decreasing levels, one call each. The noise is
-        drawn on the CPU: the same seed gives the same noise on every device, for every schedule.
+        One network call from sigma_max; `sigmas` are further, decreasing levels, one call each. A diffusion model is
+        sampled by Heun's method, with a step from each level; without `sigmas` those of its loss. The noise is drawn
+        on the CPU: the same seed gives the same noise on every device, for every schedule.
         """
         self.averaged()
         with self._drawing("sampler", seed) if self._module.draws else nullcontext():
             return self._sampled(num_samples, seed, sigmas)
 
     def _sampled(self, num_samples: int, seed: int, sigmas: Sequence[float] | None) -> Tensor:
-        grid = self._schedule.grid
-        levels = (grid.sigma_max, *(sigmas or ()))
+        schedule, network = self._schedule, self.in_precision(self._ema_module)
+        first, *usual = schedule.sampled_at
+        levels = (first, *(usual if sigmas is None else sigmas))
+        num_draws = 1 if schedule.loss.DENOISES else len(levels)
         generator = torch.Generator().manual_seed(stream_seed("samples", seed))
         samples = []
         for start in range(0, num_samples, _SAMPLE_BATCH):
             num = min(_SAMPLE_BATCH, num_samples - start)
-            z_SBCHW = torch.randn((len(levels), num, *self._image_shape), generator=generator)
+            z_SBCHW = torch.randn((num_draws, num, *self._image_shape), generator=generator)
             for part_SBCHW in z_SBCHW.split(self.part_of(_SAMPLE_BATCH), dim=1):
-                x_BCHW = sample(
-                    self.in_precision(self._ema_module),
-                    part_SBCHW.to(self._device),
-                    levels,
-                    grid.sigma_min,
-                    self.config.sigma_data,
-                )
+                z, sigma_data = part_SBCHW.to(self._device), self.config.sigma_data
+                if schedule.loss.DENOISES:
+                    x_BCHW = sample_by_heun(network, z[0], levels, sigma_data)
+                else:
+                    x_BCHW = sample(network, z, levels, schedule.grid.sigma_min, sigma_data)
                 samples.append(x_BCHW.float().cpu())
         return torch.cat(samples)
 
@@ -318,7 +320,7 @@ class Trainer:
             stage = replace(stage, probabilities=array_of(schedule.probabilities(stage)))
         self._loss_weight_M = schedule.noise.loss_weights(stage.probability_M)
         sigma_data = self.config.sigma_data
-        tables = LevelTables.of_pairs(schedule.pairs(stage, sigma_data), schedule.grid.sigma_min, sigma_data)
+        tables = LevelTables.of_pairs(schedule.pairs(stage, sigma_data), schedule.identity_at, sigma_data)
         self._levels.copy_(tables)
 
     def _adapt(self, adaptation: Adaptation) -> None:

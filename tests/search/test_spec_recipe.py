@@ -1,0 +1,133 @@
+"""Gap, weight, loss and start in a search file: what has no meaning together is refused, in one line each."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from search.errors import InputError
+from search.export_format import FORMATS
+from search.file.spec import SearchSpec, load_spec
+from search.file.yaml12 import SpecError
+from spaces import PRESETS
+from spaces.document.writing import training_part, trial_document
+
+DENOISING: dict[str, Any] = {"noise": {"lognormal": None}, "loss": {"denoising": {"heun_steps": 9}}}
+
+
+def written(folder: Path, **sections: Any) -> Path:
+    path = folder / "search.yaml"
+    path.write_text(yaml.safe_dump({"name": "x", "data": "digits", **sections}))
+    return path
+
+
+def spec(folder: Path, **sections: Any) -> SearchSpec:
+    return load_spec(written(folder, **sections))
+
+
+def problems(folder: Path, **sections: Any) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        spec(folder, **sections)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith(f"{folder}/search.yaml") for line in lines)
+    return lines
+
+
+def test_a_search_of_diffusion_models_has_its_own_defaults(tmp_path: Path) -> None:
+    found = spec(tmp_path, space=DENOISING)
+    assert found.presets == ["edm"]
+    assert found.num_evaluations == 17
+    assert found.measures.nfe == [17]
+    assert [family.name for family in found.space.weight] == ["edm"]
+    again = tmp_path / "again.yaml"
+    again.write_text(found.to_yaml())
+    assert load_spec(again).resolved() == found.resolved()
+    usual = spec(tmp_path)
+    assert (usual.presets, usual.num_evaluations, usual.measures.nfe) == (["ict"], 1, [1, 2])
+
+
+WITHOUT_MEANING = {
+    "a gap for the denoising loss": (
+        {"space": DENOISING | {"gap": {"ect": None}}},
+        r"space.gap: has no meaning with the loss denoising",
+    ),
+    "a weight of a gap for it": (
+        {"space": DENOISING | {"weight": {"inverse_gap": None}}},
+        "space.weight.inverse_gap: has no meaning with the loss denoising",
+    ),
+    "a grid for it": (
+        {"space": DENOISING | {"grid": {"rho": 7}}},
+        "space.grid.rho: would have no effect with",
+    ),
+    "a curriculum for it": (
+        {"space": DENOISING | {"curriculum": {"constant": None}}},
+        "space.curriculum: would have no effect with",
+    ),
+    "a law over the index for it": (
+        {"space": DENOISING | {"noise": {"beta": None}}},
+        "space.noise.beta: is no law over sigma",
+    ),
+    "it beside another loss": (
+        {"space": {"loss": {"denoising": None, "squared_l2": None}}},
+        "space.loss.denoising: is searched alone",
+    ),
+    "its sampler searched": (
+        {"space": {"loss": {"denoising": {"heun_steps": {"low": 4, "high": 9}}}}},
+        "space.loss.denoising.heun_steps: is by what all samples of a search are made",
+    ),
+    "a preset of other evaluations": (
+        {"space": DENOISING, "presets": ["ict"]},
+        "presets[0]: must be sampled as the schedules of the space are, in 17 network evaluations, but ict takes 1",
+    ),
+    "a diffusion model beside consistency models": (
+        {"presets": ["ict", "edm"]},
+        "presets[1]: must be sampled as the schedules of the space are, in 1 network evaluation, but edm takes 35",
+    ),
+    "sampling levels that are searched": (
+        {"space": DENOISING, "presets": [], "sampling": {"nfe": [2]}},
+        "sampling.nfe: has no meaning with the loss denoising",
+    ),
+    "an even number of evaluations": (
+        {"space": DENOISING, "presets": [], "measures": {"nfe": [1, 2]}},
+        "measures.nfe[1]: must be odd with the loss denoising",
+    ),
+    "a master grid with a continuous gap": (
+        {"space": {"gap": {"ect": None}, "grid": {"karras_master": None}}},
+        "space.grid.karras_master: would have no effect with a gap that is not adjacent",
+    ),
+    "a gap that float32 does not show": (
+        {"space": {"gap": {"constant_ratio": {"q": 9e5}}, "grid": {"sigma_min": 1e-6}}},
+        "space.gap.constant_ratio: the gap constant_ratio(q=9e+05) is too narrow",
+    ),
+    "a teacher that is not below its student": (
+        {"space": {"gap": {"constant_ratio": {"q": 1.0}}}},
+        "space.gap.constant_ratio.q: `1.1 <= q <= 1.04858e+06` must hold",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("sections", "message"), WITHOUT_MEANING.values(), ids=WITHOUT_MEANING)
+def test_a_combination_without_meaning_is_one_line(
+    sections: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    lines = problems(tmp_path, **sections)
+    assert len(lines) == 1 and message in lines[0], lines
+
+
+def test_every_format_takes_a_diffusion_model_or_says_that_it_does_not() -> None:
+    schedule = PRESETS["edm"].schedule
+    document = trial_document(schedule, 100, "own", 0) | {
+        "training": training_part(schedule, 100, 0.00054, 0.5)
+    }
+    taken = set()
+    for name, cls in FORMATS.items():
+        if cls.DENOISES:
+            rendered = cls().render(document)
+            taken.add(name)
+            assert set(rendered.used) == {35}
+        else:
+            with pytest.raises(InputError, match=r"samples from a consistency model, .*Take one of edm, .*"):
+                cls().render(document)
+    assert taken == {"json", "torch", "edm", "k_diffusion", "flow_training"}
+    assert "--steps 18 --sigma_min 0.002 --sigma_max 80.0" in FORMATS["edm"]().render(document).calls[35]
