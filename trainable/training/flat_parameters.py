@@ -9,7 +9,7 @@ def _view(segment: Tensor, like: Tensor, channels_last: bool) -> Tensor:
     if channels_last and like.ndim == 4:
         out_channels, in_channels, height, width = like.shape
         return segment.view(*front, out_channels, height, width, in_channels).movedim(-1, -3)
-    return segment.view(*front, *like.shape)
+    return segment.view((*front, *like.shape))
 
 
 def views(module: nn.Module, flat_P: Tensor, channels_last: bool = False) -> list[Tensor]:
