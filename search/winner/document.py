@@ -150,10 +150,11 @@ def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[d
 
 def _without_paths(setting: Mapping[str, Any]) -> dict[str, Any]:
     """Where the files of the data lie says nothing on another machine."""
-    data, network = setting["data"], setting["network"]
+    data, network, command = setting["data"], setting["network"], setting.get("command")
     paths = DATASETS[data["name"]].PATHS if data else ()
     return {
-        **setting,
+        "training": setting["training"],
+        **({"command": command} if command else {}),  # earlier versions refuse an unknown key
         "data": data and {key: value for key, value in data.items() if key not in paths},
         "network": network and _network(network),
     }
