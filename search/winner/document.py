@@ -140,7 +140,8 @@ def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[d
             "values": _by_seed(held.values),
             "baseline_values": _by_seed(baseline.values),
         }
-        for found, given in zip(board.settings, search.get("holds_at", {}).get("settings", []), strict=True)
+        # Where nothing was to be compared there, the board has none.
+        for found, given in zip(board.settings, search.get("holds_at", {}).get("settings", []), strict=False)
         if (held := found.row_of(row.record.number)) is not None
         and held.ratio is not None
         and found.baseline is not None
