@@ -29,8 +29,8 @@ class Worker(Protocol):
     def advance(self, pause_seconds: float) -> Progress:
         """Go on to the next rung, or for about `pause_seconds`. What is reported is kept."""
 
-    def end(self) -> None:
-        """The current trial does not go on here. What would go on by itself is ended."""
+    def end(self, *, is_over: bool = False) -> None:
+        """The current trial does not go on here. What would go on by itself is ended. is_over: nor elsewhere."""
 
     def out_of_memory(self, error: BaseException) -> Progress:
         """The answer for the current trial where memory was not enough."""

@@ -15,7 +15,6 @@ from spaces.checks import check_values
 from spaces.registry import name_of
 from trainable.dataset import Dataset
 from trainable.extractor import Extractor
-from trainable.storage.location import is_bucket
 from trainable.trainers.command import Command
 from trainable.training.config import TrainingConfig
 
@@ -209,13 +208,7 @@ def _words_that_cannot_be(place: Place, script: Command, more: Appended | None) 
         yield place, str(error)
 
 
-def script_has_what_it_needs(storage: Storage, resources: Resources) -> Broken:
-    if is_bucket(storage.path):
-        yield (
-            ("storage", "path"),
-            "must be a folder that all machines share where a script trains, which keeps its own files there, but got "
-            f"{storage.path!r}",
-        )
+def script_has_what_it_needs(resources: Resources) -> Broken:
     if resources.micro_batch is not None:
         yield ("resources", "micro_batch"), "has no meaning where a script trains. Leave it out"
 

@@ -136,7 +136,7 @@ class SearchSpec(Section):
             yield from rules.extractor_suits_the_data(self.objective, self.data)
             yield from rules.judges_suit_the_data(self.measures, self.data, self.objective)
         if self.script is not None:
-            yield from rules.script_has_what_it_needs(self.storage, self.resources)
+            yield from rules.script_has_what_it_needs(self.resources)
             yield from rules.script_gets_fixed_schedules(self.space, self.baselines)
         yield from rules.exports_hold_every_schedule(self.space, self.baselines, self.training)
         yield from rules.budget_ends_the_search(self.budget, self.resources)

@@ -5,20 +5,23 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from search import cli
 from search.checks.needs import check_script
-from search.errors import InputError
+from search.errors import InputError, OperationFailed
 from search.evidence.leaderboard import leaderboard
 from search.evidence.race import RaceRules, standing
 from search.export_format import FORMATS
 from search.file.spec import SearchSpec, overridden, spec_of
 from search.file.yaml12 import SpecError, parse_document
 from search.record import Purpose, TrialRecord
+from search.running import script
 from search.running.cost import cost_of
 from search.running.plan_of import board_of, objective_of, plan_of
 from search.running.preparing import begun_with_script
@@ -30,6 +33,8 @@ from search.study.trial_storage import TrialStorage
 from search.winner.document import export_document
 from spaces import NOISE, load_schedule
 from tests.records import record, replicates
+from trainable.storage.folder import StorageError
+from trainable.storage.local import LocalFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = """
@@ -128,11 +133,6 @@ NO_MEANING = "has no meaning where a script trains"
             "holds_at.settings[0]: must be other than the search's own setting",
         ),
         ("", ("500}", "500, batch_size: 128}"), f"training.batch_size: {NO_MEANING}"),
-        (
-            "storage: {path: 's3://bucket/x'}\n",
-            ("", ""),
-            "storage.path: must be a folder that all machines share",
-        ),
         ("presets: [second_moment]\n", ("", ""), "presets[0]: second_moment adapts in training"),
         ("space: {noise: {learned: }}\n", ("", ""), "space.noise.learned: adapts in training"),
         ("", (', "{seed}"', ""), "trainer: `command` must have {seed} in it"),
@@ -212,6 +212,32 @@ def test_another_script_is_another_search_and_a_search_goes_on_without_its_folde
     Path(script.code, "train.py").write_text("edited")
     with pytest.raises(InputError, match=r"was edited\. Remove it"):
         keep_script(script_of(search.spec)[1], script)
+
+
+def test_in_a_bucket_the_code_is_one_object_with_which_a_search_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = LocalFolder(str(folder / "bucket"))
+    monkeypatch.setattr(
+        script, "open_folder", lambda location: LocalFolder(f"{kept.location}/{location[5:]}")
+    )
+    Path("code/run.sh").write_text("#!/bin/sh\n")
+    Path("code/run.sh").chmod(0o755)
+    found = spec("storage: {path: 's3://searches/runs'}\n")
+    began, code = script_of(found)
+    keep_script(code, began)
+    assert began.code == f"s3://searches/runs/mine/code/{began.code_sha256}"
+    (name,) = kept.names(below=True)
+    with tarfile.open(folder / "bucket" / name) as archive:
+        assert [(file.name, file.mode, file.uid) for file in archive] == [
+            ("run.sh", 0o755, 0),
+            ("train.py", 0o644, 0),
+        ]
+    Path("code").rename("moved")
+    assert script_of(found) == (began, None)
+    monkeypatch.setattr(LocalFolder, "names", Mock(side_effect=StorageError("it is away")))
+    with pytest.raises(OperationFailed, match="it is away"):
+        script_of(found)
 
 
 def test_what_a_script_printed_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,14 +58,14 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
         worker.end()
 
 
-def task(folder: Path, number: int = 0, **fields: object) -> TrialTask:
+def task(directory: Path, number: int = 0, **fields: object) -> TrialTask:
+    plain = {"folder": str(directory / "trials" / f"{number}")}
     return TrialTask(
         number=number,
         schedule=PRESETS["ict_short"].schedule.to_dict(),
         seed=11,
         rungs=(100, 200, 400),
-        folder=str(folder / "trials" / f"{number}"),
-        **fields,  # type: ignore[arg-type]
+        **plain | fields,  # type: ignore[arg-type]
     )
 
 
@@ -204,6 +204,34 @@ open(os.path.join(folder, "pids"), "w").write(f"{os.getpid()} {child.pid}\\n")
     worker.end()
     assert (folder / "saved").read_text() == "yes"
     until(lambda: not any(map(runs, pids)))
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_script_that_is_stopped_for_good_leaves_no_checkpoint(
+    make: Make, tmp_path: Path, is_over: bool
+) -> None:
+    """What it saves when it is told to end; after an interruption that is what it goes on from."""
+    text = """
+def saved(*args):
+    os.makedirs(os.path.join(folder, "checkpoints"), exist_ok=True)
+    open(os.path.join(folder, "checkpoints", "last"), "w").close()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, saved)
+report(step=100, fid=1.)
+"""
+    worker = make(text + FOREVER)
+    assert worker.advance().step == 100
+    worker.end(is_over=is_over)
+    assert (tmp_path / "trials" / "0" / "checkpoints" / "last").exists() is not is_over
+
+
+def test_what_a_trial_that_is_complete_has_kept_stays(make: Make, tmp_path: Path) -> None:
+    text = "os.makedirs(folder + '/checkpoints')\nopen(folder + '/checkpoints/last', 'w').close()\n"
+    worker = make(text + WELL + FOREVER)
+    while worker.advance().step < 400:
+        pass
+    worker.end(is_over=True)
+    assert (tmp_path / "trials" / "0" / "checkpoints" / "last").exists()
 
 
 def test_a_script_starts_with_the_signals_of_the_system(make: Make, tmp_path: Path) -> None:
