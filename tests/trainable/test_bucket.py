@@ -17,6 +17,8 @@ from spaces import PRESETS
 from tests.s3_server import BUCKET, Proxy, s3_server, url_of
 from trainable import trial
 from trainable.storage import bucket
+from trainable.storage.bucket import BucketFolder
+from trainable.storage.bucket_url import BucketUrl
 from trainable.storage.checkpoint import discard_checkpoints, load_checkpoint, packed, save_checkpoint
 from trainable.storage.folder import Folder, StorageError
 from trainable.storage.local import LocalFolder
