@@ -40,11 +40,13 @@ class Worker(Protocol):
 class TrialTrainer(ABC):
     """Base of `trainable/trainers/`: the fields are what a search file may set.
 
-    RUNS_ON: whether a trial goes on by itself while the driver decides on it, and must be told that it ends.
+    RUNS_ON: whether a trial goes on by itself while the driver decides on it, and must be told that it ends. PATHS:
+    fields with a path, relative to the search file.
     """
 
     __pydantic_config__ = STRICT
     RUNS_ON: ClassVar[bool] = False
+    PATHS: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def worker(self, setting: Any, share: Slice) -> Worker:

@@ -18,7 +18,7 @@ from search.errors import InputError, OperationFailed
 from search.evidence.leaderboard import leaderboard
 from search.evidence.race import RaceRules, standing
 from search.export_format import FORMATS
-from search.file.spec import SearchSpec, overridden, spec_of
+from search.file.spec import SearchSpec, load_spec, overridden, spec_of
 from search.file.yaml12 import SpecError, parse_document
 from search.record import Purpose, TrialRecord
 from search.running import script
@@ -78,6 +78,18 @@ def test_the_file_says_what_it_has_and_reads_back() -> None:
         spec(changed=("objective: bits", "objective: nats")).fingerprint_fields()
         != found.fingerprint_fields()
     )
+
+
+def test_the_folder_of_the_script_is_beside_the_search_file_or_in_the_current_directory(folder: Path) -> None:
+    Path("searches").mkdir()
+    beside, here = folder / "searches" / "mine.yaml", folder / "mine.yaml"
+    beside.write_text(TEXT.replace("folder: code", "folder: ../code"))
+    for file in (beside, here):
+        found = load_spec(file).script
+        assert found is not None and found.folder == str(folder / "code")
+    beside.write_text(TEXT)  # from before: relative to where the command is given
+    found = load_spec(beside).script
+    assert found is not None and found.folder == str(folder / "code")
 
 
 def test_a_file_without_a_trainer_is_as_it_was() -> None:
