@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from spaces import PRESETS, load_schedule
 from trainable.command import process
+from trainable.command import worker as worker_module
 from trainable.command.worker import Script, ScriptWorker
 from trainable.storage.folder import StorageError
 from trainable.task import Progress, TrialTask
@@ -161,7 +163,9 @@ for step in (100, 200, 400):
     assert "from 50" in (tmp_path / "trials" / "0" / "output.log").read_text()
 
 
-def test_a_script_that_cannot_resume_begins_anew_in_a_clean_folder(make: Make, tmp_path: Path) -> None:
+def test_a_script_that_cannot_resume_begins_anew_in_a_clean_folder_and_the_time_counts(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = """
 print(sorted(os.listdir(folder)))
 os.mkdir(os.path.join(folder, "mine"))
@@ -171,10 +175,14 @@ report(step=200, fid=7.); report(step=400, fid=6.)
 """
     first = make(text.replace("AGAIN", "False"), resumes=False)
     assert first.advance().step == 100
-    first.end()
+    later = SimpleNamespace(monotonic=lambda: time.monotonic() + 1000)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker_module, "time", later)  # it has run for long since its last report
+        first.end()
     second = make(text.replace("AGAIN", "True"), resumes=False)
     progress = to_the_end(second)
     assert [report["objective"] for report in progress.reports] == [8.0, 7.0, 6.0]
+    assert [report["metrics"]["train_seconds"] > 1000 for report in progress.reports] == [False, True, True]
     lines = [
         line for line in (tmp_path / "trials" / "0" / "output.log").read_text().splitlines() if "[" in line
     ]

@@ -22,6 +22,7 @@ from spaces.document.writing import trial_document
 from trainable.command.mirror import Mirror
 from trainable.command.process import ScriptProcess, last_lines
 from trainable.command.reports import Reports, ScriptFailed
+from trainable.storage.folder import StorageError
 from trainable.storage.location import is_bucket, open_folder, under
 from trainable.storage.mark import check_mark
 from trainable.storage.script_checkpoints import discard_checkpoints_of_script
@@ -279,9 +280,12 @@ class ScriptWorker:
         is_over: it was stopped for good. The driver has removed the checkpoints that it saw; a script that is ended may
         save another.
         """
-        was_stopped = is_over and self._process is not None and not self._is_over
+        ran = self._process is not None
         self._stop()
-        if was_stopped:
+        if ran:
+            with suppress(StorageError):
+                self._keep()  # for how long it ran: of one that begins anew that counts too
+        if ran and is_over and not self._is_over:
             discard_checkpoints_of_script(self._files)
         if self._mirror is not None:
             self._mirror.close()
