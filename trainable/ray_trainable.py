@@ -104,10 +104,10 @@ class ScheduleTrainable(Trainable):
         self._slice.card.release()
         return failure
 
-    def end_trial(self) -> None:
-        """The trial does not go on here, and the next one is not known yet."""
+    def end_trial(self, is_over: bool = False) -> None:
+        """The trial does not go on here, and the next one is not known yet. is_over: nor does it elsewhere."""
         if self._worker is not None:
-            self._worker.end()
+            self._worker.end(is_over=is_over)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: the worker has checkpointed already."""

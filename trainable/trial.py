@@ -231,7 +231,7 @@ class TrialWorker:
             notes=notes,
         )
 
-    def end(self) -> None:
+    def end(self, *, is_over: bool = False) -> None:
         """Nothing: without `advance` nothing goes on."""
 
     def out_of_memory(self, error: BaseException) -> Progress:

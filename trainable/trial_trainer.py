@@ -33,8 +33,8 @@ class Worker(Protocol):
     def advance(self, pause_seconds: float) -> Progress:
         """Go on to the next rung, or for about `pause_seconds`. What is reported is kept."""
 
-    def end(self) -> None:
-        """The current trial does not go on here. What would go on by itself is ended."""
+    def end(self, *, is_over: bool = False) -> None:
+        """The current trial does not go on here. What would go on by itself is ended. is_over: nor elsewhere."""
 
     def out_of_memory(self, error: BaseException) -> Progress:
         """The answer for the current trial where memory was not enough."""
@@ -44,11 +44,13 @@ class Worker(Protocol):
 class TrialTrainer(ABC):
     """Base of `trainable/trainers/`: the fields are what a search file may set.
 
-    RUNS_ON: whether a trial goes on by itself while the driver decides on it, and must be told that it ends.
+    RUNS_ON: whether a trial goes on by itself while the driver decides on it, and must be told that it ends. PATHS:
+    fields with a path, relative to the search file.
     """
 
     __pydantic_config__ = STRICT
     RUNS_ON: ClassVar[bool] = False
+    PATHS: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def worker(self, setting: Any, share: Slice) -> Worker:

@@ -33,7 +33,7 @@ class NoopTrainable(Trainable):
             )
         )
 
-    def end_trial(self) -> None:
+    def end_trial(self, is_over: bool = False) -> None:
         """Nothing runs on."""
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

@@ -59,12 +59,13 @@ def main():
     parser = argparse.ArgumentParser()
     for name, kind in (("schedule", Path), ("seed", int), ("steps", int), ("rungs", str), ("out", Path)):
         parser.add_argument(f"--{name}", type=kind, required=True)
+    parser.add_argument("--width", type=int, default=64)
     args = parser.parse_args()
     rungs, stages = args.rungs.split(","), json.loads(args.schedule.read_text())["training"]["stages"]
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed)
     real = spiral(1000, torch.Generator().manual_seed(12345))
-    model, average = ConsistencyModel(), ConsistencyModel()
+    model, average = ConsistencyModel(args.width), ConsistencyModel(args.width)
     average.load_state_dict(model.state_dict())
     optimizer, done = torch.optim.Adam(model.parameters(), lr=1e-3), 0
     parts = {"model": model, "average": average, "optimizer": optimizer}

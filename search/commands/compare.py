@@ -99,7 +99,11 @@ def _preset(text: str) -> object:
 
 def _setting(spec: "SearchSpec", text: str) -> dict[str, object]:
     """What `--at` changes of the search."""
-    setting = with_setting(spec, text)[0].settings[0]
+    alone = with_setting(spec, text)[0]
+    if spec.script is not None:
+        (of_script,) = alone.script_settings
+        return {"trainer": of_script.trainer, "training": of_script.training}
+    (setting,) = alone.settings
     objective = spec.objective.model_copy(update={"extractor": setting.extractor})
     return {
         "data": setting.data,

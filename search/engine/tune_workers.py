@@ -74,7 +74,7 @@ def end_trial(trial: Any) -> None:
     """Tell the worker of a trial that it ends. Tune keeps the worker for the next trial and tells it nothing."""
     worker = trial.temporary_state.ray_actor
     if worker is not None:
-        worker.end_trial.remote()
+        worker.end_trial.remote(is_over=True)
 
 
 def forget_results(trial: Any) -> None:

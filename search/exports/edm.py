@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from search.export_format import ExportFormat, Levels, Rendered
+from search.exports._nearest_law import ENOUGH, Trained
 from spaces import LoadedSchedule
 from spaces.document.format import loss_and_weighting
-from spaces.registry import name_of
-from spaces.weights.edm import EDM as EDMWeight
 
 _RHO = 7.0
 _RHO_RANGE = (0.1, 1000.0)
@@ -32,19 +31,10 @@ class EDM(ExportFormat):
             n: f"--steps {len(steps[n])} --sigma_min {steps[n][-1]!r} --sigma_max {steps[n][0]!r} --rho {rho!r}"
             for n, rho in rhos.items()
         }
-        noise = loaded.schedule.noise
-        loss: dict[str, float] = {"sigma_data": loaded.sigma_data}
-        if name_of(noise) == "lognormal":
-            options = loaded.schedule.to_dict()["noise"]
-            loss |= {"P_mean": options["p_mean"], "P_std": options["p_std"]}
-            training = "EDMLoss draws from the whole lognormal, the schedule from the part between its ends"
-        else:
-            training = f"EDMLoss knows the lognormal only: loss.json cannot have the {name_of(noise)}"
-        formula = loss_and_weighting(loaded.schedule)[1]["formula"]
-        weight = "EDM's" if formula == EDMWeight.FORMULA else f"EDM's, not {formula}"
         images = "gives other images than consistency sampling, whose noise is drawn anew at each level"
         if loaded.schedule.loss.DENOISES:
             images = "is what the search has sampled with"
+        loss, law = _loss(loaded)
         return Rendered(
             files={
                 **{f"flags_nfe{n}.txt": f"{text}\n" for n, text in flags.items()},
@@ -58,9 +48,36 @@ class EDM(ExportFormat):
                 "a denoiser is sampled: generate.py solves the ODE of a diffusion model (Heun, 2 steps - 1 network "
                 "evaluations; `--solver euler`: one a step). It visits these levels and " + images,
                 "the network's own sigma_min and sigma_max hold the levels: generate.py moves the ends there",
-                f"the loss: {training}; its weight is {weight}",
+                f"the law of the loss: {law}",
+                f"the weight of the loss: {_weight(loaded)}",
+                "a denoiser is trained at any level of the law, between those of the grid too: of grid and curriculum "
+                "the ends alone have a meaning here",
             ),
         )
+
+
+def _loss(loaded: LoadedSchedule) -> tuple[dict[str, float], str]:
+    """The parameters of EDMLoss, with the law of its levels where it can have that; what is to be said of the law."""
+    normal = Trained.by(loaded).normal()
+    P_mean, P_std = (round(value, 6) for value in (normal.mean, normal.std))
+    if normal.total_variation > ENOUGH:
+        nearest = f"P_mean {P_mean:g}, P_std {P_std:g}: total variation {normal.total_variation:.2g}"
+        return {"sigma_data": loaded.sigma_data}, (
+            f"EDMLoss draws a lognormal, so loss.json cannot have {loaded.schedule.describe()}. The nearest is "
+            f"{nearest}, where {ENOUGH:g} is allowed; examples/README.md has how it draws any law"
+        )
+    return {"sigma_data": loaded.sigma_data, "P_mean": P_mean, "P_std": P_std}, (
+        f"EDMLoss draws from the whole lognormal, the schedule from the part between its ends (total variation "
+        f"{normal.total_variation:.2g})"
+    )
+
+
+def _weight(loaded: LoadedSchedule) -> str:
+    """Of a level; a weight with r in its formula is for pairs of levels, which a denoiser has not."""
+    weighting = loss_and_weighting(loaded.schedule)[1]
+    if weighting["name"] == "edm":
+        return "the schedule's, which is EDM's"
+    return f"EDM's, not the schedule's {weighting['formula']}"
 
 
 def karras_levels(levels: Levels, rho: float) -> Levels:

@@ -6,12 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from search.errors import InputError
-from search.export_format import MAX_RELATIVE_ERROR, ExportFormat, Levels, Rendered
-from search.exports._nearest_normal import Normal, nearest_normal
+from search.export_format import ExportFormat, Levels, Rendered
+from search.exports._nearest_law import Normal, Trained, refuse_unless_near
 from spaces import LoadedSchedule
-
-_NOMINAL_STEPS = 2000  # of a document without a training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +29,15 @@ class FlowTraining(ExportFormat):
     )
 
     def derive(self, loaded: LoadedSchedule, steps: Mapping[int, Levels]) -> Rendered:
-        total_steps = loaded.training.total_steps if loaded.training else _NOMINAL_STEPS
-        normal = nearest_normal(loaded.schedule, total_steps, MAX_RELATIVE_ERROR)
+        normal = Trained.by(loaded).normal()
         flags = self._flags(normal)
-        if normal.total_variation > MAX_RELATIVE_ERROR:
-            raise InputError(
-                f"{self.title} draws a logit-normal, but the schedule's law is {loaded.schedule.describe()}. "
-                f"The nearest is `{flags}` with shift {self.shift:g}: total variation {normal.total_variation:.2g}, "
-                f"where {MAX_RELATIVE_ERROR:g} is allowed. A law as it is can be drawn with --format torch"
-            )
+        refuse_unless_near(
+            self.title,
+            "a logit-normal",
+            f"`{flags}` with shift {self.shift:g}",
+            normal.total_variation,
+            loaded,
+        )
         positions = {n: self._positions(levels) for n, levels in steps.items()}
         return Rendered(
             files={

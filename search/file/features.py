@@ -33,7 +33,7 @@ def _why_none(images: Glance) -> str:
     shape = "x".join(map(str, images.image_shape))
     return (
         f"must be named, since no features are the right ones for all images. For yours, {shape}, are possible: "
-        f"{', '.join(possible)}; not as it is: {', '.join(others)}"
+        f"{', '.join(possible)}; not as it is: {', '.join(others)}. Write objective: {{extractor: NAME}}"
     )
 
 

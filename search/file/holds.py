@@ -2,8 +2,9 @@
 
 import dataclasses
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -19,6 +20,7 @@ from spaces.registry import name_of, option_name
 from trainable.dataset import Dataset
 from trainable.extractor import EXTRACTORS, Extractor
 from trainable.network import Network
+from trainable.trainers.command import Command
 from trainable.training.config import TrainingConfig
 
 _TIMES = re.compile(r"([0-9]+(?:\.[0-9]+)?)x")
@@ -30,18 +32,38 @@ def _changes(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def _words(value: Any) -> Any:
+    """Numbers among them as text."""
+    words = (
+        [str(word) if type(word) in (int, float) else word for word in value]
+        if isinstance(value, list)
+        else []
+    )
+    if not words or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"must be a list of words such as [--width, 128], but got {shown(value)}")
+    return words
+
+
+class Appended(Section):
+    """Words behind those of a script's command, such as another width of its network."""
+
+    append: Annotated[list[str], BeforeValidator(_words)]
+
+
 class Elsewhere(Section):
     """A setting: what is other than in the search. `training.total_steps` may be a multiple of the search's: `4x`."""
 
     training: Annotated[dict[str, Any], BeforeValidator(_changes)] | None = None
     network: Annotated[Network, choice("network")] | None = None
     data: Annotated[Dataset, choice("data")] | None = None
+    command: Appended | None = None  # where a script trains, instead of network and data
 
     @model_validator(mode="after")
     def _is_elsewhere(self) -> Self:
-        if self.training is None and self.network is None and self.data is None:
+        if (self.training, self.network, self.data, self.command) == (None,) * 4:
             raise ValueError(
-                "must have at least one of training, network, data: what is other than in the search"
+                "must have at least one of training, network, data, of a script training, command: what is other than "
+                "in the search"
             )
         return self
 
@@ -64,7 +86,7 @@ class HoldsAt(Section):
     # those with the best geometric mean are confirmed. 0: those with the best value in the search.
     shortlist: int = Field(default=0, ge=0, le=1000)
 
-    def rules(self, settings: Sequence["SettingSpec"]) -> HoldRules | None:
+    def rules(self, settings: Sequence["AnySetting"]) -> HoldRules | None:
         """What the policy needs of it; None without a setting."""
         if not settings:
             return None
@@ -91,12 +113,31 @@ class SettingSpec:
     data: Dataset
     extractor: Extractor
 
-    def is_like(self, other: "SettingSpec") -> bool:
+    def is_like(self, other: "AnySetting") -> bool:
         """Whether a trial trains the same in both."""
+        if not isinstance(other, SettingSpec):
+            return False
         mine, others = (
             (setting.training, setting.network, setting.data, setting.extractor) for setting in (self, other)
         )
         return mine == others
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScriptSetting:
+    """The same where a script trains. trainer: with the words of its command."""
+
+    name: str
+    training: TrainingConfig
+    trainer: Command
+
+    def is_like(self, other: "AnySetting") -> bool:
+        """Whether the script is run alike in both."""
+        mine = self.training, self.trainer
+        return isinstance(other, ScriptSetting) and mine == (other.training, other.trainer)
+
+
+AnySetting = SettingSpec | ScriptSetting
 
 
 def written_out(holds_at: HoldsAt, training: TrainingConfig) -> HoldsAt:
@@ -148,6 +189,23 @@ def settings_of(holds_at: HoldsAt, own: SettingSpec) -> tuple[SettingSpec, ...]:
     )
 
 
+def script_settings_of(holds_at: HoldsAt, own: ScriptSetting) -> tuple[ScriptSetting, ...]:
+    """The settings of a section that is `written_out`, where a script trains. ValueError for words that cannot be."""
+    return tuple(
+        ScriptSetting(
+            name=" + ".join(_parts(setting)),
+            training=checked_training({**own.training.to_dict(), **(setting.training or {})}),
+            trainer=with_words(own.trainer, setting.command),
+        )
+        for setting in holds_at.settings
+    )
+
+
+def with_words(trainer: Command, more: Appended | None) -> Command:
+    """The script with more words in its command. ValueError for one that cannot be."""
+    return trainer if more is None else replace(trainer, command=(*trainer.command, *more.append))
+
+
 def _features(data: Dataset | None, own: Extractor) -> Extractor:
     """Of a setting with other data: those of that data; of data that names none, those of the search."""
     default = None if data is None else type(data).EXTRACTOR
@@ -160,6 +218,8 @@ def _parts(setting: Elsewhere) -> Iterator[str]:
     for choice_ in (setting.network, setting.data):
         if choice_ is not None:
             yield _described(choice_)
+    if setting.command is not None:
+        yield shlex.join(setting.command.append)
 
 
 def _described(chosen: Network | Dataset) -> str:

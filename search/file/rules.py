@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from search.evidence.race import RaceRules
-from search.file.holds import HoldsAt, SettingSpec
+from search.file.holds import AnySetting, Appended, HoldsAt, SettingSpec, with_words
 from search.file.measures import Measures
 from search.file.sections import Budget, Confirm, NoiseFloor, Objective, Resources, Sampling, Storage
 from search.file.values import same_database
@@ -15,7 +15,7 @@ from spaces.checks import check_values
 from spaces.registry import name_of
 from trainable.dataset import Dataset
 from trainable.extractor import Extractor
-from trainable.storage.location import is_bucket
+from trainable.trainers.command import Command
 from trainable.training.config import TrainingConfig
 
 Broken = Iterator[tuple[Place, str]]
@@ -176,16 +176,20 @@ def noise_is_measured_where_it_is_used(
         yield ("noise_floor", "seeds"), "would have no effect without presets. Name one or leave it out"
 
 
-def settings_are_elsewhere(settings: Sequence[SettingSpec], own: SettingSpec) -> Broken:
+def settings_are_elsewhere(settings: Sequence[AnySetting], own: AnySetting) -> Broken:
     for index, setting in enumerate(settings):
         place: Place = ("holds_at", "settings", index)
         if setting.is_like(own):
             yield place, "must be other than the search's own setting, but is the same. Leave it out"
         elif any(setting.is_like(other) or setting.name == other.name for other in settings[:index]):
             yield place, f"must be given once, but {setting.name} is given twice"
-        elif setting.extractor.DATA not in (None, name_of(setting.data)):
+
+
+def settings_suit_the_features(settings: Sequence[SettingSpec]) -> Broken:
+    for index, setting in enumerate(settings):
+        if setting.extractor.DATA not in (None, name_of(setting.data)):
             yield (
-                (*place, "data"),
+                ("holds_at", "settings", index, "data"),
                 f"must suit the features of the search, but {name_of(setting.extractor)} is for "
                 f"{setting.extractor.DATA} alone. Leave it out, or name another objective.extractor",
             )
@@ -209,25 +213,43 @@ def settings_have_what_is_compared(holds_at: HoldsAt, num_presets: int, confirm:
         )
 
 
-def settings_hold_every_rung(settings: Sequence[SettingSpec], stopping: StoppingRule) -> Broken:
+def settings_hold_every_rung(settings: Sequence[AnySetting], stopping: StoppingRule) -> Broken:
     for index, setting in enumerate(settings):
         for _, message in rungs_are_apart(stopping, setting.training):
             yield ("holds_at", "settings", index, "training", "total_steps"), f"stopping.rungs {message}"
 
 
-def script_has_what_it_needs(storage: Storage, resources: Resources, holds_at: HoldsAt) -> Broken:
-    if is_bucket(storage.path):
-        yield (
-            ("storage", "path"),
-            "must be a folder that all machines share where a script trains, which keeps its own files there, but got "
-            f"{storage.path!r}",
-        )
+def settings_suit_the_trainer(holds_at: HoldsAt, script: Command | None) -> Broken:
+    """A script has more words in its command where our training has another network or other data."""
+    for index, setting in enumerate(holds_at.settings):
+        place: Place = ("holds_at", "settings", index)
+        if script is None:
+            if setting.command is not None:
+                yield (*place, "command"), "has no meaning where no script trains (trainer.name=command)"
+            continue
+        for part in ("network", "data"):
+            if getattr(setting, part) is not None:
+                yield (
+                    (*place, part),
+                    "has no meaning where a script trains. Give its command more words: command: {append: [...]}",
+                )
+        for option in sorted((setting.training or {}).keys() - {"total_steps"}):
+            yield (*place, "training", option), "has no meaning where a script trains. Leave it out"
+        yield from _words_that_cannot_be((*place, "command", "append"), script, setting.command)
+
+
+def _words_that_cannot_be(place: Place, script: Command, more: Appended | None) -> Broken:
+    try:
+        with_words(script, more)
+    except ValueError as error:
+        yield place, str(error)
+
+
+def script_has_what_it_needs(resources: Resources) -> Broken:
     if resources.micro_batch is not None:
         yield ("resources", "micro_batch"), "has no meaning where a script trains. Leave it out"
     if resources.stack != 1:
         yield ("resources", "stack"), "has no meaning where a script trains. Leave it out"
-    if holds_at.settings:
-        yield ("holds_at",), "has no meaning where a script trains. Search in another setting by another file"
 
 
 def script_gets_fixed_schedules(space: SearchSpace, baselines: Mapping[str, NoiseSchedule]) -> Broken:

@@ -17,7 +17,16 @@ from search.algorithm import ALGORITHMS, Algorithm
 from search.file import rules
 from search.file.choices import checked_space, checked_training, choice
 from search.file.features import features_of
-from search.file.holds import HoldsAt, HoldsAtField, SettingSpec, settings_of, written_out
+from search.file.holds import (
+    AnySetting,
+    HoldsAt,
+    HoldsAtField,
+    ScriptSetting,
+    SettingSpec,
+    script_settings_of,
+    settings_of,
+    written_out,
+)
 from search.file.identity import FREE
 from search.file.measures import Measures, MeasuresField, default_judges
 from search.file.messages import NAME, UNKNOWN_FIELD, Misfit, flatten, shown, unknown_field
@@ -110,6 +119,8 @@ class SearchSpec(Section):
             extractor = features_of(self.data)
             # The model is frozen for its users; this is still its construction.
             self.__dict__["objective"] = self.objective.model_copy(update={"extractor": extractor})
+        if unsuited := [*rules.settings_suit_the_trainer(self.holds_at, self.script)]:
+            raise Misfit(*unsuited)
         self.__dict__["holds_at"] = written_out(self.holds_at, self.training)
         self.__dict__["measures"] = self.measures.at(self.num_evaluations)
         if self.measures.judges is None and self.data is not None and self.objective.extractor is not None:
@@ -128,7 +139,7 @@ class SearchSpec(Section):
         yield from rules.presets_are_sampled_alike(self.baselines, self.num_evaluations)
         yield from rules.evaluations_are_those_of_the_sampler(self.measures, self.sampling, self.space)
         if self.script is not None:
-            yield from rules.script_has_what_it_needs(self.storage, self.resources, self.holds_at)
+            yield from rules.script_has_what_it_needs(self.resources)
             yield from rules.script_gets_fixed_schedules(self.space, self.baselines)
         yield from rules.exports_hold_every_schedule(self.space, self.baselines, self.training)
         yield from rules.budget_ends_the_search(self.budget, self.resources)
@@ -136,8 +147,11 @@ class SearchSpec(Section):
         yield from rules.race_has_runners_and_a_first_round(self.confirm)
         if self.settings:
             yield from rules.settings_are_elsewhere(self.settings, self.own_setting)
+            yield from rules.settings_suit_the_features(self.settings)
+        if self.script_settings:
+            yield from rules.settings_are_elsewhere(self.script_settings, self.own_script_setting)
         yield from rules.settings_have_what_is_compared(self.holds_at, len(self.presets), self.confirm)
-        yield from rules.settings_hold_every_rung(self.settings, self.stopping)
+        yield from rules.settings_hold_every_rung(self.all_settings, self.stopping)
         yield from rules.noise_is_measured_where_it_is_used(
             self.noise_floor, self.stopping, len(self.presets)
         )
@@ -176,8 +190,24 @@ class SearchSpec(Section):
 
     @property
     def settings(self) -> tuple[SettingSpec, ...]:
-        """The others, in which a winner must hold too."""
+        """The others, in which a winner must hold too; none where a script trains."""
         return settings_of(self.holds_at, self.own_setting) if self.script is None else ()
+
+    @property
+    def own_script_setting(self) -> ScriptSetting:
+        """In what a script trains the trials of the search itself, where one does."""
+        assert self.script is not None
+        return ScriptSetting(name=OWN, training=self.training, trainer=self.script)
+
+    @property
+    def script_settings(self) -> tuple[ScriptSetting, ...]:
+        """The others, where a script trains."""
+        return () if self.script is None else script_settings_of(self.holds_at, self.own_script_setting)
+
+    @property
+    def all_settings(self) -> tuple[AnySetting, ...]:
+        """The others, whatever trains."""
+        return self.settings or self.script_settings
 
     @property
     def is_measured(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from search.evidence.shortlist import most_entries
-from search.file.holds import SettingSpec
+from search.file.holds import AnySetting, SettingSpec
 from search.file.spec import Budget, SearchSpec
 from search.machine.cache_folder import cache_folder
 from search.running.measuring import seconds_of_model
@@ -152,13 +152,15 @@ def cost_of(spec: SearchSpec, *, on_cluster: bool = False) -> Cost:
 
 def _in_settings(spec: SearchSpec, steps_per_second: float | None, on_cluster: bool) -> dict[str, CostThere]:
     """What the settings of `holds_at` cost at most. steps_per_second: in the search's own; longer ones take as long."""
-    rules, race = spec.holds_at.rules(spec.settings), spec.confirm.rules
+    rules, race = spec.holds_at.rules(spec.all_settings), spec.confirm.rules
     if rules is None or race is None:
         return {}
     trials = {name: rules.most_trials + listed for name, listed in most_entries(rules, race.top).items()}
-    own = spec.own_setting
 
-    def speed(setting: SettingSpec) -> float | None:
+    def speed(setting: AnySetting) -> float | None:
+        if not isinstance(setting, SettingSpec):
+            return None
+        own = spec.own_setting
         same_steps = replace(setting.training, total_steps=own.training.total_steps)
         if replace(setting, training=same_steps).is_like(own):
             return steps_per_second
@@ -170,7 +172,7 @@ def _in_settings(spec: SearchSpec, steps_per_second: float | None, on_cluster: b
             steps=trials[setting.name] * setting.training.total_steps,
             steps_per_second=speed(setting),
         )
-        for setting in spec.settings
+        for setting in spec.all_settings
     }
 
 

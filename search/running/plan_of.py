@@ -36,7 +36,7 @@ def plan_of(spec: SearchSpec, max_concurrent: int, stack: int = 1) -> Plan:
         ),
         noise_seeds=spec.noise_floor.seeds if spec.presets else 0,
         race=spec.confirm.rules,
-        holds=spec.holds_at.rules(spec.settings),
+        holds=spec.holds_at.rules(spec.all_settings),
         audit_share=spec.audit,
         equal_schedules=spec.equal_schedules,
         max_concurrent=max_concurrent,

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -124,7 +124,11 @@ def begun_with_script(
         search.open_or_create(script)
     keep_script(code, script)
     keep_code(search.spec)
-    return {OWN: script}
+    others = {
+        setting.name: replace(script, command=setting.trainer.command)
+        for setting in search.spec.script_settings
+    }
+    return {OWN: script, **others}
 
 
 def judges_of(

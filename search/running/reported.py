@@ -117,7 +117,7 @@ def _facts(spec: SearchSpec) -> dict[str, str]:
         "algorithm": name_of(spec.algorithm),
         "stopping rule": name_of(spec.stopping),
         "budget": budget or "none",
-        **({"other settings": ", ".join(s.name for s in spec.settings)} if spec.settings else {}),
+        **({"other settings": ", ".join(s.name for s in spec.all_settings)} if spec.all_settings else {}),
         "seed": str(spec.seed),
         "log": str(spec.folder / LOG_FILE),
     }

@@ -1,15 +1,21 @@
 """The script of a search whose trials it trains: its folder on this machine, its copy beside the trials."""
 
+import io
 import re
 import shutil
-from collections.abc import Mapping
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from search.errors import InputError
+from search.errors import InputError, OperationFailed
 from search.file.spec import SearchSpec
 from search.machine.script_folder import checksum_of, code_in, copied, folder_of_script
+from trainable.command.mirror import PACKED_CODE
 from trainable.command.worker import Script
+from trainable.storage.folder import StorageError
+from trainable.storage.location import is_bucket, open_folder, under
 from trainable.trainers.command import Command
 
 _COPY = "code"  # beside the trials; in it, the checksum is the name
@@ -36,18 +42,17 @@ def script_of(spec: SearchSpec, *, on_cluster: bool = False) -> tuple[Script, Co
 
     None for the code of a search that was begun elsewhere, whose folder is not here: it goes on with its copy.
     """
-    command, kept = _command(spec), Path(spec.trials, _COPY)
-    copies = [path for path in kept.glob("*") if re.fullmatch("[0-9a-f]{64}", path.name)]
+    command, copies = _command(spec), _copies(spec.trials)
     code = None
     if len(copies) == 1 and not folder_of_script(command.folder).is_dir():
-        sha256 = copies[0].name
+        sha256 = copies[0]
     else:
         code = code_of(spec)
         sha256 = code.sha256
         check_command(spec, on_cluster=on_cluster)
     script = Script(
         command=command.command,
-        code=str(kept / sha256),
+        code=under(spec.trials, _COPY, sha256),
         code_sha256=sha256,
         objective=command.objective,
         counter=command.rungs_by,
@@ -57,11 +62,47 @@ def script_of(spec: SearchSpec, *, on_cluster: bool = False) -> tuple[Script, Co
     return script, code
 
 
+def _copies(trials: str) -> list[str]:
+    """Checksums of the code that is kept beside the trials."""
+    if is_bucket(trials):
+        with _as_failure():
+            names = open_folder(under(trials, _COPY)).names(below=True)
+        names = [name.removesuffix(f"/{PACKED_CODE}") for name in names]
+    else:
+        names = [path.name for path in Path(trials, _COPY).glob("*")]
+    return [name for name in names if re.fullmatch("[0-9a-f]{64}", name)]
+
+
+@contextmanager
+def _as_failure() -> Iterator[None]:
+    try:
+        yield
+    except StorageError as error:
+        raise OperationFailed(str(error)) from error
+
+
+def _pack(code: Code, location: str) -> None:
+    """One object, since a bucket takes a while for each, and knows no rights to run a file."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, path in code.files.items():
+            archive.add(path.resolve(), name, filter=_without_owner)
+    with _as_failure():
+        open_folder(location).write(PACKED_CODE, packed.getvalue())
+
+
+def _without_owner(file: tarfile.TarInfo) -> tarfile.TarInfo:
+    return file.replace(uid=0, gid=0, uname="", gname="", mtime=0)
+
+
 def keep_script(code: Code | None, script: Script) -> None:
     """Have the copy, as it was when the search began. InputError where it is another now."""
-    kept = Path(script.code)
     if code is None:
         return
+    if is_bucket(script.code):
+        _pack(code, script.code)
+        return
+    kept = Path(script.code)
     if not kept.is_dir():
         copied(code.files, kept)
     elif checksum_of({name: kept / name for name in code.files if (kept / name).is_file()}) != code.sha256:

@@ -17,8 +17,9 @@ from search.errors import OperationFailed
 from search.evidence.race import RaceRules
 from search.record import Purpose, State, TrialRecord
 from search.study.trial_storage import TrialStorage
-from trainable.storage.checkpoint import discard_checkpoints, discard_checkpoints_of_script
+from trainable.storage.checkpoint import discard_checkpoints
 from trainable.storage.folder import StorageError
+from trainable.storage.script_checkpoints import discard_checkpoints_of_script
 
 _log = logging.getLogger(__name__)
 

@@ -140,7 +140,8 @@ def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[d
             "values": _by_seed(held.values),
             "baseline_values": _by_seed(baseline.values),
         }
-        for found, given in zip(board.settings, search.get("holds_at", {}).get("settings", []), strict=True)
+        # Where nothing was to be compared there, the board has none.
+        for found, given in zip(board.settings, search.get("holds_at", {}).get("settings", []), strict=False)
         if (held := found.row_of(row.record.number)) is not None
         and held.ratio is not None
         and found.baseline is not None
@@ -150,10 +151,11 @@ def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[d
 
 def _without_paths(setting: Mapping[str, Any]) -> dict[str, Any]:
     """Where the files of the data lie says nothing on another machine."""
-    data, network = setting["data"], setting["network"]
+    data, network, command = setting["data"], setting["network"], setting.get("command")
     paths = DATASETS[data["name"]].PATHS if data else ()
     return {
-        **setting,
+        "training": setting["training"],
+        **({"command": command} if command else {}),  # earlier versions refuse an unknown key
         "data": data and {key: value for key, value in data.items() if key not in paths},
         "network": network and _network(network),
     }

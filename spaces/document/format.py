@@ -326,6 +326,9 @@ class HoldsAtPart:
         dict[str, Any] | None, _about("the options of the training that differ; null: none")
     ] = None
     data: Annotated[dict[str, Any] | None, _about("its data set; null: as searched")] = None
+    command: Annotated[
+        dict[str, Any] | None, _about("what is appended to the command of a script; null: as searched")
+    ] = None
     baseline: Annotated[
         str | None, _about("the baseline that is best there; null, as earlier: evidence.baseline")
     ] = None

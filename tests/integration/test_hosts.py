@@ -1,6 +1,7 @@
 """A cluster on separate hosts, and what is lost when parts of it fail: nothing."""
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ import pytest
 
 from tests.integration.cluster_on_hosts import Cluster, cluster_on_hosts
 from tests.integration.hosts import HOME
-from tests.integration.running import until
+from tests.integration.running import ROOT, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -41,6 +42,12 @@ resources: {{max_concurrent: 3}}
 def cluster() -> Iterator[Cluster]:
     with cluster_on_hosts() as found:
         yield found
+
+
+def code_in_readme(name: str) -> str:
+    """The file of "Add your own" that is called so."""
+    (found,) = re.findall(rf"```python\n# \S+/{name}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return str(found)
 
 
 def wait_until_mid_search(cluster: Cluster, name: str, values: int = 1) -> None:
@@ -123,17 +130,52 @@ def test_the_databases_and_then_mlflow_are_lost(cluster: Cluster) -> None:
     assert "answers again" in cluster.log("stores")
 
 
+OWN_NETWORK = """
+import torch
+from torch import nn
+
+
+class Tiny(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(65, width), nn.SiLU(), nn.Linear(width, 64))
+
+    def forward(self, x, c_noise):
+        return self.layers(torch.cat([x.flatten(1), c_noise[:, None]], dim=1)).reshape(x.shape)
+"""
+
+
 def test_the_driver_is_lost_and_the_winner_exported(cluster: Cluster) -> None:
-    cluster.submit("driver", search())
+    """Of a search with a law and a network of the user's own, which are on the laptop alone."""
+    home, steps = cluster.laptop.folder / "home", 1600
+    (home / "mine" / "noise").mkdir(parents=True)
+    (home / "mine" / "noise" / "weibull.py").write_text(code_in_readme("weibull.py"))
+    (home / "my_net.py").write_text(OWN_NETWORK)
+    text = search(steps).replace(
+        "{name: film_mlp, width: 32, depth: 1}", "{file: my_net.py, class: Tiny, options: {width: 32}}"
+    )
+    text = (
+        text.replace("noise: {lognormal: , logsnr_laplace: }", "noise: {weibull: }") + "plugins: [./mine]\n"
+    )
+    cluster.submit("driver", text)
+    for gone in ("mine/noise/weibull.py", "my_net.py"):
+        (home / gone).unlink()
     wait_until_mid_search(cluster, "driver", values=3)
     assert cluster.head.kill(" -m search run ") >= 1
     cluster.wait("driver", 60)
     cluster.search("resume driver")
     cluster.wait("driver", SECONDS)
-    check_whole(cluster, "driver")
+    check_whole(cluster, "driver", steps)
+    laws = {json.loads(trial["schedule"])["noise"]["name"] for trial in cluster.stores("driver")["trials"]}
+    assert laws == {"lognormal", "weibull"}  # of the preset, of what was proposed
     cluster.search(f"export driver --output {HOME}/best.json", timeout=120)
-    best = json.loads((cluster.laptop.folder / "home" / "best.json").read_text())
+    best = json.loads((home / "best.json").read_text())
     assert best["confirmed"] is True
+    assert best["searched_at"]["network"] | {"sha256": ""} == {
+        **{"name": "own", "file": "my_net.py", "class": "Tiny", "options": {"width": 32}, "takes": "c_noise"},
+        "sha256": "",
+    }
+    assert best["provenance"]["plugins"].keys() == {"mine"}
 
 
 def test_after_all_this_the_cluster_is_well(cluster: Cluster) -> None:

@@ -1,20 +1,27 @@
-"""Searches whose trials a script trains: the examples, on real Ray with two slots, killed and gone on with."""
+"""Searches whose trials a script trains: the examples, on real Ray with two slots, killed and gone on with.
+
+One keeps its trials in a folder, the other in a bucket (moto's server, on loopback).
+"""
 
 import json
 import os
 import re
 import signal
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from search.machine.checkout import ROOT
-from search.record import Purpose, State
+from search.record import Purpose, State, TrialRecord
 from search.running.search import Search
 from spaces import load_schedule
 from tests.integration.processes import processes, workers_of
 from tests.integration.running import finish, start, until
+from tests.s3_server import s3_server, url_of
+from trainable.storage.location import open_folder
 
 pytestmark = pytest.mark.integration
 
@@ -27,30 +34,38 @@ confirm: {top: 1, baselines: 1, rounds: [2]}
 resources: {cpu: 0.5, max_concurrent: 2}
 """
 STEPS = 1000
-LOGS = "*/trials/*/output.log"
+# Of the one in the bucket: its winner is tried in a narrower network.
+NARROW = "--width 32"
+SETTING = f"command: {{append: [{NARROW.replace(' ', ', ')}]}}"
+HOLDS = f"holds_at: {{settings: [{SETTING}], top: 1, rounds: [2], spread: 0}}\n"
 
 
-def search_file(folder: Path, example: str, total_steps: int = STEPS) -> Path:
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with s3_server() as found:
+        yield found
+
+
+def search_file(folder: Path, example: str, storage: str, rest: str) -> Path:
     """The example's own search file, made small."""
     text = (ROOT / "examples" / example / "search.yaml").read_text()
     head = text.partition("training:")[0].replace("folder: examples", f"folder: {ROOT}/examples")
     file = folder / "own.yaml"
-    end = f"storage: {{path: {folder / 'runs'}}}\n"
-    file.write_text(f"{head}training: {{total_steps: {total_steps}}}\n{REST}{end}")
+    file.write_text(f'{head}training: {{total_steps: {STEPS}}}\n{REST}{rest}storage: {{path: "{storage}"}}\n')
     return file
 
 
-def scripts_of(folder: Path) -> list[int]:
-    """Process ids of scripts whose trials are in the folder."""
+def scripts_in(folder: str) -> list[int]:
+    """Process ids of scripts that write to a folder of which this is the beginning."""
     return [found.pid for found in processes() if f"--out {folder}" in found.command]
 
 
-def check_complete(example: str, runs: Path) -> None:
+def check_complete(records: list[TrialRecord], num_settings: int) -> None:
     """Every trial of the plan has ended, with all its rungs and with what the script measured."""
-    records = Search.open(example, str(runs)).records()
     counts = Counter(record.purpose for record in records)
     assert (counts[Purpose.BASELINE], counts[Purpose.NOISE], counts[Purpose.SEARCH]) == (1, 1, 2)
     assert counts[Purpose.CONFIRM] in (1, 3)  # of the baseline, and of a proposal that was not stopped
+    assert counts[Purpose.HOLD] == (4 * num_settings if counts[Purpose.CONFIRM] == 3 else 0)
     for record in records:
         assert record.state in (State.COMPLETE, State.STOPPED), record
         steps = [report.step for report in record.reports]
@@ -60,11 +75,21 @@ def check_complete(example: str, runs: Path) -> None:
 
 
 @pytest.mark.parametrize("example", ["denoising", "consistency"])
-def test_an_example_is_searched_killed_and_gone_on_with(tmp_path: Path, example: str) -> None:
-    file, output, runs = search_file(tmp_path, example), tmp_path / "best.json", tmp_path / "runs"
+def test_an_example_is_searched_killed_and_gone_on_with(
+    tmp_path: Path, address: str, example: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCHEDULE_SEARCH_HOME", str(tmp_path / "home"))
+    in_bucket, output = example == "consistency", tmp_path / "best.json"
+    storage = url_of(address, "scripts") if in_bucket else str(tmp_path / "runs")
+    scripts = f"{tempfile.gettempdir()}/search-scripts-" if in_bucket else storage
+    file, kept = search_file(tmp_path, example, storage, HOLDS if in_bucket else ""), open_folder(storage)
     process = start("run", file)
-    kept = "*/trials/*/checkpoints/last.pt"
-    until(lambda: any(runs.glob(kept)), 60, "a script has kept a checkpoint", pause=0.02)
+    until(
+        lambda: any(name.endswith("checkpoints/last.pt") for name in kept.names(below=True)),
+        60,
+        "a script has kept a checkpoint",
+        pause=0.02,
+    )
     for worker in workers_of(process.pid):
         os.kill(worker, signal.SIGKILL)
     process.kill()
@@ -73,18 +98,19 @@ def test_an_example_is_searched_killed_and_gone_on_with(tmp_path: Path, example:
         assert pipe is not None
         pipe.close()
     until(lambda: not workers_of(process.pid), 30, "the workers go with their driver")
-    until(lambda: not scripts_of(runs), 30, "and the scripts with the workers")
-    before = {record.number: record for record in Search.open(example, str(runs)).records()}
+    until(lambda: not scripts_in(scripts), 30, "and the scripts with the workers")
+    before = {record.number: record for record in Search.open(example, storage).records()}
 
     code, out, err = finish(start("run", file, "--output", output))
     assert (code, err) == (0, ""), out
-    assert not scripts_of(runs)
-    check_complete(example, runs)
-    after = {record.number: record for record in Search.open(example, str(runs)).records()}
+    assert not scripts_in(scripts)
+    after = {record.number: record for record in Search.open(example, storage).records()}
+    check_complete(list(after.values()), num_settings=1 if in_bucket else 0)
     for number, record in before.items():
         known = {report.step: report.objective for report in record.reports}
         assert known.items() <= {report.step: report.objective for report in after[number].reports}.items()
-    began = [re.findall(r"^from step (\d+)", path.read_text(), re.MULTILINE) for path in runs.glob(LOGS)]
+    logs = [kept.read(name) or b"" for name in kept.names(below=True) if name.endswith("output.log")]
+    began = [re.findall(r"^from step (\d+)", log.decode(), re.MULTILINE) for log in logs]
     assert any(len(steps) == 2 and int(steps[1]) >= 250 for steps in began), "a script went on where it was"
 
     found = load_schedule(output)
@@ -92,11 +118,12 @@ def test_an_example_is_searched_killed_and_gone_on_with(tmp_path: Path, example:
     assert found.sampling is None
     assert found.provenance is not None
     assert found.provenance["code"] == example
-    storage = ("--storage", runs)
-    code, out, err = finish(start("logs", example, "--trial", 0, *storage))
+    assert {part.setting for part in found.holds_at} <= {NARROW}
+    place = ("--storage", storage)
+    code, out, err = finish(start("logs", example, "--trial", 0, *place))
     assert (code, err) == (0, "")
     assert "from step 0" in out
-    code, out, err = finish(start("sampling", example, *storage))
+    code, out, err = finish(start("sampling", example, *place))
     assert code == 2 and "has no model of ours to sample from" in err
 
 

@@ -65,10 +65,12 @@ def test_a_worker_is_told_that_its_trial_ends(tune: Any) -> None:
     wrapper, _, trial = tune
     told: list[str] = []
     end_trial(trial)  # without a worker there is nobody to tell
-    worker = SimpleNamespace(end_trial=SimpleNamespace(remote=lambda: told.append("end")))
+    worker = SimpleNamespace(
+        end_trial=SimpleNamespace(remote=lambda is_over: told.append(f"end, over {is_over}"))
+    )
     trial.temporary_state.ray_actor = worker
     end_trial(trial)
-    assert told == ["end"]
+    assert told == ["end, over True"]
     TuneWorkers.seen_by_scheduler(wrapper).end_trials(1)  # of whom there is none
 
 

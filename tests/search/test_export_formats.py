@@ -104,10 +104,13 @@ DOCUMENTS = {
     "other gap": document({2: (80.0, 1.0)}, schedule=PRESETS["cmt"].schedule),
     "other weight": document({2: (80.0, 1.0)}, weight=EDMWeight(), loss=SquaredL2()),
 }
-# What a target refuses: EDM a single level, the training of flows a law that is no lognormal or is cut off.
+# What a target refuses: EDM a single level, the training of flows a law that is no lognormal or is cut off, FastGen one
+# that it has not.
 NOT_THERE = {
     "edm": ("one step", "first version"),
     "flow_training": ("small levels", "no float32", "other law"),
+    "onetrainer": ("small levels", "no float32", "other law"),
+    "fastgen": ("other law",),
 }
 # EDM's grids cannot have the five levels.
 RENDERABLE = {
@@ -334,7 +337,22 @@ def test_edms_loss_has_the_lognormals_parameters_and_no_others() -> None:
     assert json.loads(lognormal.files["loss.json"]) == {"sigma_data": 0.5, "P_mean": -0.8, "P_std": 1.6}
     uniform = FORMATS.build("edm").render(DOCUMENTS["other law"], nfe=(2,))
     assert json.loads(uniform.files["loss.json"]) == {"sigma_data": 0.5}
-    assert "loss.json cannot have the uniform" in uniform.files[README]
+    line = "loss.json cannot have uniform rho=7 constant(levels=5). The nearest is P_mean 1.05641, P_std 3.0382: total "
+    assert f"{line}variation 0.22, where 0.01 is allowed" in uniform.files[README]
+    with_floor = dataclasses.replace(load_schedule(document()).schedule, uniform_floor=0.2)
+    floor = FORMATS.build("edm").render(document(schedule=with_floor), nfe=(2,))
+    assert json.loads(floor.files["loss.json"]) == {"sigma_data": 0.5}
+
+
+def test_edms_form_says_what_law_weight_and_grid_mean_for_a_denoising_loss() -> None:
+    usual, ours = (
+        FORMATS.build("edm").render(DOCUMENTS[label], nfe=(2,)).files[README]
+        for label in ("usual", "other weight")
+    )
+    assert "the law of the loss: EDMLoss draws from the whole lognormal" in usual
+    assert "the weight of the loss: EDM's, not the schedule's 1 / (sigma[i+1] - sigma[i])" in usual
+    assert "the weight of the loss: the schedule's, which is EDM's" in ours
+    assert "of grid and curriculum the ends alone have a meaning" in usual
 
 
 # The verb, on an exported file.
@@ -389,7 +407,7 @@ def test_json_output_has_levels_errors_calls_and_conditions(
     [
         (
             ["best.json", "--format", "onnx"],
-            "Unknown export format 'onnx'. Known: comfyui, diffusers, diffusers-pipeline, edm, flow-training",
+            "Unknown export format 'onnx'. Known: comfyui, diffusers, diffusers-pipeline, edm, fastgen, flow-training",
         ),
         (["best.json"], "best.json is an export already: name the --format to convert it to"),
         (["digits", "--nfe", "2"], "--nfe has no effect with --format json"),

@@ -14,7 +14,8 @@ from scipy.special import expit
 
 from search.errors import InputError
 from search.export_format import FORMATS, README
-from search.exports._nearest_normal import nearest_normal
+from search.exports import _nearest_law
+from search.exports._nearest_law import Trained
 from spaces import GAPS, NOISE, PRESETS, KarrasGrid, NoiseSchedule
 from spaces.curricula.constant import Constant
 from spaces.noise.lognormal import LogNormal
@@ -130,10 +131,13 @@ def total_variation(schedule: NoiseSchedule, mean: float, std: float) -> float:
     return float(np.maximum(mass - np.diff(stats.norm.cdf(edges, mean, std)), 0).sum())
 
 
-def test_the_nearest_of_a_truncated_normal_is_itself_where_little_is_cut() -> None:
+def test_the_nearest_of_a_truncated_normal_is_itself_where_little_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     schedule = schedule_with(LogNormal(p_mean=-1.0, p_std=1.0))
-    assert nearest_normal(schedule, 100, enough=0.01)[:2] == (-1.0, 1.0)
-    found = nearest_normal(schedule, 100, enough=-1.0)  # as if it were any other law
+    assert Trained(schedule, 100).normal()[:2] == (-1.0, 1.0)
+    monkeypatch.setattr(_nearest_law, "ENOUGH", -1.0)  # as if it were any other law
+    found = Trained(schedule, 100).normal()
     assert (found.mean, found.std) == (pytest.approx(-1.0, abs=1e-3), pytest.approx(1.0, abs=1e-3))
     assert found.total_variation < 1e-3
 

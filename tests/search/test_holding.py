@@ -479,6 +479,11 @@ def test_the_export_says_where_it_holds_and_is_read_back() -> None:
     assert loaded.warnings == ()
 
 
+def test_where_nothing_was_to_be_compared_elsewhere_the_export_says_nothing_of_it() -> None:
+    """Every proposal was stopped: the preset alone is confirmed."""
+    assert document([r for r in SEARCHED if 0 in (r.number, r.replicate_of)])["holds_at"] == []
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

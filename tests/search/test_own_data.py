@@ -95,6 +95,7 @@ def test_without_a_feature_network_the_possible_ones_are_named(file: Path) -> No
     possible, _, others = line.partition("; not as it is: ")
     assert "3x8x8, are possible: " in possible
     assert "pixels (gives 192 features; " in possible
+    assert others.endswith(". Write objective: {extractor: NAME}")
     assert "small_cnn (learns from the labels" in possible
     assert "dinov2 (needs `weights_path`" in others
     assert "resnet56 (takes RGB images of 32x32, but these have shape (3, 8, 8))" in others

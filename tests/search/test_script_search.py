@@ -5,28 +5,36 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from search import cli
 from search.checks.needs import check_script
-from search.errors import InputError
+from search.errors import InputError, OperationFailed
 from search.evidence.leaderboard import leaderboard
+from search.evidence.race import RaceRules, standing
 from search.export_format import FORMATS
-from search.file.spec import SearchSpec, overridden, spec_of
+from search.file.spec import SearchSpec, load_spec, overridden, spec_of
 from search.file.yaml12 import SpecError, parse_document
-from search.record import Purpose
+from search.record import Purpose, TrialRecord
+from search.running import script
 from search.running.cost import cost_of
-from search.running.plan_of import board_of, objective_of
+from search.running.plan_of import board_of, objective_of, plan_of
+from search.running.preparing import begun_with_script
 from search.running.script import check_command, keep_script, script_of
 from search.running.search import Search
+from search.screen.view import ProgressView
 from search.study.retention import Janitor, Retention
 from search.study.trial_storage import TrialStorage
 from search.winner.document import export_document
 from spaces import NOISE, load_schedule
 from tests.records import record, replicates
+from trainable.storage.folder import StorageError
+from trainable.storage.local import LocalFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = """
@@ -72,6 +80,18 @@ def test_the_file_says_what_it_has_and_reads_back() -> None:
     )
 
 
+def test_the_folder_of_the_script_is_beside_the_search_file_or_in_the_current_directory(folder: Path) -> None:
+    Path("searches").mkdir()
+    beside, here = folder / "searches" / "mine.yaml", folder / "mine.yaml"
+    beside.write_text(TEXT.replace("folder: code", "folder: ../code"))
+    for file in (beside, here):
+        found = load_spec(file).script
+        assert found is not None and found.folder == str(folder / "code")
+    beside.write_text(TEXT)  # from before: relative to where the command is given
+    found = load_spec(beside).script
+    assert found is not None and found.folder == str(folder / "code")
+
+
 def test_a_file_without_a_trainer_is_as_it_was() -> None:
     ours = spec_of(parse_document("name: toy\ndata: digits\n"))
     assert ours.script is None
@@ -97,13 +117,35 @@ NO_MEANING = "has no meaning where a script trains"
         ("sampling: {nfe: [2]}\n", ("", ""), f"sampling: {NO_MEANING}"),
         ("resources: {micro_batch: 4}\n", ("", ""), f"resources.micro_batch: {NO_MEANING}"),
         ("resources: {stack: 4}\n", ("", ""), f"resources.stack: {NO_MEANING}"),
-        ("holds_at: [training: {total_steps: 4x}]\n", ("", ""), f"holds_at: {NO_MEANING}"),
-        ("", ("500}", "500, batch_size: 128}"), f"training.batch_size: {NO_MEANING}"),
         (
-            "storage: {path: 's3://bucket/x'}\n",
+            "holds_at: [network: mlp]\n",
             ("", ""),
-            "storage.path: must be a folder that all machines share",
+            f"holds_at.settings[0].network: {NO_MEANING}. Give its command",
         ),
+        (
+            "holds_at: [data: digits]\n",
+            ("", ""),
+            f"holds_at.settings[0].data: {NO_MEANING}. Give its command",
+        ),
+        (
+            "holds_at: [training: {batch_size: 4}]\n",
+            ("", ""),
+            f"holds_at.settings[0].training.batch_size: {NO_MEANING}",
+        ),
+        (
+            "holds_at: [command: {append: ['{width}']}]\n",
+            ("", ""),
+            "holds_at.settings[0].command.append: `command` can have {folder}, {python},",
+        ),
+        ("holds_at: [command: {append: []}]\n", ("", ""), "command.append: must be a list of words such as"),
+        ("holds_at: [command: {append: [a, [b]]}]\n", ("", ""), "append: must be a list of words such as"),
+        ("holds_at: [command: [a]]\n", ("", ""), "holds_at.settings[0].command: must be"),
+        (
+            "holds_at: [training: {total_steps: 1x}]\n",
+            ("", ""),
+            "holds_at.settings[0]: must be other than the search's own setting",
+        ),
+        ("", ("500}", "500, batch_size: 128}"), f"training.batch_size: {NO_MEANING}"),
         ("presets: [second_moment]\n", ("", ""), "presets[0]: second_moment adapts in training"),
         ("space: {noise: {learned: }}\n", ("", ""), "space.noise.learned: adapts in training"),
         ("", (', "{seed}"', ""), "trainer: `command` must have {seed} in it"),
@@ -185,6 +227,32 @@ def test_another_script_is_another_search_and_a_search_goes_on_without_its_folde
         keep_script(script_of(search.spec)[1], script)
 
 
+def test_in_a_bucket_the_code_is_one_object_with_which_a_search_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = LocalFolder(str(folder / "bucket"))
+    monkeypatch.setattr(
+        script, "open_folder", lambda location: LocalFolder(f"{kept.location}/{location[5:]}")
+    )
+    Path("code/run.sh").write_text("#!/bin/sh\n")
+    Path("code/run.sh").chmod(0o755)
+    found = spec("storage: {path: 's3://searches/runs'}\n")
+    began, code = script_of(found)
+    keep_script(code, began)
+    assert began.code == f"s3://searches/runs/mine/code/{began.code_sha256}"
+    (name,) = kept.names(below=True)
+    with tarfile.open(folder / "bucket" / name) as archive:
+        assert [(file.name, file.mode, file.uid) for file in archive] == [
+            ("run.sh", 0o755, 0),
+            ("train.py", 0o644, 0),
+        ]
+    Path("code").rename("moved")
+    assert script_of(found) == (began, None)
+    monkeypatch.setattr(LocalFolder, "names", Mock(side_effect=StorageError("it is away")))
+    with pytest.raises(OperationFailed, match="it is away"):
+        script_of(found)
+
+
 def test_what_a_script_printed_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     search = Search(spec())
     search.folder.mkdir(parents=True)
@@ -208,19 +276,69 @@ def test_what_a_script_printed_is_shown(folder: Path, capsys: pytest.CaptureFixt
     ):
         assert cli.main([verb, "mine"]) == 2
         assert message in capsys.readouterr().err
-    assert cli.main(["hold", "mine", "--at", "training: {total_steps: 4x}"]) == 2
-    assert f"holds_at: {NO_MEANING}" in capsys.readouterr().err
+    assert cli.main(["hold", "mine", "--at", "network: mlp"]) == 2
+    assert f"network: {NO_MEANING}" in capsys.readouterr().err
 
 
-def board() -> tuple[Any, dict[str, Any]]:
-    found = spec()
-    baseline = {"purpose": Purpose.BASELINE, "preset": "ict"}
-    records = [
-        record(0, (500, 40.0), **baseline),
-        *replicates(0, [41.0, 39.0], first=10),
-        record(2, (500, 30.0)),
+HELD = "holds_at:\n- training: {total_steps: 4x}\n- command: {append: [--width, 128]}\n"
+
+
+def test_a_winner_holds_at_more_steps_and_with_more_words_in_the_command(folder: Path) -> None:
+    found = spec(HELD)
+    longer, wider = found.script_settings
+    assert (longer.name, longer.training.total_steps) == ("total_steps 2000", 2000)
+    assert (wider.name, wider.trainer.command[-2:]) == ("--width 128", ("--width", "128"))
+    assert found.settings == ()
+    assert spec_of(parse_document(found.to_yaml())) == found
+    rules = plan_of(found, 1).holds
+    assert rules is not None and dict(rules.settings) == {"total_steps 2000": 2000, "--width 128": 500}
+    assert {name: there.steps_per_second for name, there in cost_of(found).elsewhere.items()} == {
+        "total_steps 2000": None,
+        "--width 128": None,
+    }
+    # The one reads the script's own command, the other's worker more words.
+    search = Search(found)
+    search.folder.mkdir(parents=True)
+    settings = begun_with_script(search, ProgressView("mine", "bits", 500), lambda: folder, on_cluster=False)
+    assert [settings[name].command[-2:] for name in settings] == [
+        ("{seed}", "{folder}"),
+        ("{seed}", "{folder}"),
+        ("--width", "128"),
     ]
-    records += replicates(2, [31.0, 29.0], first=20)
+
+
+def test_where_no_script_trains_there_is_no_command_to_append_to() -> None:
+    with pytest.raises(SpecError, match=r"settings\[0\]\.command: has no meaning where no script trains"):
+        spec_of(parse_document("name: toy\ndata: digits\nholds_at: [command: {append: [a]}]\n"))
+
+
+def test_the_export_says_what_was_appended() -> None:
+    setting = "--width 128"
+    found = spec("holds_at: [command: {append: [--width, 128]}]\n")
+    there: dict[str, Any] = {"purpose": Purpose.HOLD, "setting": setting}
+    ict, proposal = (
+        replicates(0, [80.0, 82.0], first=30, **there),
+        replicates(2, [40.0, 42.0], first=40, **there),
+    )
+    document = export_document(*board(found, *ict, *proposal))
+    (part,) = document["holds_at"]
+    assert (part["setting"], part["command"]) == (setting, {"append": ["--width", "128"]})
+    assert (part["network"], part["data"], part["training"]) == (None, None, None)
+    (read_back,) = load_schedule(document).holds_at
+    assert read_back.command == part["command"]
+
+
+RECORDS = [
+    record(0, (500, 40.0), purpose=Purpose.BASELINE, preset="ict"),
+    record(2, (500, 30.0)),
+    *replicates(0, [41.0, 39.0], first=10),
+    *replicates(2, [31.0, 29.0], first=20),
+]
+
+
+def board(found: SearchSpec | None = None, *more: TrialRecord) -> tuple[Any, dict[str, Any]]:
+    """The leaderboard of a search by a script, and what its study keeps. more: trials besides."""
+    found = found or spec()
     header = {
         "search": found.resolved(),
         "code_sha256": "c" * 64,
@@ -229,7 +347,11 @@ def board() -> tuple[Any, dict[str, Any]]:
         "data_sha256": None,
         "extractor_sha256": None,
     }
-    return leaderboard("mine", "bits", records), header
+    records, seeds, plan = [*RECORDS, *more], (1, 2, 3, 4), plan_of(found, 1)
+    if plan.holds is None:
+        return leaderboard("mine", "bits", records), header
+    race = standing(records, RaceRules(top=1, baselines=1, rounds=(2,)), seeds)
+    return leaderboard("mine", "bits", records, race=race, holds=plan.holds, seeds=seeds), header
 
 
 def test_the_export_names_the_script_and_can_be_converted() -> None:

@@ -17,6 +17,8 @@ from spaces import PRESETS
 from tests.s3_server import BUCKET, Proxy, s3_server, url_of
 from trainable import trial
 from trainable.storage import bucket
+from trainable.storage.bucket import BucketFolder
+from trainable.storage.bucket_url import BucketUrl
 from trainable.storage.checkpoint import discard_checkpoints, load_checkpoint, packed, save_checkpoint
 from trainable.storage.folder import Folder, StorageError
 from trainable.storage.local import LocalFolder
@@ -127,6 +129,8 @@ KILLED = """
 import os, signal, sys, torch
 from trainable.storage.bucket import BucketFolder
 from trainable.storage.checkpoint import packed, save_checkpoint
+from trainable.storage.bucket import BucketFolder
+from trainable.storage.bucket_url import BucketUrl
 from trainable.storage.location import open_folder
 
 write = BucketFolder.write
@@ -260,3 +264,15 @@ def test_without_its_bucket_a_trial_is_not_failed_and_goes_on_later(
     again.begin(there)
     assert [report["step"] for report in again.advance().reports] == [60]
     assert to_the_end(again).outcome == "complete"
+
+
+def test_a_file_of_any_size_goes_there_and_back_in_pieces(url: str, tmp_path: Path) -> None:
+    folder, large = BucketFolder.at(BucketUrl.parse(url)), tmp_path / "large"
+    large.write_bytes(bytes(range(256)) * 80_000)  # 20 MB: a multipart upload
+    folder.upload("checkpoints/last.pt", large)
+    assert folder.download("checkpoints/last.pt", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == large.read_bytes()
+    assert folder.download("checkpoints/first.pt", tmp_path / "none") is False
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(FileNotFoundError):
+        folder.upload("none", tmp_path / "none")

@@ -198,6 +198,13 @@ def test_a_network_that_does_not_suit_the_data_is_refused(
         EXTRACTORS.build(extractor).weights(Images(**fields), tmp_path)
 
 
+@pytest.mark.parametrize(("pool", "said"), [(1, "takes seconds for each distance: set `pool: 2`"), (2, "")])
+def test_many_pixels_are_said_to_be_slow(pool: int, said: str) -> None:
+    suits = EXTRACTORS.build({"name": "pixels", "pool": pool}).suits((3, 32, 32), False)
+    assert suits.ok and said in suits.why
+    assert ("seconds" in suits.why) is bool(said)
+
+
 def test_pixels_may_be_means_of_squares(images: Images, tmp_path: Path) -> None:
     x_NCHW = model_input(images.x_NCHW)
     pooled = EXTRACTORS.build({"name": "pixels", "pool": 2})

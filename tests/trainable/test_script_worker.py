@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from spaces import PRESETS, load_schedule
 from trainable.command import process
+from trainable.command import worker as worker_module
 from trainable.command.worker import Script, ScriptWorker
 from trainable.storage.folder import StorageError
 from trainable.task import Progress, TrialTask
@@ -58,14 +60,14 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
         worker.end()
 
 
-def task(folder: Path, number: int = 0, **fields: object) -> TrialTask:
+def task(directory: Path, number: int = 0, **fields: object) -> TrialTask:
+    plain = {"folder": str(directory / "trials" / f"{number}")}
     return TrialTask(
         number=number,
         schedule=PRESETS["ict_short"].schedule.to_dict(),
         seed=11,
         rungs=(100, 200, 400),
-        folder=str(folder / "trials" / f"{number}"),
-        **fields,  # type: ignore[arg-type]
+        **plain | fields,  # type: ignore[arg-type]
     )
 
 
@@ -161,7 +163,9 @@ for step in (100, 200, 400):
     assert "from 50" in (tmp_path / "trials" / "0" / "output.log").read_text()
 
 
-def test_a_script_that_cannot_resume_begins_anew_in_a_clean_folder(make: Make, tmp_path: Path) -> None:
+def test_a_script_that_cannot_resume_begins_anew_in_a_clean_folder_and_the_time_counts(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = """
 print(sorted(os.listdir(folder)))
 os.mkdir(os.path.join(folder, "mine"))
@@ -171,10 +175,14 @@ report(step=200, fid=7.); report(step=400, fid=6.)
 """
     first = make(text.replace("AGAIN", "False"), resumes=False)
     assert first.advance().step == 100
-    first.end()
+    later = SimpleNamespace(monotonic=lambda: time.monotonic() + 1000)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker_module, "time", later)  # it has run for long since its last report
+        first.end()
     second = make(text.replace("AGAIN", "True"), resumes=False)
     progress = to_the_end(second)
     assert [report["objective"] for report in progress.reports] == [8.0, 7.0, 6.0]
+    assert [report["metrics"]["train_seconds"] > 1000 for report in progress.reports] == [False, True, True]
     lines = [
         line for line in (tmp_path / "trials" / "0" / "output.log").read_text().splitlines() if "[" in line
     ]
@@ -204,6 +212,34 @@ open(os.path.join(folder, "pids"), "w").write(f"{os.getpid()} {child.pid}\\n")
     worker.end()
     assert (folder / "saved").read_text() == "yes"
     until(lambda: not any(map(runs, pids)))
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_script_that_is_stopped_for_good_leaves_no_checkpoint(
+    make: Make, tmp_path: Path, is_over: bool
+) -> None:
+    """What it saves when it is told to end; after an interruption that is what it goes on from."""
+    text = """
+def saved(*args):
+    os.makedirs(os.path.join(folder, "checkpoints"), exist_ok=True)
+    open(os.path.join(folder, "checkpoints", "last"), "w").close()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, saved)
+report(step=100, fid=1.)
+"""
+    worker = make(text + FOREVER)
+    assert worker.advance().step == 100
+    worker.end(is_over=is_over)
+    assert (tmp_path / "trials" / "0" / "checkpoints" / "last").exists() is not is_over
+
+
+def test_what_a_trial_that_is_complete_has_kept_stays(make: Make, tmp_path: Path) -> None:
+    text = "os.makedirs(folder + '/checkpoints')\nopen(folder + '/checkpoints/last', 'w').close()\n"
+    worker = make(text + WELL + FOREVER)
+    while worker.advance().step < 400:
+        pass
+    worker.end(is_over=True)
+    assert (tmp_path / "trials" / "0" / "checkpoints" / "last").exists()
 
 
 def test_a_script_starts_with_the_signals_of_the_system(make: Make, tmp_path: Path) -> None:

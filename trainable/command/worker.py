@@ -19,10 +19,13 @@ from typing import Any
 
 from spaces import NoiseSchedule
 from spaces.document.writing import trial_document
+from trainable.command.mirror import Mirror
 from trainable.command.process import ScriptProcess, last_lines
 from trainable.command.reports import Reports, ScriptFailed
-from trainable.storage.location import open_folder
+from trainable.storage.folder import StorageError
+from trainable.storage.location import is_bucket, open_folder, under
 from trainable.storage.mark import check_mark
+from trainable.storage.script_checkpoints import discard_checkpoints_of_script
 from trainable.task import (
     OUT_OF_MEMORY,
     OUTPUT_FILE,
@@ -78,14 +81,15 @@ class ScriptWorker:
         self._environment = environment
         self._clock = clock
         self._process: ScriptProcess | None = None
+        self._mirror: Mirror | None = None
 
     def begin(self, task: TrialTask) -> None:
         """Make `task` the current trial, and run its script unless all rungs are reported. Raises StorageError."""
         self.end()
         if task.mark is not None and task.search_location is not None:
             check_mark(open_folder(task.search_location), task.mark)
-        self._task, self._folder = task, Path(task.folder)
-        self._files = open_folder(task.folder, patience_seconds=STORAGE_PATIENCE_SECONDS)
+        self._task, self._folder = task, self._folder_here(task)
+        self._files = open_folder(self._folder, patience_seconds=STORAGE_PATIENCE_SECONDS)
         kept = self._kept()
         self._offset, self._seconds_before = kept.pop("offset"), kept.pop("seconds")
         self._reports = Reports(self.setting.objective, self.setting.counter, task.rungs, **kept)
@@ -97,6 +101,14 @@ class ScriptWorker:
         self._replay = bool(self._reports.taken)
         if not self._is_over:
             self._start()
+
+    def _folder_here(self, task: TrialTask) -> Path:
+        """Where the script writes: the trial's folder, or, where that is in a bucket, one of this machine like it."""
+        if not is_bucket(task.folder):
+            return Path(task.folder)
+        self._mirror = Mirror(task.folder, STORAGE_PATIENCE_SECONDS)
+        self._mirror.fetch()
+        return self._mirror.folder
 
     @property
     def _is_over(self) -> bool:
@@ -160,7 +172,7 @@ class ScriptWorker:
         self._heard_at, self._heard = self._started_at, -1
         self._process = ScriptProcess(
             [self._filled_in(word) for word in self.setting.command],
-            cwd=Path(self.setting.code),
+            cwd=Path(self.setting.code) if self._mirror is None else self._mirror.code(self.setting.code),
             log=self._folder / OUTPUT_FILE,
             environment=self._environment,
         )
@@ -182,18 +194,25 @@ class ScriptWorker:
         if self._replay:
             self._replay = False
             return self._progress()
-        until = time.monotonic() + pause_seconds
+        until, before = time.monotonic() + pause_seconds, len(self._reports.taken)
         try:
             while self._process is not None and not self._take_rung() and not self._has_ended():
                 self._check_signs_of_life()
                 if time.monotonic() >= until:
                     break
         except ScriptFailed as error:
-            self.end()
+            self._stop()
+            self._send(is_news=True)
             return self._failed(str(error))
         if self._reports.has_diverged:
-            self.end()
+            self._stop()
+        self._send(is_news=self._process is None or len(self._reports.taken) > before)
         return self._progress()
+
+    def _send(self, *, is_news: bool) -> None:
+        """Where the storage is a bucket: what is reported is in it, all else about every minute."""
+        if self._mirror is not None:
+            self._mirror.send_now() if is_news else self._mirror.send_behind()
 
     def _take_rung(self) -> bool:
         """Read what was reported, up to the next rung; whether that was reported."""
@@ -243,7 +262,7 @@ class ScriptWorker:
             self._heard_at, self._heard = now, size
         is_silent = now - self._heard_at > self.setting.patience_seconds
         if self._reports.next_rung is None and (is_silent or self._reports.goes_on):
-            self.end()
+            self._stop()
         elif is_silent:
             raise ScriptFailed(
                 f"it has said nothing for {self.setting.patience_seconds:g} s (trainer.patience)"
@@ -255,8 +274,24 @@ class ScriptWorker:
         except OSError:
             return 0
 
-    def end(self) -> None:
-        """The script is not gone on with here: end it. What it has kept stays."""
+    def end(self, *, is_over: bool = False) -> None:
+        """The script is not gone on with here: end it. What it has kept stays.
+
+        is_over: it was stopped for good. The driver has removed the checkpoints that it saw; a script that is ended may
+        save another.
+        """
+        ran = self._process is not None
+        self._stop()
+        if ran:
+            with suppress(StorageError):
+                self._keep()  # for how long it ran: of one that begins anew that counts too
+        if ran and is_over and not self._is_over:
+            discard_checkpoints_of_script(self._files)
+        if self._mirror is not None:
+            self._mirror.close()
+            self._mirror = None
+
+    def _stop(self) -> None:
         if self._process is not None:
             self._process.end()
             self._process = None
@@ -278,8 +313,7 @@ class ScriptWorker:
         return max(last, int(min(self._reports.at, self._reports.next_rung or 0)))
 
     def _failed(self, what: str) -> Progress:
-        log = self._folder / OUTPUT_FILE
-        said = last_lines(log)
+        said = last_lines(self._folder / OUTPUT_FILE)
         where = f" at {self.setting.counter} {self._reports.at:g}" if self._reports.num_lines else ""
         quoted = f", and said last: {' | '.join(line[:_TOLD] for line in said)}" if said else ""
         is_memory = any(text in line for text in _OUT_OF_MEMORY for line in said)
@@ -289,10 +323,10 @@ class ScriptWorker:
             step=self._step,
             reports=list(self._reports.taken),
             outcome=OUT_OF_MEMORY if is_memory else "failed",
-            reason=f"{prefix}{what}{where}{quoted} ({log})",
+            reason=f"{prefix}{what}{where}{quoted} ({under(self._task.folder, OUTPUT_FILE)})",
         )
 
     def out_of_memory(self, error: BaseException) -> Progress:
         """The answer for the current trial where this process itself had too little memory."""
-        self.end()
+        self._stop()
         return self._failed(str(error))

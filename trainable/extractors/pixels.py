@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 SHA256_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+SLOW = 1024  # features: of more a distance takes seconds
 MAX_FEATURES = 4096  # 134 MB of covariance; the eigenvalues of more take minutes per distance
 
 
@@ -43,7 +44,10 @@ class Pixels(Extractor):
         channels, height, width = image_shape
         num = channels * math.ceil(height / self.pool) * math.ceil(width / self.pool)
         if num <= MAX_FEATURES:
-            return Suits(True, f"gives {num} features; only their mean and covariance are seen")
+            quicker = (
+                f", and takes seconds for each distance: set `pool: {2 * self.pool}`" if num > SLOW else ""
+            )
+            return Suits(True, f"gives {num} features{quicker}; only their mean and covariance are seen")
         return Suits(False, f"gives at most {MAX_FEATURES} features, but would give {num}: set `pool`")
 
     def weights(self, images: Images, cache_dir: Path) -> Weights:

@@ -8,8 +8,10 @@ import datetime
 import functools
 import os
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from trainable.storage.bucket_url import BucketUrl
@@ -17,6 +19,7 @@ from trainable.storage.folder import Folder, Trouble
 
 # A server that accepts and says nothing is given up after about 2 x 15 s.
 CONNECT_SECONDS, REQUEST_SECONDS, ATTEMPTS = 5.0, 15.0, 2
+_PIECE_BYTES = 8 * 2**20  # of a file that is not held in memory
 
 
 class BucketFolder(Folder):
@@ -62,6 +65,33 @@ class BucketFolder(Folder):
         def put() -> None:
             with self._filesystem().open_output_stream(f"{self._path}/{name}", compression=None) as stream:
                 stream.write(data)
+
+        self._call("written", put)
+
+    def download(self, name: str, path: Path) -> bool:
+        """Write the object, however large, to a file; False where there is none. Raises StorageError."""
+
+        def get() -> bool:
+            try:
+                stream = self._filesystem().open_input_stream(f"{self._path}/{name}", compression=None)
+            except FileNotFoundError:
+                return False
+            with stream, path.open("wb") as file:
+                shutil.copyfileobj(stream, file, _PIECE_BYTES)
+            return True
+
+        return self._call("read", get)
+
+    def upload(self, name: str, path: Path) -> None:
+        """The object is what the file holds. Raises StorageError, FileNotFoundError where there is no file."""
+        path.stat()
+
+        def put() -> None:
+            with (
+                path.open("rb") as file,
+                self._filesystem().open_output_stream(f"{self._path}/{name}", compression=None) as stream,
+            ):
+                shutil.copyfileobj(file, stream, _PIECE_BYTES)
 
         self._call("written", put)
 

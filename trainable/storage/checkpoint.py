@@ -17,7 +17,6 @@ from torch import Tensor
 
 from trainable.storage.folder import Folder
 
-CHECKPOINTS = "checkpoints/"  # of a script, in its trial's folder
 _GENERATIONS = 2
 _FILE = re.compile(r"([0-9]+)\.(json|safetensors)")
 _log = logging.getLogger(__name__)
@@ -104,14 +103,6 @@ def discard_checkpoints(folder: Folder, *, keep: int = 0) -> None:
         match = _FILE.fullmatch(name)
         if match and match[1] not in kept and (not kept or match[1] < kept[-1]):
             folder.remove(name)  # sorted: the JSON first, then the tensors
-
-
-def discard_checkpoints_of_script(folder: Folder, *, keep: int = 0) -> None:
-    """Remove what a script has put into `checkpoints/` below its folder, unless something is kept: then all of it."""
-    if not keep:
-        for name in folder.names(below=True):
-            if name.startswith(CHECKPOINTS):
-                folder.remove(name)
 
 
 def _committed(names: Iterable[str]) -> list[str]:

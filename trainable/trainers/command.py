@@ -28,6 +28,7 @@ class Command(TrialTrainer):
     patience: float = 3600.0
 
     RUNS_ON: ClassVar[bool] = True
+    PATHS: ClassVar[tuple[str, ...]] = ("folder",)
 
     def __post_init__(self) -> None:
         missing = [name for name in _NEEDED if not any(f"{{{name}}}" in word for word in self.command)]
