@@ -1,4 +1,4 @@
-"""`python -m bench [step|efficiency|driver|commands|slices|scale|transfer|why]`: one, or the first four."""
+"""`python -m bench [step|efficiency|stack|driver|commands|slices|gpu|scale|transfer|why]`: one, or the first five."""
 
 import sys
 

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 BENCHMARKS = {
     "step": "bench.speed.step",
     "efficiency": "bench.speed.search_efficiency",
+    "stack": "bench.speed.stack",
     "driver": "bench.speed.driver",
     "commands": "bench.speed.commands",
 }
 ON_A_GPU = {"slices": "bench.speed.slices"}  # run by name only
+BY_NAME = {"gpu": "bench.speed.gpu"}  # likewise; also without one, at sizes that show only that it runs
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         from bench.why.command import main as why
 
         return why(arguments[1:])
-    known = BENCHMARKS | ON_A_GPU
+    known = BENCHMARKS | ON_A_GPU | BY_NAME
     if len(arguments) > 1 or not set(arguments) <= set(known):
         sys.stderr.write(
             f"usage: python -m bench [{'|'.join(known)}|scale [NUMBER]|transfer [OPTIONS]|why [OPTIONS]]\n"

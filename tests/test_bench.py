@@ -11,7 +11,7 @@ from bench import command
 from bench.figures import Spread, ratios, table
 from bench.quality.distance_scale import Yardsticks
 from bench.quality.mutants import ROOT, chosen, mutants
-from bench.speed import slices
+from bench.speed import gpu, slices
 from bench.speed.bare_loop import SIGMA_MIN, BareLoop, levels
 from bench.speed.search_efficiency import NUM_TRIALS, Efficiency, Ran, search_file
 from bench.speed.step import ICT, in_turns
@@ -174,3 +174,32 @@ def test_the_yardstick_of_a_distance_has_the_pixels_mean_and_covariance() -> Non
         torch.testing.assert_close(x_NCHW.mean(0), images_NCHW.mean(0), rtol=0, atol=0.006)
         covariance, wanted = (torch.cov(y.flatten(1).T) for y in (x_NCHW, images_NCHW))
         torch.testing.assert_close(covariance, wanted, rtol=0, atol=0.006)
+
+
+def test_the_table_of_a_gpu_compares_with_one_trial_alone_and_with_the_bare_loop() -> None:
+    found = [
+        ("bare loop", 100.0),
+        (gpu.Variant("mlp", 1).text, 80.0),
+        (gpu.Variant("mlp", 8, True).text, None),
+    ]
+    assert gpu.rows(found, bare=100.0, alone=80.0) == [
+        ["bare loop", "100.0", "1.25", "1.00"],
+        ["stack 1, float32", "80.0", "1.00", "0.80"],
+        ["stack 8, graph, float32", "-", "-", "-"],
+    ]
+
+
+def test_what_is_timed_on_a_gpu_is_trained_and_a_memory_that_is_short_is_no_figure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = gpu.Sizes(("film_mlp",), 1, 6, 8, (1, 2), (1,), 0.01, "cpu", total_steps=40)
+    assert [variant.stack for variant in gpu.variants(sizes, "film_mlp")] == [0, 1, 2, 1, 2]
+    found = dict(gpu.in_one_process(sizes, "film_mlp", until=float("inf")))
+    assert len(found) == 5 and all(rate is not None and rate > 0 for rate in found.values())
+    assert gpu.in_one_process(sizes, "film_mlp", until=0.0) == []
+
+    def short(*args: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(gpu, "_stepper", short)
+    assert gpu.trials_per_hour(gpu.Variant("film_mlp", 1), sizes) is None

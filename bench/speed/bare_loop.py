@@ -32,17 +32,24 @@ def levels(num: int) -> tuple[Tensor, Tensor]:
 class BareLoop:
     """One training, continued by each call of `train`."""
 
-    def __init__(self, network: Network, images_NCHW: Tensor, config: TrainingConfig, seed: int = 0):
-        self.config, self.images_NCHW = config, images_NCHW
+    def __init__(
+        self,
+        network: Network,
+        images_NCHW: Tensor,
+        config: TrainingConfig,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+    ):
+        self.config, self.images_NCHW, self.device = config, images_NCHW.to(device), torch.device(device)
         channels, height, width = images_NCHW.shape[1:]
         module = network.build((channels, height, width))
         module.reset_parameters(torch.Generator().manual_seed(seed))
-        self.module: nn.Module = module
+        self.module: nn.Module = module.to(self.device)
         self.ema = copy.deepcopy(module).requires_grad_(False)
         # foreach: on these networks a tenth faster than the default.
         self.optimiser = torch.optim.RAdam(module.parameters(), lr=config.learning_rate, foreach=True)
         self.learning_rate_K = config.learning_rates().tolist()
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator(self.device).manual_seed(seed)
         self.step = 0
         self.loss = math.nan
         self.num_levels = 0
@@ -64,10 +71,12 @@ class BareLoop:
             stage = min(self.step * (DOUBLINGS + 1) // config.total_steps, DOUBLINGS)
             if S0 * 2**stage + 1 != self.num_levels:
                 self.num_levels = S0 * 2**stage + 1
-                self.sigma_N, self.probability_M = levels(self.num_levels)
-            index_B = torch.randint(len(self.images_NCHW), (batch_size,), generator=self.generator)
+                self.sigma_N, self.probability_M = (each.to(self.device) for each in levels(self.num_levels))
+            index_B = torch.randint(
+                len(self.images_NCHW), (batch_size,), generator=self.generator, device=self.device
+            )
             x_BCHW = self.images_NCHW[index_B]
-            z_BCHW = torch.randn(x_BCHW.shape, generator=self.generator)
+            z_BCHW = torch.randn(x_BCHW.shape, generator=self.generator, device=self.device)
             i_B = torch.multinomial(
                 self.probability_M, batch_size, replacement=True, generator=self.generator
             )

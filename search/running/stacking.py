@@ -20,8 +20,8 @@ _log = logging.getLogger(__name__)
 def stack_of(spec: SearchSpec, settings: Mapping[str, Any], note: Callable[[str], None]) -> int:
     """As `resources.stack` says; 1 where the search's own trials are trained one at a time all the same.
 
-    settings: by name, each a `Setting` where it is not a script. note: is told, in a line each, which networks are. On
-    a CPU "auto" takes a second or two.
+    settings: by name, each a `Setting` where it is not a script. note: is told, in a line each, which networks are.
+    "auto" takes a second or two.
     """
     stack = spec.resources.stack
     if stack == 1 or spec.script is not None:

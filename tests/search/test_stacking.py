@@ -60,7 +60,7 @@ def test_auto_takes_what_was_the_quickest_if_it_pays(
     milliseconds: tuple[float, ...], found: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_size = dict(zip(stacking.SIZES, milliseconds, strict=True))
-    monkeypatch.setattr(probe, "_seconds", lambda setting, size, clock: of_size[size])
+    monkeypatch.setattr(probe, "seconds_of_step", lambda setting, size, clock: of_size[size])
     assert stack_of(spec(stack="auto"), settings(**{OWN: "film_mlp"}), lambda text: None) == found
 
 

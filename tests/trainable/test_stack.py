@@ -197,6 +197,14 @@ def test_what_vmap_runs_is_within_rounding_of_a_trial_alone() -> None:
     assert not torch.equal(together["parameters_P"], state(stack.trainer(0))["parameters_P"])
 
 
+def test_a_network_that_says_of_itself_what_is_not_so_runs_alone() -> None:
+    module = MLP.build((1, 6, 6))
+    module.register_parameter("scale", torch.nn.Parameter(torch.ones(3)))
+    assert alone_because(module, torch.device("cpu")) == "has other weights than those of linear layers"
+    module.stacks = None
+    assert alone_because(module, torch.device("cuda")) == "does not say that it can be stacked"
+
+
 @pytest.mark.parametrize("name", sorted({*NETWORKS} - {"own", "diffusers_unet"}))
 def test_only_what_a_network_says_and_the_device_is_good_for_is_stacked(name: str) -> None:
     module = NETWORKS.build(name).build((1, 8, 8))

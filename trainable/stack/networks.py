@@ -10,13 +10,17 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trainable.network_module import NetworkModule
-from trainable.training.flat_parameters import views
+from trainable.training.flat_parameters import num_parameters, views
 
 
 def alone_because(module: NetworkModule, device: torch.device) -> str | None:
     """Why trials of this network are trained one after another on that device; None where they can be together."""
     if module.stacks is None:
         return "does not say that it can be stacked"
+    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    of_linear = sum(parameter.numel() for layer in linear for parameter in layer.parameters())
+    if module.stacks == "layers" and of_linear != num_parameters(module):
+        return "has other weights than those of linear layers"
     if module.stacks == "calls" and device.type == "cpu":
         return "gains nothing from it on a CPU"
     return None
@@ -115,13 +119,27 @@ class StackedLayers:
         return out
 
 
+class _Gathered(torch.autograd.Function):
+    """The parameters as they are; their gradient is added where it is to be."""
+
+    @staticmethod
+    def forward(ctx: Any, parameters_TP: Tensor, gradient_TP: Tensor) -> Tensor:
+        ctx.into_TP = gradient_TP
+        return parameters_TP.view_as(parameters_TP)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None]:
+        ctx.into_TP.add_(gradients[0])
+        return None, None
+
+
 class StackedCalls:
     """Any module that `torch.vmap` can run: neither random numbers nor changing buffers."""
 
     def __init__(self, module: NetworkModule):
         self._module = module
         self._names = [name for name, _ in module.named_parameters()]
-        self._leaf_TP: Tensor | None = None
+        self._bound: tuple[Tensor, Tensor] | None = None
         self._call = torch.vmap(self._one)
 
     def _one(self, parameters: dict[str, Tensor], x_BCHW: Tensor, c_noise_B: Tensor) -> Tensor:
@@ -129,11 +147,11 @@ class StackedCalls:
         return out
 
     def bind(self, parameters_TP: Tensor, gradient_TP: Tensor) -> None:
-        self._leaf_TP = parameters_TP.detach().requires_grad_()
-        self._leaf_TP.grad = gradient_TP
+        self._bound = parameters_TP.detach().requires_grad_(), gradient_TP
 
     def __call__(self, x_TBCHW: Tensor, c_noise_TB: Tensor) -> Tensor:
-        assert self._leaf_TP is not None
-        parts = views(self._module, self._leaf_TP, self._leaf_TP.device.type == "cuda")
+        assert self._bound is not None
+        parameters_TP = _Gathered.apply(*self._bound)
+        parts = views(self._module, parameters_TP, parameters_TP.device.type == "cuda")
         out: Tensor = self._call(dict(zip(self._names, parts, strict=True)), x_TBCHW, c_noise_TB)
         return out

@@ -24,14 +24,15 @@ def quickest_size(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        seconds = {size: _seconds(setting, size, clock) for size in sizes}
+        seconds = {size: seconds_of_step(setting, size, clock) for size in sizes}
     finally:
         torch.set_num_threads(before)
     quickest = min(seconds, key=seconds.__getitem__)
     return (quickest if seconds[1] >= _WORTH * seconds[quickest] else 1), seconds
 
 
-def _seconds(setting: Setting, size: int, clock: Callable[[], float]) -> float:
+def seconds_of_step(setting: Setting, size: int, clock: Callable[[], float]) -> float:
+    """Of one trial of `size` that are trained together, at the least of some repeats."""
     stack = Stack(setting.network, setting.assets.images_NCHW, setting.training, size=size)
     for place in range(size):
         stack.trainer(place).begin(PRESETS["ict"].schedule, place)
