@@ -75,7 +75,12 @@ class ExportFormat(Choice, ABC):
         Raises ValueError for a document that is not one, InputError for what the target cannot do, and where
         it would use levels that are more than 1 % off, unless accept_error.
         """
-        loaded = load_schedule(document)
+        return self.rendered(load_schedule(document), nfe=nfe, accept_error=accept_error)
+
+    def rendered(
+        self, loaded: LoadedSchedule, *, nfe: Collection[int] = (), accept_error: bool = False
+    ) -> Rendered:
+        """What `render` makes of the document that was loaded, without what it copies from it."""
         rendered = self.derive(loaded, _steps(loaded, nfe))
         if not rendered.used:
             reasons = "; ".join(f"{n}: {reason}" for n, reason in rendered.left_out.items())

@@ -9,7 +9,6 @@ from search.evidence.row import Row
 from search.record import State, TrialRecord
 from search.study.trial_storage import DamagedFile, TrialStorage
 from spaces import NoiseSchedule
-from spaces.document.format import SAMPLER
 from trainable.task import FOUND_FILE, SAMPLING_FILE
 
 
@@ -111,6 +110,8 @@ def sampling_part(schedule: NoiseSchedule, measured: Mapping[str, Any] | None) -
 
     measured: of `read_sampling`. Without, one evaluation at sigma_max, which needs no measurement.
     """
+    from spaces.document.format import SAMPLER
+
     grid = schedule.grid
     part: dict[str, Any] = {
         "sampler": SAMPLER,
