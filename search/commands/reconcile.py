@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         status = result.mlflow_status(driven=is_driven(search.folder))
         # The search's own files are written again each time, so they do not count as missing.
         changes += replace(projection.sync_parent(parent_info(search, status, result)), files=0)
-        projection.sync_leaderboard([row.to_dict() for row in result.board.rows])
+        projection.sync_leaderboard([row.to_dict() for row in result.board.rows], result.conclusion)
     except OperationFailed:  # which says itself what to do
         raise
     except Exception as error:

@@ -14,6 +14,7 @@ from search.machine.checkout import is_shipped
 from search.policy.conductor import Conductor
 from search.policy.next_trial import Refused
 from search.record import Purpose, State, TrialRecord
+from search.running import foretold
 from search.running.known import LOG_FILE, SPEC_FILE
 from search.running.live_page import LivePage
 from search.running.page import write_page
@@ -53,7 +54,7 @@ def bring_up_to_date(search: Search, result: Result) -> str | None:
     if median is not None and measured is not None:
         tracker.put_sampling(median, measured)
     tracker.put_parent(parent_info(search, result.mlflow_status(), result))
-    tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
+    tracker.put_leaderboard([row.to_dict() for row in result.board.rows], result.conclusion)
     leftover = tracker.close(_AGAIN_SECONDS)
     projection.close()
     return leftover.message(search.command("reconcile")) if leftover else None
@@ -87,7 +88,7 @@ class Audience:
         self._retried: set[int] = set()
         self._entered: set[Purpose] = set()
         self._page = LivePage(search.folder / SPEC_FILE, search.folder / LOG_FILE, clock=clock)
-        self._clock, self._foreseen_at = clock, -math.inf
+        self._clock, self._foreseen_at, self._kept_at = clock, -math.inf, -math.inf
 
     def begin(self) -> None:
         """The search goes on: here are the trials that the study knows already."""
@@ -128,6 +129,9 @@ class Audience:
         found = self._conductor.outlook()
         left = None if found.least is None or found.most is None else (found.least, found.most)
         self._view.foresee(found.steps, found.seconds, left)
+        if now - self._kept_at >= foretold.KEEP_SECONDS:
+            self._kept_at = now
+            foretold.keep(self._search.folder, left, time.time())
 
     def note(self, text: str) -> None:
         """Something that the user should know, in one line: for the log and the screen."""
@@ -167,6 +171,7 @@ class Audience:
         try:
             self.tracker.put_parent(parent_info(self._search, status, result))
         finally:
+            foretold.forget(self._search.folder)
             self._page.close()
             self._janitor.close(seconds)
             leftover = self.tracker.close(seconds)

@@ -141,7 +141,7 @@ class Run:
             result = self.result()
             if result.finished:  # MLflow gets it too
                 self._write_page(audience, result)
-            audience.tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
+            audience.tracker.put_leaderboard([row.to_dict() for row in result.board.rows], result.conclusion)
         finally:
             with self.view.waiting("MLflow and the storage, which take what is left to keep", self._log):
                 left = audience.close(result)

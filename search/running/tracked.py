@@ -14,6 +14,8 @@ from search.running.search import Search
 from search.tracking import ParentInfo, Projection
 from search.winner.document import export_text
 from search.winner.sampling import sampling_of
+from spaces.registry import name_of
+from trainable.task import OWN
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ def projection_settings(search: Search) -> dict[str, Any]:
         "kept_at": spec.trials,
         "study_id": header["study_id"],
         "of_script": spec.script is not None,
+        "datasets": _datasets(search),
         # A value belongs to what it was measured with.
         "trial_tags": {"code_sha256": header["code_sha256"]}
         if spec.script is not None
@@ -37,6 +40,19 @@ def projection_settings(search: Search) -> dict[str, Any]:
             "num_samples": spec.objective.num_samples,
             "extractor_sha256": header["extractor_sha256"],
         },
+    }
+
+
+def _datasets(search: Search) -> dict[str, tuple[str, str]]:
+    """By setting, name and checksum of the data; a script has its own, which nobody knows."""
+    if search.spec.script is not None:
+        return {}
+    own = {OWN: (name_of(search.spec.own_setting.data), search.header["data_sha256"])}
+    known = search.header.get("settings", {})
+    return own | {
+        setting.name: (name_of(setting.data), known[setting.name]["data_sha256"])
+        for setting in search.spec.settings
+        if setting.name in known
     }
 
 

@@ -70,9 +70,9 @@ class ProjectionProcess:
         """See `Projection.sync_parent`."""
         self._call("sync_parent", info)
 
-    def sync_leaderboard(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def sync_leaderboard(self, rows: Sequence[Mapping[str, Any]], conclusion: str = "") -> None:
         """See `Projection.sync_leaderboard`."""
-        self._call("sync_leaderboard", rows)
+        self._call("sync_leaderboard", rows, conclusion)
 
     def reload(self) -> None:
         """Forget what was seen in MLflow. A process that is started anew has seen nothing."""

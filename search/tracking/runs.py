@@ -4,6 +4,7 @@ Whatever is written twice is there once: MLflow stores the same step, value and 
 changes a parameter. `Run` remembers what this process wrote or looked up, so that little of it is.
 """
 
+import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from search.tracking import names, view
 from search.tracking.artifacts import bring_artifacts_along
 from search.tracking.client import artifact_root, connect, set_environment
 
+_MAX_DIGEST = 36  # characters of a data set's digest
 _MAX_VALUES = 900  # in one request: MLflow takes 1000 values, parameters and tags, 100 of these
 
 
@@ -57,6 +59,7 @@ class Run:
     params: dict[str, str]
     latest: dict[str, float]
     points: set[tuple[str, int]] | None = None  # (metric, step); None: not looked up yet
+    has_dataset: bool = False
     files: dict[str, str | None] = field(default_factory=dict)  # name -> text where it may change
     sizes: dict[str, int | None] = field(
         default_factory=dict
@@ -178,6 +181,22 @@ class Runs:
             self._send(run, new_points[start : start + _MAX_VALUES])
         return Changes(values=len(new_points), params=len(new_params), tags=len(new_tags))
 
+    def log_dataset(self, run: Run, name: str, checksum: str) -> None:
+        """Say on what data the run was trained, once. A server that knows nothing of data sets is told nothing."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.exceptions import MlflowException
+
+        if run.has_dataset:
+            return
+        data = Dataset(name, checksum[:_MAX_DIGEST], "code", json.dumps({"sha256": checksum}))
+        used = DatasetInput(data, [InputTag("mlflow.data.context", "training")])
+        try:
+            self._client.log_inputs(run.run_id, [used])
+        except MlflowException as error:
+            if error.error_code not in ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED"):
+                raise
+        run.has_dataset = True
+
     def renew(self, run: Run, metric: str, value: float, time_ms: int) -> Changes:
         """Make `value` the newest of a metric that changes seldom; nothing if it is."""
         if run.latest.get(metric) == value:
@@ -260,9 +279,10 @@ class Runs:
                 page_token=token,
             )
             for run in page:
-                data = run.data
+                data, known = run.data, (run.info.run_id, run.info.status)
+                has_dataset = bool(run.inputs and run.inputs.dataset_inputs)
                 yield Run(
-                    run.info.run_id, run.info.status, dict(data.tags), dict(data.params), dict(data.metrics)
+                    *(*known, dict(data.tags), dict(data.params), dict(data.metrics)), has_dataset=has_dataset
                 )
             token = page.token
             if not token:
