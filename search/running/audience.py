@@ -20,7 +20,7 @@ from search.running.live_page import LivePage
 from search.running.page import write_page
 from search.running.result import Result
 from search.running.search import Search
-from search.running.tracked import parent_info, projection_settings
+from search.running.tracked import models_of, parent_info, projection_settings
 from search.screen.live_state import PHASE_OF
 from search.screen.silence import Waiting
 from search.screen.view import ProgressView
@@ -55,6 +55,8 @@ def bring_up_to_date(search: Search, result: Result) -> str | None:
         tracker.put_sampling(median, measured)
     tracker.put_parent(parent_info(search, result.mlflow_status(), result))
     tracker.put_leaderboard([row.to_dict() for row in result.board.rows], result.conclusion)
+    for record, make in models_of(search, result):
+        tracker.put_model(record, make)
     leftover = tracker.close(_AGAIN_SECONDS)
     projection.close()
     return leftover.message(search.command("reconcile")) if leftover else None
@@ -132,6 +134,11 @@ class Audience:
         if now - self._kept_at >= foretold.KEEP_SECONDS:
             self._kept_at = now
             foretold.keep(self._search.folder, left, time.time())
+
+    def trained(self) -> None:
+        """Nothing is trained any more; how long the rest takes is not foretold."""
+        self._view.foresee(0, 0.0, None)
+        foretold.forget(self._search.folder)
 
     def note(self, text: str) -> None:
         """Something that the user should know, in one line: for the log and the screen."""

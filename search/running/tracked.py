@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from search.cluster.storage_defaults import tracking_environment
@@ -13,7 +15,9 @@ from search.running.result import Result
 from search.running.search import Search
 from search.tracking import ParentInfo, Projection
 from search.winner.document import export_text
-from search.winner.sampling import sampling_of
+from search.winner.model import model_of
+from search.winner.pictures import compared_rows
+from search.winner.sampling import median_trial, sampling_of
 from spaces.registry import name_of
 from trainable.task import OWN
 
@@ -60,6 +64,14 @@ def projection_of(search: Search) -> Projection:
     """What brings MLflow to the state of the search, in this process."""
     os.environ.update(tracking_environment(search.spec))
     return Projection(**projection_settings(search))
+
+
+def models_of(search: Search, result: Result) -> list[tuple[TrialRecord, Callable[[], Any]]]:
+    """Of each finalist and the best baseline the trial whose model stands for it, and what makes that model."""
+    if search.spec.script is not None or not result.finished:
+        return []
+    rows = [(row, median_trial(row)) for row in compared_rows(result.board)]
+    return [(record, partial(model_of, search.spec, row)) for row, record in rows if record is not None]
 
 
 def track_sampling(search: Search, record: TrialRecord) -> str | None:

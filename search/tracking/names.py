@@ -32,6 +32,7 @@ RANK = "search.rank"  # "1 tied"
 MEAN = "search.mean"  # over fresh seeds, with its interval
 AGAINST = "search.vs_baseline"
 SEEN = "search.seen"  # the objective at the last report, with few digits
+MODEL = "search.model"  # address of the trained network, for `mlflow.pytorch.load_model`
 PLACE = "place"  # metric: the order of the leaderboard
 BEST_TRIAL = "search.best_trial"
 

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -65,6 +65,10 @@ class ProjectionProcess:
     def sync_sampling(self, record: TrialRecord, measured: Mapping[str, Any]) -> None:
         """See `Projection.sync_sampling`."""
         self._call("sync_sampling", record, measured)
+
+    def sync_model(self, record: TrialRecord, make: Callable[[], Any]) -> None:
+        """See `Projection.sync_model`. make: pickled."""
+        self._call("sync_model", record, make)
 
     def sync_parent(self, info: ParentInfo) -> None:
         """See `Projection.sync_parent`."""

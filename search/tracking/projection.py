@@ -6,6 +6,7 @@ finished trial is its run status: a run without it is written again.
 """
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +15,14 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from search.errors import OperationFailed
 from search.record import Report, State, TrialRecord
 from search.study.trial_storage import TrialStorage
 from search.tracking import names, view
 from search.tracking.board import is_ranked, sync_board
 from search.tracking.client import is_refusal
 from search.tracking.density import density_png
+from search.tracking.models import log_model, register_model
 from search.tracking.runs import Changes, Point, Runs
 from trainable.storage.checkpoint import newest_state
 from trainable.task import READ_FILE, SAMPLES_FILE, SAMPLING_FILE
@@ -33,6 +36,7 @@ _STATUS = {
     State.DIVERGED: "FINISHED",
     State.FAILED: "FAILED",
 }
+_log = logging.getLogger(__name__)
 _SCHEDULE_FILE, _DENSITY_FILE = "schedule.json", "sigma_density.png"
 
 
@@ -150,6 +154,25 @@ class Projection:
         for name, value in values.items():
             changes += self.runs.renew(run, name, value, now_ms)
         return changes
+
+    def sync_model(self, record: TrialRecord, make: Callable[[], Any]) -> Changes:
+        """Log the trained network of the trial. make: it; OperationFailed where it is not kept: none is logged then."""
+        changes = self.sync(record)
+        run = self.runs.trials[record.number]
+        if names.MODEL not in run.tags:
+            try:
+                log_model(self.runs, run, make(), self.total_steps)
+            except OperationFailed as error:
+                _log.warning("MLflow gets no model of trial %d: %s", record.number, error)
+        return changes
+
+    def register(self, record: TrialRecord, make: Callable[[], Any], name: str) -> str:
+        """Register the trial's network under `name`, logged if need be; returns the version. OperationFailed where it
+        is not kept."""
+        self.sync(record)
+        run = self.runs.trials[record.number]
+        log_model(self.runs, run, make(), self.total_steps)
+        return register_model(self.runs, run, name)
 
     def _with_checkpoint(self, record: TrialRecord) -> TrialRecord:
         """The record with all that was measured at its rungs: of an open trial the study has the objectives only, and

@@ -103,12 +103,12 @@ class Runs:
     def experiment_id(self) -> str:
         """The MLflow experiment of the search; made (or taken out of the trash) if need be."""
         if self._experiment_id is None:
-            experiment = self._client.get_experiment_by_name(self._search_name)
+            experiment = self.client.get_experiment_by_name(self._search_name)
             if experiment is None:
                 self._experiment_id = self._create_experiment()
             else:
                 if experiment.lifecycle_stage == "deleted":
-                    self._client.restore_experiment(experiment.experiment_id)
+                    self.client.restore_experiment(experiment.experiment_id)
                 if (location := self._artifact_location) is not None:
                     before = experiment.artifact_location
                     bring_artifacts_along(
@@ -144,7 +144,7 @@ class Runs:
         """Ask MLflow which values of these metrics, and which files, the run has."""
         self._look_up_points(run, metrics)
         run.files = {}
-        run.sizes = {file.path: file.file_size for file in self._client.list_artifacts(run.run_id)}
+        run.sizes = {file.path: file.file_size for file in self.client.list_artifacts(run.run_id)}
 
     # What is written
 
@@ -158,7 +158,7 @@ class Runs:
         kept = {run.run_id for run in self.trials.values()}
         extra = [run for run in self._search("trial") if run.run_id not in kept]
         for run in extra:
-            self._client.delete_run(run.run_id)
+            self.client.delete_run(run.run_id)
         return Changes(duplicates=len(extra))
 
     def write(
@@ -191,7 +191,7 @@ class Runs:
         data = Dataset(name, checksum[:_MAX_DIGEST], "code", json.dumps({"sha256": checksum}))
         used = DatasetInput(data, [InputTag("mlflow.data.context", "training")])
         try:
-            self._client.log_inputs(run.run_id, [used])
+            self.client.log_inputs(run.run_id, [used])
         except MlflowException as error:
             if error.error_code not in ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED"):
                 raise
@@ -201,7 +201,7 @@ class Runs:
         """Make `value` the newest of a metric that changes seldom; nothing if it is."""
         if run.latest.get(metric) == value:
             return Changes()
-        step = len(self._client.get_metric_history(run.run_id, metric)) if metric in run.latest else 0
+        step = len(self.client.get_metric_history(run.run_id, metric)) if metric in run.latest else 0
         self._send(run, [Point(metric, step, value, time_ms)])
         return Changes(values=1)
 
@@ -230,22 +230,22 @@ class Runs:
         if run.status == status:
             return Changes()
         if status == "RUNNING":
-            self._client.update_run(run.run_id, status=status)
+            self.client.update_run(run.run_id, status=status)
         else:
-            self._client.set_terminated(run.run_id, status=status, end_time=end_ms)
+            self.client.set_terminated(run.run_id, status=status, end_time=end_ms)
         run.status = status
         return Changes(statuses=1)
 
     def tag_experiment(self, key: str, text: str) -> None:
         """The experiment carries this tag."""
-        experiment = self._client.get_experiment(self.experiment_id)
+        experiment = self.client.get_experiment(self.experiment_id)
         if experiment.tags.get(key) != text:
-            self._client.set_experiment_tag(self.experiment_id, key, text)
+            self.client.set_experiment_tag(self.experiment_id, key, text)
 
     # The requests
 
     @property
-    def _client(self) -> Any:
+    def client(self) -> Any:
         if self._client_made is None:
             self._client_made = self._given_client or connect(self._uri)
         return self._client_made
@@ -258,20 +258,18 @@ class Runs:
 
     def _create_experiment(self) -> str:
         location = self._artifact_location
-        made = self._client.create_experiment(self._search_name, location, tags=view.EXPERIMENT_TAGS)
+        made = self.client.create_experiment(self._search_name, location, tags=view.EXPERIMENT_TAGS)
         return str(made)
 
     def _create(self, tags: Mapping[str, str], name: str, start_ms: int | None) -> Run:
-        made = self._client.create_run(
-            self.experiment_id, start_time=start_ms, tags=dict(tags), run_name=name
-        )
+        made = self.client.create_run(self.experiment_id, start_time=start_ms, tags=dict(tags), run_name=name)
         return Run(made.info.run_id, "RUNNING", dict(made.data.tags), {}, {}, points=set())
 
     def _search(self, role: str) -> Iterator[Run]:
         """Our runs of one role, oldest first."""
         token = None
         while True:
-            page = self._client.search_runs(
+            page = self.client.search_runs(
                 [self.experiment_id],
                 filter_string=f"tags.`{names.ROLE}` = '{role}' and tags.`{names.STUDY}` = '{self._study}'",
                 max_results=1000,
@@ -292,7 +290,7 @@ class Runs:
         run.points = {
             (metric, value.step)
             for metric in metrics & run.latest.keys()
-            for value in self._client.get_metric_history(run.run_id, metric)
+            for value in self.client.get_metric_history(run.run_id, metric)
         }
 
     def _send(
@@ -308,7 +306,7 @@ class Runs:
         params, tags = params or {}, tags or {}
         if not (points or params or tags):
             return
-        self._client.log_batch(
+        self.client.log_batch(
             run.run_id,
             metrics=[Metric(point.metric, point.value, point.time_ms, point.step) for point in points],
             params=[Param(key, text) for key, text in params.items()],
@@ -327,4 +325,4 @@ class Runs:
             for path, data in files.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(data)
-            self._client.log_artifacts(run.run_id, str(folder))
+            self.client.log_artifacts(run.run_id, str(folder))

@@ -103,6 +103,10 @@ class Tracker:
             lambda: self._projection.sync_sampling(record, measured),
         )
 
+    def put_model(self, record: TrialRecord, make: Callable[[], Any]) -> None:
+        """Log the trained network of the trial, soon; see `Projection.sync_model`."""
+        self._put(f"the model of trial {record.number}", lambda: self._projection.sync_model(record, make))
+
     def _put(self, key: int | str, sync: Callable[[], object]) -> None:
         with self._condition:
             if self._closing:
