@@ -77,7 +77,12 @@ class ExportFormat(Choice, ABC):
         Raises ValueError for a document that is not one, InputError for what the target cannot do, and where
         it would use levels that are more than 1 % off, unless accept_error.
         """
-        loaded = load_schedule(document)
+        return self.rendered(load_schedule(document), nfe=nfe, accept_error=accept_error)
+
+    def rendered(
+        self, loaded: LoadedSchedule, *, nfe: Collection[int] = (), accept_error: bool = False
+    ) -> Rendered:
+        """What `render` makes of the document that was loaded, without what it copies from it."""
         if loaded.schedule.loss.DENOISES and not self.DENOISES:
             others = ", ".join(name.replace("_", "-") for name, cls in FORMATS.items() if cls.DENOISES)
             raise InputError(

@@ -59,7 +59,7 @@ class Search(started.Search):
         """The Optuna study as it is now. A copy: what is done to it changes nothing."""
         import optuna
 
-        trials = self.store.load()
+        trials = self.kept.load()
         copy = optuna.create_study(study_name=self.name, direction="minimize")
         copy.add_trials(trials)
         return copy

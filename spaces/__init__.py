@@ -17,9 +17,9 @@ document/                       the exported JSON, its schemas, and reading it b
 choice.py, registry.py          one choice is one file in its folder
 """
 
+from typing import TYPE_CHECKING, Any
+
 from spaces.curriculum import CURRICULA, Curriculum
-from spaces.document.load import LoadedSchedule, load_schedule
-from spaces.document.schema import export_json_schema, schedule_json_schema
 from spaces.gap import GAPS, Gap
 from spaces.grid import GRIDS, Grid
 from spaces.grids.karras import KarrasGrid
@@ -30,6 +30,10 @@ from spaces.schedule import NoiseSchedule
 from spaces.space.search_space import SearchSpace
 from spaces.stage import Stage
 from spaces.weight import WEIGHTS, Weight
+
+if TYPE_CHECKING:
+    from spaces.document.load import LoadedSchedule, load_schedule
+    from spaces.document.schema import export_json_schema, schedule_json_schema
 
 __all__ = [
     "CURRICULA",
@@ -57,3 +61,16 @@ __all__ = [
     "load_schedule",
     "schedule_json_schema",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The document and its schemas, imported by whoever reads or writes one."""
+    if name in ("LoadedSchedule", "load_schedule"):
+        from spaces.document import load
+
+        return getattr(load, name)
+    if name in ("export_json_schema", "schedule_json_schema"):
+        from spaces.document import schema
+
+        return getattr(schema, name)
+    raise AttributeError(f"module 'spaces' has no attribute {name!r}")

@@ -15,8 +15,6 @@ from io import BufferedWriter
 from pathlib import Path
 
 import numpy as np
-import safetensors
-from safetensors import SafetensorError
 
 from spaces.lazy_torch import Tensor
 
@@ -64,8 +62,10 @@ def _why_not_here(tensor: MappedTensor) -> str | None:
 
 def mapped(path: Path) -> dict[str, Tensor]:
     """All tensors of the file. ValueError where it is no such file or is cut; OSError where there is none."""
+    from safetensors import SafetensorError, safe_open
+
     try:
-        with safetensors.safe_open(path, "pt") as file:
+        with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path} is not whole: {error}") from error

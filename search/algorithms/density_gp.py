@@ -9,11 +9,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import scipy  # scipy.special is imported at its first use: to name an algorithm needs none of it
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
-from scipy.special import ndtr
 from threadpoolctl import ThreadpoolController
 
 from search.algorithm import Algorithm
@@ -147,7 +147,9 @@ def _expected_improvement(surrogate: Surrogate, embedding_CD: Floats) -> Floats:
     mean_C, sd_C = surrogate(embedding_CD)
     gain_C = float(surrogate(surrogate.embedding_SD)[0].min()) - mean_C
     z_C = gain_C / sd_C
-    improvement_C: Floats = gain_C * ndtr(z_C) + sd_C * np.exp(-(z_C**2) / 2) / math.sqrt(2 * math.pi)
+    improvement_C: Floats = gain_C * scipy.special.ndtr(z_C) + sd_C * np.exp(-(z_C**2) / 2) / math.sqrt(
+        2 * math.pi
+    )
     return improvement_C
 
 

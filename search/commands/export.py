@@ -5,6 +5,7 @@ examples:
   python -m search export digits --output my_schedule.json
   python -m search export digits --unconfirmed
   python -m search export digits --format diffusers --nfe 2
+  python -m search export digits --register schedules
   python -m search export best_schedule.json --format k-diffusion --output sigmas
   python -m search export digits --address http://127.0.0.1:8265
 
@@ -18,6 +19,9 @@ known to be worse, or may be, a warning is on stderr and in what is written.
 other --format writes the levels to sample at in the target's own form into a folder, with a README that says
 when it means the same there and which levels the target will really use. Where those are more than 1 % off
 nothing is written, unless --accept-error. Levels for more than one step are found by `sampling`.
+
+--register gives the winner's trained model another version of NAME in MLflow's registry of models, from where
+`mlflow.pytorch.load_model("models:/NAME/1")` loads it.
 """
 
 import argparse
@@ -59,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-error", action="store_true", help="write levels that are more than 1 %% off as well"
     )
+    parser.add_argument("--register", metavar="NAME", help="the winner's model in MLflow's registry, too")
     add_format_options(parser)
     add_cluster(parser)
 
@@ -69,7 +74,9 @@ def run(args: argparse.Namespace) -> int:
     target = _format(args)
     output = _output(args, target.title)
     if target.NEEDS_MODEL:
-        _need_search_here(args, target.title)
+        _need_search_here(args, f"--format {target.title} writes")
+    if args.register is not None:
+        _need_search_here(args, "--register takes")
     document = _document(args)
     rendered = target.render(document, nfe=_numbers(args.nfe), accept_error=args.accept_error)
     if target.title == "json":
@@ -77,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         model = _model_files(args, target, document) if target.NEEDS_MODEL else {}
         _write_folder(target.title, rendered, model, output, as_json=args.json)
+    if args.register is not None:
+        _register(args, document)
     for warning in load_schedule(document).warnings:
         sys.stderr.write(f"warning: {warning}\n")
     return 0
@@ -108,12 +117,12 @@ def _write_document(document: Mapping[str, Any], path: Path, *, as_json: bool) -
         print(f"{schedule}\n{document['evidence']['finding']}\nWritten: {path}")
 
 
-def _need_search_here(args: argparse.Namespace, title: str) -> None:
+def _need_search_here(args: argparse.Namespace, takes: str) -> None:
     from search.errors import UsageError
 
     if args.address is not None or (args.name is not None and args.name.endswith(".json")):
         raise UsageError(
-            f"--format {title} writes the winner's model, which only the search has, where its trials are. Name a "
+            f"{takes} the winner's model, which only the search has, where its trials are. Name a "
             "search of this machine"
         )
 
@@ -128,6 +137,31 @@ def _model_files(
     search, number = Search.open(named(args), args.storage), document["provenance"]["trial"]
     (row,) = (row for row in search.board().rows if row.record.number == number)
     return target.model_files(model_of(search.spec, row))
+
+
+def _register(args: argparse.Namespace, document: Mapping[str, Any]) -> None:
+    """Register the model that stands for the winner.
+
+    OperationFailed where it is not kept, or MLflow does not take it.
+    """
+    from search.errors import OperationFailed
+    from search.running.search import Search
+    from search.running.tracked import projection_of
+    from search.winner.model import model_of
+    from search.winner.sampling import median_trial
+
+    search, number = Search.open(named(args), args.storage), document["provenance"]["trial"]
+    (row,) = (row for row in search.board().rows if row.record.number == number)
+    try:
+        version = projection_of(search).register(
+            median_trial(row) or row.record, lambda: model_of(search.spec, row), args.register
+        )
+    except OperationFailed:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise OperationFailed(f"MLflow did not register the model ({reason})") from error
+    sys.stderr.write(f"note: registered as {args.register}, version {version}\n")
 
 
 def _write_folder(

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from search.errors import OperationFailed
     from search.machine.driver import is_driven
     from search.running.search import Search
-    from search.running.tracked import parent_info, projection_of
+    from search.running.tracked import models_of, parent_info, projection_of
     from search.tracking import reconcile
     from search.winner.sampling import sampling_of
 
@@ -43,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
         status = result.mlflow_status(driven=is_driven(search.folder))
         # The search's own files are written again each time, so they do not count as missing.
         changes += replace(projection.sync_parent(parent_info(search, status, result)), files=0)
-        projection.sync_leaderboard([row.to_dict() for row in result.board.rows])
+        for record, make in models_of(search, result):
+            changes += projection.sync_model(record, make)
+        projection.sync_leaderboard([row.to_dict() for row in result.board.rows], result.conclusion)
     except OperationFailed:  # which says itself what to do
         raise
     except Exception as error:

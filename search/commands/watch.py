@@ -5,8 +5,9 @@ examples:
   python -m search watch digits
   python -m search watch digits --address http://127.0.0.1:8265
 
-What is shown is what `status` reads: on a terminal in place, elsewhere anew whenever it has changed; with --json an
-object on a line each time. Ctrl-C ends the looking, not the search.
+What is shown is what `status` reads, with the time that is left as the driver foretells it: a range while that is not
+known. On a terminal in place, elsewhere anew whenever something has changed; with --json an object on a line each time.
+Ctrl-C ends the looking, not the search.
 """
 
 import argparse
@@ -90,7 +91,9 @@ def _show(seen: Iterator[Status], *, as_json: bool) -> None:
     else:
         before: list[str] = []
         for status in seen:
-            now = details({**status, "running_seconds": None})  # not for the clock alone
+            now = details(
+                {**status, "running_seconds": None, "seconds_left": None}
+            )  # not for the clock alone
             if now != before:
                 print("\n".join([*([""] if before else []), *details(status)]), flush=True)
             before = now

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scipy.special import betaincinv
-
+from search.evidence import quantiles
 from search.evidence.rank_correlation import CONFIDENCE, rank_correlation
 from search.record import Purpose, State, TrialRecord
 
@@ -146,6 +145,6 @@ def _quality(complete: Sequence[TrialRecord], step: int) -> RungQuality:
 def clopper_pearson(count: int, total: int) -> tuple[float, float]:
     """The exact 95 % interval of a share, of which `count` of `total` were seen: Clopper & Pearson 1934."""
     tail = (1 - CONFIDENCE) / 2
-    low = float(betaincinv(count, total - count + 1, tail)) if count else 0.0
-    high = float(betaincinv(count + 1, total - count, 1 - tail)) if count < total else 1.0
+    low = quantiles.beta(count, total - count + 1, tail) if count else 0.0
+    high = quantiles.beta(count + 1, total - count, 1 - tail) if count < total else 1.0
     return low, high

@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from search.evidence.intervals import Estimate, ratio_of
@@ -92,9 +93,13 @@ class InSetting:
     correlation: RankCorrelation
     is_over: bool
 
+    @cached_property
+    def _by_number(self) -> Mapping[int, Held]:
+        return {row.record.number: row for row in self.rows}
+
     def row_of(self, number: int) -> Held | None:
         """That of a trial's schedule."""
-        return next((row for row in self.rows if row.record.number == number), None)
+        return self._by_number.get(number)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""

@@ -21,9 +21,8 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
-from scipy.special import stdtrit
-
 from search.evidence.noise import SeedNoise
+from search.evidence.quantiles import student_t
 from search.record import has_diverged, ln
 
 CONFIDENCE = 0.95
@@ -124,7 +123,7 @@ def _mean(values: Sequence[float], noise: SeedNoise | None, comparisons: int) ->
         squares += prior_degrees * noise.sd**2
         degrees += prior_degrees
     error = math.sqrt(squares / degrees / count)
-    half = float(stdtrit(degrees, 1 - (1 - CONFIDENCE) / (2 * comparisons))) * error
+    half = student_t(degrees, 1 - (1 - CONFIDENCE) / (2 * comparisons)) * error
     return Estimate(mean, mean - half, mean + half, count, error)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from search.evidence.audit import AuditReport, audit_report
@@ -58,7 +59,7 @@ class Leaderboard:
         """The confirmed rows that cannot be told from the best mean, the best mean first."""
         return tuple(row for row in self.rows if row.rank == 1)
 
-    @property
+    @cached_property
     def winner(self) -> Row | None:
         """What to use. Where other settings were tried, what holds there; else what is best as searched.
 

@@ -10,8 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from scipy.special import stdtrit
-
+from search.evidence.quantiles import student_t
 from search.record import Purpose, State, TrialRecord, ln
 
 
@@ -28,7 +27,7 @@ class SeedNoise:
 
     def factor(self, confidence: float) -> float:
         """Two-sided Student t factor: how many standard errors a difference must exceed."""
-        return float(stdtrit(self.degrees, (1 + confidence) / 2))
+        return student_t(self.degrees, (1 + confidence) / 2)
 
     def of_ratio_to(self, other: "SeedNoise") -> "SeedNoise":
         """Of ln of the ratio of two schedules with these noises; as well known as the lesser known of them."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+
+from search.evidence.quantiles import student_t
 
 CONFIDENCE = 0.95
 
@@ -50,6 +51,6 @@ def rank_interval(correlation: float, count: int) -> tuple[float, float]:
     holds in .92 or more up to a correlation of .98; nearer to 1 in less (`python -m bench.quality.coverage`).
     """
     error = math.sqrt((1 + correlation**2 / 2) / (count - 3))
-    half = float(stdtrit(count - 3, (1 + CONFIDENCE) / 2)) * error
+    half = student_t(count - 3, (1 + CONFIDENCE) / 2) * error
     z = math.atanh(correlation)
     return math.tanh(z - half), math.tanh(z + half)

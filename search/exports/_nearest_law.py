@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import ndtr
 
 from search.errors import InputError
 from spaces import LoadedSchedule, NoiseSchedule, SigmaLaw
 from spaces.arrays import Array
 from spaces.noise.lognormal import LogNormal
+from spaces.special import ndtr
 
 ENOUGH = 0.01  # total variation that a target may be off
 NOMINAL_STEPS = 2000  # of a document without a training
@@ -78,6 +77,8 @@ class Trained:
 
         if not starts[0]:
             return Law((), variation(()))
+        from scipy.optimize import minimize  # takes a fifth of a second, of which a lognormal needs nothing
+
         found = [minimize(variation, np.array(start, float), method="Nelder-Mead") for start in starts]
         best = min(found, key=lambda one: float(one.fun))
         return Law(tuple(map(float, best.x)), float(best.fun))

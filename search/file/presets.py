@@ -11,7 +11,7 @@ from pydantic import ValidationInfo
 from search.file.messages import Misfit, did_you_mean, shown
 from search.file.paths import placed_path
 from search.file.yaml_walk import Place
-from spaces import PRESETS, NoiseSchedule, SearchSpace, load_schedule
+from spaces import PRESETS, NoiseSchedule, SearchSpace
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _FIELDS = (("name", "file"), ("name", "schedule"))
@@ -107,6 +107,8 @@ def _own_name(name: Any) -> str:
 
 
 def _own_schedule(entry: Mapping[str, Any], folder: Path | None) -> NoiseSchedule:
+    from spaces import load_schedule  # most search files have none
+
     if "schedule" in entry:
         if not isinstance(entry["schedule"], Mapping):
             raise ValueError(f"schedule: needs a mapping, but got {shown(entry['schedule'])}")

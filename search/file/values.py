@@ -6,10 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-
 from search.file.messages import shown
+from search.machine.sqlite_url import database_in
 from search.machine.urls import hide_password, shown_url
 from spaces.document.format import MAX_EVALUATIONS
 from trainable.storage.bucket_url import BucketUrl
@@ -122,6 +120,9 @@ def one_nth(n: int) -> float:
 
 
 def _url(url: str, what: str) -> Any:
+    from sqlalchemy.engine import make_url  # a search that keeps to its folder needs none of it
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
     try:
         parsed = make_url(url)
         parsed.get_dialect()
@@ -200,9 +201,11 @@ def same_database(one: str, other: str) -> bool:
         return False
 
     def key(url: str) -> tuple[Any, ...]:
+        if url.startswith("sqlite"):
+            return ("sqlite", str(Path(database_in(url)).resolve()))
+        from sqlalchemy.engine import make_url
+
         parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite":
-            return ("sqlite", str(Path(parsed.database or "").resolve()))
         host = "localhost" if parsed.host in (None, "", "127.0.0.1", "::1") else parsed.host
         # Two schemas of one PostgreSQL database may be told apart by `?options=-csearch_path%3Doptuna`.
         options = str(parsed.query.get("options"))

@@ -12,11 +12,13 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING
 
 from search.errors import InputError, OperationFailed
 from trainable.storage.path import expanded
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 MOST_BYTES = 50 * 2**20
 MOST_FILES = 5000
@@ -58,7 +60,7 @@ def code_in(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def _files(folder: Path, below: str, rules: list[tuple[str, GitIgnoreSpec]]) -> Iterator[tuple[str, Path]]:
+def _files(folder: Path, below: str, rules: list[tuple[str, "GitIgnoreSpec"]]) -> Iterator[tuple[str, Path]]:
     """rules: of each `.gitignore`, with the folder below which it holds: "" or "a/b/"; outermost first."""
     entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     if any(entry.name == _IGNORE for entry in entries):
@@ -77,7 +79,9 @@ def _files(folder: Path, below: str, rules: list[tuple[str, GitIgnoreSpec]]) -> 
             yield name, Path(entry.path)
 
 
-def _rules_in(file: Path) -> GitIgnoreSpec:
+def _rules_in(file: Path) -> "GitIgnoreSpec":
+    from pathspec import GitIgnoreSpec  # without a script nobody needs it
+
     try:
         return GitIgnoreSpec.from_lines(file.read_text(encoding="utf-8", errors="replace").splitlines())
     except (ValueError, re.error) as error:
@@ -86,7 +90,7 @@ def _rules_in(file: Path) -> GitIgnoreSpec:
         ) from error
 
 
-def _is_ignored(name: str, rules: Sequence[tuple[str, GitIgnoreSpec]]) -> bool:
+def _is_ignored(name: str, rules: Sequence[tuple[str, "GitIgnoreSpec"]]) -> bool:
     """By the innermost file with a rule that matches, of whose rules the last counts (gitignore(5))."""
     for folder, own in reversed(rules):
         include = own.check_file(name[len(folder) :]).include

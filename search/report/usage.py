@@ -1,11 +1,10 @@
 """How the winner is used in other software: three lines for each export format."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from search.export_format import FORMATS
 from search.report.found import Found
+from spaces import LoadedSchedule, load_schedule
 from spaces.registry import summary_of
 
 
@@ -26,10 +25,11 @@ def uses(found: Found) -> list[Use]:
     network = (found.document.get("searched_at") or {}).get("network") or {}
     is_writable = network.get("name") == "diffusers_unet"  # of a model, which not every format needs
     names = [name for name, target in FORMATS.items() if is_writable or not target.NEEDS_MODEL]
-    return [_use(found, name, found.document) for name in names]
+    loaded = load_schedule(found.document)
+    return [_use(found, name, loaded) for name in names]
 
 
-def _use(found: Found, name: str, document: Mapping[str, Any]) -> Use:
+def _use(found: Found, name: str, loaded: LoadedSchedule) -> Use:
     target = FORMATS[name]()
     command = f"{found.commands['export']} --format {target.title}"
     if target.title == "json":
@@ -38,7 +38,7 @@ def _use(found: Found, name: str, document: Mapping[str, Any]) -> Use:
     problem = ""
     for nfe in ((), (2,), (1,)):  # some targets have not every number of network evaluations
         try:
-            rendered = target.render(document, nfe=nfe)
+            rendered = target.rendered(loaded, nfe=nfe)
         except ValueError as error:
             problem = problem or str(error)
             continue

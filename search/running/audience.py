@@ -14,12 +14,13 @@ from search.machine.checkout import is_shipped
 from search.policy.conductor import Conductor
 from search.policy.next_trial import Refused
 from search.record import Purpose, State, TrialRecord
+from search.running import foretold
 from search.running.known import LOG_FILE, SPEC_FILE
 from search.running.live_page import LivePage
 from search.running.page import write_page
 from search.running.result import Result
 from search.running.search import Search
-from search.running.tracked import parent_info, projection_settings
+from search.running.tracked import models_of, parent_info, projection_settings
 from search.screen.live_state import PHASE_OF
 from search.screen.silence import Waiting
 from search.screen.view import ProgressView
@@ -53,7 +54,9 @@ def bring_up_to_date(search: Search, result: Result) -> str | None:
     if median is not None and measured is not None:
         tracker.put_sampling(median, measured)
     tracker.put_parent(parent_info(search, result.mlflow_status(), result))
-    tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
+    tracker.put_leaderboard([row.to_dict() for row in result.board.rows], result.conclusion)
+    for record, make in models_of(search, result):
+        tracker.put_model(record, make)
     leftover = tracker.close(_AGAIN_SECONDS)
     projection.close()
     return leftover.message(search.command("reconcile")) if leftover else None
@@ -90,7 +93,7 @@ class Audience:
         self._retried: set[int] = set()
         self._entered: set[Purpose] = set()
         self._page = LivePage(search.folder / SPEC_FILE, search.folder / LOG_FILE, clock=clock)
-        self._clock, self._foreseen_at = clock, -math.inf
+        self._clock, self._foreseen_at, self._kept_at = clock, -math.inf, -math.inf
 
     def begin(self) -> None:
         """The search goes on: here are the trials that the study knows already."""
@@ -131,6 +134,14 @@ class Audience:
         found = self._conductor.outlook()
         left = None if found.least is None or found.most is None else (found.least, found.most)
         self._view.foresee(found.steps, found.seconds, left)
+        if now - self._kept_at >= foretold.KEEP_SECONDS:
+            self._kept_at = now
+            foretold.keep(self._search.folder, left, time.time())
+
+    def trained(self) -> None:
+        """Nothing is trained any more; how long the rest takes is not foretold."""
+        self._view.foresee(0, 0.0, None)
+        foretold.forget(self._search.folder)
 
     def note(self, text: str) -> None:
         """Something that the user should know, in one line: for the log and the screen."""
@@ -170,6 +181,7 @@ class Audience:
         try:
             self.tracker.put_parent(parent_info(self._search, status, result))
         finally:
+            foretold.forget(self._search.folder)
             self._page.close()
             self._janitor.close(seconds)
             leftover = self.tracker.close(seconds)

@@ -20,8 +20,8 @@ from trainable.training.network_probe import check_network
 from trainable.training.trainer import Trainer
 from trainable.trial import device_of
 
-_TIMED_STEPS = 60
-_TIMED_SECONDS = 0.4  # or one step, if that takes longer
+_TIMED_STEPS = 30
+_TIMED_SECONDS = 0.15  # or one step, if that takes longer
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def _steps_per_second(
         trainer = Trainer(setting.network, images.x_NCHW, setting.training, device)
         trainer.begin(PRESETS["ict"].schedule, spec.seed, spec.resources.micro_batch)
         total_steps = setting.training.total_steps
-        warm_up = min(10, total_steps // 2)
+        warm_up = min(5, total_steps // 2)
         timed = min(_TIMED_STEPS, total_steps - warm_up)
         start = time.perf_counter()
         trainer.train(warm_up, should_pause=lambda: time.perf_counter() - start > _TIMED_SECONDS / 2)

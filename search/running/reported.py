@@ -12,7 +12,6 @@ from search.report.found import Found
 from search.running.known import LOG_FILE, command
 from search.running.plan_of import board_of, objective_of, plan_of
 from search.running.result import Result
-from search.study.legible import legible_trials
 from search.winner.pictures import Grid, grids
 from spaces.registry import name_of
 
@@ -37,6 +36,8 @@ def found_of(
 
 def unreadable(spec: SearchSpec, problem: str) -> Found:
     """A search whose study cannot be relied on: what can still be read of it."""
+    from search.study.legible import legible_trials
+
     records = legible_trials(spec.study_url_resolved, spec.name)
     try:
         board = board_of(spec, records)

@@ -32,6 +32,7 @@ from search.running.ray_losses import outlive_rays
 from search.running.result import Result, unmeasured
 from search.running.search import Search
 from search.running.stacking import stack_of
+from search.running.tracked import models_of
 from search.screen.silence import Log, Waiting
 from search.screen.view import STUDY, ProgressView
 from search.screen.words import title_of
@@ -146,12 +147,15 @@ class Run:
         try:
             if not self.conductor.finished:
                 self._train(audience)
+            audience.trained()
             self.measure_samples(audience)
             self._sample_winner(audience)
             result = self.result()
             if result.finished:  # MLflow gets it too
                 self._write_page(audience, result)
-            audience.tracker.put_leaderboard([row.to_dict() for row in result.board.rows])
+            audience.tracker.put_leaderboard([row.to_dict() for row in result.board.rows], result.conclusion)
+            for record, make in models_of(self.search, result):
+                audience.tracker.put_model(record, make)
         finally:
             with self.view.waiting("MLflow and the storage, which take what is left to keep", self._log):
                 left = audience.close(result)

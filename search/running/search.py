@@ -1,6 +1,5 @@
 """A search: its file, its study, what its trials keep, and how it stands."""
 
-import importlib.metadata
 import os
 import secrets
 import threading
@@ -30,15 +29,14 @@ from search.running.plan_of import board_of, objective_of, plan_of
 from search.running.result import Result
 from search.running.status import status_of
 from search.screen.status_text import Status
-from search.study.lock import only_driver_of
-from search.study.store import StudyStore
+from search.study.reading import StudyReader
 from search.study.trial_storage import TrialStorage
-from search.winner.document import export_document
 from search.winner.sampling import read_found, read_sampling
 from trainable.storage.atomic import write_atomically
 from trainable.task import OWN
 
 if TYPE_CHECKING:
+    from search.study.store import StudyStore
     from trainable.command.worker import Script
     from trainable.metric.assets import Assets
     from trainable.setting import Setting
@@ -59,9 +57,10 @@ class Search:
     or its trials' storage cannot be used.
     """
 
-    def __init__(self, spec: SearchSpec, store: StudyStore | None = None):
+    def __init__(self, spec: SearchSpec, store: "StudyStore | None" = None):
         self.spec = spec
         self._store = store
+        self._read: StudyReader | StudyStore | None = None
 
     @classmethod
     def open(cls, name_or_file: str, storage: str = DEFAULT_STORAGE) -> "Search":
@@ -109,9 +108,11 @@ class Search:
     @property
     def is_started(self) -> bool:
         """Whether it has a study."""
-        if self._store is None and self.folder.exists():
-            self._store = self._existing()
-        return self._store is not None
+        if self._store is None and self._read is None and self.folder.exists():
+            self._read = StudyReader.open(self.spec.study_url_resolved, self.name, self._sums)
+            if self._read is not None:
+                self._read.check_header()
+        return self._store is not None or self._read is not None
 
     def check_started(self) -> None:
         """InputError if it has no study yet."""
@@ -119,20 +120,30 @@ class Search:
             raise InputError(f"search {self.name!r} has not been started. Run: python -m search run FILE")
 
     @property
-    def store(self) -> StudyStore:
-        """Its study, opened once."""
+    def store(self) -> "StudyStore":
+        """Its study, to be written to; opened once."""
         self.check_started()
+        if self._store is None:
+            self._store = self._existing()
         assert self._store is not None
         return self._store
 
     @property
+    def kept(self) -> "StudyReader | StudyStore":
+        """Its study, to be looked at; opened once."""
+        self.check_started()
+        found = self._store or self._read
+        assert found is not None
+        return found
+
+    @property
     def header(self) -> Mapping[str, Any]:
         """Facts of the whole search that the study keeps: its resolved file, checksums, versions."""
-        return self.store.header
+        return self.kept.header
 
     def records(self) -> list[TrialRecord]:
         """All trials by number."""
-        return self.store.records()
+        return self.kept.records()
 
     # How it stands
 
@@ -143,7 +154,7 @@ class Search:
     def result(self) -> Result:
         """What was found so far, and whether anything is left to do."""
         agenda = self._agenda()
-        return Result.of(self.spec, agenda, self.header, len(self.store.enqueued()))
+        return Result.of(self.spec, agenda, self.header, len(self.kept.enqueued()))
 
     def status(self, now: float | None = None) -> Status:
         """How it stands, in plain values. now: seconds since 1970.
@@ -160,6 +171,8 @@ class Search:
 
         board: as it was read before.
         """
+        from search.winner.document import export_document
+
         return export_document(
             self.board() if board is None else board,
             self.header,
@@ -169,7 +182,7 @@ class Search:
         )
 
     def _agenda(self) -> Agenda:
-        return Agenda.of(self.plan(), self.store.read(), self.header)
+        return Agenda.of(self.plan(), self.kept.read(), self.header)
 
     # What a driver does with it
 
@@ -179,6 +192,8 @@ class Search:
 
     def held_everywhere(self, interrupted: threading.Event) -> AbstractContextManager[None]:
         """No driver on another machine drives it meanwhile; see `only_driver_of`."""
+        from search.study.lock import only_driver_of
+
         return only_driver_of(self.store, self.spec.study_url_resolved, self.name, interrupted)
 
     def open_or_create(self, assets: "Assets | Script") -> None:
@@ -186,6 +201,8 @@ class Search:
 
         assets: with what it is measured: data and feature network, or a script.
         """
+        from search.study.store import StudyStore
+
         self._store = self._existing()
         if self._store is None:
             header, url = _header(self.spec, assets), self.spec.study_url_resolved
@@ -271,7 +288,9 @@ class Search:
     def _sums(self) -> Path:
         return self.folder / SUMS_FILE
 
-    def _existing(self) -> StudyStore | None:
+    def _existing(self) -> "StudyStore | None":
+        from search.study.store import StudyStore
+
         store = StudyStore.open(self.spec.study_url_resolved, self.name, self._sums)
         if store is not None:
             store.check_header()
@@ -311,6 +330,8 @@ def _measured_with(spec: SearchSpec, assets: "Assets | Script") -> dict[str, str
 
 
 def _header(spec: SearchSpec, assets: "Assets | Script") -> dict[str, Any]:
+    import importlib.metadata
+
     return {
         "study_id": secrets.token_hex(8),
         "search": spec.resolved(),

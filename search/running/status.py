@@ -3,12 +3,14 @@
 States: "running"; "finished"; "stopped" (goes on with `resume`). What else there is, `statuses.py` says.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.file.spec import SearchSpec
 from search.policy.agenda import Agenda
 from search.record import SEARCHED, Purpose, State, TrialRecord
+from search.running.foretold import left_of
 from search.running.plan_of import objective_of
 from search.running.result import Result
 from search.screen.live_state import best_of
@@ -27,6 +29,7 @@ def status_of(
     records = list(agenda.records.values())
     held = agenda.spending.trials + (0.0 if since is None else _held_now(records, since, now))
     result = Result.of(spec, agenda, header) if agenda.finished else None
+    left = None if since is None else left_of(spec.folder, since, now)
     is_finished = result is not None and result.finished
     return {
         "name": spec.name,
@@ -49,6 +52,7 @@ def status_of(
         "slot_hours": held / 3600,
         "gpu_hours": held / 3600 * spec.resources.gpu,
         "running_seconds": None if since is None else max(0.0, now - since),
+        "seconds_left": None if left is None else [left[0], left[1] if math.isfinite(left[1]) else None],
         "problem": None,
     }
 

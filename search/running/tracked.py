@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from search.cluster.storage_defaults import tracking_environment
@@ -13,7 +15,11 @@ from search.running.result import Result
 from search.running.search import Search
 from search.tracking import ParentInfo, Projection
 from search.winner.document import export_text
-from search.winner.sampling import sampling_of
+from search.winner.model import model_of
+from search.winner.pictures import compared_rows
+from search.winner.sampling import median_trial, sampling_of
+from spaces.registry import name_of
+from trainable.task import OWN
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +36,7 @@ def projection_settings(search: Search) -> dict[str, Any]:
         "kept_at": spec.trials,
         "study_id": header["study_id"],
         "of_script": spec.script is not None,
+        "datasets": _datasets(search),
         # A value belongs to what it was measured with.
         "trial_tags": {"code_sha256": header["code_sha256"]}
         if spec.script is not None
@@ -40,10 +47,31 @@ def projection_settings(search: Search) -> dict[str, Any]:
     }
 
 
+def _datasets(search: Search) -> dict[str, tuple[str, str]]:
+    """By setting, name and checksum of the data; a script has its own, which nobody knows."""
+    if search.spec.script is not None:
+        return {}
+    own = {OWN: (name_of(search.spec.own_setting.data), search.header["data_sha256"])}
+    known = search.header.get("settings", {})
+    return own | {
+        setting.name: (name_of(setting.data), known[setting.name]["data_sha256"])
+        for setting in search.spec.settings
+        if setting.name in known
+    }
+
+
 def projection_of(search: Search) -> Projection:
     """What brings MLflow to the state of the search, in this process."""
     os.environ.update(tracking_environment(search.spec))
     return Projection(**projection_settings(search))
+
+
+def models_of(search: Search, result: Result) -> list[tuple[TrialRecord, Callable[[], Any]]]:
+    """Of each finalist and the best baseline the trial whose model stands for it, and what makes that model."""
+    if search.spec.script is not None or not result.finished:
+        return []
+    rows = [(row, median_trial(row)) for row in compared_rows(result.board)]
+    return [(record, partial(model_of, search.spec, row)) for row, record in rows if record is not None]
 
 
 def track_sampling(search: Search, record: TrialRecord) -> str | None:

@@ -1,13 +1,9 @@
 """A running search as text."""
 
-import math
-
 from search.record import State, TrialRecord
 from search.screen.live_state import LiveState
-from search.screen.words import STATE_WORDS, rate_text, seconds_text, title_of, value_text
+from search.screen.words import STATE_WORDS, left_text, rate_text, seconds_text, title_of, value_text
 from spaces.sparkline import with_density
-
-QUARTER = 1.25  # what is said to be about so long is off by this factor at most
 
 
 def ended_text(record: TrialRecord, objective: str, total_steps: int, is_best: bool) -> str:
@@ -44,23 +40,8 @@ def time_text(live: LiveState, now: float) -> str:
 
     `at least 2m left` before a setting was trained in of which nothing is known.
     """
-    elapsed = seconds_text(now - live.start)
-    left = live.seconds_left()
-    if left is None:
-        return elapsed
-    least, most = max(1.0, left[0]), max(1.0, left[1])
-    if math.isinf(most):
-        return f"{elapsed}, at least {_rough_text(least)} left"
-    about, least_text, most_text = map(_rough_text, (math.sqrt(least * most), least, most))
-    if most <= QUARTER**2 * least or least_text == most_text:
-        return f"{elapsed}, about {about} left"
-    return f"{elapsed}, {least_text} to {most_text} left"
-
-
-def _rough_text(seconds: float) -> str:
-    """A rough estimate is shown roughly."""
-    rough = max(10, 10 * round(seconds / 10)) if seconds < 120 else 60 * round(seconds / 60)
-    return seconds_text(rough).removesuffix(" 00s")
+    elapsed, left = seconds_text(now - live.start), live.seconds_left()
+    return elapsed if left is None else f"{elapsed}, {left_text(*left)}"
 
 
 def summary_text(live: LiveState, now: float) -> str:

@@ -1,9 +1,10 @@
 """How searches stand, as text."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search.screen.words import ENDED_WORDS, seconds_text, value_text
+from search.screen.words import ENDED_WORDS, left_text, seconds_text, value_text
 
 Status = dict[str, Any]
 
@@ -42,7 +43,8 @@ def table(statuses: Sequence[Status]) -> list[str]:
 def details(status: Status) -> list[str]:
     """All that is known of one search."""
     since = status.get("running_seconds")
-    lines = [f"{status['name']}: {status['state']}" + (f" for {seconds_text(since)}" if since else "")]
+    lasts = (f" for {seconds_text(since)}" if since else "") + _left_text(status)
+    lines = [f"{status['name']}: {status['state']}{lasts}"]
     if status["problem"]:
         lines.append(f"  problem  {status['problem']}")
     if "trials" in status:
@@ -52,6 +54,13 @@ def details(status: Status) -> list[str]:
     if status.get("finding"):
         lines.append(f"  {status['finding']}")
     return lines
+
+
+def _left_text(status: Status) -> str:
+    left = status.get("seconds_left")  # a head with an older checkout sends none
+    if left is None:
+        return ""
+    return f", {left_text(left[0], math.inf if left[1] is None else left[1])}"
 
 
 def _trial_lines(status: Status) -> list[str]:

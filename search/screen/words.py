@@ -1,5 +1,7 @@
 """How times, values, states and trials are written wherever people read them."""
 
+import math
+
 from search.record import State, TrialRecord
 
 ENDED_WORDS = {
@@ -8,6 +10,7 @@ ENDED_WORDS = {
     State.DIVERGED: "diverged",
     State.FAILED: "failed",
 }
+QUARTER = 1.25  # what is said to be about so long is off by this factor at most
 STATE_WORDS = {State.RUNNING: "running", **ENDED_WORDS}
 
 
@@ -21,6 +24,23 @@ def seconds_text(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600}h {whole % 3600 // 60:02}m"
     return f"{whole // 86400}d {whole % 86400 // 3600:02}h"
+
+
+def left_text(least: float, most: float) -> str:
+    """`about 2m left`, or `12m to 25m left` while that is not known to within a quarter; most may be without end."""
+    least, most = max(1.0, least), max(1.0, most)
+    if math.isinf(most):
+        return f"at least {_rough_text(least)} left"
+    about, least_text, most_text = map(_rough_text, (math.sqrt(least * most), least, most))
+    if most <= QUARTER**2 * least or least_text == most_text:
+        return f"about {about} left"
+    return f"{least_text} to {most_text} left"
+
+
+def _rough_text(seconds: float) -> str:
+    """A rough estimate is shown roughly."""
+    rough = max(10, 10 * round(seconds / 10)) if seconds < 120 else 60 * round(seconds / 60)
+    return seconds_text(rough).removesuffix(" 00s")
 
 
 def value_text(value: float) -> str:

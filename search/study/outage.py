@@ -3,14 +3,16 @@
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
-from search.errors import OperationFailed
+from search.errors import InputError, OperationFailed
+from search.study.whole import UNREADABLE, unreadable
 
 PATIENCE_SECONDS = 300.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 2.0
@@ -101,6 +103,19 @@ class Outlasting:
         """Raise what the database will say again and again in words."""
         if isinstance(error, SQLAlchemyError | StorageInternalError):
             raise unusable(self._where, error) from error
+
+
+@contextmanager
+def readable(where: str) -> Iterator[None]:
+    """In this block rows that are not what they should be raise DamagedStudy, and the database's errors one line."""
+    try:
+        yield
+    except (InputError, OperationFailed):
+        raise
+    except UNREADABLE as error:
+        raise unreadable([], where, error) from error
+    except (SQLAlchemyError, StorageInternalError) as error:
+        raise unusable(where, error) from error
 
 
 def unusable(where: str, error: BaseException) -> OperationFailed:

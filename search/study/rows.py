@@ -7,7 +7,7 @@ other trials too. With one writer, as our studies have, there is nothing to look
 import datetime
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Table, select
 from sqlalchemy.exc import IntegrityError
 
 from search.errors import OperationFailed
+from search.study.waiting import Row, Seen
 
 WRITTEN_BY_ANOTHER = "the study is written by another program. End that one, then run the same command again"
 
@@ -37,21 +38,6 @@ def insert_study(storage: RDBStorage, name: str, attributes: Mapping[str, Any]) 
             for key, value in attributes.items()
         ]
         connection.execute(_table(models.StudyUserAttributeModel).insert(), rows)
-
-
-class Seen(NamedTuple):
-    """The last trial of a study that is known of; (-1, -1) where there is none."""
-
-    trial_id: int
-    number: int
-
-
-class Row(NamedTuple):
-    """A trial of a study as the database lists it."""
-
-    trial_id: int
-    number: int
-    state: TrialState
 
 
 def insert_trial(storage: RDBStorage, study_id: int, trial: FrozenTrial, after: Seen) -> Row:

@@ -6,7 +6,6 @@ rebuilt from here. A database that is killed is waited for, and the write that m
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,14 @@ from sqlalchemy.exc import IntegrityError
 from search.decision import Decision
 from search.errors import InputError
 from search.machine.urls import shown_url
-from search.policy.trials import Enqueued, KeptTrial, NewTrial, measured_in
+from search.policy.trials import Enqueued, KeptTrial, NewTrial
 from search.record import Report, TrialRecord
 from search.study import whole
 from search.study.database import has_study, is_missing, open_storage
-from search.study.outage import Away, Outlasting
-from search.study.queue import REFUSED, Queue
-from search.study.records import OPTUNA_STATE, canonical, plain, record_of, running, spent_by
+from search.study.outage import Away, Outlasting, readable
+from search.study.queue import Queue
+from search.study.records import OPTUNA_STATE, canonical, plain, running
 from search.study.rows import (
-    Row,
     begin_waiting,
     finish_trial,
     insert_report,
@@ -38,6 +36,7 @@ from search.study.rows import (
     trial_ids,
 )
 from search.study.sums import Facts, Sums, began_sum, ended_sum, ended_sum_of
+from search.study.waiting import REFUSED, Row
 
 # Optuna tells the screen of every study that is opened, those in memory included.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -68,7 +67,7 @@ class StudyStore:
         facts = kept.read()
         whole.check_file(url)
         storage = None if is_missing(url) else open_storage(url)
-        with whole.readable(where):
+        with readable(where):
             if storage is None or not has_study(storage, name):
                 whole.check_there(facts, where, sums)
                 return None
@@ -124,7 +123,7 @@ class StudyStore:
     def header(self) -> dict[str, Any]:
         """The facts given at creation."""
         if self._header is None:
-            with whole.readable(self._where):
+            with readable(self._where):
                 self._header = self._outlasting.do(lambda: self._study.user_attrs)
         return self._header
 
@@ -149,12 +148,8 @@ class StudyStore:
         check = whole.Check(facts, self._where, self._sums.path)
         check.study(self.header.get("study_id"))
         found = self._outlasting.do(self._all_trials)
-        with whole.readable(self._where):
-            ours = {trial.number: trial for trial in found if "trial" in trial.user_attrs}
-            check.numbers([trial.number for trial in found])
-            check.have_content([trial.number for trial in found if trial.number not in ours])
-            self._queue.restart(found, ours)
-            notes = check.trials(ours, self._queue.next_number)
+        with readable(self._where):
+            ours, notes = whole.ours(found, check, self._queue)
         self._known_ids = {number: trial._trial_id for number, trial in ours.items()}
         return list(ours.values()), notes
 
@@ -183,17 +178,7 @@ class StudyStore:
 
     def read(self) -> list[KeptTrial]:
         """All trials by number, as the policy needs them."""
-        kept, bad, problem = [], [], None
-        for trial in self.load():
-            try:
-                record = replace(record_of(trial), measured=measured_in(self.header, trial.number))
-                kept.append(KeptTrial(record, trial.distributions, spent_by(trial)))
-            except whole.UNREADABLE as error:
-                bad.append(trial.number)
-                problem = error
-        if problem is not None:
-            raise whole.unreadable(bad, self._where, problem) from problem
-        return kept
+        return whole.kept(self.load(), self.header, self._where)
 
     def complete_sums(self) -> list[str]:
         """Have the file of checksums say all that the study knows: when a driver begins.

@@ -10,10 +10,11 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.distributions import BaseDistribution, CategoricalDistribution, distribution_to_json
 from optuna.trial import FrozenTrial
 
 from search.errors import OperationFailed
@@ -121,7 +122,14 @@ def ended_sum_of(trial: FrozenTrial) -> str:
 
 
 def _parameter(value: Any, distribution: BaseDistribution) -> list[Any]:
-    return [float(distribution.to_internal_repr(value)), distribution_to_json(distribution)]
+    # Of choices, 1 and True are equal, and are not the same text.
+    text = distribution_to_json if isinstance(distribution, CategoricalDistribution) else _as_json
+    return [float(distribution.to_internal_repr(value)), text(distribution)]
+
+
+@lru_cache(maxsize=1024)
+def _as_json(distribution: BaseDistribution) -> str:
+    return distribution_to_json(distribution)
 
 
 def _sum(value: Any) -> str:

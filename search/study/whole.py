@@ -1,23 +1,22 @@
 """Is all of the study there, as it was written? What is not, is one line: what, where, what is lost, how to go on."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
-from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from search.decision import Decision
-from search.errors import InputError, OperationFailed
+from search.errors import OperationFailed
 from search.machine.sqlite_health import damage_of
+from search.machine.sqlite_url import database_in
 from search.machine.urls import shown_url
 from search.policy.budget import Spending
-from search.policy.trials import CLOSED_BECAUSE, JUDGES, SPENT
-from search.study.outage import unusable
+from search.policy.trials import CLOSED_BECAUSE, JUDGES, SPENT, KeptTrial, measured_in
+from search.study.records import record_of, spent_by
 from search.study.sums import Facts, began_sum, ended_sum_of
+from search.study.waiting import Waiting
 
 RESTORE = "Restore it from a copy"
 # What reading raises where a row is not what it should be.
@@ -45,10 +44,10 @@ class DamagedStudy(OperationFailed):
 
 def check_file(url: str) -> None:
     """DamagedStudy for a SQLite file that is not whole. What else is wrong with it, whoever opens it is told."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or not Path(parsed.database).is_file():
+    database = database_in(url)
+    if not database or not Path(database).is_file():
         return
-    verdict = damage_of(Path(parsed.database))
+    verdict = damage_of(Path(database))
     if verdict is not None:
         what = " ".join(verdict.split())[:200]
         raise DamagedStudy(
@@ -166,17 +165,30 @@ class Check:
         return self._beside.parent if self._beside is not None else "its database"
 
 
-@contextmanager
-def readable(where: str) -> Iterator[None]:
-    """In this block rows that are not what they should be raise DamagedStudy, and the database's errors one line."""
-    try:
-        yield
-    except (InputError, OperationFailed):
-        raise
-    except UNREADABLE as error:
-        raise unreadable([], where, error) from error
-    except (SQLAlchemyError, StorageInternalError) as error:
-        raise unusable(where, error) from error
+def ours(
+    found: Sequence[FrozenTrial], check: Check, waiting: Waiting
+) -> tuple[dict[int, FrozenTrial], list[str]]:
+    """Of all trials of a study ours by number, and what is to be told in a line each; `waiting` knows the others."""
+    own = {trial.number: trial for trial in found if "trial" in trial.user_attrs}
+    check.numbers([trial.number for trial in found])
+    check.have_content([trial.number for trial in found if trial.number not in own])
+    waiting.restart(found, own)
+    return own, check.trials(own, waiting.next_number)
+
+
+def kept(trials: Sequence[FrozenTrial], header: Mapping[str, Any], where: str) -> list[KeptTrial]:
+    """The trials as the policy needs them. header: of their study."""
+    found, bad, problem = [], [], None
+    for trial in trials:
+        try:
+            record = replace(record_of(trial), measured=measured_in(header, trial.number))
+            found.append(KeptTrial(record, trial.distributions, spent_by(trial)))
+        except UNREADABLE as error:
+            bad.append(trial.number)
+            problem = error
+    if problem is not None:
+        raise unreadable(bad, where, problem) from problem
+    return found
 
 
 def unreadable(numbers: Sequence[int], where: str, error: BaseException) -> DamagedStudy:

@@ -28,7 +28,12 @@ REASON = "search.reason"
 MICRO_BATCH = "search.micro_batch"  # images at once, in the second try of a trial that ran out of GPU memory
 CONDEMNED_AT = "search.condemned_at"
 LEFT_OUT = "search.left_out"  # measurements that MLflow cannot hold
-RANK = "search.rank"
+RANK = "search.rank"  # "1 tied"
+MEAN = "search.mean"  # over fresh seeds, with its interval
+AGAINST = "search.vs_baseline"
+SEEN = "search.seen"  # the objective at the last report, with few digits
+MODEL = "search.model"  # address of the trained network, for `mlflow.pytorch.load_model`
+PLACE = "place"  # metric: the order of the leaderboard
 BEST_TRIAL = "search.best_trial"
 
 

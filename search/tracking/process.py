@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -66,13 +66,17 @@ class ProjectionProcess:
         """See `Projection.sync_sampling`."""
         self._call("sync_sampling", record, measured)
 
+    def sync_model(self, record: TrialRecord, make: Callable[[], Any]) -> None:
+        """See `Projection.sync_model`. make: pickled."""
+        self._call("sync_model", record, make)
+
     def sync_parent(self, info: ParentInfo) -> None:
         """See `Projection.sync_parent`."""
         self._call("sync_parent", info)
 
-    def sync_leaderboard(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def sync_leaderboard(self, rows: Sequence[Mapping[str, Any]], conclusion: str = "") -> None:
         """See `Projection.sync_leaderboard`."""
-        self._call("sync_leaderboard", rows)
+        self._call("sync_leaderboard", rows, conclusion)
 
     def reload(self) -> None:
         """Forget what was seen in MLflow. A process that is started anew has seen nothing."""

@@ -6,6 +6,7 @@ finished trial is its run status: a run without it is written again.
 """
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +15,15 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from search.errors import OperationFailed
 from search.record import Report, State, TrialRecord
 from search.study.trial_storage import TrialStorage
-from search.tracking import names, tables, view
+from search.tracking import names, view
+from search.tracking.board import is_ranked, sync_board
 from search.tracking.client import is_refusal
 from search.tracking.density import density_png
-from search.tracking.runs import Changes, Point, Run, Runs
+from search.tracking.models import log_model, register_model
+from search.tracking.runs import Changes, Point, Runs
 from trainable.storage.checkpoint import newest_state
 from trainable.task import READ_FILE, SAMPLES_FILE, SAMPLING_FILE
 
@@ -32,6 +36,7 @@ _STATUS = {
     State.DIVERGED: "FINISHED",
     State.FAILED: "FAILED",
 }
+_log = logging.getLogger(__name__)
 _SCHEDULE_FILE, _DENSITY_FILE = "schedule.json", "sigma_density.png"
 
 
@@ -63,7 +68,8 @@ class Projection:
     study_id: identity of the study; another one under the same name gets a parent run of its own. objective:
     name of the objective's metric. total_steps: a trial's full budget. folder: of the search. kept_at: location of what
     its trials keep, in trials/<number>/ there; the folder, unless that is in a bucket. trial_tags: carried by every
-    trial's run, such as what its values were measured with. of_script: whether a script trains them, which names files
+    trial's run, such as what its values were measured with. datasets: by setting, name and checksum of the data that
+    trials are trained on. of_script: whether a script trains them, which names files
     of its own. A bad objective name raises ValueError here, before anything is trained.
     """
 
@@ -78,6 +84,7 @@ class Projection:
         kept_at: str | None = None,
         study_id: str | None = None,
         trial_tags: Mapping[str, Any] | None = None,
+        datasets: Mapping[str, tuple[str, str]] | None = None,
         of_script: bool = False,
         client: Any = None,
     ):
@@ -86,6 +93,7 @@ class Projection:
         self.total_steps = total_steps
         self.kept_at = kept_at or str(folder)
         self._trial_tags = dict(trial_tags or {})
+        self._datasets = dict(datasets or {})
         self._of_script = of_script
         self.runs = Runs(
             uri, search_name=search_name, study_id=study_id or search_name, folder=Path(folder), client=client
@@ -119,6 +127,8 @@ class Projection:
             changes += Changes(runs=1)
         elif verify:
             self.runs.look_up(run, {point.metric for point in points})
+        if record.setting in self._datasets:
+            self.runs.log_dataset(run, *self._datasets[record.setting])
         status = self._status_of(record)
         if verify or run.lacking(tags) or run.status != status:
             if record.state is not State.RUNNING:
@@ -144,6 +154,25 @@ class Projection:
         for name, value in values.items():
             changes += self.runs.renew(run, name, value, now_ms)
         return changes
+
+    def sync_model(self, record: TrialRecord, make: Callable[[], Any]) -> Changes:
+        """Log the trained network of the trial. make: it; OperationFailed where it is not kept: none is logged then."""
+        changes = self.sync(record)
+        run = self.runs.trials[record.number]
+        if names.MODEL not in run.tags:
+            try:
+                log_model(self.runs, run, make(), self.total_steps)
+            except OperationFailed as error:
+                _log.warning("MLflow gets no model of trial %d: %s", record.number, error)
+        return changes
+
+    def register(self, record: TrialRecord, make: Callable[[], Any], name: str) -> str:
+        """Register the trial's network under `name`, logged if need be; returns the version. OperationFailed where it
+        is not kept."""
+        self.sync(record)
+        run = self.runs.trials[record.number]
+        log_model(self.runs, run, make(), self.total_steps)
+        return register_model(self.runs, run, name)
 
     def _with_checkpoint(self, record: TrialRecord) -> TrialRecord:
         """The record with all that was measured at its rungs: of an open trial the study has the objectives only, and
@@ -230,6 +259,7 @@ class Projection:
             names.PURPOSE: record.purpose.value,
             names.STATE: record.state.value,
             names.STEP: record.reports[-1].step if record.reports else 0,
+            names.SEEN: None if record.objective is None else f"{record.objective:.4g}",
             names.SCHEDULE: record.schedule.describe(),
             names.PRESET: record.preset,
             names.REPLICATE_OF: record.replicate_of,
@@ -265,46 +295,18 @@ class Projection:
         """Store the leaderboard's table (order, filter, columns) in MLflow; returns its address in the UI,
         to be appended to the address of the server.
         """
-        key, state = view.leaderboard_view(self.runs.parent.run_id, self.objective)
+        key, state = view.leaderboard_view(
+            self.runs.parent.run_id, self.objective, ranked=is_ranked(self.runs)
+        )
         self.runs.tag_experiment(view.TAG + key, state)
         return view.address(self.runs.experiment_id, key)
 
-    def sync_leaderboard(self, rows: Sequence[Mapping[str, Any]]) -> Changes:
-        """Store the leaderboard as JSON, HTML and the description of the search's own run; tag the ranks.
-
-        rows: best first, plain values; known keys are number (of the trial), rank, mean and confirmed: a
-        confirmed mean also becomes the metric `<objective>_confirmed` of its trial and, the first one, of
-        the search's run.
-        """
-        parent = self.runs.parent
+    def sync_leaderboard(self, rows: Sequence[Mapping[str, Any]], conclusion: str = "") -> Changes:
+        """Store the leaderboard with the conclusion, and order the trials' runs by it; see `sync_board`."""
         title = f"Leaderboard of {self.search_name} ({self.objective})"
-        pages = {
-            "leaderboard.json": json.dumps(list(rows), indent=2, default=str) + "\n",
-            "leaderboard.html": tables.html_table(rows, title),
-        }
-        changes = self.runs.write_texts(parent, pages)
-        note = names.tag_text(tables.markdown_table(rows[:20]))
-        changes += self.runs.write(parent, tags={names.NOTE: note})
-        now_ms, confirmed = _now_ms(), f"{self.objective}_confirmed"
-        means = [(row, mean) for row in rows if (mean := _confirmed_mean(row)) is not None]
-        for row, mean in means:
-            if (run := self._run_of(row)) is not None:
-                changes += self.runs.renew(run, confirmed, mean, now_ms)
-        for row in rows:
-            if (run := self._run_of(row)) is not None and row.get("rank") is not None:
-                changes += self.runs.write(run, tags={names.RANK: str(row["rank"])})
-        if means:
-            changes += self.runs.renew(parent, confirmed, means[0][1], now_ms)
+        changes = sync_board(self.runs, rows, self.objective, title, conclusion)
+        self.save_view()
         return changes
-
-    def _run_of(self, row: Mapping[str, Any]) -> Run | None:
-        """The run of a leaderboard row's trial."""
-        return self.runs.trials.get(row.get("number", -1))
-
-
-def _confirmed_mean(row: Mapping[str, Any]) -> float | None:
-    mean = row.get("mean") if row.get("confirmed") else None
-    return mean if isinstance(mean, float) and math.isfinite(mean) else None
 
 
 def _is_storable(key: str, value: float) -> bool:

@@ -4,6 +4,7 @@ Whatever is written twice is there once: MLflow stores the same step, value and 
 changes a parameter. `Run` remembers what this process wrote or looked up, so that little of it is.
 """
 
+import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from search.tracking import names, view
 from search.tracking.artifacts import bring_artifacts_along
 from search.tracking.client import artifact_root, connect, set_environment
 
+_MAX_DIGEST = 36  # characters of a data set's digest
 _MAX_VALUES = 900  # in one request: MLflow takes 1000 values, parameters and tags, 100 of these
 
 
@@ -57,6 +59,7 @@ class Run:
     params: dict[str, str]
     latest: dict[str, float]
     points: set[tuple[str, int]] | None = None  # (metric, step); None: not looked up yet
+    has_dataset: bool = False
     files: dict[str, str | None] = field(default_factory=dict)  # name -> text where it may change
     sizes: dict[str, int | None] = field(
         default_factory=dict
@@ -100,12 +103,12 @@ class Runs:
     def experiment_id(self) -> str:
         """The MLflow experiment of the search; made (or taken out of the trash) if need be."""
         if self._experiment_id is None:
-            experiment = self._client.get_experiment_by_name(self._search_name)
+            experiment = self.client.get_experiment_by_name(self._search_name)
             if experiment is None:
                 self._experiment_id = self._create_experiment()
             else:
                 if experiment.lifecycle_stage == "deleted":
-                    self._client.restore_experiment(experiment.experiment_id)
+                    self.client.restore_experiment(experiment.experiment_id)
                 if (location := self._artifact_location) is not None:
                     before = experiment.artifact_location
                     bring_artifacts_along(
@@ -141,7 +144,7 @@ class Runs:
         """Ask MLflow which values of these metrics, and which files, the run has."""
         self._look_up_points(run, metrics)
         run.files = {}
-        run.sizes = {file.path: file.file_size for file in self._client.list_artifacts(run.run_id)}
+        run.sizes = {file.path: file.file_size for file in self.client.list_artifacts(run.run_id)}
 
     # What is written
 
@@ -155,7 +158,7 @@ class Runs:
         kept = {run.run_id for run in self.trials.values()}
         extra = [run for run in self._search("trial") if run.run_id not in kept]
         for run in extra:
-            self._client.delete_run(run.run_id)
+            self.client.delete_run(run.run_id)
         return Changes(duplicates=len(extra))
 
     def write(
@@ -178,11 +181,27 @@ class Runs:
             self._send(run, new_points[start : start + _MAX_VALUES])
         return Changes(values=len(new_points), params=len(new_params), tags=len(new_tags))
 
+    def log_dataset(self, run: Run, name: str, checksum: str) -> None:
+        """Say on what data the run was trained, once. A server that knows nothing of data sets is told nothing."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.exceptions import MlflowException
+
+        if run.has_dataset:
+            return
+        data = Dataset(name, checksum[:_MAX_DIGEST], "code", json.dumps({"sha256": checksum}))
+        used = DatasetInput(data, [InputTag("mlflow.data.context", "training")])
+        try:
+            self.client.log_inputs(run.run_id, [used])
+        except MlflowException as error:
+            if error.error_code not in ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED"):
+                raise
+        run.has_dataset = True
+
     def renew(self, run: Run, metric: str, value: float, time_ms: int) -> Changes:
         """Make `value` the newest of a metric that changes seldom; nothing if it is."""
         if run.latest.get(metric) == value:
             return Changes()
-        step = len(self._client.get_metric_history(run.run_id, metric)) if metric in run.latest else 0
+        step = len(self.client.get_metric_history(run.run_id, metric)) if metric in run.latest else 0
         self._send(run, [Point(metric, step, value, time_ms)])
         return Changes(values=1)
 
@@ -211,22 +230,22 @@ class Runs:
         if run.status == status:
             return Changes()
         if status == "RUNNING":
-            self._client.update_run(run.run_id, status=status)
+            self.client.update_run(run.run_id, status=status)
         else:
-            self._client.set_terminated(run.run_id, status=status, end_time=end_ms)
+            self.client.set_terminated(run.run_id, status=status, end_time=end_ms)
         run.status = status
         return Changes(statuses=1)
 
     def tag_experiment(self, key: str, text: str) -> None:
         """The experiment carries this tag."""
-        experiment = self._client.get_experiment(self.experiment_id)
+        experiment = self.client.get_experiment(self.experiment_id)
         if experiment.tags.get(key) != text:
-            self._client.set_experiment_tag(self.experiment_id, key, text)
+            self.client.set_experiment_tag(self.experiment_id, key, text)
 
     # The requests
 
     @property
-    def _client(self) -> Any:
+    def client(self) -> Any:
         if self._client_made is None:
             self._client_made = self._given_client or connect(self._uri)
         return self._client_made
@@ -239,20 +258,18 @@ class Runs:
 
     def _create_experiment(self) -> str:
         location = self._artifact_location
-        made = self._client.create_experiment(self._search_name, location, tags=view.EXPERIMENT_TAGS)
+        made = self.client.create_experiment(self._search_name, location, tags=view.EXPERIMENT_TAGS)
         return str(made)
 
     def _create(self, tags: Mapping[str, str], name: str, start_ms: int | None) -> Run:
-        made = self._client.create_run(
-            self.experiment_id, start_time=start_ms, tags=dict(tags), run_name=name
-        )
+        made = self.client.create_run(self.experiment_id, start_time=start_ms, tags=dict(tags), run_name=name)
         return Run(made.info.run_id, "RUNNING", dict(made.data.tags), {}, {}, points=set())
 
     def _search(self, role: str) -> Iterator[Run]:
         """Our runs of one role, oldest first."""
         token = None
         while True:
-            page = self._client.search_runs(
+            page = self.client.search_runs(
                 [self.experiment_id],
                 filter_string=f"tags.`{names.ROLE}` = '{role}' and tags.`{names.STUDY}` = '{self._study}'",
                 max_results=1000,
@@ -260,9 +277,10 @@ class Runs:
                 page_token=token,
             )
             for run in page:
-                data = run.data
+                data, known = run.data, (run.info.run_id, run.info.status)
+                has_dataset = bool(run.inputs and run.inputs.dataset_inputs)
                 yield Run(
-                    run.info.run_id, run.info.status, dict(data.tags), dict(data.params), dict(data.metrics)
+                    *(*known, dict(data.tags), dict(data.params), dict(data.metrics)), has_dataset=has_dataset
                 )
             token = page.token
             if not token:
@@ -272,7 +290,7 @@ class Runs:
         run.points = {
             (metric, value.step)
             for metric in metrics & run.latest.keys()
-            for value in self._client.get_metric_history(run.run_id, metric)
+            for value in self.client.get_metric_history(run.run_id, metric)
         }
 
     def _send(
@@ -288,7 +306,7 @@ class Runs:
         params, tags = params or {}, tags or {}
         if not (points or params or tags):
             return
-        self._client.log_batch(
+        self.client.log_batch(
             run.run_id,
             metrics=[Metric(point.metric, point.value, point.time_ms, point.step) for point in points],
             params=[Param(key, text) for key, text in params.items()],
@@ -307,4 +325,4 @@ class Runs:
             for path, data in files.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(data)
-            self._client.log_artifacts(run.run_id, str(folder))
+            self.client.log_artifacts(run.run_id, str(folder))

@@ -1,4 +1,4 @@
-"""The leaderboard as HTML and Markdown, for MLflow's pages."""
+"""The leaderboard as HTML, for MLflow's pages."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -31,14 +31,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, list | tuple):
         return " to ".join(_cell(item) for item in value)
     return str(value)
-
-
-def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """One line per row; nested values are left out."""
-    columns = _columns(rows)
-    lines = [columns, ["---"] * len(columns)]
-    lines += [[_cell(row.get(column)).replace("|", "\\|") for column in columns] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def html_table(rows: Sequence[Mapping[str, Any]], title: str) -> str:

@@ -91,10 +91,10 @@ class Tracker:
         """Bring the search's own run to this state, soon."""
         self._put(_PARENT, lambda: self._projection.sync_parent(info))
 
-    def put_leaderboard(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Store the leaderboard at the search's own run, after all trials that wait."""
+    def put_leaderboard(self, rows: Sequence[Mapping[str, Any]], conclusion: str = "") -> None:
+        """Store the leaderboard with the conclusion at the search's own run, after all trials that wait."""
         copied = [dict(row) for row in rows]
-        self._put(_LEADERBOARD, lambda: self._projection.sync_leaderboard(copied))
+        self._put(_LEADERBOARD, lambda: self._projection.sync_leaderboard(copied, conclusion))
 
     def put_sampling(self, record: TrialRecord, measured: Mapping[str, Any]) -> None:
         """Show the sampling levels found on the trial's model, soon."""
@@ -102,6 +102,10 @@ class Tracker:
             f"the sampling levels of trial {record.number}",
             lambda: self._projection.sync_sampling(record, measured),
         )
+
+    def put_model(self, record: TrialRecord, make: Callable[[], Any]) -> None:
+        """Log the trained network of the trial, soon; see `Projection.sync_model`."""
+        self._put(f"the model of trial {record.number}", lambda: self._projection.sync_model(record, make))
 
     def _put(self, key: int | str, sync: Callable[[], object]) -> None:
         with self._condition:

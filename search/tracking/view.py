@@ -7,6 +7,7 @@ metric is). Read off the interface of MLflow 3.17; one that no longer knows the 
 
 import json
 
+from search.record import Purpose
 from search.tracking import names
 
 TAG = "mlflow.sharedViewState."  # plus the view's key
@@ -14,29 +15,32 @@ TAG = "mlflow.sharedViewState."  # plus the view's key
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
-# Of the trials' tags those that a leaderboard shows, with their widths in pixels.
-_TAG_COLUMNS = {
-    names.RANK: 100,
-    names.STATE: 110,
-    names.STEP: 100,
-    names.PURPOSE: 110,
-    names.SCHEDULE: 520,
+# Of the trials' tags those that a leaderboard shows, with their widths in pixels. Metrics would have all their digits.
+_COLUMNS = {
+    names.RANK: 90,
+    names.MEAN: 150,
+    names.AGAINST: 150,
+    names.SEEN: 110,
+    names.STATE: 100,
+    names.STEP: 90,
+    names.SCHEDULE: 620,
 }
+_REPLICATES = (Purpose.NOISE, Purpose.REPLICATE, Purpose.CONFIRM, Purpose.HOLD)
 
 
-def leaderboard_view(parent_run_id: str, objective: str) -> tuple[str, str]:
-    """(key, state): the trials of one search by ascending objective, replicates left out.
+def leaderboard_view(parent_run_id: str, objective: str, *, ranked: bool = False) -> tuple[str, str]:
+    """(key, state): the trials of one search as its leaderboard has them, replicates left out.
 
+    ranked: whether the trials have their places there; without them by ascending objective, as while a search runs.
     Nested runs are shown flat when sorted by a metric, so the filter names the parent.
     """
-    metric = f"metrics.`{objective}`"
-    widths = {metric: 120, f"metrics.`{objective}_confirmed`": 170}
-    widths |= {f"tags.`{tag}`": width for tag, width in _TAG_COLUMNS.items()}
-    own = f"tags.`{names.PARENT_RUN}` = '{parent_run_id}'"
+    widths = {f"tags.`{tag}`": width for tag, width in _COLUMNS.items()}
+    own = [f"tags.`{names.PARENT_RUN}` = '{parent_run_id}'"]
+    own += [f"tags.`{names.PURPOSE}` != '{purpose}'" for purpose in _REPLICATES]
     state = {
-        "orderByKey": metric,
+        "orderByKey": f"metrics.`{names.PLACE if ranked else objective}`",
         "orderByAsc": True,
-        "searchFilter": f"{own} and tags.`{names.PURPOSE}` != 'confirm'",
+        "searchFilter": " and ".join(own),
         "selectedColumns": list(widths),
         "columnOrder": list(widths),
         "columnWidths": widths,

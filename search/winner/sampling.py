@@ -9,7 +9,6 @@ from search.evidence.row import Row
 from search.record import State, TrialRecord
 from search.study.trial_storage import DamagedFile, TrialStorage
 from spaces import NoiseSchedule
-from spaces.document.format import sampler_of
 from trainable.task import FOUND_FILE, SAMPLING_FILE
 
 
@@ -111,6 +110,8 @@ def sampling_part(schedule: NoiseSchedule, measured: Mapping[str, Any] | None) -
 
     measured: of `read_sampling`. Without, those of the search: one evaluation at sigma_max, or Heun's.
     """
+    from spaces.document.format import sampler_of
+
     grid = schedule.grid
     part: dict[str, Any] = {
         "sampler": sampler_of(schedule),

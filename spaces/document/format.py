@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
+from spaces.checks import MAX_TOTAL_STEPS, SIGMA_DATA_BOUNDS
 from spaces.continuous import LEVELS_RULE
 from spaces.losses.pseudo_huber import HUBER_C_BOUNDS
 from spaces.registry import STRICT, name_of
@@ -49,9 +50,6 @@ HEUN: str = get_args(Heun)[0]
 
 PAIRS = ("t", "r", "probabilities", "weights")  # of version 2, in the order of `spaces.schedule.Pairs`
 
-# What a trial may be trained with and what an export may say are the same.
-MAX_TOTAL_STEPS = 10_000_000  # N(k) is computed for every step k: 0.1 GB
-SIGMA_DATA_BOUNDS = (1e-3, 1e3)
 MAX_EVALUATIONS = 99
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

@@ -4,7 +4,6 @@ from typing import ClassVar
 
 import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from scipy.special import expit
 
 from spaces.arrays import Array
 from spaces.curriculum import Steps
@@ -61,5 +60,6 @@ class ECTGap(Gap):
         return np.minimum(step_K * self.num_stages // total_steps, self.num_stages - 1)
 
     def teacher(self, t_M: Array, sigma_min: float, stage: int) -> Array:
-        share_M = (1 + self.k * expit(-self.b * t_M)) / self.q ** (stage + 1)
+        sigmoid_M = np.exp(-np.logaddexp(0.0, self.b * t_M))
+        share_M = (1 + self.k * sigmoid_M) / self.q ** (stage + 1)
         return (t_M * (1 - share_M)).clip(min=sigma_min)

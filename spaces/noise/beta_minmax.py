@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution
-from scipy import special
 
 from spaces.arrays import Array
 from spaces.noise_distribution import NoiseDistribution
@@ -64,6 +63,8 @@ def interpolated_cdf(
     num_nodes: of the quadrature over V, and over W. With more nodes and knots than these, the probability of an
     interval changes by less than 1e-4 of itself and by less than 5e-8, at all corners of a, b and batch_size.
     """
+    from scipy import special
+
     s_S, cdf_S, slope_S = _knots(a, b, batch_size, num_nodes, num_knots)
     s = special.logit(w)
     h = s_S[1] - s_S[0]
@@ -86,6 +87,8 @@ def _knots(a: float, b: float, batch_size: int, num_nodes: int, num_knots: int) 
     F(y) is the highest of n = batch_size uniforms, V**(1/n); F(x) the lowest of the n - 1 others below
     it, F(y) (1 - W**(1/(n - 1))). The mean over V and W is a Gauss-Legendre product.
     """
+    from scipy import special  # an import of a sixth of a second, of which other laws need nothing
+
     nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
     u, weights = (nodes + 1) / 2, weights / 2
     # V = u**2 (3 - 2u): the nodes gather at both ends, where the extremes of a batch vary most.

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution
-from scipy import special
 
+from spaces import special
 from spaces.arrays import Array
 from spaces.noise_distribution import SigmaLaw
 

@@ -5,10 +5,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution
-from scipy import special
 
 from spaces.arrays import Array
 from spaces.noise_distribution import NoiseDistribution
+from spaces.special import ndtr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def _expected(x_B: Array, mean: float, deviation: float, kept: int, num_interval
     near_R = np.arange(-reach, reach + 1)
     index_BR = np.floor(x_B + mean).astype(np.int64)[:, None] + near_R
     from_BR = (index_BR - x_B[:, None] - mean) / deviation
-    jittered_BR = special.ndtr(from_BR + 1 / deviation) - special.ndtr(from_BR)
+    jittered_BR = ndtr(from_BR + 1 / deviation) - ndtr(from_BR)
     jittered_BR = jittered_BR * ((index_BR >= 0) & (index_BR < kept))
     p_M = np.zeros(num_intervals)
     np.add.at(p_M, index_BR.clip(0, num_intervals - 1), jittered_BR)

@@ -23,7 +23,7 @@ from search.record import Purpose, Report, State
 from search.running.search import Search
 from search.running.tracked import projection_of
 from search.study.store import StudyStore
-from search.tracking import reconcile
+from search.tracking import names, reconcile
 from spaces import PRESETS
 from tests.integration.browser import chromium
 from tests.integration.running import until
@@ -139,9 +139,9 @@ def test_reconcile_then_ui_until_ctrl_c(storage: Path) -> None:
     assert not [path for path in os.listdir(ROOT) if path in ("mlruns", "mlartifacts", "mlflow.db")]
 
 
-OBJECTIVES = f"""
+SEEN = f"""
 const place = cell => Number(cell.closest('[role=row]').getAttribute('row-index'))
-return [...document.querySelectorAll('[role=gridcell][col-id="metrics.`{OBJECTIVE}`"]')]
+return [...document.querySelectorAll('[role=gridcell][col-id="tags.`{names.SEEN}`"]')]
     .sort((one, other) => place(one) - place(other))
     .map(cell => cell.innerText)
 """
@@ -157,8 +157,8 @@ def test_the_browser_shows_the_best_trial_first_and_its_samples(storage: Path, t
     reconcile(search.records(), projection_of(search))
     with served(storage) as (_, url), chromium(tmp_path / "browser") as page:
         page.open(url)
-        until(lambda: len(page.run(OBJECTIVES)) == 3, 90, "the table is there", told=lambda: page.text)
-        assert [float(value) for value in page.run(OBJECTIVES)] == [5, 10, 30]
+        until(lambda: len(page.run(SEEN)) == 3, 90, "the table is there", told=lambda: page.text)
+        assert [float(value) for value in page.run(SEEN)] == [5, 10, 30]
         page.click("00001 lognormal")
         until(lambda: "Artifacts" in page.text, 60, "the run is there", told=lambda: page.text)
         page.click("Artifacts")

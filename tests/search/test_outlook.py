@@ -16,7 +16,7 @@ from search.policy.plan import Plan
 from search.policy.survival import Survival
 from search.record import State
 from search.running.plan_of import plan_of
-from search.screen.live_text import QUARTER
+from search.screen.words import QUARTER
 from search.simulator.replay import Curves, Measured, Replay
 from search.simulator.simulation import Playback, simulate
 from search.simulator.table import read_table, table_path

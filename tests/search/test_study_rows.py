@@ -13,8 +13,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from search.errors import InputError, OperationFailed
 from search.study import store as study
 from search.study.database import open_storage
-from search.study.rows import Seen, finish_trial, insert_report, insert_study, insert_trial
+from search.study.rows import finish_trial, insert_report, insert_study, insert_trial
 from search.study.store import StudyStore
+from search.study.waiting import Seen
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "noise": CategoricalDistribution(["lognormal", "cosine"]),

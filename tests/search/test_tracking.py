@@ -39,11 +39,11 @@ from search.tracking import (
 from search.tracking.client import artifact_root, connect, sqlite_file
 from search.tracking.density import density_png, stage_densities
 from search.tracking.process import TrackingError
-from search.tracking.tables import html_table, markdown_table
+from search.tracking.tables import html_table
 from spaces import NOISE, PRESETS, NoiseSchedule
 from tests.records import OBJECTIVE, full_record
 from trainable.storage.checkpoint import packed, save_checkpoint
-from trainable.task import SAMPLES_FILE, SAMPLING_FILE
+from trainable.task import OWN, SAMPLES_FILE, SAMPLING_FILE
 
 # MLflow 3.17 on SQLAlchemy 2.1; MLflow's to change.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -524,37 +524,69 @@ def test_the_leaderboard_is_stored_and_its_trials_are_marked(uri: str, tmp_path:
         "schedule": {"noise": {}},
         "mean": 34.5,
         "interval": [33.0, 36.0],
+        "tied": True,
+        "ratio": 0.381,
+        "ratio_interval": [0.31, 0.47],
+        "describe": "law(a_b=1) <b>",
     }
     rows = [row, {"rank": None, "confirmed": False, "number": 0, "mean": None, "interval": None}]
-    mlflow.sync_leaderboard(rows)
-    assert not mlflow.sync_leaderboard(rows)
+    mlflow.sync_leaderboard(rows, "trial 1 is better | <i>")
+    assert not mlflow.sync_leaderboard(rows, "trial 1 is better | <i>")
     (parent,) = runs(uri, "parent")
     assert parent.data.metrics[f"{OBJECTIVE}_confirmed"] == 34.5
-    assert "| 1 | yes | 1 | 34.5 | 33 to 36 |" in parent.data.tags[names.NOTE]
+    note = parent.data.tags[names.NOTE].splitlines()
+    assert note[0] == "trial 1 is better \\| &lt;i&gt;"
+    assert note[2].endswith(f"/runs/{parent.info.run_id}/artifacts/report.html)")
+    assert note[6] == "| 1 tied | 1 | 34.5 \\[33, 36\\] | -62 % \\[-69, -53\\] |  | law(a\\_b=1) &lt;b&gt; |"
     first, second, third = runs(uri)
     assert second.data.metrics[f"{OBJECTIVE}_confirmed"] == 34.5
-    assert second.data.tags[names.RANK] == "1"
-    assert not {names.RANK} & (first.data.tags.keys() | third.data.tags.keys())
+    assert second.data.tags[names.RANK] == "1 tied"
+    assert second.data.tags[names.MEAN] == "34.5 [33, 36]"
+    assert second.data.tags[names.AGAINST] == "-62 % [-69, -53]"
+    assert not {names.RANK, names.MEAN} & (first.data.tags.keys() | third.data.tags.keys())
+    assert [run.data.metrics.get(names.PLACE) for run in (first, second, third)] == [2.0, 1.0, None]
     local = MlflowClient(uri).download_artifacts(parent.info.run_id, "leaderboard.json", str(tmp_path))
     assert json.loads(Path(local).read_text()) == rows
 
 
-def test_the_saved_view_sorts_by_the_objective_and_leaves_out_parent_and_replicates(
+def test_the_saved_view_is_the_leaderboard_and_leaves_out_parent_and_replicates(
     uri: str, tmp_path: Path
 ) -> None:
     mlflow = projection(uri, tmp_path)
     for number in (2, 0, 1):
         mlflow.sync(full_record(number))
-    mlflow.sync(full_record(3, purpose=Purpose.CONFIRM, replicate_of=0))
+    for number, purpose in enumerate((Purpose.CONFIRM, Purpose.NOISE, Purpose.REPLICATE, Purpose.HOLD), 3):
+        mlflow.sync(full_record(number, purpose=purpose, replicate_of=0))
     path = mlflow.save_view()
     page, _, query = path.partition("?")
     assert page == f"/#/experiments/{mlflow.runs.experiment_id}/runs"
     key = dict(part.split("=") for part in query.split("&"))["viewStateShareKey"]
     client = MlflowClient(uri)
-    state = json.loads(client.get_experiment(mlflow.runs.experiment_id).tags[f"mlflow.sharedViewState.{key}"])
-    order = f"{state['orderByKey']} {'ASC' if state['orderByAsc'] else 'DESC'}"
-    found = client.search_runs([mlflow.runs.experiment_id], state["searchFilter"], order_by=[order])
-    assert [run.data.tags[names.TRIAL] for run in found] == ["0", "1", "2"]
+
+    def in_view() -> list[str]:
+        tags = client.get_experiment(mlflow.runs.experiment_id).tags
+        state = json.loads(tags[f"mlflow.sharedViewState.{key}"])
+        order = f"{state['orderByKey']} {'ASC' if state['orderByAsc'] else 'DESC'}"
+        found = client.search_runs([mlflow.runs.experiment_id], state["searchFilter"], order_by=[order])
+        return [run.data.tags[names.TRIAL] for run in found]
+
+    assert in_view() == ["0", "1", "2"]  # by the objective, while nobody knows better
+    confirmed = {"number": 2, "rank": 1, "confirmed": True, "mean": 3.0}
+    mlflow.sync_leaderboard([confirmed, {"number": 1, "rank": None}])
+    assert in_view() == ["2", "1", "0"]  # confirmed ones on top
+
+
+def test_a_trial_says_on_what_data_it_was_trained(uri: str, tmp_path: Path) -> None:
+    data = {OWN: ("digits", "d" * 64), "mlp": ("stripes", "e" * 64)}
+    for _ in range(2):
+        mlflow = projection(uri, tmp_path, datasets=data)
+        mlflow.sync(full_record(0))
+        mlflow.sync(full_record(1, purpose=Purpose.HOLD, replicate_of=0, setting="mlp"))
+        mlflow.sync(full_record(2, purpose=Purpose.HOLD, replicate_of=0, setting="unknown"))
+    found = [
+        [(each.dataset.name, each.dataset.digest) for each in run.inputs.dataset_inputs] for run in runs(uri)
+    ]
+    assert found == [[("digits", "d" * 36)], [("stripes", "e" * 36)], []]
 
 
 # --- live -----------------------------------------------------------------------------------------
@@ -573,7 +605,10 @@ def test_the_tracker_ends_with_the_newest_state_of_every_trial(uri: str, tmp_pat
     assert [run.data.tags[names.STATE] for run in runs(uri)] == ["complete", "stopped"]
     assert runs(uri)[1].data.tags[names.RANK] == "1"
     assert all(
-        len(rows) == 3 for seen in stored(uri).values() for key, rows in seen[3].items() if "conf" not in key
+        len(rows) == 3
+        for seen in stored(uri).values()
+        for key, rows in seen[3].items()
+        if key in (OBJECTIVE, "train_loss")
     )
 
 
@@ -787,7 +822,6 @@ def test_every_noise_distribution_can_be_drawn(name: str, tmp_path: Path) -> Non
 
 def test_tables_leave_out_what_has_no_value_and_escape_the_rest() -> None:
     rows = [{"a": "x|<b>", "b": None, "c": {"d": 1}, "e": 1.23456}]
-    assert markdown_table(rows).splitlines()[2] == "| x\\|<b> | 1.235 |"
     assert "<td>x|&lt;b&gt;</td><td>1.235</td>" in html_table(rows, "t")
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from search import cli
 from search.commands import watch
 from search.errors import InputError, OperationFailed
+from search.running import foretold
 from search.screen.words import ENDED_WORDS
 from tests.version_0_2_0 import copied_storage
 
@@ -87,6 +89,41 @@ def test_without_a_terminal_only_what_has_changed_is_printed(
     blocks = capsys.readouterr().out.split("\n\n")
     assert [block.splitlines()[0].split()[1] for block in blocks] == ["running", "running", "stopped"]
     assert ["  1/9: " in block for block in blocks] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("left", "text"),
+    [
+        ([700.0, 1500.0], ", 12m to 25m left"),
+        ([710.0, 730.0], ", about 12m left"),
+        ([700.0, None], ", at least 12m left"),
+        (None, ""),
+    ],
+)
+def test_what_is_left_is_shown_as_the_driver_shows_it(
+    left: list[float] | None, text: str, looked_at: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    looked_at({**status("running", seconds=65), "seconds_left": left}, status("stopped"))
+    assert cli.main(["watch", "toy"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"toy: running for 1m 05s{text}"
+
+
+def test_what_was_foretold_passes_with_the_time_and_is_forgotten(tmp_path: Path) -> None:
+    assert foretold.left_of(tmp_path, 0.0, 1.0) is None
+    foretold.keep(tmp_path, (50.0, 100.0), 1000.0)
+    assert foretold.left_of(tmp_path, 900.0, 1000.0) == (50.0, 100.0)
+    assert foretold.left_of(tmp_path, 900.0, 1060.0) == (0.0, 40.0)
+    assert foretold.left_of(tmp_path, 1001.0, 1060.0) is None  # of a driver before this one
+    assert foretold.left_of(tmp_path, 900.0, 5000.0) is None  # of one that is stuck
+    foretold.keep(tmp_path, (50.0, math.inf), 1000.0)
+    assert foretold.left_of(tmp_path, 900.0, 1010.0) == (40.0, math.inf)
+    for text in ("", "{", "[]", '{"at": 1000, "least": "soon", "most": null}'):
+        (tmp_path / "outlook.json").write_text(text)
+        assert foretold.left_of(tmp_path, 900.0, 1010.0) is None
+    foretold.keep(tmp_path, (50.0, 60.0), 1000.0)
+    foretold.keep(tmp_path, None, 1010.0)
+    assert foretold.left_of(tmp_path, 900.0, 1010.0) is None
+    foretold.forget(tmp_path / "gone")
 
 
 def test_as_json_each_look_is_a_line(

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from spaces import NoiseSchedule
-from spaces.document.writing import trial_document
 from trainable.command.mirror import Mirror
 from trainable.command.process import ScriptProcess, last_lines
 from trainable.command.reports import Reports, ScriptFailed
@@ -165,6 +164,8 @@ class ScriptWorker:
 
     def _start(self) -> None:
         schedule = NoiseSchedule.from_dict(self._task.schedule)
+        from spaces.document.writing import trial_document  # where a search is looked at, nobody writes one
+
         document = trial_document(schedule, self._task.rungs[-1], self.setting.objective, self._task.seed)
         self._files.write(SCHEDULE_FILE, json.dumps(document, indent=1).encode())
         self._started_at = time.monotonic()

@@ -4,6 +4,7 @@ import gzip
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -47,6 +48,7 @@ class Digits(Dataset):
         return images
 
 
+@lru_cache(maxsize=1)
 def digits_table() -> NDArray[np.float64]:
     """64 values and a label for each image: the file that scikit-learn's `load_digits` reads.
 

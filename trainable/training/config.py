@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import PlainValidator
 
-from spaces.document.format import MAX_TOTAL_STEPS, SIGMA_DATA_BOUNDS
+from spaces.checks import MAX_TOTAL_STEPS, SIGMA_DATA_BOUNDS
 from spaces.lazy_torch import Tensor, torch
 from spaces.losses.pseudo_huber import HUBER_C_BOUNDS, ICT_HUBER_C
 from spaces.registry import STRICT
