@@ -1,4 +1,4 @@
-"""Pictures of a search's page and of its leaderboard in MLflow, for the README: `python -m tests.integration.screenshots`.
+"""Pictures of a search's page and of its leaderboard in MLflow, for the README.
 
     python -m tests.integration.screenshots digits --storage runs --into docs
 
@@ -24,7 +24,8 @@ _ROWS = "return document.querySelectorAll('[role=row][row-index]').length"
 _DRAWN = "return document.documentElement.dataset.drawn"
 _ASKS = "Ask questions about your experiments"  # a panel that a newcomer closes
 _CORNER = """
-const boxes = [...document.querySelectorAll('button')].map(b => b.getBoundingClientRect()).filter(b => b.width && b.top < 60)
+const all = [...document.querySelectorAll('button')].map(b => b.getBoundingClientRect())
+const boxes = all.filter(b => b.width && b.top < 60)
 const last = boxes.sort((one, other) => one.right - other.right).pop()
 return [last.x + last.width / 2, last.y + last.height / 2]
 """
