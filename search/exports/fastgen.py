@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import ndtr, stdtr
 
 from search.errors import InputError
 from search.export_format import ExportFormat, Levels, Rendered
@@ -14,6 +13,7 @@ from spaces import LoadedSchedule
 from spaces.arrays import Array
 from spaces.gaps.ect import ECTGap
 from spaces.registry import name_of
+from spaces.special import ndtr
 
 _STEPS = 1000  # of the levels among which `polynomial` draws, from the 3rd to the 999th
 _WEIGHTS = {
@@ -129,6 +129,8 @@ def _law(title: str, loaded: LoadedSchedule) -> dict[str, str]:
 
 
 def _student_t(x_L: Array, options: Sequence[float]) -> Array:
+    from scipy.special import stdtr  # where the law is none of the plainer ones
+
     mean, ln_std, ln_df = options
     if ln_df < math.log(0.1):  # nobody means that
         return np.full_like(x_L, math.nan)

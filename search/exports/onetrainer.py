@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from scipy.special import betainc, expit
 
 from search.export_format import Levels, Rendered
 from search.exports._nearest_law import ENOUGH, Trained, refuse_unless_near
 from search.exports.flow_training import FlowTraining
 from spaces import LoadedSchedule
 from spaces.arrays import Array
+from spaces.special import betainc
 
 _POINTS = np.linspace(0, 1, 1001)  # of a distribution that is known by its weights
 _MOST = 10.0  # of the logarithm of a shift, or of an option of a Beta: beyond, nobody means it
@@ -87,10 +87,15 @@ def _heavy_tail(x: Array, options: Sequence[float]) -> Array:
     return np.asarray(1 - np.interp(x, x_of_u[::-1], u[::-1]))
 
 
+def _logistic(x: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
 def _beta(x: Array, options: Sequence[float]) -> Array:
     if max(map(abs, options)) > _MOST:
         return np.full_like(x, math.nan)
-    return np.asarray(betainc(*map(math.exp, options), x))
+    a, b = map(math.exp, options)
+    return betainc(a, b, x)
 
 
 def _by_weights(weights: Callable[[Array, Sequence[float]], Array]) -> Callable[..., Array]:
@@ -115,7 +120,7 @@ FAMILIES: Mapping[str, Family] = {
         lambda o: (math.exp(o[0]), math.exp(o[1])),
     ),
     "SIGMOID": Family(
-        _by_weights(lambda x, o: expit(o[0] * (x - o[1] - 0.5))),
+        _by_weights(lambda x, o: _logistic(o[0] * (x - o[1] - 0.5))),
         [[5.0, 0.0], [-5.0, 0.0]],
         lambda o: (o[0], o[1]),
         shifts=False,
@@ -143,7 +148,7 @@ def nearest_of(trained: Trained, name: str, family: Family) -> tuple[dict[str, A
         ln_shift, *own = options if family.shifts else (0.0, *options)
         if abs(ln_shift) > _MOST:
             return np.full_like(x_L, math.nan)
-        return family.cdf(expit(x_L - ln_shift), own)
+        return family.cdf(_logistic(x_L - ln_shift), own)
 
     starts = [[trained.mean, *start] if family.shifts else [*start] for start in family.starts]
     options, variation = trained.nearest(cdf, starts)
