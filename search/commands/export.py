@@ -64,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--accept-error", action="store_true", help="write levels that are more than 1 %% off as well"
     )
     parser.add_argument("--register", metavar="NAME", help="the winner's model in MLflow's registry, too")
+    plugin = "folder of a plugin that the schedule is of, for a file or with --address; may be repeated"
+    parser.add_argument("--plugin", metavar="FOLDER", action="append", help=plugin)
     add_format_options(parser)
     add_cluster(parser)
 
@@ -77,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
         _need_search_here(args, f"--format {target.title} writes")
     if args.register is not None:
         _need_search_here(args, "--register takes")
+    _take_up_plugins(args)
     document = _document(args)
     rendered = target.render(document, nfe=_numbers(args.nfe), accept_error=args.accept_error)
     if target.title == "json":
@@ -89,6 +92,19 @@ def run(args: argparse.Namespace) -> int:
     for warning in load_schedule(document).warnings:
         sys.stderr.write(f"warning: {warning}\n")
     return 0
+
+
+def _take_up_plugins(args: argparse.Namespace) -> None:
+    if not args.plugin:
+        return
+    from search.errors import UsageError
+    from search.file.plugins import load_plugins
+
+    if args.address is None and not (args.name or "").endswith(".json"):
+        raise UsageError(
+            "--plugin has no effect on a search of this machine, which knows its own: leave it out"
+        )
+    load_plugins(*args.plugin)
 
 
 def _output(args: argparse.Namespace, title: str) -> Path:

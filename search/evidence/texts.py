@@ -34,5 +34,7 @@ def percent_text(ratio: float) -> str:
 
 
 def number_text(value: float) -> str:
-    """A value of the objective."""
+    """A value of the objective; below 1, as that of a script may be, with three digits."""
+    if abs(value) < 1:
+        return f"{value:.3g}"
     return f"{value:.1f}" if abs(value) < 1e5 else f"{value:.0e}"

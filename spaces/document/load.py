@@ -248,8 +248,9 @@ def _need_plugins(document: Document) -> None:
         if isinstance(plugins, Mapping) and plugins and name and name not in registry:
             named = ", ".join(f"{plugin} (checksum {str(sha256)[:12]})" for plugin, sha256 in plugins.items())
             raise ValueError(
-                f"schedule.{part} is {name!r:.60} of a plugin that is not here: {named:.200}. Take it up first with "
-                "search.file.plugins.load_plugins, or use training.stages, whose plain numbers need no plugin"
+                f"schedule.{part} is {name!r:.60} of a plugin that is not here: {named:.200}. Name its folder: "
+                "--plugin FOLDER (in Python search.file.plugins.load_plugins), or use training.stages, whose plain "
+                "numbers need no plugin"
             )
 
 

@@ -168,7 +168,8 @@ def test_the_driver_is_lost_and_the_winner_exported(cluster: Cluster) -> None:
     check_whole(cluster, "driver", steps)
     laws = {json.loads(trial["schedule"])["noise"]["name"] for trial in cluster.stores("driver")["trials"]}
     assert laws == {"lognormal", "weibull"}  # of the preset, of what was proposed
-    cluster.search(f"export driver --output {HOME}/best.json", timeout=120)
+    (home / "mine" / "noise" / "weibull.py").write_text(code_in_readme("weibull.py"))
+    cluster.search(f"export driver --plugin {HOME}/mine --output {HOME}/best.json", timeout=120)
     best = json.loads((home / "best.json").read_text())
     assert best["confirmed"] is True
     assert best["searched_at"]["network"] | {"sha256": ""} == {

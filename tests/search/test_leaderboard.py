@@ -419,3 +419,9 @@ def test_the_baseline_is_the_one_that_is_confirmed_best_not_the_one_that_looked_
     assert board.baseline is not None
     assert board.baseline.label == "ict"
     assert "the best baseline, ict: fd_toy -9 % [" in sentence(board)
+
+
+def test_a_small_objective_is_shown_with_three_digits() -> None:
+    """Of a script, whose measure may be anything."""
+    shown = "\n".join(lines(search([0.1556, 0.1581], [0.22, 0.23], seen=0.1499)))
+    assert "0.157 [" in shown and "0.15" in shown

@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 import pytest
 
+from search import cli
 from search.cli import main
 from search.contracts import promises_of
 from search.errors import InputError
@@ -473,11 +474,16 @@ def test_the_export_names_it_and_the_reader_says_what_it_needs(
         load_schedule(document)
     assert str(raised.value) == (
         f"schedule: schedule.{part} is {name!r} of a plugin that is not here: {plugin.name} (checksum "
-        f"{spec.plugins[0].sha256[:12]}). Take it up first with search.file.plugins.load_plugins, or use "
-        "training.stages, whose plain numbers need no plugin"
+        f"{spec.plugins[0].sha256[:12]}). Name its folder: --plugin FOLDER (in Python "
+        "search.file.plugins.load_plugins), or use training.stages, whose plain numbers need no plugin"
     )
-    load_plugins(plugin)
+    file = plugin.with_name("best.json")
+    file.write_text(json.dumps(document))
+    convert = ["export", str(file), "--format", "torch", "--output", str(plugin.with_name("torch"))]
+    assert cli.main(convert) == 2
+    assert cli.main([*convert, "--plugin", str(plugin)]) == 0
     assert load_schedule(document).checked
+    assert cli.main(["export", "own", "--plugin", str(plugin)]) == 2
 
 
 def test_check_says_what_is_kept(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
