@@ -26,7 +26,7 @@ from search.exports.comfyui import decimal_text
 from search.exports.edm import karras_levels, nearest_rho
 from spaces import PRESETS, KarrasGrid, NoiseSchedule, load_schedule
 from spaces.curricula.constant import Constant
-from spaces.document.format import SAMPLER, format_of, loss_and_weighting
+from spaces.document.format import format_of, loss_and_weighting, sampler_of
 from spaces.document.writing import stages_part
 from spaces.losses.squared_l2 import SquaredL2
 from spaces.noise.lognormal import LogNormal
@@ -67,7 +67,7 @@ def document(
             **stages_part(schedule, 100, sigma_data),
         },
         "sampling": {
-            "sampler": SAMPLER,
+            "sampler": sampler_of(schedule),
             "sigma_min": grid.sigma_min,
             "sigma_max": grid.sigma_max,
             "steps": {str(n): list(levels) for n, levels in steps.items()},
@@ -353,6 +353,14 @@ def test_edms_form_says_what_law_weight_and_grid_mean_for_a_denoising_loss() -> 
     assert "the weight of the loss: EDM's, not the schedule's 1 / (sigma[i+1] - sigma[i])" in usual
     assert "the weight of the loss: the schedule's, which is EDM's" in ours
     assert "of grid and curriculum the ends alone have a meaning" in usual
+
+
+def test_edms_own_preset_is_its_own_loss() -> None:
+    edm = document({1: (80.0,), 3: (80.0, 1.0)}, schedule=PRESETS["edm"].schedule)
+    rendered = FORMATS.build("edm").render(edm, nfe=(3,))
+    assert json.loads(rendered.files["loss.json"]) == {"sigma_data": 0.5, "P_mean": -1.2, "P_std": 1.2}
+    assert "the weight of the loss: the schedule's, which is EDM's" in rendered.files[README]
+    assert "is what the search has sampled with" in rendered.files[README]
 
 
 # The verb, on an exported file.

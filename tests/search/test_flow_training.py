@@ -84,7 +84,9 @@ LOGNORMAL = [
 def test_a_lognormal_keeps_its_own_parameters(name: str) -> None:
     schedule = PRESETS[name].schedule
     flags = exported(
-        FORMATS.build("flow_training").render(document(schedule=schedule)).files["flags_diffusers.txt"]
+        FORMATS.build("flow_training")
+        .render(document({1: (80.0,)}, schedule=schedule))
+        .files["flags_diffusers.txt"]
     )
     noise = schedule.noise
     assert isinstance(noise, LogNormal)
