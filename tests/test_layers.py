@@ -218,9 +218,10 @@ def test_importing_spaces_brings_no_engine() -> None:
 
 
 def test_the_engine_and_the_simulator_alone_drive_the_policy() -> None:
-    drives = re.compile(r"conductor\.(next|observe|lost)$")
+    drives = re.compile(r"conductor\.(next|observe|lost|returned)$")
     drivers = {file for file, tree in FILES.items() if any(map(drives.search, called(tree)))}
-    assert drivers == {"search/engine/tune.py", "search/simulator/simulation.py"}
+    engine = {f"search/engine/{name}.py" for name in ("shared", "tune", "tune_stacks")}
+    assert drivers == engine | {"search/simulator/simulation.py"}
 
 
 def test_private_attributes_of_ray_tune_are_read_in_one_file() -> None:

@@ -26,7 +26,8 @@ from search.study.store import StudyStore
 from search.tracking import ProjectionProcess, Tracker
 
 NUM_TRIALS, RUNGS = 200, (0.2, 0.4, 0.6, 0.8)  # and the full budget: five results per trial
-SLOTS = 2  # trials at a time, one for each core of a small machine
+SLOTS = 2  # workers, one for each core of a small machine
+STACK = 8  # trials to a worker, where it holds several
 WARM_UP = 0.25  # of the results: the workers start
 REPEATS = 3
 _CLOSE_SECONDS = 300.0
@@ -91,12 +92,12 @@ class NoopSearch:
         return Measured(results, time.perf_counter() - began)
 
     def with_ray(
-        self, ray_folder: Path, cpus: float, on_result: Callable[[], None] = lambda: None
+        self, ray_folder: Path, cpus: float, on_result: Callable[[], None] = lambda: None, stack: int = 1
     ) -> Measured:
-        """All of it, on the Ray that is connected. on_result: called after every result."""
+        """All of it, on the Ray that is connected. on_result: called after every result. stack: trials to a worker."""
         from ray import tune
 
-        from bench.speed.noop_trainable import NoopTrainable
+        from bench.speed.noop_trainable import NoopStack, NoopTrainable
         from search.engine.tune import Slots, run_trials
 
         assert self.tracker is not None
@@ -109,8 +110,10 @@ class NoopSearch:
         began = time.perf_counter()
         run_trials(
             self.conductor,
-            trainable=tune.with_parameters(NoopTrainable, objective=self.objective),
-            slots=Slots(cpu=cpus, gpu=0),
+            trainable=tune.with_parameters(NoopTrainable, objective=self.objective)
+            if stack == 1
+            else tune.with_parameters(NoopStack, objective=self.objective, stack=stack),
+            slots=Slots(cpu=cpus, gpu=0, stack=stack),
             trials=str(self.folder),
             ray_folder=ray_folder,
             interrupted=threading.Event(),
@@ -135,6 +138,7 @@ def main(show: Callable[[str], None]) -> None:
     )
     alone: list[Measured] = []
     whole: list[Measured] = []
+    stacked: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         with local_ray(num_cpus=SLOTS, num_gpus=0) as ray_folder:
@@ -142,14 +146,21 @@ def main(show: Callable[[str], None]) -> None:
                 alone.append(NoopSearch(spec, plan, folder / f"alone-{repeat}", tracking=False).without_ray())
                 search = NoopSearch(spec, plan, folder / f"whole-{repeat}", tracking=True)
                 whole.append(search.with_ray(ray_folder / f"{repeat}", spec.resources.cpu))
+                more = replace(plan, max_concurrent=SLOTS * STACK)
+                search = NoopSearch(spec, more, folder / f"stacked-{repeat}", tracking=True)
+                stacked.append(
+                    search.with_ray(ray_folder / f"stacked-{repeat}", spec.resources.cpu, stack=STACK)
+                )
     show(
-        f"driver: {NUM_TRIALS} no-op trials of {len(RUNGS) + 1} results, {SLOTS} at a time, "
+        f"driver: {NUM_TRIALS} no-op trials of {len(RUNGS) + 1} results, {SLOTS} workers, "
         f"{type(plan.algorithm).__name__}, {REPEATS} times; median [smallest, largest]"
     )
     rows = [
         ["conductor and study alone", Spread.of([m.per_second for m in alone]).text(0), ""],
-        ["with Ray Tune and tracking", Spread.of([m.per_second for m in whole]).text(0), ">= 100"],
+        ["with Ray Tune and tracking", Spread.of([m.per_second for m in whole]).text(0), ">= 200"],
         ["  until MLflow had all of it", Spread.of([m.tracked_per_second for m in whole]).text(0), ""],
+        [f"the same, stack {STACK}", Spread.of([m.per_second for m in stacked]).text(0), ">= 400"],
+        ["  until MLflow had all of it", Spread.of([m.tracked_per_second for m in stacked]).text(0), ""],
     ]
     show(table(["", "results/s", "target"], rows))
     start = Spread.of([m.start_seconds for m in whole]).text(1)

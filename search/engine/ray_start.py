@@ -1,9 +1,12 @@
 """Starts a Ray of our own, on a machine with other work too."""
 
+import importlib
 import logging
 import os
 import shlex
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 from search.engine.start_watch import LIMIT_SECONDS, PART_SECONDS, StartWatch
@@ -25,6 +28,8 @@ def start_ray(folder: Path, num_cpus: int, num_gpus: int, limit_seconds: float =
     """Start Ray in `folder`; tried twice, for `limit_seconds` each time. OperationFailed if it does not start."""
     import ray
 
+    # Ray's start is mostly waiting for its processes. What it raises is raised again where it is imported.
+    threading.Thread(target=_import_tune, name="import of Tune").start()
     for last_try in (False, True):
         watch = StartWatch(limit_seconds)
         try:
@@ -58,6 +63,11 @@ def start_ray(folder: Path, num_cpus: int, num_gpus: int, limit_seconds: float =
             ) from error
         else:
             return
+
+
+def _import_tune() -> None:
+    with suppress(Exception):
+        importlib.import_module("search.engine.tune")
 
 
 def _busy() -> str:

@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from trainable.data.idx_folder import IdxFolder
 from trainable.dataset import model_input
 from trainable.extractors.pixels import Pixels
 from trainable.metric.assets import Assets, FrechetMetric, prepare
-from trainable.metric.cache import Made
+from trainable.metric.cache import Entry, Made
 from trainable.metric.frechet import GaussianStats, frechet_distance
 from trainable.metric.images import sample_grid_png
 
@@ -183,3 +184,27 @@ def test_a_grid_shows_what_is_not_finite_as_grey_and_cuts_the_rest() -> None:
 def test_a_grid_of_something_else_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="A grid needs"):
         sample_grid_png(torch.zeros(shape))
+
+
+def test_the_root_of_a_reference_is_computed_once_and_for_an_older_entry_anew(
+    idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, extractor = IdxFolder(root=str(idx_folder)), Pixels()
+    first = prepare(dataset, extractor, tmp_path)
+    assert first.reference.root_DD.shape == (64, 64)
+
+    def computed(*args: object) -> None:
+        raise AssertionError("the root is computed again")
+
+    real = trainable.metric.assets.cached
+    with monkeypatch.context() as once:
+        once.setattr(torch.linalg, "eigh", computed)
+        again = prepare(dataset, extractor, tmp_path)
+    assert torch.equal(again.reference.root_DD, first.reference.root_DD)
+
+    def older(*args: Any) -> Entry:
+        entry = real(*args)
+        return replace(entry, tensors={k: each for k, each in entry.tensors.items() if k != "root_DD"})
+
+    monkeypatch.setattr(trainable.metric.assets, "cached", older)
+    assert torch.equal(prepare(dataset, extractor, tmp_path).reference.root_DD, first.reference.root_DD)

@@ -32,7 +32,7 @@ class Worker:
     def advance(self, pause_seconds: float) -> Progress:
         return self._advance()
 
-    def end(self) -> None:
+    def end(self, *, is_over: bool = False) -> None:
         self.num_ended += 1
 
     def out_of_memory(self, error: BaseException) -> Progress:
