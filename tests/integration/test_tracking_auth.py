@@ -1,8 +1,15 @@
-"""Runs, data sets and models on an MLflow server that asks for a password; the model loads without this checkout."""
+"""Runs, data sets and models on an MLflow server that asks for a password; the model loads in another process."""
 
+import base64
 import os
 import subprocess
 import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,20 +20,17 @@ from mlflow.exceptions import MlflowException
 from search.machine.mlflow_options import HOST, free_port
 from search.record import TrialRecord
 from search.tracking import Projection, names
-from tests.integration.running import started
+from search.tracking.server import mlflow_server
+from tests.integration.running import ROOT
 from tests.records import OBJECTIVE, full_record
 from trainable.network import NETWORKS
 from trainable.task import OWN
 
 pytestmark = pytest.mark.integration
 
-CONFIG = """[mlflow]
-default_permission = READ
-database_uri = sqlite:///{folder}/auth.db
-admin_username = admin
-admin_password = a-long-password
-authorization_function = mlflow.server.auth:authenticate_request_basic_auth
-"""
+USER, PASSWORD = "ada", "a-long-password"
+
+
 LOAD = """
 import sys, torch, mlflow
 for address in sys.argv[1:]:
@@ -40,19 +44,55 @@ def network(record: TrialRecord) -> torch.nn.Module:
     return NETWORKS.build({"name": "film_mlp", "width": 8, "depth": 1}).build((1, 8, 8))
 
 
-def test_a_server_with_a_password_gets_all_and_its_model_loads_elsewhere(
+@contextmanager
+def behind_a_password(port: int) -> Iterator[str]:
+    """The address at which the server of this port answers only who knows USER and PASSWORD (RFC 7617)."""
+    known = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+
+    class Door(BaseHTTPRequestHandler):
+        def do(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.headers.get("Authorization") != known:
+                self.answer(401, b"You are not authenticated")
+                return
+            headers = {name: text for name, text in self.headers.items() if name.lower() != "host"}
+            request = urllib.request.Request(
+                f"http://{HOST}:{port}{self.path}", body or None, headers, method=self.command
+            )
+            try:
+                with urllib.request.urlopen(request, timeout=60) as found:
+                    self.answer(found.status, found.read())
+            except urllib.error.HTTPError as error:
+                self.answer(error.code, error.read())
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do
+
+        def answer(self, status: int, content: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer((HOST, 0), Door) as door:
+        threading.Thread(target=door.serve_forever, daemon=True).start()
+        try:
+            yield f"http://{HOST}:{door.server_address[1]}"
+        finally:
+            door.shutdown()
+
+
+def test_a_server_with_a_password_gets_all_and_its_model_loads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port = free_port()
-    url, log = f"http://{HOST}:{port}", tmp_path / "server.log"
-    (tmp_path / "auth.ini").write_text(CONFIG.format(folder=tmp_path))
-    command = [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--workers", "1"]
-    command += ["--host", HOST, "--port", str(port), "--backend-store-uri", f"sqlite:///{tmp_path / 'm.db'}"]
-    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
-    password = {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": "a-long-password"}
-    given = {"MLFLOW_AUTH_CONFIG_PATH": str(tmp_path / "auth.ini"), "MLFLOW_FLASK_SERVER_SECRET_KEY": "test"}
-    with started(command, log, "Application startup complete", **given):
-        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+    port, database = free_port(), f"sqlite:///{tmp_path / 'm.db'}"
+    with (
+        mlflow_server(database, tmp_path / "artifacts", port, tmp_path / "server.log"),
+        behind_a_password(port) as url,
+    ):
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", USER)
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
         projection = Projection(
             url,
@@ -61,7 +101,7 @@ def test_a_server_with_a_password_gets_all_and_its_model_loads_elsewhere(
         )
         with pytest.raises(MlflowException, match=r"401|[Uu]nauthori[sz]ed|not authenticated"):
             projection.sync(full_record(1))
-        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "a-long-password")
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
         record = full_record(1)
         projection.sync(record)
         projection.sync_leaderboard(
@@ -73,10 +113,9 @@ def test_a_server_with_a_password_gets_all_and_its_model_loads_elsewhere(
         (run,) = client.search_runs([projection.runs.experiment_id], f"tags.`{names.ROLE}` = 'trial'")
         assert [each.dataset.name for each in run.inputs.dataset_inputs] == ["digits"]
         assert [each.model_id for each in run.outputs.model_outputs] == [run.data.tags[names.MODEL][8:]]
-        environment = {key: text for key, text in os.environ.items() if key != "PYTHONPATH"}
-        environment |= {**password, "MLFLOW_TRACKING_URI": url}
+        environment = {**os.environ, "MLFLOW_TRACKING_URI": url}
         done = subprocess.run(
             [sys.executable, "-c", LOAD, run.data.tags[names.MODEL], "models:/schedules/1"],
-            **{"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "timeout": 120},
+            **{"cwd": ROOT, "env": environment, "capture_output": True, "text": True, "timeout": 120},
         )
         assert done.stdout == "(2, 1, 8, 8)\n" * 2, done.stderr
