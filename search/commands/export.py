@@ -164,13 +164,12 @@ def _register(args: argparse.Namespace, document: Mapping[str, Any]) -> None:
     from search.running.search import Search
     from search.running.tracked import projection_of
     from search.winner.model import model_of
-    from search.winner.sampling import median_trial
 
     search, number = Search.open(named(args), args.storage), document["provenance"]["trial"]
     (row,) = (row for row in search.board().rows if row.record.number == number)
     try:
         version = projection_of(search).register(
-            median_trial(row) or row.record, lambda: model_of(search.spec, row), args.register
+            row.record, lambda: model_of(search.spec, row), args.register
         )
     except OperationFailed:
         raise

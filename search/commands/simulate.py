@@ -4,6 +4,7 @@ examples:
   python -m search simulate searches/digits.yaml
   python -m search simulate searches/digits.yaml --algorithm random --stopping none --repeats 50
   python -m search simulate searches/digits.yaml --trials 10 20 40 80 --json
+  python -m search simulate searches/digits.yaml --repeats 1 --page played.html
 
 The conductor, the algorithm, the stopping rule and the confirmation are those of a real search; only the training is
 replaced by the curves of the nearest recorded schedule. Regret: mean over all recorded seeds of the schedule that
@@ -14,13 +15,16 @@ curves were recorded in them (of fewer schedules: docs/transfer.md).
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.commands._options import add_file_or_name, add_storage
 
 if TYPE_CHECKING:
+    from search.file.spec import SearchSpec
     from search.simulator.quality import Repeat
+    from search.simulator.replay import Curves
 
 HELP = "how good is what this search would export? on recorded curves"
 
@@ -43,12 +47,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"trials at a time (resources.max_concurrent, or {_CONCURRENT})",
     )
     parser.add_argument("--curves", metavar="FILE", help="a table of curves (the one shipped for the data)")
+    parser.add_argument(
+        "--page", metavar="FILE", help="the page of the first search played, one for each of --trials"
+    )
     add_storage(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from search.errors import InputError
     from search.file.spec import overridden
+    from search.machine.output import check_file
     from search.running.search import Search
     from search.simulator.quality import repeat_search
     from search.simulator.replay import Curves
@@ -75,10 +83,14 @@ def run(args: argparse.Namespace) -> int:
     spec = overridden(spec, changes)
     budgets = args.trials or [spec.budget.max_trials]
     specs = [overridden(spec, {"budget.max_trials": trials}) for trials in budgets]
+    if args.page is not None:
+        check_file(Path(args.page), "--page")
     table = read_table(Path(args.curves) if args.curves else table_path(spec))
     check_recorded(table, spec, spec.stopping.steps(spec.training.total_steps))
     curves = Curves(table)
     elsewhere = {name: Curves(there) for name, there in tables_elsewhere(spec).items()}
+    if args.page is not None:
+        _write_page(specs, curves, elsewhere, Path(args.page))
     rows = []
     for one in specs:
         max_concurrent = one.resources.max_concurrent or _CONCURRENT
@@ -100,6 +112,21 @@ def run(args: argparse.Namespace) -> int:
     }
     print(json.dumps(result, indent=2, allow_nan=False) if args.json else "\n".join(_lines(result)))
     return 0
+
+
+def _write_page(
+    specs: "Sequence[SearchSpec]", curves: "Curves", elsewhere: "Mapping[str, Curves]", path: Path
+) -> None:
+    from search.machine.output import write_file
+    from search.running.page import page_text
+    from search.running.reported import simulated
+    from search.simulator.quality import played
+
+    searches = [
+        played(one, curves, 0, one.resources.max_concurrent or _CONCURRENT, elsewhere) for one in specs
+    ]
+    found = [simulated(spec, search.records) for spec, search in searches]
+    write_file(path, page_text(found).encode())
 
 
 def _row(max_trials: int | None, found: "list[Repeat]") -> dict[str, Any]:

@@ -1,17 +1,20 @@
 """A search as its page needs it."""
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from search.errors import InputError, OperationFailed
+from search.evidence.conclusion import sentence
 from search.evidence.leaderboard import Leaderboard
 from search.file.spec import SearchSpec
+from search.record import TrialRecord
 from search.report.found import Found
 from search.running.known import LOG_FILE, command
 from search.running.plan_of import board_of, objective_of, plan_of
 from search.running.result import Result
+from search.screen.leaderboard_text import evidence_lines
 from search.winner.pictures import Grid, grids
 from spaces.registry import name_of
 
@@ -32,6 +35,20 @@ def found_of(
         document=_document(result, document),
     )
     return _with_grids(spec, found)
+
+
+def simulated(spec: SearchSpec, records: Sequence[TrialRecord]) -> Found:
+    """A search that was played on recorded curves: it has no images, and nothing to export."""
+    board = board_of(spec, list(records))
+    plain = {**_plain(spec), "name": f"{spec.name}, simulated", "folder": None}
+    return Found(
+        **plain,
+        conclusion=f"Played on recorded curves, nothing was trained: {sentence(board)}",
+        state="finished",
+        board=board,
+        records=tuple(records),
+        evidence=tuple(evidence_lines(board)),
+    )
 
 
 def unreadable(spec: SearchSpec, problem: str) -> Found:

@@ -67,11 +67,11 @@ def projection_of(search: Search) -> Projection:
 
 
 def models_of(search: Search, result: Result) -> list[tuple[TrialRecord, Callable[[], Any]]]:
-    """Of each finalist and the best baseline the trial whose model stands for it, and what makes that model."""
+    """Each finalist and the best baseline, and what makes the model that stands for it, of its median seed."""
     if search.spec.script is not None or not result.finished:
         return []
-    rows = [(row, median_trial(row)) for row in compared_rows(result.board)]
-    return [(record, partial(model_of, search.spec, row)) for row, record in rows if record is not None]
+    rows = [row for row in compared_rows(result.board) if median_trial(row) is not None]
+    return [(row.record, partial(model_of, search.spec, row)) for row in rows]
 
 
 def track_sampling(search: Search, record: TrialRecord) -> str | None:

@@ -18,7 +18,7 @@ from search.file.spec import SearchSpec
 from search.record import Purpose
 from search.running.plan_of import board_of, plan_of
 from search.simulator.replay import Curves, Replay
-from search.simulator.simulation import simulate
+from search.simulator.simulation import Simulated, simulate
 from spaces import NoiseSchedule
 from trainable.task import OWN
 
@@ -81,6 +81,22 @@ def on_sight(board: Leaderboard, row: Row) -> Exported:
     return Exported(row, baseline, claims=baseline is not None and seen(row) < seen(baseline))
 
 
+def played(
+    spec: SearchSpec,
+    curves: Curves,
+    number: int,
+    max_concurrent: int,
+    elsewhere: Mapping[str, Curves] = MappingProxyType({}),
+) -> tuple[SearchSpec, Simulated]:
+    """The search with the seed of its repeat `number`, and how it went. elsewhere: see `repeat_search`."""
+    # Far apart: the seeds next to a search's own are those of its replicates.
+    seed = (spec.seed + 10_000 * number) % 2**31
+    seeded = _played_in(spec, elsewhere).model_copy(update={"seed": seed})
+    everywhere = {OWN: curves, **elsewhere}
+    replays = {setting: Replay(there, number, seed) for setting, there in everywhere.items()}
+    return seeded, simulate(plan_of(seeded, max_concurrent), replays)
+
+
 def repeat_search(
     spec: SearchSpec,
     curves: Curves,
@@ -94,13 +110,8 @@ def repeat_search(
     A repeat meets the same recorded seeds whatever the search: contenders can be compared repeat by repeat.
     elsewhere: curves by setting of `holds_at`; the search is played without the settings that are not among them.
     """
-    spec = _played_in(spec, elsewhere)
     for number in repeats:
-        # Far apart: the seeds next to a search's own are those of its replicates.
-        seeded = spec.model_copy(update={"seed": (spec.seed + 10_000 * number) % 2**31})
-        everywhere = {OWN: curves, **elsewhere}
-        replays = {setting: Replay(there, number, seeded.seed) for setting, there in everywhere.items()}
-        search = simulate(plan_of(seeded, max_concurrent), replays)
+        seeded, search = played(spec, curves, number, max_concurrent, elsewhere)
         given_out = export(board_of(seeded, list(search.records)))
         schedule = given_out.row.record.schedule
         true_value = curves.true_value(schedule)
@@ -115,7 +126,7 @@ def repeat_search(
             false=given_out.claims
             and baseline is not None
             and true_value >= curves.true_value(baseline.record.schedule),
-            elsewhere={name: _to_best_baseline(spec, there, schedule) for name, there in elsewhere.items()},
+            elsewhere={name: _to_best_baseline(seeded, there, schedule) for name, there in elsewhere.items()},
         )
 
 

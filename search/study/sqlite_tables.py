@@ -38,7 +38,7 @@ def opened(file: Path) -> Iterator[Connection]:
             )
         ]
         if tuple(found) != _VERSIONS:
-            raise LookupError(f"tables of version {found}")
+            raise LookupError(found)
         yield connection
 
 
@@ -46,10 +46,10 @@ def study_in(connection: Connection, name: str) -> tuple[int, dict[str, Any]]:
     """(id, user attributes) of the study. LookupError where there is none that minimises one value."""
     row = connection.execute("select study_id from studies where study_name = ?", [name]).fetchone()
     if row is None:
-        raise LookupError(f"no study {name!r}")
+        raise LookupError(name)
     directions = connection.execute("select direction from study_directions where study_id = ?", row)
     if directions.fetchall() != [("MINIMIZE",)]:
-        raise LookupError("it does not minimise one value")
+        raise LookupError(name)
     found = connection.execute("select key, value_json from study_user_attributes where study_id = ?", row)
     return int(row[0]), {key: json.loads(text) for key, text in found}
 
@@ -116,10 +116,10 @@ def _numbers(
     for trial, at, value, kind in _rows(connection, study_id, table, f"{key}, {columns}", key):
         if kind != "FINITE":
             if value is not None:
-                raise ValueError(f"{kind} and {value}")
+                raise ValueError(value)
             value = _NOT_FINITE[kind]
         if not isinstance(value, float):
-            raise TypeError(f"{value!r} is no number")
+            raise TypeError(value)
         found[trial][at] = value
     return found
 

@@ -9,14 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from search.machine.checkout import ROOT
 from search.machine.temporary import PREFIX, temporary_folder
 from search.tracking import names
 from search.tracking.runs import Run, Runs
 
-# What loading a network needs besides its code, which lies beside it.
+# What loading a network needs besides this package.
 _NEEDED = ("torch", "numpy", "optuna", "pydantic")
-_CODE = ("spaces", "trainable")
 _FOLDER = "model"  # in a run's files, on a server that knows no logged models
 _LOGGED = "models:/"
 _NOT_KNOWN = ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED")
@@ -25,8 +23,8 @@ _NOT_KNOWN = ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED")
 def log_model(runs: Runs, run: Run, module: Any, total_steps: int) -> None:
     """Log the network once, at the run. Its tag `search.model` says under which address it loads.
 
-    module: with averaged weights. It is pickled, with our code beside it: another machine needs torch, not this
-    package.
+    module: with averaged weights. It is pickled: it loads where this package can be imported, as in a checkout. Its
+    code is some two hundred files, each a request to a server.
     """
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
@@ -86,6 +84,5 @@ def _saved(module: Any, run_id: str, model_id: str | None) -> Iterator[Path]:
             mlflow_model=Model(run_id=run_id, model_id=model_id),
             serialization_format="pickle",
             pip_requirements=[f"{package}=={version(package).partition('+')[0]}" for package in _NEEDED],
-            code_paths=[str(ROOT / package) for package in _CODE],
         )
         yield folder / _FOLDER

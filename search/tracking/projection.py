@@ -8,6 +8,7 @@ finished trial is its run status: a run without it is written again.
 import json
 import logging
 import math
+import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,7 @@ _STATUS = {
     State.FAILED: "FAILED",
 }
 _log = logging.getLogger(__name__)
+_NOT_PICKLED = (pickle.PicklingError, AttributeError, TypeError)  # what a network of one's own may raise
 _SCHEDULE_FILE, _DENSITY_FILE = "schedule.json", "sigma_density.png"
 
 
@@ -156,13 +158,14 @@ class Projection:
         return changes
 
     def sync_model(self, record: TrialRecord, make: Callable[[], Any]) -> Changes:
-        """Log the trained network of the trial. make: it; OperationFailed where it is not kept: none is logged then."""
+        """Log the trained network of the trial. make: it. None is logged where it is not kept, which is an
+        OperationFailed, or cannot be pickled."""
         changes = self.sync(record)
         run = self.runs.trials[record.number]
         if names.MODEL not in run.tags:
             try:
                 log_model(self.runs, run, make(), self.total_steps)
-            except OperationFailed as error:
+            except (OperationFailed, *_NOT_PICKLED) as error:
                 _log.warning("MLflow gets no model of trial %d: %s", record.number, error)
         return changes
 

@@ -62,9 +62,12 @@ def storage(tmp_path: Path) -> Path:
             seed=1,
             decision=Decision("started", "proposed", {"algorithm": "random"}),
         )
-        report = Report(2000, value, START_MS, {OBJECTIVE: value})
+        reports = tuple(
+            Report(step, each, START_MS + step, {OBJECTIVE: each})
+            for step, each in ((500, 2 * value), (2000, value))
+        )
         record = trial.record(store.add(trial), start_ms=0)
-        store.finish(replace(record, state=State.COMPLETE, reports=(report,)), {})
+        store.finish(replace(record, state=State.COMPLETE, reports=reports), {})
     assert projection_of(Search(spec)).search_name == "digits"
     return tmp_path / "runs"
 
@@ -114,7 +117,7 @@ def test_reconcile_then_ui_until_ctrl_c(storage: Path) -> None:
         return written
 
     written = reconciled()
-    assert (written["runs"], written["values"], written["files"]) == (3, 3 + 2, 6)
+    assert (written["runs"], written["values"], written["files"]) == (3, 6 + 2, 6)
     assert not any(reconciled().values())
 
     with served(storage) as (ui, url):
@@ -148,20 +151,47 @@ return [...document.querySelectorAll('[role=gridcell][col-id="tags.`{names.SEEN}
 IMAGES = "return [...document.images].map(image => [image.naturalWidth, image.naturalHeight])"
 
 
-def test_the_browser_shows_the_best_trial_first_and_its_samples(storage: Path, tmp_path: Path) -> None:
+CURVES = "return document.querySelectorAll('.js-plotly-plot .scatterlayer .trace').length"
+CHOOSE = """
+const boxes = [...document.querySelectorAll('[role=row][row-index] input.ag-checkbox-input')]
+boxes.filter(box => box.getBoundingClientRect().width)[arguments[0]].click()
+"""
+COMPARE = "return document.querySelector('[data-testid=runs-compare-button]:enabled')"
+
+
+def test_the_browser_shows_the_winner_first_its_curve_and_samples_and_compares_two(
+    storage: Path, tmp_path: Path
+) -> None:
     for number in range(3):
         folder = storage / "digits" / "trials" / f"{number:05d}"
         folder.mkdir(parents=True)
         Image.new("L", (100 + number, 90)).save(folder / "samples.png")
     search = Search.open("digits", str(storage))
-    reconcile(search.records(), projection_of(search))
+    projection = projection_of(search)
+    reconcile(search.records(), projection)
+    confirmed = {"number": 2, "rank": 1, "confirmed": True, "mean": 9.0}
+    projection.sync_leaderboard([confirmed, {"number": 1}, {"number": 0}], "trial 2 is better")
     with served(storage) as (_, url), chromium(tmp_path / "browser") as page:
         page.open(url)
         until(lambda: len(page.run(SEEN)) == 3, 90, "the table is there", told=lambda: page.text)
-        assert [float(value) for value in page.run(SEEN)] == [5, 10, 30]
-        page.click("00001 lognormal")
-        until(lambda: "Artifacts" in page.text, 60, "the run is there", told=lambda: page.text)
+        assert [float(value) for value in page.run(SEEN)] == [10, 5, 30]
+        for index in range(2):
+            page.run(CHOOSE, index)
+        until(lambda: page.run(COMPARE) is not None, 20, "two are chosen", told=lambda: page.text)
+        page.run(f"{COMPARE}.click()")
+        until(lambda: "Show diff only" in page.text, 60, "two are compared", told=lambda: page.text)
+        assert (
+            "00002 lognormal" in page.text
+            and "00001 lognormal" in page.text
+            and "00000 lognormal" not in page.text
+        )
+        page.open(url)
+        until(lambda: len(page.run(SEEN)) == 3, 90, "the table is there", told=lambda: page.text)
+        page.click("00002 lognormal")
+        until(lambda: "Model metrics" in page.text, 60, "the run is there", told=lambda: page.text)
+        page.click("Model metrics")
+        until(lambda: page.run(CURVES) > 0, 60, "its curve is drawn", told=lambda: page.text)
         page.click("Artifacts")
         until(lambda: "samples.png" in page.text, 60, "its files are there", told=lambda: page.text)
         page.click("samples.png")
-        until(lambda: [101, 90] in page.run(IMAGES), 60, "the samples are shown", told=lambda: page.text)
+        until(lambda: [102, 90] in page.run(IMAGES), 60, "the samples are shown", told=lambda: page.text)

@@ -549,6 +549,18 @@ def test_simulate_shows_regret_against_compute(
     assert all(len(line) <= 110 for line in lines)
 
 
+def test_simulate_makes_the_page_of_what_was_played(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*command, "--trials", "4", "8", "--page", "played.html"]) == 0
+    text = (tmp_path / "played.html").read_text(encoding="utf-8")
+    assert text.count('<article id="search-') == 2  # one for each budget
+    assert text.count("Played on recorded curves, nothing was trained: ") == 2
+    assert "toy, simulated" in text
+    assert cli.main([*command, "--page", "none/played.html"]) == 2
+    assert "--page" in capsys.readouterr().err
+
+
 def test_simulate_prints_the_same_as_json(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*command, "--algorithm", "random", "--stopping", "none", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)

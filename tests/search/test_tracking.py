@@ -21,8 +21,11 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import ENDPOINT_NOT_FOUND
 from PIL import Image
+from torch import nn
 
+from search.errors import OperationFailed
 from search.record import Measured, Purpose, Report, State, TrialRecord
 from search.study.trial_storage import TrialStorage
 from search.tracking import (
@@ -587,6 +590,43 @@ def test_a_trial_says_on_what_data_it_was_trained(uri: str, tmp_path: Path) -> N
         [(each.dataset.name, each.dataset.digest) for each in run.inputs.dataset_inputs] for run in runs(uri)
     ]
     assert found == [[("digits", "d" * 36)], [("stripes", "e" * 36)], []]
+
+
+class Older(Flaky):
+    """A client of a server that knows neither data sets nor logged models."""
+
+    def __getattr__(self, name: str) -> object:
+        if name in ("log_inputs", "create_logged_model"):
+
+            def unknown(*_: object, **__: object) -> object:
+                raise MlflowException("no such endpoint", ENDPOINT_NOT_FOUND)
+
+            return unknown
+        return super().__getattr__(name)
+
+
+def test_an_older_server_gets_what_it_knows_and_the_model_as_files(uri: str, tmp_path: Path) -> None:
+    older = Older(connect(uri))
+    mlflow = projection(uri, tmp_path, older, datasets={OWN: ("digits", "d" * 64)})
+    for _ in range(2):
+        mlflow.sync_model(full_record(0), lambda: nn.Linear(1, 1))
+    (run,) = runs(uri)
+    assert run.data.tags[names.MODEL] == f"runs:/{run.info.run_id}/model"
+    assert "model/MLmodel" in {
+        file.path for file in MlflowClient(uri).list_artifacts(run.info.run_id, "model")
+    }
+    assert run.inputs.dataset_inputs == []
+
+
+def test_a_model_that_is_not_kept_is_left_out(uri: str, tmp_path: Path) -> None:
+    def lost() -> object:
+        raise OperationFailed("the model of trial 0 is lost")
+
+    mlflow = projection(uri, tmp_path)
+    mlflow.sync_model(full_record(0), lost)
+    assert names.MODEL not in runs(uri)[0].data.tags
+    with pytest.raises(OperationFailed):
+        mlflow.register(full_record(0), lost, "schedules")
 
 
 # --- live -----------------------------------------------------------------------------------------
