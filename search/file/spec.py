@@ -43,6 +43,7 @@ from search.file.sections import (
     Storage,
     nothing_is_defaults,
 )
+from search.file.start import StartSection, broken
 from search.file.trained_by import (
     data_of_trainer,
     default_network,
@@ -108,6 +109,7 @@ class SearchSpec(Section):
     budget: Annotated[Budget, BeforeValidator(nothing_is_defaults)] = Budget()
     confirm: Annotated[Confirm, BeforeValidator(nothing_is_defaults)] = Confirm()
     holds_at: HoldsAtField = HoldsAt()
+    start: StartSection | None = None  # None: random weights
     measures: Annotated[MeasuresField, section_of_trainer] = Measures()
     sampling: Annotated[Sampling, BeforeValidator(nothing_is_defaults), section_of_trainer] = Sampling()
     resources: Annotated[Resources, BeforeValidator(nothing_is_defaults)] = Resources()
@@ -141,6 +143,10 @@ class SearchSpec(Section):
         if self.script is not None:
             yield from rules.script_has_what_it_needs(self.resources)
             yield from rules.script_gets_fixed_schedules(self.space, self.baselines)
+        if (message := broken(self.start, self.space, is_script=self.script is not None)) is not None:
+            yield ("start",), message
+        elif self.start is not None and (problem := self.start.problem((self.own_setting, *self.settings))):
+            yield ("start", "checkpoint"), problem
         yield from rules.exports_hold_every_schedule(self.space, self.baselines, self.training)
         yield from rules.budget_ends_the_search(self.budget, self.resources)
         yield from rules.budget_holds_presets_and_finalists(self.budget, len(self.presets), self.confirm)
@@ -254,6 +260,10 @@ class SearchSpec(Section):
             del resolved["holds_at"]
         if not self.plugins:
             del resolved["plugins"]
+        if self.start is None:
+            del resolved["start"]
+        else:
+            resolved["start"] = self.start.resolved()
         if self.script is None:
             del resolved["trainer"]
         else:
@@ -273,6 +283,8 @@ class SearchSpec(Section):
         # Where data, features, networks, plugins and scripts lie is free; what they are, checksums in the study tell.
         resolved.get("trainer", {}).pop("folder", None)
         resolved.pop("plugins", None)
+        if self.start is not None and self.start.checkpoint is not None:
+            resolved["start"] = "checkpoint"
         for described, choice_ in self._with_paths(resolved):
             for option in type(choice_).PATHS:
                 described.pop(option)

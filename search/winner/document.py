@@ -117,7 +117,16 @@ def _searched_at(header: Mapping[str, Any]) -> dict[str, Any]:
     if script:
         return {"network": None, "training": search["training"], "data": None, "trainer": script}
     network = _network(search["network"], header.get("network_sha256"))
-    return {"network": network, "training": search["training"], "data": search["data"]["name"]}
+    found = {"network": network, "training": search["training"], "data": search["data"]["name"]}
+    start = search.get("start")
+    return {**found, "start": _start(start, header.get("start_sha256"))} if start else found
+
+
+def _start(start: Mapping[str, Any], sha256: str | None) -> dict[str, Any]:
+    """What trials started from: of a file its name alone, and its checksum."""
+    if sha256 is None:
+        return dict(start)
+    return {"checkpoint": Path(start["checkpoint"]).name, "sha256": sha256}
 
 
 def _network(network: Mapping[str, Any], sha256: str | None = None) -> dict[str, Any]:

@@ -310,6 +310,10 @@ class SearchedAtPart:
     training: Annotated[dict[str, Any], _about("options of the training, total_steps included")]
     data: Annotated[str | None, _about("name of the data set; null: that of a script of its own")]
     trainer: Annotated[dict[str, Any] | None, _about("the script of its own; null: our training")] = None
+    start: Annotated[
+        dict[str, Any] | None,
+        _about("the weights that trials started from, as a search file has them; null: random ones"),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

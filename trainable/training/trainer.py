@@ -140,6 +140,13 @@ class Trainer:
         self._loss_from_step = 0
         self._enter_stage()
 
+    @torch.no_grad()
+    def start_from(self, tensors: Mapping[str, Tensor]) -> None:
+        """Have these weights instead of random ones, before the first step. tensors: a `state_dict` of the network."""
+        assert self._step == 0
+        self._module.load_state_dict(tensors)
+        self._state.restart_()
+
     def train(self, until_step: int, should_pause: Callable[[], bool] | None = None) -> float:
         """Train up to `until_step`, or until `should_pause()` (asked after each step) says so.
 
