@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from spaces import NoiseSchedule
 from trainable.background import Background
@@ -35,6 +36,7 @@ from trainable.task import (
     Progress,
     TrialTask,
 )
+from trainable.training.finished import ema_metric
 from trainable.training.trainer import Trainer
 
 # Between rungs a trial is checkpointed as often as costs 1 % of its time, at least every minute: what an
@@ -194,14 +196,31 @@ class TrialWorker:
         return self._reports[-1]["step"] if self._reports else 0
 
     def _measure(self, loss: float, rung: int) -> None:
-        samples_NCHW = self._trainer.sample(self.setting.num_samples, seed=self._task.seed)
-        distance = self._metric(samples_NCHW, self._trainer.part_of(BATCH_SIZE))
+        training = self.setting.training
+        samples_NCHW, distance = self._sampled(training.ema_horizon)
+        averages = {training.ema_horizon: distance}
+        for horizon in training.other_ema_horizons:
+            others_NCHW, averages[horizon] = self._sampled(horizon)
+            if training.best_ema and averages[horizon] < distance:
+                samples_NCHW, distance = others_NCHW, averages[horizon]
         if math.isfinite(distance):
             self._files[SAMPLES_FILE] = sample_grid_png(samples_NCHW, _GRID_IMAGES)
             self._keep_found_schedule()
         else:
             distance = WORST_OBJECTIVE
-        self._report({self._objective: distance, "loss": loss, "train_seconds": self._train_seconds}, rung)
+        metrics = {self._objective: distance, "loss": loss, "train_seconds": self._train_seconds}
+        if training.other_ema_horizons:
+            metrics |= {
+                ema_metric(self._objective, horizon): min(value, WORST_OBJECTIVE)
+                for horizon, value in averages.items()
+            }
+        self._report(metrics, rung)
+
+    def _sampled(self, horizon: float) -> tuple[Tensor, float]:
+        """Samples from the average with this horizon, and their distance; inf where one is not finite."""
+        with self._trainer.average_over(horizon):
+            samples_NCHW = self._trainer.sample(self.setting.num_samples, seed=self._task.seed)
+        return samples_NCHW, self._metric(samples_NCHW, self._trainer.part_of(BATCH_SIZE))
 
     def _keep_found_schedule(self) -> None:
         """What an adaptive schedule has come to goes into a file, from which it can be exported."""

@@ -163,7 +163,7 @@ class _Group:
             module = setting.network.build(setting.assets.image_shape)
         self._stack = (
             Stack(setting.network, setting.assets.images_NCHW, setting.training, device, size=size)
-            if alone_because(module, torch.device(device)) is None
+            if alone_because(module, torch.device(device), setting.training) is None
             else None
         )
         self._workers: dict[int, TrialWorker] = {}  # by place

@@ -11,8 +11,8 @@ Axes: B images in a batch, N images of the data set, C channels, H height, W wid
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -75,7 +75,12 @@ class Trainer:
                 "leave it out"
             )
         self._state = TrainingState.of(
-            self._module, self._ema_module, self._device, config.optimizer_strategy.uses_halves, place
+            self._module,
+            self._ema_module,
+            self._device,
+            config.optimizer_strategy.uses_halves,
+            place,
+            len(config.other_ema_horizons),
         )
         self._in_stack = place is not None  # whose step it is that is captured
         self._batch = Batch.empty(config.batch_size, self._image_shape, self._device)
@@ -89,7 +94,8 @@ class Trainer:
         self._graph: torch.cuda.CUDAGraph | None = None
         options = config.to_dict()
         # As in checkpoints of before there were these options.
-        for option, usual in (("horizontal_flips", False), ("coupling", "independent")):
+        later = {"horizontal_flips": False, "coupling": "independent", "other_ema_horizons": (), "best_ema": False}
+        for option, usual in later.items():
             if options[option] == usual:
                 del options[option]
         # What a checkpoint must agree with, besides schedule and seed.
@@ -244,6 +250,27 @@ class Trainer:
                     x_BCHW = sample(network, z, levels, schedule.grid.sigma_min, sigma_data)
                 samples.append(x_BCHW.float().cpu())
         return torch.cat(samples)
+
+    @contextmanager
+    def average_over(self, horizon: float) -> Iterator[None]:
+        """Have this one of `config.ema_horizons` for the average, as long as nothing is trained."""
+        state, index = self._state, self.config.ema_horizons.index(horizon)
+        if index == 0:
+            yield
+            return
+        assert state.others_EP is not None
+        usual_P = state.ema_P.clone()
+        state.ema_P.copy_(state.others_EP[index - 1])
+        try:
+            yield
+        finally:
+            state.ema_P.copy_(usual_P)
+
+    def take_average(self, horizon: float) -> None:
+        """Have this one of `config.ema_horizons` for good: only to sample from what is trained."""
+        index = self.config.ema_horizons.index(horizon)
+        if index and self._state.others_EP is not None:
+            self._state.ema_P.copy_(self._state.others_EP[index - 1])
 
     def averaged(self) -> NetworkModule:
         """The network that is sampled from, on its device; it goes on to change with the training."""
