@@ -13,6 +13,7 @@ import pytest
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.noise import SeedNoise
 from search.record import Purpose, Report, State, TrialRecord
+from search.report import section
 from search.report.cost import efficiency_text, spent
 from search.report.curves import MOST_DRAWN, described, drawn, kind_of, points
 from search.report.densities import bands, densities, level_counts, peak
@@ -21,7 +22,6 @@ from search.report.found import Found
 from search.report.importance import FEWEST, importances
 from search.report.parameters import against_options
 from search.report.progress import best_so_far, noise_factor, outlook, outlook_text
-from search.report.section import number
 from search.report.seeds import averages, means, seed_values
 from search.report.usage import uses
 from spaces import PRESETS, SearchSpace
@@ -355,6 +355,6 @@ def test_averages_of_each_schedule_are_shown_by_their_horizons() -> None:
     )
     plain = SimpleNamespace(label="b", record=trial(3, fd=1.0), replicates={})
     found: Any = SimpleNamespace(shown_rows=(several, plain), objective="fd", total_steps=10)
-    assert averages(found) == (["0.3", "0"], [["a", number(4.0), number(8.0)]])
+    assert averages(found) == (["0.3", "0"], [["a", section.number(4.0), section.number(8.0)]])
     found.shown_rows = (plain,)
     assert averages(found) == ([], [])
