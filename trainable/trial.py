@@ -72,6 +72,7 @@ class TrialWorker:
         self._trainer = trainer or Trainer(
             setting.network, setting.assets.images_NCHW, setting.training, device
         )
+        self._trainer.sigma_start = setting.sigma_start
         self._device = device
         self._start: DiffusionTraining | None = None  # until the trial has its first weights
         self._clock = clock

@@ -139,6 +139,7 @@ class SearchSpec(Section):
             yield from rules.extractor_suits_the_data(self.objective, self.data)
             yield from rules.judges_suit_the_data(self.measures, self.data, self.objective)
         yield from rules.presets_are_sampled_alike(self.baselines, self.num_evaluations)
+        yield from rules.sampling_starts_where_is_trained(self.sampling, self.space, self.baselines)
         yield from rules.evaluations_are_those_of_the_sampler(self.measures, self.sampling, self.space)
         if self.script is not None:
             yield from rules.script_has_what_it_needs(self.resources)
@@ -288,7 +289,10 @@ class SearchSpec(Section):
         for described, choice_ in self._with_paths(resolved):
             for option in type(choice_).PATHS:
                 described.pop(option)
-        return {field: value for field, value in resolved.items() if field not in FREE}
+        fields = {field: value for field, value in resolved.items() if field not in FREE}
+        if self.sampling.sigma_start is not None:  # what values are of
+            fields["sampling"] = {"sigma_start": self.sampling.sigma_start}
+        return fields
 
     def _with_paths(
         self, resolved: dict[str, Any]

@@ -103,6 +103,7 @@ def _prepared(spec: SearchSpec, view: ProgressView, log: Log, *, on_cluster: boo
                 network=setting.network,
                 training=setting.training,
                 num_samples=spec.objective.num_samples,
+                sigma_start=spec.sampling.sigma_start,
             )
             if spec.start is not None:
                 made = settings[setting.name]

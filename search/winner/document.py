@@ -51,7 +51,7 @@ def export_document(
         "schedule": schedule.to_dict(),
         "describe": schedule.describe(),
         "training": _training(schedule, header["search"]),
-        "sampling": None if _script(header["search"]) else sampling_part(schedule, measured(row)),
+        "sampling": None if _script(header["search"]) else _sampling(schedule, measured(row), header),
         "objective": _objective(schedule, board, header),
         "searched_at": _searched_at(header),
         "holds_at": _holds_at(board, row, header["search"]),
@@ -86,6 +86,12 @@ def _training(schedule: NoiseSchedule, search: Mapping[str, Any]) -> dict[str, A
     if _script(search):
         return foreign_training_part(schedule, training["total_steps"])
     return training_part(schedule, training["total_steps"], training["huber_c"], training["sigma_data"])
+
+
+def _sampling(
+    schedule: NoiseSchedule, measured: Mapping[str, Any] | None, header: Mapping[str, Any]
+) -> dict[str, Any]:
+    return sampling_part(schedule, measured, header["search"].get("sampling", {}).get("sigma_start"))
 
 
 def _warning(schedule: NoiseSchedule, search: Mapping[str, Any]) -> str | None:

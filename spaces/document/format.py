@@ -263,7 +263,9 @@ class SamplingPart:
 
     sampler: Annotated[Literal[Sampler, Heun], _about("what is done at the levels")]
     sigma_min: Annotated[Level, _about("lowest training level, where f is the identity")]
-    sigma_max: Annotated[Level, _about("level of the initial noise: the highest training level")]
+    sigma_max: Annotated[
+        Level, _about("level of the initial noise: the highest training level, or one below it")
+    ]
     steps: Annotated[
         dict[Evaluations, Levels],
         _about(

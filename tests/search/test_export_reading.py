@@ -305,7 +305,11 @@ def test_without_measurement_there_is_one_step_from_sigma_max() -> None:
         ),
         ("training.stages.2.start_step", 11, "training.stages[2].start_step must be the schedule's"),
         ("sampling.sampler", "ddim", "sampling.sampler: input should be 'x = f("),
-        ("sampling.sigma_max", 81.0, "sampling.sigma_max must be the schedule's, 80, but got 81"),
+        (
+            "sampling.sigma_max",
+            81.0,
+            "sampling.sigma_max must be the schedule's, 80, or a level below it, but got 81",
+        ),
         ("sampling.sigma_min", 0.003, "sampling.sigma_min must be the schedule's, 0.002, but got 0.003"),
         ("sampling.steps", {}, "sampling.steps: dictionary should have at least 1 item"),
         (

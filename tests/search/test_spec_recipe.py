@@ -14,7 +14,8 @@ from search.file.identity import changed_fields
 from search.file.spec import SearchSpec, load_spec
 from search.file.yaml12 import SpecError
 from search.running.own_code import files_of, sha256_of_start
-from spaces import PRESETS
+from search.winner.sampling import sampling_part
+from spaces import PRESETS, load_schedule
 from spaces.document.writing import training_part, trial_document
 from trainable.network import NETWORKS
 
@@ -219,3 +220,48 @@ def test_a_script_has_its_own_start(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump({"name": "x", "trainer": trainer, "start": {"diffusion": {"steps": 3}}}))
     with pytest.raises(SpecError, match=r"start: has no meaning where a script trains"):
         load_spec(path)
+
+
+# --- where sampling starts ---------------------------------------------------------------------------------
+
+BEYOND: dict[str, Any] = {"grid": {"sigma_max": 800.0}}
+
+
+def test_where_sampling_starts_is_part_of_what_a_search_is(tmp_path: Path) -> None:
+    plain = spec(tmp_path, space=BEYOND, presets=[])
+    started = spec(tmp_path, space=BEYOND, presets=[], sampling={"sigma_start": 80.0})
+    assert changed_fields(plain.fingerprint_fields(), started.fingerprint_fields()) == ["sampling"]
+    more = spec(tmp_path, space=BEYOND, presets=[], sampling={"sigma_start": 80.0, "nfe": [2]})
+    assert more.fingerprint_fields() == started.fingerprint_fields()
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        (
+            {"sampling": {"sigma_start": 81.0}},
+            "must be a level that is trained, but got 81, and the space has 0.002",
+        ),
+        ({"space": BEYOND, "sampling": {"sigma_start": 100}}, "but got 100, and ict has 0.002 to 80"),
+        ({"sampling": {"sigma_start": 0.002}}, "must be a level that is trained, but got 0.002"),
+        ({"sampling": {"sigma_start": 0}}, "sampling.sigma_start: must be > 0, but got 0"),
+    ],
+)
+def test_sampling_starts_at_a_level_that_is_trained(
+    sections: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    (line,) = problems(tmp_path, **sections)
+    assert "sampling.sigma_start: " in line and message in line
+
+
+def test_an_export_and_its_targets_start_where_sampling_does() -> None:
+    schedule = PRESETS["ict"].schedule
+    document = trial_document(schedule, 100, "own", 0) | {
+        "training": training_part(schedule, 100, 0.00054, 0.5),
+        "sampling": sampling_part(schedule, None, 20.0),
+    }
+    loaded = load_schedule(document)
+    assert loaded.sampling is not None and loaded.sampling.steps == {1: (20.0,)}
+    for name, cls in FORMATS.items():
+        if name not in ("edm", "diffusers_pipeline"):  # two levels at least; a model
+            assert cls().render(document).used[1] == pytest.approx((20.0,), rel=1e-5)

@@ -20,10 +20,11 @@ def finished_trainer(
     schedule: NoiseSchedule,
     seed: int,
     device: str = "cpu",
+    sigma_start: float | None = None,
 ) -> Trainer:
     """As the trial left it, with the average that its last value is of.
 
-    folder, schedule, seed: of the trial, as its `TrialTask` had them. Raises ValueError if there is no model of the
+    folder, schedule, seed: of the trial, as its `TrialTask` had them; sigma_start: of its `Setting`. Raises ValueError if there is no model of the
     full budget.
     """
     damaged: dict[int, str] = {}
@@ -34,6 +35,7 @@ def finished_trainer(
             f"a checkpoint of step {training.total_steps} is needed in {folder.location}, but there is {at}"
         )
     trainer = Trainer(network, images_NCHW, training, device)
+    trainer.sigma_start = sigma_start
     trainer.begin(schedule, seed)
     trainer.load_state_dict(found[1], found[2]["trainer"])
     if training.best_ema:

@@ -55,6 +55,7 @@ class Trainer:
         place: TrainingState | None = None,
     ):
         self.config = config
+        self.sigma_start: float | None = None  # where sampling starts; None: at the highest level that is trained
         self._device = torch.device(device)
         if config.cuda_graph and self._device.type != "cuda":
             raise ValueError(f"`cuda_graph` needs a CUDA device, but got {self._device}: leave it out")
@@ -224,7 +225,7 @@ class Trainer:
     def sample(self, num_samples: int, seed: int, sigmas: Sequence[float] | None = None) -> Tensor:
         """(num_samples, C, H, W) float32 on the CPU, about in [-1, 1] (not clipped), from the averaged weights.
 
-        One network call from sigma_max; `sigmas` are further, decreasing levels, one call each. A diffusion model is
+        One network call from sigma_start, or sigma_max; `sigmas` are further, decreasing levels, one call each. A diffusion model is
         sampled by Heun's method, with a step from each level; without `sigmas` those of its loss. The noise is drawn
         on the CPU: the same seed gives the same noise on every device, for every schedule.
         """
@@ -234,7 +235,7 @@ class Trainer:
 
     def _sampled(self, num_samples: int, seed: int, sigmas: Sequence[float] | None) -> Tensor:
         schedule, network = self._schedule, self.in_precision(self._ema_module)
-        first, *usual = schedule.sampled_at
+        first, *usual = schedule.sampled_from(self.sigma_start)
         levels = (first, *(usual if sigmas is None else sigmas))
         num_draws = 1 if schedule.loss.DENOISES else len(levels)
         generator = torch.Generator().manual_seed(stream_seed("samples", seed))
