@@ -24,8 +24,8 @@ def finished_trainer(
 ) -> Trainer:
     """As the trial left it, with the average that its last value is of.
 
-    folder, schedule, seed: of the trial, as its `TrialTask` had them; sigma_start: of its `Setting`. Raises ValueError if there is no model of the
-    full budget.
+    folder, schedule, seed: of the trial, as its `TrialTask` had them; sigma_start: of its `Setting`. Raises ValueError
+    if there is no model of the full budget.
     """
     damaged: dict[int, str] = {}
     found = load_checkpoint(folder, damaged.__setitem__)

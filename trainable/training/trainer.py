@@ -225,9 +225,9 @@ class Trainer:
     def sample(self, num_samples: int, seed: int, sigmas: Sequence[float] | None = None) -> Tensor:
         """(num_samples, C, H, W) float32 on the CPU, about in [-1, 1] (not clipped), from the averaged weights.
 
-        One network call from sigma_start, or sigma_max; `sigmas` are further, decreasing levels, one call each. A diffusion model is
-        sampled by Heun's method, with a step from each level; without `sigmas` those of its loss. The noise is drawn
-        on the CPU: the same seed gives the same noise on every device, for every schedule.
+        One network call from sigma_start, or sigma_max; `sigmas` are further, decreasing levels, one call each. A
+        diffusion model is sampled by Heun's method, with a step from each level; without `sigmas` those of its loss.
+        The noise is drawn on the CPU: the same seed gives the same noise on every device, for every schedule.
         """
         self.averaged()
         with self._drawing("sampler", seed) if self._module.draws else nullcontext():
