@@ -137,6 +137,11 @@ class TrialWorker:
         self._start = None
         return True
 
+    @property
+    def is_started(self) -> bool:
+        """Whether it has its first weights."""
+        return self._start is None
+
     def _end_start(self) -> None:
         """Let another worker train what its trials start from."""
         if self._start is not None:

@@ -14,9 +14,14 @@ from trainable.training.config import TrainingConfig
 from trainable.training.flat_parameters import num_parameters, views
 
 
-def alone_because(module: NetworkModule, device: torch.device, training: TrainingConfig) -> str | None:
-    """Why trials of this network are trained one after another on that device; None where they can be together."""
-    if training.other_ema_horizons:
+def alone_because(
+    module: NetworkModule, device: torch.device, training: TrainingConfig | None = None
+) -> str | None:
+    """Why trials of this network are trained one after another on that device; None where they can be together.
+
+    training: with these options; None: with the usual ones.
+    """
+    if training is not None and training.other_ema_horizons:
         return "has several averages (training.other_ema_horizons)"
     if module.stacks is None:
         return "does not say that it can be stacked"

@@ -71,7 +71,7 @@ class DiffusionTraining:
         """
         until = time.monotonic() + pause_seconds
         while not self._turn.take():
-            if time.monotonic() > until:
+            if time.monotonic() > until or self._turn.is_in_this_process:
                 return None
             time.sleep(_LOOKS)
         trainer = self._trainer = self._trainer or self._begun(seed, micro_batch)
@@ -112,12 +112,20 @@ class DiffusionTraining:
         return trainer
 
 
+_HELD: set[Path] = set()  # by trials of this process
+
+
 class _Turn:
     """Which of the workers that share a folder trains; in a bucket each does, and they come to the same."""
 
     def __init__(self, folder: Folder):
         self._path = None if is_bucket(folder.location) else Path(folder.location, "lock")
         self._file: int | None = None
+
+    @property
+    def is_in_this_process(self) -> bool:
+        """Whether it is another trial's here, which does not go on while this one waits."""
+        return self._path in _HELD
 
     def take(self) -> bool:
         """Whether it is this worker's. It ends with `give_back`, or with this process."""
@@ -135,10 +143,12 @@ class _Turn:
             self._path = None
             return True
         self._file = file
+        _HELD.add(self._path)
         return True
 
     def give_back(self) -> None:
-        if self._file is not None:
+        if self._file is not None and self._path is not None:
+            _HELD.discard(self._path)
             os.close(self._file)
             self._file = None
 

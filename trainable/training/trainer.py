@@ -55,7 +55,9 @@ class Trainer:
         place: TrainingState | None = None,
     ):
         self.config = config
-        self.sigma_start: float | None = None  # where sampling starts; None: at the highest level that is trained
+        self.sigma_start: float | None = (
+            None  # where sampling starts; None: at the highest level that is trained
+        )
         self._device = torch.device(device)
         if config.cuda_graph and self._device.type != "cuda":
             raise ValueError(f"`cuda_graph` needs a CUDA device, but got {self._device}: leave it out")
@@ -95,7 +97,12 @@ class Trainer:
         self._graph: torch.cuda.CUDAGraph | None = None
         options = config.to_dict()
         # As in checkpoints of before there were these options.
-        later = {"horizontal_flips": False, "coupling": "independent", "other_ema_horizons": (), "best_ema": False}
+        later = {
+            "horizontal_flips": False,
+            "coupling": "independent",
+            "other_ema_horizons": (),
+            "best_ema": False,
+        }
         for option, usual in later.items():
             if options[option] == usual:
                 del options[option]
