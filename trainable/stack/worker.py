@@ -217,7 +217,7 @@ class _Group:
         return [self.of(number).progress() for number in self._place_of]
 
     def train(self, pause_seconds: float) -> dict[int, _Trained]:
-        """By number, what was trained: the `ready` ones until the first is at its rung, or for about `pause_seconds`."""
+        """By number, what was trained: the `ready` ones until the first is at its rung, or about `pause_seconds`."""
         place_of = {number: self._place_of[number] for number in self.ready}
         rungs = {place: self._rung(place) for place in place_of.values()}
         if self._stack is None:
