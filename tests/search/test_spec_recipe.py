@@ -11,9 +11,11 @@ import yaml
 from search.errors import InputError
 from search.export_format import FORMATS
 from search.file.identity import changed_fields
-from search.file.spec import SearchSpec, load_spec
-from search.file.yaml12 import SpecError
+from search.file.spec import SearchSpec, load_spec, spec_of
+from search.file.yaml12 import Document, SpecError
+from search.running.cost import cost_of
 from search.running.own_code import files_of, sha256_of_start
+from search.simulator.table import check_recorded, read_table, table_path
 from search.winner.sampling import sampling_part
 from spaces import PRESETS, load_schedule
 from spaces.document.writing import training_part, trial_document
@@ -155,7 +157,7 @@ def test_every_format_takes_a_diffusion_model_or_says_that_it_does_not() -> None
         else:
             with pytest.raises(InputError, match=r"samples from a consistency model, .*Take one of edm, .*"):
                 cls().render(document)
-    assert taken == {"json", "torch", "edm", "k_diffusion", "flow_training"}
+    assert taken >= {"json", "torch", "edm", "k_diffusion", "flow_training"}
     assert "--steps 18 --sigma_min 0.002 --sigma_max 80.0" in FORMATS["edm"]().render(document).calls[35]
 
 
@@ -265,3 +267,28 @@ def test_an_export_and_its_targets_start_where_sampling_does() -> None:
     for name, cls in FORMATS.items():
         if name not in ("edm", "diffusers_pipeline"):  # two levels at least; a model
             assert cls().render(document).used[1] == pytest.approx((20.0,), rel=1e-5)
+
+
+def test_what_it_costs_counts_a_diffusion_model_for_each_seed(tmp_path: Path) -> None:
+    options = {"confirm": {"rounds": [2, 4]}, "noise_floor": {"seeds": 3}, "network": "film_mlp"}
+    plain = cost_of(spec(tmp_path, **options))
+    started = cost_of(spec(tmp_path, start={"diffusion": {"steps": 100}}, **options))
+    assert (plain.start_steps, started.start_steps) == (0, (1 + 3 + 4) * 100)
+    assert "diffusion models to start from: at most 800 steps, one model for each seed" in started.lines()
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"start": {"diffusion": {"steps": 9}}}, "start"),
+        ({"sampling": {"sigma_start": 20.0}}, "sampling.sigma_start"),
+    ],
+)
+def test_what_was_recorded_from_random_weights_stands_for_no_other_search(
+    changed: dict[str, Any], field: str
+) -> None:
+    file = Path(__file__).parents[2] / "searches" / "digits.yaml"
+    given = yaml.safe_load(file.read_text()) | changed
+    found = spec_of(Document("x", given, {}), file.parent)
+    with pytest.raises(InputError, match=field):
+        check_recorded(read_table(table_path(found)), found, found.stopping.steps(2000))
