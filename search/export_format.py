@@ -159,6 +159,9 @@ def _readme(target: ExportFormat, loaded: LoadedSchedule, rendered: Rendered) ->
     if loaded.schedule.unusual and not target.HAS_TRAINING:
         parts = ", ".join(f"{part} {choice.describe()}" for part, choice in loaded.schedule.unusual.items())
         lines += ["", f"Not in these files, but in best_schedule.json: {parts}"]
+    start = (loaded.searched_at or {}).get("start")
+    if start:
+        lines += ["", f"It was found for trainings that start from other weights than random ones: {start}"]
     return "\n".join(lines) + "\n"
 
 

@@ -126,9 +126,14 @@ class NoiseSchedule:
     @property
     def sampled_at(self) -> tuple[float, ...]:
         """The noise levels, decreasing, at which its models are sampled where nothing else is said."""
+        return self.sampled_from(None)
+
+    def sampled_from(self, sigma_start: float | None) -> tuple[float, ...]:
+        """The same, where sampling starts at this level; None: at sigma_max."""
+        first = self.grid.sigma_max if sigma_start is None else sigma_start
         if isinstance(self.loss, Denoising):
-            return heun_levels(self.loss.heun_steps, self.grid.sigma_min, self.grid.sigma_max)
-        return (self.grid.sigma_max,)
+            return heun_levels(self.loss.heun_steps, self.grid.sigma_min, first)
+        return (first,)
 
     def stages(self, total_steps: int) -> tuple[Stage, ...]:
         """The schedule as numbers for a budget of total_steps: one stage per run of equal N and phase.

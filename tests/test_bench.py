@@ -11,6 +11,7 @@ from bench import command
 from bench.figures import Spread, ratios, table
 from bench.quality.distance_scale import Yardsticks
 from bench.quality.mutants import ROOT, chosen, mutants
+from bench.quality.start_gain import row_of, rungs_of
 from bench.speed import gpu, slices
 from bench.speed.bare_loop import SIGMA_MIN, BareLoop, levels
 from bench.speed.search_efficiency import NUM_TRIALS, Efficiency, Ran, search_file
@@ -203,3 +204,11 @@ def test_what_is_timed_on_a_gpu_is_trained_and_a_memory_that_is_short_is_no_figu
 
     monkeypatch.setattr(gpu, "_stepper", short)
     assert gpu.trials_per_hour(gpu.Variant("film_mlp", 1), sizes) is None
+
+
+def test_what_a_start_is_worth_is_paired_by_seed() -> None:
+    assert rungs_of(2000) == (62, 125, 250, 500, 1000, 2000)
+    plain, started = [{5: 100.0}, {5: 400.0}], [{5: 50.0}, {5: 100.0}]
+    step, one, other, change, *noise = row_of(5, plain, started)
+    assert (step, one, other, change) == ("5", "200", "70.7", "0.38 [0.25, 0.50]")
+    assert noise == ["0.98", "0.49"]

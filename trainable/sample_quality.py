@@ -14,7 +14,7 @@ from spaces.heun import heun_levels
 from trainable.metric.assets import Assets, FrechetMetric
 from trainable.metric.sample_metric import METRICS, SampleMetric
 from trainable.network import Network
-from trainable.sampling_levels import Levels, baselines
+from trainable.sampling_levels import Levels, baselines, levels_up_to
 from trainable.storage.folder import Folder
 from trainable.training.config import TrainingConfig
 from trainable.training.finished import finished_trainer
@@ -79,14 +79,17 @@ def usual_levels(num_evaluations: int, sigma_N: Tensor) -> Levels:
     return next(iter(baselines(num_evaluations, sigma_N).values()))
 
 
-def levels_for(schedule: NoiseSchedule, num_evaluations: int, total_steps: int) -> Levels:
+def levels_for(
+    schedule: NoiseSchedule, num_evaluations: int, total_steps: int, sigma_start: float | None = None
+) -> Levels:
     """At which a model of the schedule is sampled in so many network evaluations: `usual_levels`, or Heun's.
 
-    Heun's method has an odd number of them.
+    Heun's method has an odd number of them. sigma_start: the first level; None: sigma_max.
     """
     if schedule.loss.DENOISES:
-        return heun_levels((num_evaluations + 1) // 2, schedule.grid.sigma_min, schedule.grid.sigma_max)
-    return usual_levels(num_evaluations, schedule.stages(total_steps)[-1].sigma_N)
+        first = schedule.grid.sigma_max if sigma_start is None else sigma_start
+        return heun_levels((num_evaluations + 1) // 2, schedule.grid.sigma_min, first)
+    return usual_levels(num_evaluations, levels_up_to(schedule, total_steps, sigma_start))
 
 
 def measure_samples(
@@ -100,6 +103,7 @@ def measure_samples(
     seed: int,
     num_evaluations: Sequence[int] = (1, 2),
     device: str = "cpu",
+    sigma_start: float | None = None,
 ) -> dict[str, Any]:
     """A finished trial's samples by all metrics of the judges, at each number of network evaluations; plain data.
 
@@ -112,9 +116,9 @@ def measure_samples(
     with 10,000 real images and 5,000 samples 15 s or so for each number of evaluations, nearly all of it for the
     nearest neighbours.
     """
-    trainer = finished_trainer(folder, network, images_NCHW, training, schedule, seed, device)
+    trainer = finished_trainer(folder, network, images_NCHW, training, schedule, seed, device, sigma_start)
     noise_seed = stream_seed("sample quality", seed) % 2**31  # every reader of JSON keeps 31 bits
-    levels = {n: levels_for(schedule, n, training.total_steps) for n in num_evaluations}
+    levels = {n: levels_for(schedule, n, training.total_steps, sigma_start) for n in num_evaluations}
     (num_samples,) = {judge.num_samples for judge in judges.values()}
     found: dict[str, dict[str, dict[str, float]]] = {name: {} for name in judges}
     for n, sigmas in levels.items():

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from spaces import NoiseSchedule
@@ -75,6 +76,14 @@ def baselines(num_levels: int, sigma_N: Tensor) -> dict[str, Levels]:
     if num_levels == 2:
         found = {"ict_published": (high, 0.821), **found}
     return {name: levels for name, levels in found.items() if _allowed(levels, low)}
+
+
+def levels_up_to(schedule: NoiseSchedule, total_steps: int, sigma_start: float | None) -> Tensor:
+    """The training levels of the last stage, increasing, with sigma_start for the highest; None: as they are."""
+    sigma_N = schedule.stages(total_steps)[-1].sigma_N
+    if sigma_start is None:
+        return sigma_N
+    return torch.cat([sigma_N[sigma_N < sigma_start * (1 - 1e-9)], sigma_N.new_tensor([sigma_start])])
 
 
 def _at(values: Sequence[float], fraction: float) -> float:
@@ -299,6 +308,7 @@ def measure_trial(
     num_samples: int,
     num_levels: Sequence[int],
     device: str = "cpu",
+    sigma_start: float | None = None,
     on_progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """`measure_levels` of a finished trial's model, as plain data for JSON.
@@ -310,7 +320,9 @@ def measure_trial(
         raise ValueError(
             "it is of a diffusion model, whose levels are those of Heun's method and not searched"
         )
-    trainer = finished_trainer(folder, network, assets.images_NCHW, training, schedule, seed, device)
+    trainer = finished_trainer(
+        folder, network, assets.images_NCHW, training, schedule, seed, device, sigma_start
+    )
     metric = FrechetMetric(assets, num_samples, device)
     # 31 bits: every reader of JSON keeps them.
     search_seed, *held_out_seeds = (
@@ -322,7 +334,7 @@ def measure_trial(
 
     table = measure_levels(
         distance,
-        schedule.stages(training.total_steps)[-1].sigma_N,
+        levels_up_to(schedule, training.total_steps, sigma_start),
         num_levels,
         search_seed,
         held_out_seeds,

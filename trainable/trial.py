@@ -14,12 +14,15 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from spaces import NoiseSchedule
 from trainable.background import Background
 from trainable.metric.assets import BATCH_SIZE, FrechetMetric
 from trainable.metric.images import sample_grid_png
 from trainable.setting import Setting
+from trainable.start.diffusion import DiffusionTraining, location_of_start
+from trainable.start.weights import DiffusionStart, FileStart
 from trainable.storage.checkpoint import load_checkpoint, packed, remove_checkpoint, save_checkpoint
 from trainable.storage.folder import StorageError
 from trainable.storage.location import open_folder
@@ -33,6 +36,7 @@ from trainable.task import (
     Progress,
     TrialTask,
 )
+from trainable.training.finished import ema_metric
 from trainable.training.trainer import Trainer
 
 # Between rungs a trial is checkpointed as often as costs 1 % of its time, at least every minute: what an
@@ -68,6 +72,9 @@ class TrialWorker:
         self._trainer = trainer or Trainer(
             setting.network, setting.assets.images_NCHW, setting.training, device
         )
+        self._trainer.sigma_start = setting.sigma_start
+        self._device = device
+        self._start: DiffusionTraining | None = None  # until the trial has its first weights
         self._clock = clock
         self._upload = Background("checkpoint")
         self._marked_bucket: str | None = None  # in which the search's mark was found
@@ -78,6 +85,7 @@ class TrialWorker:
         Raises StorageError where the folder is not the driver's: what is kept there would go with this machine.
         """
         self._upload.forget()
+        self._end_start()
         self._task = task
         self._check_mark(task)
         self._folder = open_folder(task.folder, patience_seconds=STORAGE_PATIENCE_SECONDS)
@@ -94,11 +102,51 @@ class TrialWorker:
         self._notes = tuple(f"{text}: {go_on}" for text in self._damaged.values())
         # Reports that reached the checkpoint but perhaps not the driver are sent before any training.
         self._replay = found is not None
-        if found is not None:
+        if found is None:
+            self._begin_start(task)
+        else:
             self._saved_step, tensors, state = found
             self._trainer.load_state_dict(tensors, state["trainer"])
             self._reports = state["reports"]
             self._train_seconds = state["train_seconds"]
+
+    def _begin_start(self, task: TrialTask) -> None:
+        """Where the setting has weights to start from, have them, or what trains them."""
+        setting, start = self.setting, self.setting.start
+        if isinstance(start, FileStart):
+            self._trainer.start_from(start.tensors)
+        elif isinstance(start, DiffusionStart):
+            location = location_of_start(task.search_location or task.folder, task.setting, task.seed)
+            self._start = DiffusionTraining.of(
+                open_folder(location, patience_seconds=STORAGE_PATIENCE_SECONDS),
+                setting.network,
+                setting.assets.images_NCHW,
+                setting.training,
+                start.steps,
+                self._device,
+            )
+
+    def has_started(self, pause_seconds: float) -> bool:
+        """Whether the trial has its first weights; else what they come from is trained for about `pause_seconds`."""
+        if self._start is None:
+            return True
+        weights = self._start.weights(self._task.seed, self._task.micro_batch, pause_seconds)
+        if weights is None:
+            return False
+        self._trainer.start_from(weights)
+        self._start = None
+        return True
+
+    @property
+    def is_started(self) -> bool:
+        """Whether it has its first weights."""
+        return self._start is None
+
+    def _end_start(self) -> None:
+        """Let another worker train what its trials start from."""
+        if self._start is not None:
+            self._start.close()
+            self._start = None
 
     def _check_mark(self, task: TrialTask) -> None:
         if task.mark is None or task.search_location is None or task.search_location == self._marked_bucket:
@@ -116,7 +164,7 @@ class TrialWorker:
         if the checkpoint cannot be kept: what is reported is in the storage.
         """
         rung = self.next_rung
-        if rung is None:
+        if rung is None or not self.has_started(pause_seconds):
             return self.progress()
         self.trained(rung, *self.train(rung, pause_seconds))
         return self.progress()
@@ -154,14 +202,31 @@ class TrialWorker:
         return self._reports[-1]["step"] if self._reports else 0
 
     def _measure(self, loss: float, rung: int) -> None:
-        samples_NCHW = self._trainer.sample(self.setting.num_samples, seed=self._task.seed)
-        distance = self._metric(samples_NCHW, self._trainer.part_of(BATCH_SIZE))
+        training = self.setting.training
+        samples_NCHW, distance = self._sampled(training.ema_horizon)
+        averages = {training.ema_horizon: distance}
+        for horizon in training.other_ema_horizons:
+            others_NCHW, averages[horizon] = self._sampled(horizon)
+            if training.best_ema and averages[horizon] < distance:
+                samples_NCHW, distance = others_NCHW, averages[horizon]
         if math.isfinite(distance):
             self._files[SAMPLES_FILE] = sample_grid_png(samples_NCHW, _GRID_IMAGES)
             self._keep_found_schedule()
         else:
             distance = WORST_OBJECTIVE
-        self._report({self._objective: distance, "loss": loss, "train_seconds": self._train_seconds}, rung)
+        metrics = {self._objective: distance, "loss": loss, "train_seconds": self._train_seconds}
+        if training.other_ema_horizons:
+            metrics |= {
+                ema_metric(self._objective, horizon): min(value, WORST_OBJECTIVE)
+                for horizon, value in averages.items()
+            }
+        self._report(metrics, rung)
+
+    def _sampled(self, horizon: float) -> tuple[Tensor, float]:
+        """Samples from the average with this horizon, and their distance; inf where one is not finite."""
+        with self._trainer.average_over(horizon):
+            samples_NCHW = self._trainer.sample(self.setting.num_samples, seed=self._task.seed)
+        return samples_NCHW, self._metric(samples_NCHW, self._trainer.part_of(BATCH_SIZE))
 
     def _keep_found_schedule(self) -> None:
         """What an adaptive schedule has come to goes into a file, from which it can be exported."""
@@ -232,7 +297,8 @@ class TrialWorker:
         )
 
     def end(self, *, is_over: bool = False) -> None:
-        """Nothing: without `advance` nothing goes on."""
+        """Let another worker train what the trials start from; else, without `advance` nothing goes on."""
+        self._end_start()
 
     def out_of_memory(self, error: BaseException) -> Progress:
         """The answer for the current trial where the GPU's memory was not enough."""

@@ -28,10 +28,11 @@ class Diffusers(ExportFormat):
 
     def derive(self, loaded: LoadedSchedule, steps: Mapping[int, Levels]) -> Rendered:
         grid = loaded.schedule.grid
+        sigma_max = next(iter(steps.values()))[0]  # where sampling starts
         # To a float32 value: the scheduler's last step takes the root of float32(sigma_min)^2 - sigma_min^2, which
         # for a quarter of all other values is negative, and the images are NaN.
         sigma_min = float(np.float32(grid.sigma_min))
-        index = KarrasIndex(sigma_min, grid.sigma_max, self.grid_points)
+        index = KarrasIndex(sigma_min, sigma_max, self.grid_points)
         positions = {n: index.indices(levels) for n, levels in steps.items()}
         config = {
             "_class_name": "CMStochasticIterativeScheduler",
@@ -41,7 +42,7 @@ class Diffusers(ExportFormat):
             "rho": RHO,
             "s_noise": 1.0,
             "sigma_data": loaded.sigma_data,
-            "sigma_max": grid.sigma_max,
+            "sigma_max": sigma_max,
             "sigma_min": sigma_min,
         }
         # Decreasing: the scheduler reverses the list before it reads positions from the top.

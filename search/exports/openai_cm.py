@@ -33,12 +33,13 @@ class OpenAI(ExportFormat):
                 "export to another format"
             )
         grid = loaded.schedule.grid
-        index = KarrasIndex(grid.sigma_min, grid.sigma_max, self.grid_points)
+        sigma_max = next(iter(steps.values()))[0]  # where sampling starts
+        index = KarrasIndex(grid.sigma_min, sigma_max, self.grid_points)
         positions = {n: index.indices(levels) for n, levels in steps.items()}
         flags = {
             n: f"--training_mode consistency_training --sampler multistep --steps {self.grid_points} "
             f"--ts {','.join(map(str, [*ks, self.grid_points - 1]))} "
-            f"--sigma_min {grid.sigma_min!r} --sigma_max {grid.sigma_max!r} --clip_denoised False"
+            f"--sigma_min {grid.sigma_min!r} --sigma_max {sigma_max!r} --clip_denoised False"
             for n, ks in positions.items()
         }
         return Rendered(

@@ -79,6 +79,23 @@ def presets_are_sampled_alike(baselines: Mapping[str, NoiseSchedule], num_evalua
             )
 
 
+def sampling_starts_where_is_trained(
+    sampling: Sampling, space: SearchSpace, baselines: Mapping[str, NoiseSchedule]
+) -> Broken:
+    start = sampling.sigma_start
+    if start is None:
+        return
+    grids = [("the space", family.cls(**options)) for family in space.grid for options in family.corners()]
+    for what, grid in (*grids, *((name, schedule.grid) for name, schedule in baselines.items())):
+        if not grid.sigma_min < start <= grid.sigma_max:
+            yield (
+                ("sampling", "sigma_start"),
+                f"must be a level that is trained, but got {start:g}, and {what} has {grid.sigma_min:g} to "
+                f"{grid.sigma_max:g}",
+            )
+            return
+
+
 def evaluations_are_those_of_the_sampler(
     measures: Measures, sampling: Sampling, space: SearchSpace
 ) -> Broken:

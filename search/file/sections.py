@@ -81,8 +81,10 @@ class Confirm(Section):
 
 
 class Sampling(Section):
-    """Sampling levels that are optimised for the winner when the search is over."""
+    """Where sampling starts, and sampling levels that are optimised for the winner when the search is over."""
 
+    # The noise level of every sample's first step, where training goes beyond it; None: the highest that is trained.
+    sigma_start: float | None = Field(default=None, gt=0)
     # Numbers of network evaluations, none: not at all.
     nfe: Annotated[list[int], AfterValidator(checked_nfe)] = Field(default_factory=list)
 

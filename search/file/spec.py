@@ -43,6 +43,7 @@ from search.file.sections import (
     Storage,
     nothing_is_defaults,
 )
+from search.file.start import StartSection, broken
 from search.file.trained_by import (
     data_of_trainer,
     default_network,
@@ -108,6 +109,7 @@ class SearchSpec(Section):
     budget: Annotated[Budget, BeforeValidator(nothing_is_defaults)] = Budget()
     confirm: Annotated[Confirm, BeforeValidator(nothing_is_defaults)] = Confirm()
     holds_at: HoldsAtField = HoldsAt()
+    start: StartSection | None = None  # None: random weights
     measures: Annotated[MeasuresField, section_of_trainer] = Measures()
     sampling: Annotated[Sampling, BeforeValidator(nothing_is_defaults), section_of_trainer] = Sampling()
     resources: Annotated[Resources, BeforeValidator(nothing_is_defaults)] = Resources()
@@ -137,10 +139,15 @@ class SearchSpec(Section):
             yield from rules.extractor_suits_the_data(self.objective, self.data)
             yield from rules.judges_suit_the_data(self.measures, self.data, self.objective)
         yield from rules.presets_are_sampled_alike(self.baselines, self.num_evaluations)
+        yield from rules.sampling_starts_where_is_trained(self.sampling, self.space, self.baselines)
         yield from rules.evaluations_are_those_of_the_sampler(self.measures, self.sampling, self.space)
         if self.script is not None:
             yield from rules.script_has_what_it_needs(self.resources)
             yield from rules.script_gets_fixed_schedules(self.space, self.baselines)
+        if (message := broken(self.start, self.space, is_script=self.script is not None)) is not None:
+            yield ("start",), message
+        elif self.start is not None and (problem := self.start.problem((self.own_setting, *self.settings))):
+            yield ("start", "checkpoint"), problem
         yield from rules.exports_hold_every_schedule(self.space, self.baselines, self.training)
         yield from rules.budget_ends_the_search(self.budget, self.resources)
         yield from rules.budget_holds_presets_and_finalists(self.budget, len(self.presets), self.confirm)
@@ -254,6 +261,10 @@ class SearchSpec(Section):
             del resolved["holds_at"]
         if not self.plugins:
             del resolved["plugins"]
+        if self.start is None:
+            del resolved["start"]
+        else:
+            resolved["start"] = self.start.resolved()
         if self.script is None:
             del resolved["trainer"]
         else:
@@ -273,10 +284,15 @@ class SearchSpec(Section):
         # Where data, features, networks, plugins and scripts lie is free; what they are, checksums in the study tell.
         resolved.get("trainer", {}).pop("folder", None)
         resolved.pop("plugins", None)
+        if self.start is not None and self.start.checkpoint is not None:
+            resolved["start"] = "checkpoint"
         for described, choice_ in self._with_paths(resolved):
             for option in type(choice_).PATHS:
                 described.pop(option)
-        return {field: value for field, value in resolved.items() if field not in FREE}
+        fields = {field: value for field, value in resolved.items() if field not in FREE}
+        if self.sampling.sigma_start is not None:  # what values are of
+            fields["sampling"] = {"sigma_start": self.sampling.sigma_start}
+        return fields
 
     def _with_paths(
         self, resolved: dict[str, Any]

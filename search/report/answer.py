@@ -9,7 +9,7 @@ from search.report.densities import densities, level_counts, peak
 from search.report.elsewhere import ratios
 from search.report.found import Found
 from search.report.section import Code, Column, Image, Picture, Section, Table, number
-from search.report.seeds import means, seed_values
+from search.report.seeds import averages, means, seed_values
 from search.report.usage import uses
 from search.screen.words import STATE_WORDS
 
@@ -160,12 +160,17 @@ def seeds(found: Found, key: str) -> Section:
         Column("trial", True),
         Column("when"),
     ]
+    tables = [Table(columns, rows, folded=f"all {len(rows)} values")] if rows else []
+    horizons, means_of_averages = averages(found)
+    if horizons:
+        heads = [Column("schedule"), *(Column(f"EMA horizon {horizon}", True) for horizon in horizons)]
+        tables.append(Table(heads, means_of_averages))
     return Section(
         id=f"{key}-evidence",
         title="Seeds, noise and audit",
         lines=found.evidence or ["What seeds alone make is not measured yet."],
         pictures=pictures,
-        tables=[Table(columns, rows, folded=f"all {len(rows)} values")] if rows else [],
+        tables=tables,
     )
 
 

@@ -41,6 +41,7 @@ class Cost:
     steps_per_second: of one trial, measured here on this machine; None if the data is not at hand, or a step too long.
     operations: floating-point, of a step; None if the data is not at hand. models_measured: whose samples are measured
     when the search is over; seconds_measured: of all of them, one after the other; None if a step was not timed.
+    start_steps: of all diffusion models that trials in the search's own setting start from, one for each seed.
     """
 
     trials: int | None
@@ -54,12 +55,13 @@ class Cost:
     is_script: bool = False
     models_measured: int = 0
     seconds_measured: float | None = None
+    start_steps: int = 0
 
     @property
     def hours(self) -> float | None:
         """Wall-clock hours at most, start-up and the rungs' distances left out; None if unknown."""
         limits = [self.budget.max_hours] if self.budget.max_hours is not None else []
-        all_steps = [(self.steps, self.steps_per_second)]
+        all_steps = [(self.steps, self.steps_per_second), (self.start_steps, self.steps_per_second)]
         all_steps += [(there.steps, there.steps_per_second) for there in self.elsewhere.values()]
         seconds = [steps / rate for steps, rate in all_steps if steps is not None and rate is not None]
         if len(seconds) == len(all_steps):
@@ -87,6 +89,7 @@ class Cost:
                 f"with {name}: at most {there.trials} trials, {there.steps:,} steps"
                 for name, there in self.elsewhere.items()
             ),
+            *self._start_lines(),
             *self._measuring_lines(),
         ]
         if self.steps_per_second is None and self.operations is not None:
@@ -106,6 +109,13 @@ class Cost:
             *text,
             f"time: at most {time_text} at {self.steps_per_second:.0f} steps/s per trial, as timed here; "
             "early stopping and the race save part of it",
+        ]
+
+    def _start_lines(self) -> list[str]:
+        if not self.start_steps:
+            return []
+        return [
+            f"diffusion models to start from: at most {self.start_steps:,} steps, one model for each seed"
         ]
 
     def _measuring_lines(self) -> list[str]:
@@ -147,7 +157,17 @@ def cost_of(spec: SearchSpec, *, on_cluster: bool = False) -> Cost:
         budget=spec.budget,
         operations=operations,
         is_script=spec.script is not None,
+        start_steps=_start_steps(spec),
     )
+
+
+def _start_steps(spec: SearchSpec) -> int:
+    """Of a diffusion model for the search's seed, for each of the noise floor and for each of the race."""
+    if spec.start is None or spec.start.diffusion is None:
+        return 0
+    rules = spec.confirm.rules
+    fresh = (spec.noise_floor.seeds if spec.presets else 0) + (rules.rounds[-1] if rules is not None else 0)
+    return (1 + fresh) * spec.start.diffusion.steps
 
 
 def _in_settings(spec: SearchSpec, steps_per_second: float | None, on_cluster: bool) -> dict[str, CostThere]:

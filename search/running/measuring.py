@@ -77,6 +77,7 @@ class Measuring:
                 seed=record.seed,
                 num_evaluations=self._spec.measures.nfe,
                 device=self._device,
+                sigma_start=self._spec.sampling.sigma_start,
             )
         except StorageError as error:
             raise OperationFailed(str(error)) from error

@@ -1,4 +1,4 @@
-"""Networks and plugins of the user's: their checksums, and their copies in the folder of the search."""
+"""Networks, plugins and first weights of the user's: their checksums, their copies in the folder of the search."""
 
 import os
 from collections.abc import Iterable
@@ -15,6 +15,7 @@ from search.machine.script_folder import checksum_of_texts
 from search.running.script import check_command, code_of
 from spaces.plugins import Plugin
 from trainable.network import Network
+from trainable.start.weights import checksum_of
 
 
 def sha256_of(network: Network | None) -> str | None:
@@ -39,7 +40,17 @@ def files_of(spec: SearchSpec) -> dict[str, bytes]:
         code = setting.network.code
         if code is not None and files.setdefault(code.name, code.text) != code.text:
             raise InputError(f"network: two files are called {code.name}. Rename one")
+    if spec.start is not None and spec.start.checkpoint is not None:
+        path = Path(spec.start.checkpoint)
+        files[path.name] = path.read_bytes()
     return files
+
+
+def sha256_of_start(spec: SearchSpec) -> str | None:
+    """Of the file of weights that trials start from; None for none."""
+    if spec.start is None or spec.start.checkpoint is None:
+        return None
+    return checksum_of(spec.start.checkpoint)
 
 
 def keep_code(spec: SearchSpec) -> None:
@@ -63,6 +74,9 @@ def _with_own_code(document: Any, folder: str) -> Any:
     network = moved.get("network")
     if isinstance(network, dict) and "file" in network:
         moved["network"] = {**network, "file": f"{folder}/{Path(network['file']).name}"}
+    start = moved.get("start")
+    if isinstance(start, dict) and start.get("checkpoint"):
+        moved["start"] = {**start, "checkpoint": f"{folder}/{Path(start['checkpoint']).name}"}
     if "plugins" in moved:
         moved["plugins"] = [f"{folder}/{Path(os.path.normpath(path)).name}" for path in moved["plugins"]]
     return moved

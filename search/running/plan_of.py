@@ -8,6 +8,7 @@ from typing import Any
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.row import Row
 from search.file.spec import SearchSpec
+from search.file.start import StartSection
 from search.policy.plan import Plan, TimeLimits
 from search.policy.trials import JUDGES
 from search.record import Purpose, TrialRecord
@@ -94,6 +95,10 @@ def _notes(spec: SearchSpec, best: Row) -> Iterator[str]:
             f"Samples are of diffusion models, {spec.num_evaluations} network evaluations each by Heun's method: a "
             "consistency model takes one."
         )
+    if spec.start is not None:
+        yield (
+            f"Trials start from {_start_text(spec.start)}: from random weights another schedule may be the better one."
+        )
     if best.record.purpose is not Purpose.SEARCH:
         return
     if ends := spec.space.at_ends(schedule):
@@ -111,6 +116,12 @@ def _notes(spec: SearchSpec, best: Row) -> Iterator[str]:
         f"All of this is about {network} at {steps} steps on {data}. In another network, or trained for longer, "
         "another schedule may be the better one."
     )
+
+
+def _start_text(start: StartSection) -> str:
+    if start.diffusion is not None:
+        return f"a diffusion model of {start.diffusion.steps} steps for each seed"
+    return f"the weights in {start.named['checkpoint']}"
 
 
 def thin_presets(spec: SearchSpec) -> list[str]:

@@ -103,7 +103,11 @@ def _prepared(spec: SearchSpec, view: ProgressView, log: Log, *, on_cluster: boo
                 network=setting.network,
                 training=setting.training,
                 num_samples=spec.objective.num_samples,
+                sigma_start=spec.sampling.sigma_start,
             )
+            if spec.start is not None:
+                made = settings[setting.name]
+                settings[setting.name] = replace(made, start=spec.start.of(setting, made.assets.image_shape))
         for prepared in settings.values():
             if prepared.network.code is not None:
                 check_network(prepared.network, prepared.assets.image_shape, prepared.training)

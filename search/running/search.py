@@ -24,7 +24,7 @@ from search.record import TrialRecord
 from search.running.judged import facts_of
 from search.running.kept import spec_at, spec_in
 from search.running.known import SPEC_FILE, SUMS_FILE, command, folder_of
-from search.running.own_code import sha256_of, sha256_of_plugins
+from search.running.own_code import sha256_of, sha256_of_plugins, sha256_of_start
 from search.running.plan_of import board_of, objective_of, plan_of
 from search.running.result import Result
 from search.running.status import status_of
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 # What values belong to, by their key in the study's header; None where a search has no such thing.
 _MEASURED_WITH = {
     **{"data_sha256": "data set", "extractor_sha256": "feature network", "code_sha256": "script"},
-    **{"network_sha256": "network", "plugins_sha256": "plugin"},
+    **{"network_sha256": "network", "plugins_sha256": "plugin", "start_sha256": "file of first weights"},
 }
 _STACK = "stack"
 _PACKAGES = ("ray", "optuna", "torch", "mlflow", "sqlalchemy", "numpy")
@@ -325,7 +325,11 @@ class Search:
 
 
 def _measured_with(spec: SearchSpec, assets: "Assets | Script") -> dict[str, str | None]:
-    own = {"network_sha256": sha256_of(spec.network), "plugins_sha256": sha256_of_plugins(spec.plugins)}
+    own = {
+        "network_sha256": sha256_of(spec.network),
+        "plugins_sha256": sha256_of_plugins(spec.plugins),
+        "start_sha256": sha256_of_start(spec),
+    }
     return {key: getattr(assets, key, None) for key in _MEASURED_WITH} | own
 
 

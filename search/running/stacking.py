@@ -41,4 +41,4 @@ def stack_of(spec: SearchSpec, settings: Mapping[str, Any], note: Callable[[str]
 
 def _alone(setting: Setting, device: torch.device) -> str | None:
     with torch.random.fork_rng(devices=[]):
-        return alone_because(setting.network.build(setting.assets.image_shape), device)
+        return alone_because(setting.network.build(setting.assets.image_shape), device, setting.training)

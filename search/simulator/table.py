@@ -186,6 +186,10 @@ def changed_since(recorded: Mapping[str, Any], spec: SearchSpec) -> list[str]:
 def check_recorded(table: CurveTable, spec: SearchSpec, steps: Sequence[int]) -> None:
     """InputError unless trials of this search, measured at these steps, are what was recorded."""
     changed = changed_since(table.search, spec)
+    if spec.start is not None:
+        changed.append("start")
+    if spec.sampling.sigma_start is not None:
+        changed.append("sampling.sigma_start")
     if changed:
         raise InputError(
             f"the curves were recorded with another {', '.join(changed)}: simulate a search that agrees in "

@@ -51,7 +51,7 @@ def export_document(
         "schedule": schedule.to_dict(),
         "describe": schedule.describe(),
         "training": _training(schedule, header["search"]),
-        "sampling": None if _script(header["search"]) else sampling_part(schedule, measured(row)),
+        "sampling": None if _script(header["search"]) else _sampling(schedule, measured(row), header),
         "objective": _objective(schedule, board, header),
         "searched_at": _searched_at(header),
         "holds_at": _holds_at(board, row, header["search"]),
@@ -88,6 +88,12 @@ def _training(schedule: NoiseSchedule, search: Mapping[str, Any]) -> dict[str, A
     return training_part(schedule, training["total_steps"], training["huber_c"], training["sigma_data"])
 
 
+def _sampling(
+    schedule: NoiseSchedule, measured: Mapping[str, Any] | None, header: Mapping[str, Any]
+) -> dict[str, Any]:
+    return sampling_part(schedule, measured, header["search"].get("sampling", {}).get("sigma_start"))
+
+
 def _warning(schedule: NoiseSchedule, search: Mapping[str, Any]) -> str | None:
     """Why the schedule may fail in other networks; None where nothing is known against it."""
     if _script(search):
@@ -117,7 +123,16 @@ def _searched_at(header: Mapping[str, Any]) -> dict[str, Any]:
     if script:
         return {"network": None, "training": search["training"], "data": None, "trainer": script}
     network = _network(search["network"], header.get("network_sha256"))
-    return {"network": network, "training": search["training"], "data": search["data"]["name"]}
+    found = {"network": network, "training": search["training"], "data": search["data"]["name"]}
+    start = search.get("start")
+    return {**found, "start": _start(start, header.get("start_sha256"))} if start else found
+
+
+def _start(start: Mapping[str, Any], sha256: str | None) -> dict[str, Any]:
+    """What trials started from: of a file its name alone, and its checksum."""
+    if sha256 is None:
+        return dict(start)
+    return {"checkpoint": Path(start["checkpoint"]).name, "sha256": sha256}
 
 
 def _network(network: Mapping[str, Any], sha256: str | None = None) -> dict[str, Any]:

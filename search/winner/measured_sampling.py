@@ -40,6 +40,7 @@ def measure(
             num_samples=spec.objective.num_samples,
             num_levels=nfe,
             device=device_of(spec.resources.gpu),
+            sigma_start=spec.sampling.sigma_start,
             on_progress=on_progress,
         )
     except (ValueError, StorageError) as error:

@@ -152,6 +152,7 @@ def _trainer(spec: SearchSpec, trials: TrialStorage, record: TrialRecord, images
         record.schedule,
         record.seed,
         device_of(spec.resources.gpu),
+        spec.sampling.sigma_start,
     )
 
 
@@ -161,10 +162,10 @@ def _further_levels(
     """Below sigma_max: those that were found for this model, else usual ones; of a diffusion model, Heun's."""
     from trainable.sample_quality import levels_for
 
-    schedule = row.record.schedule
+    schedule, start = row.record.schedule, spec.sampling.sigma_start
     if num_evaluations == 1:
-        return schedule.sampled_at[1:]
+        return schedule.sampled_from(start)[1:]
     measured = read_sampling(trials, row) or {"best": {}}
     if (best := measured["best"].get(str(num_evaluations))) is not None:
         return tuple(best["sigmas"][1:])
-    return levels_for(schedule, num_evaluations, spec.training.total_steps)[1:]
+    return levels_for(schedule, num_evaluations, spec.training.total_steps, start)[1:]

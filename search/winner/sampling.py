@@ -105,19 +105,21 @@ def read_found(trials: TrialStorage, row: Row) -> NoiseSchedule | None:
         ) from error
 
 
-def sampling_part(schedule: NoiseSchedule, measured: Mapping[str, Any] | None) -> dict[str, Any]:
+def sampling_part(
+    schedule: NoiseSchedule, measured: Mapping[str, Any] | None, sigma_start: float | None = None
+) -> dict[str, Any]:
     """The `sampling` part of an exported document: levels for each number of network evaluations.
 
     measured: of `read_sampling`. Without, those of the search: one evaluation at sigma_max, or Heun's.
     """
     from spaces.document.format import sampler_of
 
-    grid = schedule.grid
+    grid, levels = schedule.grid, schedule.sampled_from(sigma_start)
     part: dict[str, Any] = {
         "sampler": sampler_of(schedule),
         "sigma_min": grid.sigma_min,
-        "sigma_max": grid.sigma_max,
-        "steps": {str(schedule.loss.num_evaluations): list(schedule.sampled_at)},
+        "sigma_max": levels[0],
+        "steps": {str(schedule.loss.num_evaluations): list(levels)},
         "measured": None,
     }
     if measured is None:

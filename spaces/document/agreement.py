@@ -195,12 +195,14 @@ def check_sampling(
     if sampling.sampler != sampler_of(schedule):
         raise ValueError("sampling.sampler must be that of the schedule's loss, but is another one")
     low, high = stages[-1].levels[[0, -1]].tolist()
-    for name, given, expected in (
-        ("sigma_min", sampling.sigma_min, low),
-        ("sigma_max", sampling.sigma_max, high),
-    ):
-        if not math.isclose(given, expected, rel_tol=TOLERANCE):
-            raise ValueError(f"sampling.{name} must be the schedule's, {expected:g}, but got {given:g}")
+    if not math.isclose(sampling.sigma_min, low, rel_tol=TOLERANCE):
+        raise ValueError(
+            f"sampling.sigma_min must be the schedule's, {low:g}, but got {sampling.sigma_min:g}"
+        )
+    if not low < sampling.sigma_max <= high * (1 + TOLERANCE):
+        raise ValueError(
+            f"sampling.sigma_max must be the schedule's, {high:g}, or a level below it, but got {sampling.sigma_max:g}"
+        )
     for evaluations, levels in sampling.steps.items():
         _check_levels(f"sampling.steps.{evaluations}", levels, int(evaluations), sampling)
     if sampling.measured is not None:

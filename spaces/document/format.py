@@ -263,7 +263,9 @@ class SamplingPart:
 
     sampler: Annotated[Literal[Sampler, Heun], _about("what is done at the levels")]
     sigma_min: Annotated[Level, _about("lowest training level, where f is the identity")]
-    sigma_max: Annotated[Level, _about("level of the initial noise: the highest training level")]
+    sigma_max: Annotated[
+        Level, _about("level of the initial noise: the highest training level, or one below it")
+    ]
     steps: Annotated[
         dict[Evaluations, Levels],
         _about(
@@ -310,6 +312,10 @@ class SearchedAtPart:
     training: Annotated[dict[str, Any], _about("options of the training, total_steps included")]
     data: Annotated[str | None, _about("name of the data set; null: that of a script of its own")]
     trainer: Annotated[dict[str, Any] | None, _about("the script of its own; null: our training")] = None
+    start: Annotated[
+        dict[str, Any] | None,
+        _about("the weights that trials started from, as a search file has them; null: random ones"),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ from spaces.curriculum import values_of
 from spaces.document.format import MAX_TOTAL_STEPS
 from spaces.document.writing import trial_document
 from spaces.gaps.ect import ECTGap
+from spaces.registry import name_of
 from tests.records import record, replicates
 from trainable.training.config import TrainingConfig
 
@@ -151,7 +152,8 @@ def test_every_export_reads_back_as_what_was_exported(name: str, confirmed: bool
         huber_c = schedule.loss.huber_c_of(0.00054)
         assert (loaded.training.huber_c, loaded.training.sigma_data) == (huber_c, 0.5)
         weighted = schedule.noise.loss_weights(torch.ones(1)) is not None
-        assert loaded.training.weighting == ("inverse_gap_importance" if weighted else "inverse_gap")
+        name = name_of(schedule.weight)
+        assert loaded.training.weighting == (f"{name}_importance" if weighted else name)
         assert loaded.sampling.steps == {1: (80.0,), 2: (80.0, 0.9)}
         assert loaded.sampling.distances == {1: 12.0, 2: 9.0}
         assert (loaded.objective, loaded.evidence, loaded.provenance) == (
@@ -305,7 +307,11 @@ def test_without_measurement_there_is_one_step_from_sigma_max() -> None:
         ),
         ("training.stages.2.start_step", 11, "training.stages[2].start_step must be the schedule's"),
         ("sampling.sampler", "ddim", "sampling.sampler: input should be 'x = f("),
-        ("sampling.sigma_max", 81.0, "sampling.sigma_max must be the schedule's, 80, but got 81"),
+        (
+            "sampling.sigma_max",
+            81.0,
+            "sampling.sigma_max must be the schedule's, 80, or a level below it, but got 81",
+        ),
         ("sampling.sigma_min", 0.003, "sampling.sigma_min must be the schedule's, 0.002, but got 0.003"),
         ("sampling.steps", {}, "sampling.steps: dictionary should have at least 1 item"),
         (

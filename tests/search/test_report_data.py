@@ -5,12 +5,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.noise import SeedNoise
 from search.record import Purpose, Report, State, TrialRecord
+from search.report import section
 from search.report.cost import efficiency_text, spent
 from search.report.curves import MOST_DRAWN, described, drawn, kind_of, points
 from search.report.densities import bands, densities, level_counts, peak
@@ -19,7 +22,7 @@ from search.report.found import Found
 from search.report.importance import FEWEST, importances
 from search.report.parameters import against_options
 from search.report.progress import best_so_far, noise_factor, outlook, outlook_text
-from search.report.seeds import means, seed_values
+from search.report.seeds import averages, means, seed_values
 from search.report.usage import uses
 from spaces import PRESETS, SearchSpace
 from tests.records import OBJECTIVE, record, replicates
@@ -336,3 +339,22 @@ def test_trials_in_other_settings_are_not_among_the_learning_curves() -> None:
     assert {each.number for each in drawn(records)} == {each.number for each in SEARCHED}
     costs = {row.purpose: row.trials for row in spent(found_of(records, board_of(records)))}
     assert costs["other settings"] == 12
+
+
+def test_averages_of_each_schedule_are_shown_by_their_horizons() -> None:
+    def trial(number_: int, **metrics: float) -> TrialRecord:
+        report = Report(step=10, objective=metrics["fd"], time_ms=0, metrics=metrics)
+        return SimpleNamespace(reports=[report], objective=metrics["fd"], number=number_)  # type: ignore[return-value]
+
+    several = SimpleNamespace(
+        label="a",
+        record=trial(0, **{"fd": 4.0, "fd_ema0.3": 4.0, "fd_ema0": 9.0, "loss": 1.0}),
+        replicates={
+            i: trial(i, **{"fd": v, "fd_ema0.3": v, "fd_ema0": 8.0}) for i, v in ((1, 2.0), (2, 8.0))
+        },
+    )
+    plain = SimpleNamespace(label="b", record=trial(3, fd=1.0), replicates={})
+    found: Any = SimpleNamespace(shown_rows=(several, plain), objective="fd", total_steps=10)
+    assert averages(found) == (["0.3", "0"], [["a", section.number(4.0), section.number(8.0)]])
+    found.shown_rows = (plain,)
+    assert averages(found) == ([], [])

@@ -18,6 +18,7 @@ from spaces.noise.beta_minmax import BetaMinMax
 from spaces.noise.cosine import Cosine
 from spaces.noise.cosine_scaled import CosineScaled
 from spaces.noise.cosine_shifted import CosineShifted
+from spaces.noise.log_student_t import LogStudentT
 from spaces.noise.log_uniform import LogUniform
 from spaces.noise.lognormal import LogNormal
 from spaces.noise.logsnr_cauchy import LogSNRCauchy
@@ -380,3 +381,27 @@ def test_each_logsnr_law_has_its_peak_and_median_where_it_says(noise: LogSNRLapl
     assert logsnr.item() == pytest.approx(peak, abs=0.02)
     at_peak = np.array([0.5 * math.exp(-peak / 2)])
     assert noise.cdf(at_peak).item() == pytest.approx(0.5, abs=1e-12)
+
+
+def test_log_student_t_is_cauchy_at_one_degree_of_freedom_and_nearly_normal_at_many() -> None:
+    sigma = np.array([0.01, 0.3, 1.0, 7.0])
+    z = (np.log(sigma) + 1.1) / 2.0
+    cauchy = LogStudentT(nu=1.0).cdf(sigma)
+    assert cauchy == pytest.approx(0.5 + np.arctan(z) / np.pi, rel=1e-9)
+    assert LogStudentT(nu=1000.0).cdf(sigma) == pytest.approx(LogNormal().cdf(sigma), abs=1e-3)
+    # Log-uniform but for a peak, as nu goes to 0: half of what lies below mu, and far below it hardly less.
+    heavy = LogStudentT(mu=0.0, s=0.2, nu=0.01)
+    assert heavy.cdf(np.array([1.0])) == pytest.approx([0.5])
+    assert 0.45 < float(heavy.cdf(np.array([0.05]))[0]) < 0.5
+
+
+def test_log_student_t_is_truncated_by_its_cdf() -> None:
+    sigma = np.array([0.5, 1.0, 1.5, 20.0])
+    whole, cut = LogStudentT(mu=0.0, s=0.2, nu=0.01), LogStudentT(mu=0.0, s=0.2, nu=0.01, t_min=1.0)
+    below = whole.cdf(sigma)
+    assert cut.cdf(sigma) == pytest.approx(((below - 0.5) / 0.5).clip(min=0), rel=1e-9)
+    grid = KarrasGrid().noise_levels(100)
+    mass = cut.probabilities(grid)
+    assert not mass[grid[1:] <= 1.0].any() and (mass[grid[:-1] >= 1.0] > 0).all()
+    with pytest.raises(ValueError, match="has no mass"):
+        LogStudentT(t_min=100.0).probabilities(grid)

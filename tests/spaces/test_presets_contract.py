@@ -130,3 +130,21 @@ def test_no_two_presets_are_the_same_schedule() -> None:
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"Unknown preset 'itc'. Known: .*ict"):
         PRESETS["itc"]
+
+
+def test_presets_without_a_grid_are_the_published_ones() -> None:
+    ends = {"sigma_min": 0.002, "sigma_max": 80.0}
+    ect = {"name": "ect", "q": 4.0, "num_stages": 4, "k": 8.0, "b": 1.0}
+    assert PRESETS["tcm_first_stage"].schedule.to_dict() == {
+        **{"grid": ends, "noise": {"name": "lognormal", "p_mean": -0.8, "p_std": 1.6}, "gap": ect},
+        **{"weight": {"name": "edm"}, "loss": {"name": "pseudo_huber", "huber_c": 0.00054}},
+    }
+    assert pytest.approx(0.06, rel=3e-3) == 0.00054 * 12288**0.5
+    assert PRESETS["edm"].schedule.to_dict() == {
+        **{"grid": ends, "noise": {"name": "lognormal", "p_mean": -1.2, "p_std": 1.2}},
+        **{"weight": {"name": "edm"}, "loss": {"name": "denoising", "heun_steps": 18}},
+    }
+    assert PRESETS["scm_like"].schedule.to_dict() == {
+        **{"grid": ends, "noise": {"name": "lognormal", "p_mean": -1.0, "p_std": 1.4}},
+        **{"gap": {"name": "constant_ratio", "q": 1024.0}, "loss": {"name": "squared_l2"}},
+    }

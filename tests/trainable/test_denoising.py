@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from search.winner.sampling import sampling_part
-from spaces import NoiseSchedule, load_schedule
+from spaces import PRESETS, NoiseSchedule, load_schedule
 from spaces.continuous import Ends
 from spaces.document.format import HEUN
 from spaces.document.writing import training_part, trial_document
@@ -18,9 +19,12 @@ from spaces.heun import heun_levels
 from spaces.losses.denoising import Denoising
 from spaces.noise.lognormal import LogNormal
 from trainable.sample_quality import levels_for
+from trainable.sampling_levels import levels_up_to
 from trainable.task import TrialTask
-from trainable.training.consistency import LevelTables, consistency_loss, loss_tensors
+from trainable.training.consistency import LevelTables, consistency_loss, loss_tensors, sample
 from trainable.training.heun import sample_by_heun
+from trainable.training.step import stream_seed
+from trainable.training.trainer import Trainer
 from trainable.trial import TrialWorker
 
 SCHEDULE = NoiseSchedule.denoising(LogNormal(p_mean=-1.2, p_std=1.2), loss=Denoising(heun_steps=4))
@@ -127,3 +131,38 @@ def test_an_export_says_what_is_denoised_and_how_it_is_sampled() -> None:
 def test_other_ends_are_those_of_its_sampling() -> None:
     schedule = NoiseSchedule.denoising(LogNormal(), Ends(sigma_min=0.01, sigma_max=20.0))
     assert (schedule.sampled_at[0], schedule.sampled_at[-1]) == (20.0, 0.01)
+
+
+def test_sampling_starts_below_the_highest_level_where_it_is_told_to(
+    worker: Callable[..., TrialWorker], tmp_path: Path
+) -> None:
+    made = worker(total_steps=1)
+    setting = made.setting
+    schedule, sigma_data = PRESETS["ict"].schedule, setting.training.sigma_data
+    trainer = Trainer(setting.network, setting.assets.images_NCHW, setting.training)
+    trainer.sigma_start = 20.0
+    trainer.begin(schedule, 1)
+    trainer.train(1)
+    z_SBCHW = torch.randn((1, 8, 1, 8, 8), generator=torch.Generator().manual_seed(stream_seed("samples", 5)))
+    with torch.no_grad():
+        expected = sample(trainer.averaged(), z_SBCHW, (20.0,), 0.002, sigma_data)
+    torch.testing.assert_close(trainer.sample(8, seed=5), expected)
+    assert levels_for(schedule, 1, 100, 20.0) == (20.0,)
+    assert levels_for(schedule, 2, 100, 20.0) == pytest.approx((20.0, 0.821))
+    assert levels_for(SCHEDULE, 7, 100, 20.0) == heun_levels(4, 0.002, 20.0) == SCHEDULE.sampled_from(20.0)
+    levels_N = levels_up_to(schedule, 100, 20.0)
+    assert levels_N[-1] == 20.0 and bool((levels_N.diff() > 0).all())
+    whole, started = TrialWorker(setting), TrialWorker(replace(setting, sigma_start=20.0))
+    values = []
+    for number, each in enumerate((whole, started)):
+        each.begin(
+            TrialTask(
+                number=number,
+                schedule=schedule.to_dict(),
+                seed=1,
+                rungs=(1,),
+                folder=str(tmp_path / f"{number}"),
+            )
+        )
+        values.append(each.advance().reports[0]["objective"])
+    assert values[0] != values[1]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from trainable.metric.assets import Assets
 from trainable.network import NETWORKS
 from trainable.setting import Setting
 from trainable.stack.worker import StackWorker
+from trainable.start.diffusion import DiffusionTraining
+from trainable.start.weights import DiffusionStart
 from trainable.storage.folder import StorageError
 from trainable.task import NO_STORAGE, OUT_OF_MEMORY, OWN, Progress, TrialTask
 from trainable.training import accumulation, step
@@ -234,3 +237,48 @@ def test_a_card_that_is_lost_asks_for_another_process(
     worker.take([task(tmp_path, 0)])
     with pytest.raises(torch.AcceleratorError):
         worker.advance(math.inf)
+
+
+def test_trials_of_a_stack_start_from_one_diffusion_model_of_each_seed(
+    settings: dict[str, Setting], tmp_path: Path
+) -> None:
+    started = {name: replace(setting, start=DiffusionStart(steps=20)) for name, setting in settings.items()}
+    tasks = [task(tmp_path, number, seed=number % 2, search_location=str(tmp_path)) for number in range(4)]
+    worker = StackWorker(started, size=4, card=NoCard(), clock=lambda: 1e9)
+    worker.take(tasks)
+    told = []
+    while worker.room < worker.size:
+        told += worker.advance(0.01)
+    for number, progress in last(told).items():
+        other = replace(tasks[number], folder=str(tmp_path / "alone" / str(number)))
+        assert values(progress) == values(alone(started[OWN], other))
+    assert sorted(path.name for path in (tmp_path / "starts").iterdir()) == ["00000", "00001"]
+
+
+def test_a_start_that_diverges_fails_its_own_trials_only(
+    settings: dict[str, Setting], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = DiffusionTraining.weights
+
+    def spoilt(self: DiffusionTraining, seed: int, *rest: Any) -> Any:
+        if seed == 1:
+            raise ValueError("diverged")
+        return whole(self, seed, *rest)
+
+    monkeypatch.setattr(DiffusionTraining, "weights", spoilt)
+    started = {name: replace(setting, start=DiffusionStart(steps=20)) for name, setting in settings.items()}
+    worker = StackWorker(started, size=4, card=NoCard(), clock=lambda: 1e9)
+    worker.take([task(tmp_path, number, search_location=str(tmp_path)) for number in range(3)])
+    outcomes = {number: progress.outcome for number, progress in last(list(until_over(worker))).items()}
+    assert outcomes == {0: "complete", 1: "failed", 2: "complete"}
+
+
+def test_trials_with_several_averages_take_turns(settings: dict[str, Setting], tmp_path: Path) -> None:
+    setting = settings[OWN]
+    several = replace(setting, training=replace(setting.training, other_ema_horizons=(0.0,)))
+    worker = StackWorker({OWN: several}, size=2, card=NoCard(), clock=lambda: 1e9)
+    worker.take([task(tmp_path, 0), task(tmp_path, 1)])
+    found = last(list(until_over(worker)))
+    for number, progress in found.items():
+        assert any(name.endswith("_ema0") for name in progress.reports[-1]["metrics"])
+        assert values(progress) == values(alone(several, task(tmp_path / "alone", number)))

@@ -10,11 +10,19 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trainable.network_module import NetworkModule
+from trainable.training.config import TrainingConfig
 from trainable.training.flat_parameters import num_parameters, views
 
 
-def alone_because(module: NetworkModule, device: torch.device) -> str | None:
-    """Why trials of this network are trained one after another on that device; None where they can be together."""
+def alone_because(
+    module: NetworkModule, device: torch.device, training: TrainingConfig | None = None
+) -> str | None:
+    """Why trials of this network are trained one after another on that device; None where they can be together.
+
+    training: with these options; None: with the usual ones.
+    """
+    if training is not None and training.other_ema_horizons:
+        return "has several averages (training.other_ema_horizons)"
     if module.stacks is None:
         return "does not say that it can be stacked"
     linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]

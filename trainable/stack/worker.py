@@ -86,8 +86,14 @@ class StackWorker:
         return returned
 
     def _train(self, group: "_Group", pause_seconds: float) -> None:
+        waiting = [number for number in group.numbers if not group.of(number).is_started]
+        for number in waiting:
+            if group in self._groups.values() and number in group.numbers:
+                share = pause_seconds / len(waiting)
+                self._guarded([number], partial(group.start, number, share))
         trained: dict[int, _Trained] = {}
-        self._guarded(group.numbers, lambda: trained.update(group.train(pause_seconds)))
+        if group in self._groups.values() and group.ready:
+            self._guarded(group.ready, lambda: trained.update(group.train(pause_seconds)))
         for number, part in trained.items():
             if group in self._groups.values():  # memory was enough for those before
                 self._guarded([number], partial(self._measure, group, number, part))
@@ -163,7 +169,7 @@ class _Group:
             module = setting.network.build(setting.assets.image_shape)
         self._stack = (
             Stack(setting.network, setting.assets.images_NCHW, setting.training, device, size=size)
-            if alone_because(module, torch.device(device)) is None
+            if alone_because(module, torch.device(device), setting.training) is None
             else None
         )
         self._workers: dict[int, TrialWorker] = {}  # by place
@@ -189,7 +195,18 @@ class _Group:
 
     def leave(self, number: int) -> None:
         """Its place is free."""
-        self._place_of.pop(number, None)
+        place = self._place_of.pop(number, None)
+        if place is not None:
+            self._workers[place].end()
+
+    def start(self, number: int, pause_seconds: float) -> None:
+        """Train what the trial starts from, for about `pause_seconds`."""
+        self.of(number).has_started(pause_seconds)
+
+    @property
+    def ready(self) -> list[int]:
+        """Of the trials that are here, those that have their first weights."""
+        return [number for number in self._place_of if self.of(number).is_started]
 
     def of(self, number: int) -> TrialWorker:
         """Who keeps and measures that trial."""
@@ -200,19 +217,16 @@ class _Group:
         return [self.of(number).progress() for number in self._place_of]
 
     def train(self, pause_seconds: float) -> dict[int, _Trained]:
-        """By number, what was trained: of all until the first is at its rung, or for about `pause_seconds`."""
-        rungs = {place: self._rung(place) for place in self._place_of.values()}
+        """By number, what was trained: the `ready` ones until the first is at its rung, or about `pause_seconds`."""
+        place_of = {number: self._place_of[number] for number in self.ready}
+        rungs = {place: self._rung(place) for place in place_of.values()}
         if self._stack is None:
-            number, place = next(
-                iter(self._place_of.items())
-            )  # one after the other: it is at its rung the sooner
+            number, place = next(iter(place_of.items()))  # one after the other: it is at its rung the sooner
             return {number: _Trained(rungs[place], *self._workers[place].train(rungs[place], pause_seconds))}
         start = time.monotonic()
         losses = self._stack.train(rungs, lambda: time.monotonic() - start > pause_seconds)
         share = (time.monotonic() - start) / len(rungs)
-        return {
-            number: _Trained(rungs[place], losses[place], share) for number, place in self._place_of.items()
-        }
+        return {number: _Trained(rungs[place], losses[place], share) for number, place in place_of.items()}
 
     def _rung(self, place: int) -> int:
         rung = self._workers[place].next_rung

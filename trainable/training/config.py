@@ -17,6 +17,7 @@ from trainable.training.radam import radam_factors
 
 # Of a batch whose noise is assigned, in time nearly cubic in it: 1.4 ms for 128 images, 190 ms for 1,024, on one core.
 MOST_IMAGES = 1024
+MOST_AVERAGES = 8
 
 
 def _strategy(options: Any) -> OptimizerStrategy:
@@ -33,7 +34,9 @@ class TrainingConfig:
     there linear down to `lr_final_fraction` of itself at K. The decay helps the iCT baseline (digits,
     6 seeds: mean Frechet distance 21.8 against 24.6 at a constant rate) and is neutral for two other
     schedules; so it is the default, to compare with a baseline at its best. ema_horizon: memory of
-    the weight average as a fraction of the steps done; 0 samples from the current weights.
+    the weight average as a fraction of the steps done; 0 samples from the current weights. other_ema_horizons: of more
+    averages of the same training, each measured at every rung, since the best one depends on the schedule. best_ema:
+    the objective is the least of their distances instead of that of ema_horizon.
     optimizer_strategy: how momentum and learning rate go over the trial; see trainable/optimizer_strategies/.
     sigma_data: standard deviation assumed by the scalings. huber_c: pseudo-Huber constant per square
     root of the number of values of an image, of schedules whose `loss` has none of its own.
@@ -58,6 +61,8 @@ class TrainingConfig:
         default_factory=Constant
     )
     ema_horizon: float = 0.3
+    other_ema_horizons: tuple[float, ...] = ()
+    best_ema: bool = False
     sigma_data: float = 0.5
     huber_c: float = ICT_HUBER_C
     stratified: bool = True
@@ -88,6 +93,7 @@ class TrainingConfig:
                 f"lr_final_fraction={self.lr_final_fraction:g} has no effect with lr_decay_start=1: "
                 "set `lr_decay_start` below 1, or leave it out"
             )
+        self._check_averages()
         if self.coupling == "nearest" and self.batch_size > MOST_IMAGES:
             raise ValueError(
                 f"`batch_size <= {MOST_IMAGES}` must hold with coupling='nearest', whose time is cubic in it, "
@@ -98,6 +104,22 @@ class TrainingConfig:
                 f"`batch_size` must be even, but got batch_size={self.batch_size}: the strategy "
                 f"{self.optimizer_strategy.describe()} compares the halves of each batch"
             )
+
+    def _check_averages(self) -> None:
+        horizons, others = self.ema_horizons, self.other_ema_horizons
+        if len(others) > MOST_AVERAGES or not all(0 <= horizon <= 1 for horizon in others):
+            raise ValueError(
+                f"`other_ema_horizons` must be at most {MOST_AVERAGES} numbers from 0 to 1, but got {list(others)}"
+            )
+        if len(set(horizons)) < len(horizons):
+            raise ValueError(f"each EMA horizon must be given once, but got {list(horizons)}")
+        if self.best_ema and not others:
+            raise ValueError("best_ema has no effect without `other_ema_horizons`: leave it out")
+
+    @property
+    def ema_horizons(self) -> tuple[float, ...]:
+        """Of all averages, that of the objective first."""
+        return (self.ema_horizon, *self.other_ema_horizons)
 
     @property
     def whole_pass(self) -> int:
@@ -123,5 +145,6 @@ class TrainingConfig:
         if rate_factor_K is not None:
             rate_K = rate_K * rate_factor_K
         beta1_K = strategy.beta1(num_steps)
-        columns = [*radam_factors(rate_K, beta1_K), ema_weights(num_steps, self.ema_horizon)]
+        averages = (ema_weights(num_steps, horizon) for horizon in self.ema_horizons)
+        columns = [*radam_factors(rate_K, beta1_K), *averages]
         return torch.stack(columns if beta1_K is None else [*columns, 1 - beta1_K], dim=1)

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -83,7 +83,8 @@ class TrainingState:
     m_P, v_P: RAdam's moments. loss_sum: float64, of the steps since it was last set to zero.
     sums_M2: float64, per interval the number of images and the sum of their squared losses since it was last
     set to zero; None: not wanted. half_P, noise_2: see `OptimizerStrategy.measured_factor`; None where it has none.
-    Of several trials at once, each tensor has one more axis in front, and there is no sums_M2.
+    others_EP: averages with other horizons; None: there are none.
+    Of several trials at once, each tensor has one more axis in front, and there are no sums_M2 and no others_EP.
     """
 
     parameters_P: Tensor
@@ -95,6 +96,7 @@ class TrainingState:
     sums_M2: Tensor | None = None
     half_P: Tensor | None = None
     noise_2: Tensor | None = None
+    others_EP: Tensor | None = None
 
     @classmethod
     def of(
@@ -104,11 +106,12 @@ class TrainingState:
         device: torch.device,
         halves: bool,
         place: "TrainingState | None" = None,
+        num_others: int = 0,
     ) -> "TrainingState":
         """From the network and its average, whose parameters become views of this; the rest is zero.
 
         halves: whether the optimizer strategy compares the halves of each batch. place: where it is to lie, zero; None:
-        anywhere.
+        anywhere. num_others: averages besides.
         """
         if place is None:
             place = cls.zeros((num_parameters(module),), device, halves)
@@ -116,7 +119,7 @@ class TrainingState:
         flatten_parameters(module, device, channels_last, place.parameters_P)
         flatten_gradients(module, channels_last, place.gradient_P)
         flatten_parameters(ema_module, device, channels_last, place.ema_P)
-        return place
+        return replace(place, others_EP=place.ema_P.repeat(num_others, 1)) if num_others else place
 
     @classmethod
     def zeros(cls, shape: tuple[int, ...], device: torch.device, halves: bool) -> "TrainingState":
@@ -140,7 +143,9 @@ class TrainingState:
 
     def restart_(self) -> None:
         """As before the first step, with the parameters as they are."""
-        self.ema_P.copy_(self.parameters_P)
+        for average in (self.ema_P, self.others_EP):
+            if average is not None:
+                average.copy_(self.parameters_P)
         for tensor in (self.m_P, self.v_P, self.loss_sum, self.noise_2, self.sums_M2):
             if tensor is not None:
                 tensor.zero_()
@@ -148,8 +153,9 @@ class TrainingState:
     def saved(self) -> dict[str, Tensor]:
         """The tensors that decide the next step but for sums_M2; the gradient is made anew in each."""
         names = ("parameters_P", "ema_P", "m_P", "v_P", "loss_sum")
-        noise = {} if self.noise_2 is None else {"noise_2": self.noise_2}
-        return {name: getattr(self, name) for name in names} | noise
+        more = {"noise_2": self.noise_2, "others_EP": self.others_EP}
+        present = {name: tensor for name, tensor in more.items() if tensor is not None}
+        return {name: getattr(self, name) for name in names} | present
 
 
 class StepTensors(NamedTuple):
@@ -174,7 +180,8 @@ def training_step(
 ) -> None:
     """One optimiser step, in place.
 
-    factors_F: RAdam's adaptive and plain factor, weight of the EMA; 1 - beta1 where it is not RAdam's own.
+    factors_F: RAdam's adaptive and plain factor, weight of the EMA and of each other one; 1 - beta1 where it is not
+    RAdam's own.
     loss_3: see `loss_tensors`.
     micro_batch: images that go through the network at once; the step is that of the whole batch all the same.
     """
@@ -216,12 +223,15 @@ def update_(state: TrainingState, factors_F: Tensor, loss_B: Tensor, strategy: O
 
     Of several trials at once, factors_F is (T, 1, F), and the strategy has no `measured_factor`.
     """
-    adaptive, plain, ema_weight, *new_share = factors_F.unbind(-1)
+    adaptive, plain, ema_weight, *more = factors_F.unbind(-1)
+    num_others = 0 if state.others_EP is None else len(state.others_EP)
     if state.half_P is not None and state.noise_2 is not None:
         factor = strategy.measured_factor(state.noise_2, state.gradient_P, state.half_P, len(loss_B))
         adaptive, plain = adaptive * factor, plain * factor
-    radam_(state.parameters_P, state.gradient_P, state.m_P, state.v_P, adaptive, plain, *new_share)
+    radam_(state.parameters_P, state.gradient_P, state.m_P, state.v_P, adaptive, plain, *more[num_others:])
     state.ema_P.lerp_(state.parameters_P, ema_weight)
+    if state.others_EP is not None:
+        state.others_EP.lerp_(state.parameters_P, factors_F[3 : 3 + num_others, None])
     state.loss_sum.add_(loss_B.mean(-1))
 
 

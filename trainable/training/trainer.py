@@ -11,8 +11,8 @@ Axes: B images in a batch, N images of the data set, C channels, H height, W wid
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -55,6 +55,9 @@ class Trainer:
         place: TrainingState | None = None,
     ):
         self.config = config
+        self.sigma_start: float | None = (
+            None  # where sampling starts; None: at the highest level that is trained
+        )
         self._device = torch.device(device)
         if config.cuda_graph and self._device.type != "cuda":
             raise ValueError(f"`cuda_graph` needs a CUDA device, but got {self._device}: leave it out")
@@ -75,7 +78,12 @@ class Trainer:
                 "leave it out"
             )
         self._state = TrainingState.of(
-            self._module, self._ema_module, self._device, config.optimizer_strategy.uses_halves, place
+            self._module,
+            self._ema_module,
+            self._device,
+            config.optimizer_strategy.uses_halves,
+            place,
+            len(config.other_ema_horizons),
         )
         self._in_stack = place is not None  # whose step it is that is captured
         self._batch = Batch.empty(config.batch_size, self._image_shape, self._device)
@@ -89,7 +97,13 @@ class Trainer:
         self._graph: torch.cuda.CUDAGraph | None = None
         options = config.to_dict()
         # As in checkpoints of before there were these options.
-        for option, usual in (("horizontal_flips", False), ("coupling", "independent")):
+        later = {
+            "horizontal_flips": False,
+            "coupling": "independent",
+            "other_ema_horizons": (),
+            "best_ema": False,
+        }
+        for option, usual in later.items():
             if options[option] == usual:
                 del options[option]
         # What a checkpoint must agree with, besides schedule and seed.
@@ -139,6 +153,13 @@ class Trainer:
         self._step = 0
         self._loss_from_step = 0
         self._enter_stage()
+
+    @torch.no_grad()
+    def start_from(self, tensors: Mapping[str, Tensor]) -> None:
+        """Have these weights instead of random ones, before the first step. tensors: a `state_dict` of the network."""
+        assert self._step == 0
+        self._module.load_state_dict(tensors)
+        self._state.restart_()
 
     def train(self, until_step: int, should_pause: Callable[[], bool] | None = None) -> float:
         """Train up to `until_step`, or until `should_pause()` (asked after each step) says so.
@@ -211,9 +232,9 @@ class Trainer:
     def sample(self, num_samples: int, seed: int, sigmas: Sequence[float] | None = None) -> Tensor:
         """(num_samples, C, H, W) float32 on the CPU, about in [-1, 1] (not clipped), from the averaged weights.
 
-        One network call from sigma_max; `sigmas` are further, decreasing levels, one call each. A diffusion model is
-        sampled by Heun's method, with a step from each level; without `sigmas` those of its loss. The noise is drawn
-        on the CPU: the same seed gives the same noise on every device, for every schedule.
+        One network call from sigma_start, or sigma_max; `sigmas` are further, decreasing levels, one call each. A
+        diffusion model is sampled by Heun's method, with a step from each level; without `sigmas` those of its loss.
+        The noise is drawn on the CPU: the same seed gives the same noise on every device, for every schedule.
         """
         self.averaged()
         with self._drawing("sampler", seed) if self._module.draws else nullcontext():
@@ -221,7 +242,7 @@ class Trainer:
 
     def _sampled(self, num_samples: int, seed: int, sigmas: Sequence[float] | None) -> Tensor:
         schedule, network = self._schedule, self.in_precision(self._ema_module)
-        first, *usual = schedule.sampled_at
+        first, *usual = schedule.sampled_from(self.sigma_start)
         levels = (first, *(usual if sigmas is None else sigmas))
         num_draws = 1 if schedule.loss.DENOISES else len(levels)
         generator = torch.Generator().manual_seed(stream_seed("samples", seed))
@@ -237,6 +258,27 @@ class Trainer:
                     x_BCHW = sample(network, z, levels, schedule.grid.sigma_min, sigma_data)
                 samples.append(x_BCHW.float().cpu())
         return torch.cat(samples)
+
+    @contextmanager
+    def average_over(self, horizon: float) -> Iterator[None]:
+        """Have this one of `config.ema_horizons` for the average, as long as nothing is trained."""
+        state, index = self._state, self.config.ema_horizons.index(horizon)
+        if index == 0:
+            yield
+            return
+        assert state.others_EP is not None
+        usual_P = state.ema_P.clone()
+        state.ema_P.copy_(state.others_EP[index - 1])
+        try:
+            yield
+        finally:
+            state.ema_P.copy_(usual_P)
+
+    def take_average(self, horizon: float) -> None:
+        """Have this one of `config.ema_horizons` for good: only to sample from what is trained."""
+        index = self.config.ema_horizons.index(horizon)
+        if index and self._state.others_EP is not None:
+            self._state.ema_P.copy_(self._state.others_EP[index - 1])
 
     def averaged(self) -> NetworkModule:
         """The network that is sampled from, on its device; it goes on to change with the training."""
