@@ -8,7 +8,7 @@ import numpy as np
 from search.errors import InputError
 from search.export_format import ExportFormat, Levels, Rendered
 from search.exports._nearest_gap import nearest_ect
-from search.exports._nearest_law import Trained, refuse_unless_near
+from search.exports._nearest_law import ENOUGH, Trained, refuse_unless_near
 from spaces import LoadedSchedule
 from spaces.arrays import Array
 from spaces.gaps.ect import ECTGap
@@ -110,16 +110,17 @@ class FastGen(ExportFormat):
 
 
 def _law(title: str, loaded: LoadedSchedule) -> dict[str, str]:
-    """sample_t_cfg of the nearest of its laws, which is refused where it is not near enough."""
+    """sample_t_cfg of the nearest of its laws, refused where that is not near enough; log_t where no other is."""
     trained, grid = Trained.by(loaded), loaded.schedule.grid
     normal = trained.normal(cut=True)
     found = [(normal.total_variation, "lognormal", {"train_p_mean": normal.mean, "train_p_std": normal.std})]
     for kind, cdf in (("polynomial", polynomial), ("uniform", uniform)):
         found.append((trained.nearest(cdf, [[]], cut=True).total_variation, kind, {}))
-    starts = [[trained.mean, math.log(trained.std / 2), math.log(df)] for df in (1.0, 4.0)]
-    (mean, ln_std, ln_df), variation = trained.nearest(_student_t, starts, cut=True)
-    options = {"train_p_mean": mean, "train_p_std": math.exp(ln_std), "log_t_df": math.exp(ln_df)}
-    found.append((variation, "log_t", options))
+    if min(law[0] for law in found) > ENOUGH:
+        starts = [[trained.mean, math.log(trained.std / 2), math.log(df)] for df in (1.0, 4.0)]
+        (mean, ln_std, ln_df), variation = trained.nearest(_student_t, starts, cut=True)
+        options = {"train_p_mean": mean, "train_p_std": math.exp(ln_std), "log_t_df": math.exp(ln_df)}
+        found.append((variation, "log_t", options))
     variation, kind, options = min(found, key=lambda law: law[0])
     lines = {"time_dist_type": kind, **{key: f"{value:.6g}" for key, value in options.items()}}
     lines |= {"min_t": repr(grid.sigma_min), "max_t": repr(grid.sigma_max)}

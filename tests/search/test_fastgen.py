@@ -64,7 +64,7 @@ def law_of(noise: Any, **options: Any) -> NoiseSchedule:
         (LogNormal(p_mean=2.0, p_std=3.0), "lognormal"),  # cut off at 80: so it is there
         (NOISE["logsnr_cauchy"](mu=-1.0, gamma=0.8), "log_t"),
         (NOISE["cosine"](), "log_t"),
-        (NOISE["uniform"](), "log_t"),  # nearer than its own polynomial, which leaves out both ends
+        (NOISE["uniform"](), "lognormal"),  # nearer than its own polynomial, which leaves out both ends
     ],
 )
 def test_its_draw_has_the_schedules_law(noise: Any, kind: str) -> None:
