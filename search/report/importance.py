@@ -24,7 +24,7 @@ from search.algorithms._view import view_of
 from search.record import SEARCHED, TrialRecord, has_diverged
 from search.report.densities import bands
 from search.report.found import Found
-from trainable.storage.atomic import write_atomically
+from search.report.kept import keep, kept
 
 FEWEST = 20  # trials from which importances say something: two of them are the best tenth
 _MOST = 200  # trials that are looked at: more tell little more, and take their time
@@ -55,11 +55,11 @@ def importances(found: Found) -> Importances | None:
         return None
     chosen = sorted(random.Random("importance").sample(sorted(values), min(_MOST, len(values))))
     key = _key(found, step, {number: values[number] for number in chosen})
-    kept = _kept(found.folder, key)
-    if kept is None:
-        kept = _worked_out(found, step, chosen, values)
-        _keep(found.folder, key, kept)
-    return kept
+    ours = _kept(found.folder, key)
+    if ours is None:
+        ours = _worked_out(found, step, chosen, values)
+        keep(found.folder, _KEPT, key, asdict(ours))
+    return ours
 
 
 def _key(found: Found, step: int, values: Mapping[int, float]) -> str:
@@ -74,20 +74,13 @@ def _key(found: Found, step: int, values: Mapping[int, float]) -> str:
 
 
 def _kept(folder: Path | None, key: str) -> Importances | None:
-    """What is kept under that key; None if nothing is, or if it is damaged."""
-    if folder is None:
-        return None
-    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        kept = json.loads((folder / _KEPT).read_bytes())
-        if kept.pop("key") == key:
-            return Importances(**{**kept, "options": tuple(kept["options"]), "bands": tuple(kept["bands"])})
+    found = kept(folder, _KEPT, key)
+    with contextlib.suppress(LookupError, TypeError):
+        if found is not None:
+            return Importances(
+                **{**found, "options": tuple(found["options"]), "bands": tuple(found["bands"])}
+            )
     return None
-
-
-def _keep(folder: Path | None, key: str, found: Importances) -> None:
-    if folder is not None and folder.is_dir():
-        with contextlib.suppress(OSError):  # they are worked out again
-            write_atomically(folder / _KEPT, json.dumps({"key": key, **asdict(found)}).encode())
 
 
 def _worked_out(found: Found, step: int, chosen: Sequence[int], values: Mapping[int, float]) -> Importances:

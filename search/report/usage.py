@@ -1,11 +1,21 @@
 """How the winner is used in other software: three lines for each export format."""
 
-from dataclasses import dataclass
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from search.export_format import FORMATS
 from search.report.found import Found
+from search.report.kept import keep, kept
 from spaces import LoadedSchedule, load_schedule
+from spaces.document.checksum import KEY as CHECKSUM
 from spaces.registry import summary_of
+
+_KEPT = "uses.json"  # in the folder of a search: some formats look for the nearest law that they can draw
 
 
 @dataclass(frozen=True)
@@ -22,10 +32,30 @@ def uses(found: Found) -> list[Use]:
     """One for each format; none without a winner."""
     if found.document is None:
         return []
-    network = (found.document.get("searched_at") or {}).get("network") or {}
+    key = _key(found, found.document)
+    ours = kept(found.folder, _KEPT, key)
+    with contextlib.suppress(LookupError, TypeError):
+        if ours is not None:
+            return [Use(**each) for each in ours["uses"]]
+    worked_out = _worked_out(found, found.document)
+    keep(found.folder, _KEPT, key, {"uses": [asdict(each) for each in worked_out]})
+    return worked_out
+
+
+def _key(found: Found, document: Mapping[str, Any]) -> str:
+    """Checksum of all that the uses follow from, our own formats included."""
+    folder = Path(__file__).parents[1] / "exports"
+    whole = document.get("provenance", {}).get(CHECKSUM) or document
+    parts = [json.dumps([whole, found.commands["export"], *FORMATS], default=str).encode()]
+    parts += [path.read_bytes() for path in sorted(folder.glob("*.py"))]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def _worked_out(found: Found, document: Mapping[str, Any]) -> list[Use]:
+    network = (document.get("searched_at") or {}).get("network") or {}
     is_writable = network.get("name") == "diffusers_unet"  # of a model, which not every format needs
     names = [name for name, target in FORMATS.items() if is_writable or not target.NEEDS_MODEL]
-    loaded = load_schedule(found.document)
+    loaded = load_schedule(document)
     return [_use(found, name, loaded) for name in names]
 
 

@@ -299,6 +299,25 @@ def test_without_a_winner_there_is_nothing_to_use() -> None:
     assert uses(found_of([record(0, 5.0)])) == []
 
 
+def test_how_to_use_the_winner_is_kept_until_the_winner_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = json.loads((Path(__file__).parents[2] / "docs" / "digits_winner.json").read_bytes())
+    commands = {"export": "python -m search export toy"}
+    found = replace(found_of([record(0, 5.0)]), folder=tmp_path, document=document, commands=commands)
+    first = uses(found)
+    assert {"json", "diffusers", "torch"} <= {use.format for use in first}
+    (kept,) = tmp_path.iterdir()
+    for text in ("", "[]", '{"key": 1}', kept.read_text()[:-20]):
+        kept.write_text(text)
+        assert uses(found) == first
+    monkeypatch.setattr("search.report.usage.load_schedule", lambda _: pytest.fail("it was worked out again"))
+    assert uses(found) == first
+    changed = {**document, "provenance": {**document["provenance"], "document_sha256": "0" * 64}}
+    with pytest.raises(pytest.fail.Exception):
+        uses(replace(found, document=changed))
+
+
 def test_a_report_at_step_zero_or_a_value_of_zero_is_no_trouble() -> None:
     odd = [
         record(0, Report(0, 5.0, 0), state=State.STOPPED),
