@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from spaces import PRESETS
+from trainable.metric.assets import FrechetMetric
 from trainable.storage.location import open_folder
 from trainable.task import TrialTask
 from trainable.training.config import TrainingConfig
 from trainable.training.finished import best_horizon, finished_trainer
+from trainable.training.trainer import Trainer
 from trainable.trial import TrialWorker
 
 ICT = PRESETS["ict"].schedule
@@ -56,7 +58,8 @@ def test_the_objective_takes_the_best_and_so_does_who_samples_later(worker: Make
         ICT,
         1,
     )
-    assert made._metric(again.sample(setting.num_samples, seed=1)) == pytest.approx(found["fd_digits_cnn"])
+    metric = FrechetMetric(setting.assets, setting.num_samples)
+    assert metric(again.sample(setting.num_samples, seed=1)) == pytest.approx(found["fd_digits_cnn"])
 
 
 def test_averages_go_on_after_an_interruption(worker: Make, tmp_path: Path) -> None:
@@ -70,14 +73,19 @@ def test_averages_go_on_after_an_interruption(worker: Make, tmp_path: Path) -> N
     }
 
 
-def test_an_average_is_had_for_a_while(worker: Make, tmp_path: Path) -> None:
-    made = worker(other_ema_horizons=(0.0,))
-    metrics(made, tmp_path)
-    trainer = made._trainer
-    usual = trainer._state.ema_P.clone()
+def test_an_average_is_had_for_a_while(worker: Make) -> None:
+    setting = worker(other_ema_horizons=(0.0,)).setting
+    trainer = Trainer(setting.network, setting.assets.images_NCHW, setting.training)
+    trainer.begin(ICT, 1)
+    trainer.train(20)
+
+    def average() -> torch.Tensor:
+        return torch.cat([parameter.flatten() for parameter in trainer.averaged().parameters()])
+
+    usual_P, tensors = average(), trainer.state_dict()[0]
     with trainer.average_over(0.0):
-        assert torch.equal(trainer._state.ema_P, trainer._state.parameters_P)
-    assert torch.equal(trainer._state.ema_P, usual)
+        assert torch.equal(average(), tensors["parameters_P"])
+    assert torch.equal(average(), usual_P) and not torch.equal(usual_P, tensors["parameters_P"])
 
 
 @pytest.mark.parametrize(

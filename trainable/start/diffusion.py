@@ -24,7 +24,7 @@ from trainable.training.trainer import Trainer
 # EDM's law, weight and loss, Karras et al. 2022 (arXiv:2206.00364).
 SCHEDULE = NoiseSchedule.denoising(LogNormal(p_mean=-1.2, p_std=1.2))
 FOLDER = "starts"  # at the location of a search
-_KEEP_SECONDS = 60.0  # of training that an interruption costs at most
+KEEP_SECONDS = 60.0  # of training that an interruption costs at most
 _LOOKS = 0.2  # seconds between two looks at whether another worker is done
 
 
@@ -47,7 +47,7 @@ class DiffusionTraining:
         self._make = lambda: make(replace(training, total_steps=steps))
         self._turn = _Turn(folder)
         self._trainer: Trainer | None = None
-        self._keep_at = time.monotonic() + _KEEP_SECONDS
+        self._keep_at = time.monotonic() + KEEP_SECONDS
 
     @classmethod
     def of(
@@ -100,7 +100,7 @@ class DiffusionTraining:
         if trainer.step == self._steps or time.monotonic() > self._keep_at:
             tensors, scalars = trainer.state_dict()
             save_checkpoint(self._folder, trainer.step, packed(tensors), {"trainer": scalars})
-            self._keep_at = time.monotonic() + _KEEP_SECONDS
+            self._keep_at = time.monotonic() + KEEP_SECONDS
 
     def _begun(self, seed: int, micro_batch: int | None) -> Trainer:
         """From what is kept, or from the beginning."""
