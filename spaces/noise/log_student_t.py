@@ -4,7 +4,6 @@ from typing import ClassVar
 
 import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution
-from scipy import special
 
 from spaces.arrays import Array
 from spaces.noise_distribution import SigmaLaw
@@ -42,21 +41,27 @@ class LogStudentT(SigmaLaw):
     def _z(self, sigma: Array | float) -> Array:
         return np.asarray((np.log(sigma) - self.mu) / self.s)
 
+    def _below(self, z: Array) -> Array:
+        """P(T <= z)."""
+        from scipy.special import stdtr  # only where the law is used: see spaces.special
+
+        return np.asarray(stdtr(self.nu, z))
+
     @np.errstate(divide="ignore")  # ln 0 below t_min
     def cdf(self, sigma: Array) -> Array:
         return np.exp(self.log_cdf(sigma))
 
     def log_cdf(self, sigma: Array) -> Array:
-        below = special.stdtr(self.nu, self._z(sigma))
+        below = self._below(self._z(sigma))
         if self.t_min is None:
             return np.log(below)
-        least = special.stdtr(self.nu, self._z(self.t_min))
+        least = self._below(self._z(self.t_min))
         return np.log((below - least).clip(min=0)) - np.log1p(-least)
 
     def log_sf(self, sigma: Array) -> Array:
         # Symmetric: the upper tail is the lower one of -z.
-        above = special.stdtr(self.nu, -self._z(sigma))
+        above = self._below(-self._z(sigma))
         if self.t_min is None:
             return np.log(above)
-        most = special.stdtr(self.nu, -self._z(self.t_min))
+        most = self._below(-self._z(self.t_min))
         return np.log(np.minimum(above / most, 1.0))
