@@ -121,7 +121,7 @@ class Run:
 
     settings: by name, what trials are trained in. judges: by name, what measures samples, or why it cannot. mark: name
     of the file by which workers know the trials' storage again. ray_folder: of the cluster's Ray that is connected;
-    None: trials get a Ray of our own.
+    None: trials get a Ray of our own. stack: how many trials a worker trains together.
     """
 
     search: Search
@@ -132,7 +132,7 @@ class Run:
     interrupted: Interruption
     view: ProgressView
     ray_folder: Path | None
-    stack: int
+    stack: int = 1
 
     def result(self) -> Result:
         """The search as it stands."""
