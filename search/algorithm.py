@@ -4,11 +4,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+from optuna import logging
 from optuna.samplers import BaseSampler
 from pydantic import ConfigDict
 
 from spaces import SearchSpace
 from spaces.registry import STRICT, Registry
+
+# Optuna tells the screen of every study that is opened, those in memory included.
+logging.set_verbosity(logging.WARNING)
 
 DROPPED = (
     "dropped"  # user attribute of a trial that was proposed and is not run: no news, or refused by the space

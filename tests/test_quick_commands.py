@@ -107,6 +107,15 @@ def test_a_list_of_choices_imports_their_options_alone(kind: str) -> None:
     assert imported("list", kind) <= {"numpy", "optuna", "scipy.special", "pydantic", "yaml", "PIL"}
 
 
+def test_searches_that_are_played_are_told_as_one_table_and_nothing_else() -> None:
+    line = ["simulate", "searches/digits.yaml", "--algorithm", "random", "--repeats", "1", "--trials", "8"]
+    done = subprocess.run(
+        [sys.executable, "-m", "search", *line], capture_output=True, text=True, cwd=ROOT, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("digits: random, asha, 1 searches on ")
+
+
 def test_a_dry_run_imports_what_times_a_step_alone(tmp_path: Path) -> None:
     file = tmp_path / "toy.yaml"
     file.write_text("name: toy\ndata: digits\nnetwork: {name: film_mlp, width: 8}\n")

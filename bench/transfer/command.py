@@ -16,10 +16,10 @@ from bench.transfer.measuring import Recorders
 from bench.transfer.page import Page
 from bench.transfer.recording import Folder, Row, pieces, rows_in, work
 from bench.transfer.schedules import kept
-from bench.transfer.settings import SETTINGS
+from bench.transfer.settings import SEEDS, SETTINGS
 from bench.transfer.table import on_all_seeds, rows_of, together, write
 from search.machine.checkout import ROOT
-from search.simulator.table import FOLDER
+from search.simulator.table import FEWEST_ELSEWHERE, FOLDER
 from trainable.storage.atomic import write_atomically
 
 _FOLDER = Path("runs/transfer")
@@ -83,7 +83,8 @@ def _report(path: Path, page: Path) -> None:
     for setting in SETTINGS:
         if rows[setting.name]:
             write(setting, rows[setting.name], order)
-        if whole := on_all_seeds(rows[setting.name]):  # what the simulator plays on
+        whole = on_all_seeds(rows[setting.name])
+        if len(whole) >= FEWEST_ELSEWHERE * len(SEEDS):  # enough for the simulator to play on
             write(setting, whole, order, FOLDER / setting.data)
     write_atomically(page, Page(rows, order).text().encode())
     print(f"{sum(map(len, rows.values()))} trials: {page}")

@@ -38,9 +38,6 @@ from search.study.rows import (
 from search.study.sums import Facts, Sums, began_sum, ended_sum, ended_sum_of
 from search.study.waiting import REFUSED, Row
 
-# Optuna tells the screen of every study that is opened, those in memory included.
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
 
 class StudyStore:
     """The trials of one search as its policy needs them (`search.policy.trials.Trials`), kept in Optuna's tables.
