@@ -115,7 +115,7 @@ def test_digits_are_the_1797_real_ones(tmp_path: Path) -> None:
 
 
 def test_altered_digits_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    table = digits.digits_table()
+    table = digits.digits_table().copy()
     table[3, 29] += 1
     monkeypatch.setattr(digits, "digits_table", lambda: table)
     with pytest.raises(ValueError, match=r"digits must have SHA-256 49aad9.*Reinstall scikit-learn"):
