@@ -66,7 +66,7 @@ def folders_of(process: subprocess.Popen[str]) -> list[Path]:
 def check_nothing_left(process: subprocess.Popen[str]) -> None:
     until(
         lambda: not in_session(process.pid),
-        60,
+        PATIENCE,  # Ray's agents take a minute to see that they are alone
         "no process is left",
         told=lambda: str(in_session(process.pid)),
     )
@@ -165,7 +165,7 @@ class Driver:
             assert (stage, self.process.returncode) == (LAST_STAGE, 0), (stage, self.process.communicate())
         self.process.kill()
         self.process.communicate()
-        until(lambda: not in_session(self.process.pid), 60, "the others go with their driver")
+        until(lambda: not in_session(self.process.pid), PATIENCE, "the others go with their driver")
 
     def _told(self) -> str:
         log = self.storage / "toy" / "search.log"
