@@ -177,7 +177,7 @@ def test_twenty_kills_of_random_parts_change_nothing(tmp_path: Path, temporary: 
             assert finish(start("reconcile", "toy", "--storage", home / "runs"))[0] == 0
     until(
         lambda: not started_with(search.mark),
-        60,
+        PATIENCE,
         "no process is left",
         told=lambda: str(started_with(search.mark)),
     )

@@ -37,7 +37,9 @@ def test_a_network_of_ones_own_is_searched_killed_and_gone_on_with(tmp_path: Pat
     process = start("run", tmp_path / "mine.yaml", SCHEDULE_SEARCH_CACHE=cache)
     trials = storage / "mine" / "trials"
     until(
-        lambda: any(trials.glob("*/*.safetensors")) or process.poll() is not None, 60, "a checkpoint is there"
+        lambda: any(trials.glob("*/*.safetensors")) or process.poll() is not None,
+        300,
+        "a checkpoint is there",
     )
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

@@ -153,7 +153,7 @@ for step in (50, 75, 100):
     )
     process = start("run", file)
     trial = runs / "mine" / "trials" / "00000"
-    until(lambda: (trial / "ready").exists(), 60, "the script runs")
+    until(lambda: (trial / "ready").exists(), 300, "the script runs")
     os.killpg(process.pid, signal.SIGINT)
     stopped, _, err = finish(process)
     assert (stopped, err) == (130, "")

@@ -179,7 +179,7 @@ def test_the_browser_shows_the_winner_first_its_curve_and_samples_and_compares_t
             page.run(CHOOSE, index)
         until(lambda: page.run(COMPARE) is not None, 20, "two are chosen", told=lambda: page.text)
         page.run(f"{COMPARE}.click()")
-        until(lambda: "Show diff only" in page.text, 60, "two are compared", told=lambda: page.text)
+        until(lambda: "Show diff only" in page.text, 300, "two are compared", told=lambda: page.text)
         assert (
             "00002 lognormal" in page.text
             and "00001 lognormal" in page.text
@@ -188,7 +188,7 @@ def test_the_browser_shows_the_winner_first_its_curve_and_samples_and_compares_t
         page.open(url)
         until(lambda: len(page.run(SEEN)) == 3, 90, "the table is there", told=lambda: page.text)
         page.click("00002 lognormal")
-        until(lambda: "Model metrics" in page.text, 60, "the run is there", told=lambda: page.text)
+        until(lambda: "Model metrics" in page.text, 300, "the run is there", told=lambda: page.text)
         page.click("Model metrics")
         until(lambda: page.run(CURVES) > 0, 60, "its curve is drawn", told=lambda: page.text)
         page.click("Artifacts")
