@@ -21,19 +21,13 @@ from trainable.trial_trainer import Slice, TrialTrainer, Worker
 _IDLE_SECONDS = 0.1
 
 
-def _settle(cpus: float) -> None:
-    """This process is a worker with so many CPUs."""
-    # Ctrl-C in a terminal reaches the whole process group; the driver decides what is stopped.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(max(1, int(cpus)))
-
-
-class ScheduleTrainable(Trainable):
-    """Ray's view of a `Worker`. The trial's config is `{"task": TrialTask as a dict}`."""
+class _SlotTrainable(Trainable):
+    """An actor that holds a slot. What it trains keeps its checkpoints itself."""
 
     def setup(  # type: ignore[override]
         self,
         config: dict[str, Any],
+        *,
         trainer: TrialTrainer,
         settings: Mapping[str, Any],
         cpus: float,
@@ -41,18 +35,28 @@ class ScheduleTrainable(Trainable):
         pause_seconds: float,
         card: Card,
     ) -> None:
-        """Begin the first trial. Errors are kept for the report.
-
-        settings: by name, in what trials are trained, as `trainer` takes them. The worker of one lives until a trial
-        has another.
-        pause_seconds: a step of Ray's lasts at most about so long; then it reports how far the trial is.
-        gpus: the share of `card` that this actor holds.
+        """settings: by name, in what trials are trained, as `trainer` takes them. gpus: the share of `card` that this
+        actor holds. pause_seconds: a step of Ray's lasts at most about so long; then it reports how far trials are.
         """
-        _settle(cpus)
-        self._pause_seconds = pause_seconds
+        # Ctrl-C in a terminal reaches the whole process group; the driver decides what is stopped.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        torch.set_num_threads(max(1, int(cpus)))
+        self._trainer, self._settings, self._pause_seconds = trainer, settings, pause_seconds
         self._slice = Slice(cpus=cpus, gpus=gpus, card=card)
-        self._trainer = trainer
-        self._settings = settings
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: it is kept already."""
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Nothing: a trial that begins has loaded it."""
+
+
+class ScheduleTrainable(_SlotTrainable):
+    """Ray's view of a `Worker`. The trial's config is `{"task": TrialTask as a dict}`."""
+
+    def setup(self, config: dict[str, Any], **shared: Any) -> None:
+        """Begin the first trial. Errors are kept for the report. A worker lives until a trial has another setting."""
+        super().setup(config, **shared)
         self._worker: Worker | None = None
         self.reset_config(config)
 
@@ -109,31 +113,16 @@ class ScheduleTrainable(Trainable):
         if self._worker is not None:
             self._worker.end(is_over=is_over)
 
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: the worker has checkpointed already."""
 
-    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Nothing: `begin` has loaded it."""
-
-
-class StackTrainable(Trainable):
+class StackTrainable(_SlotTrainable):
     """Ray's view of a `StackWorker`. Its trials come and go by `exchange`, between two steps."""
 
     def setup(  # type: ignore[override]
-        self,
-        config: dict[str, Any],
-        trainer: TrialTrainer,
-        settings: Mapping[str, Any],
-        cpus: float,
-        gpus: float,
-        pause_seconds: float,
-        card: Card,
-        stack: int,
+        self, config: dict[str, Any], *, stack: int, **shared: Any
     ) -> None:
-        """As `ScheduleTrainable.setup`. stack: trials that it holds at once."""
-        _settle(cpus)
-        self._pause_seconds = pause_seconds
-        self._worker = trainer.stack_worker(settings, Slice(cpus=cpus, gpus=gpus, card=card), stack)
+        """stack: trials that it holds at once."""
+        super().setup(config, **shared)
+        self._worker = self._trainer.stack_worker(self._settings, self._slice, stack)
         self._is_new = True
 
     def step(self) -> dict[str, Any]:
@@ -152,9 +141,3 @@ class StackTrainable(Trainable):
         """Trials that come, and numbers of those that do not go on here."""
         self._worker.drop(ended)
         self._worker.take([TrialTask(**task) for task in tasks])
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: the worker has checkpointed already."""
-
-    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Nothing: its trials come anew."""

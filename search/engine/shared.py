@@ -1,8 +1,11 @@
 """What Ray Tune's callbacks of one search share: the conductor, and who else is told."""
 
 import threading
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
+
+from ray.tune.schedulers import TrialScheduler
 
 from search.engine.ray_lost import lost_part
 from search.engine.tune_workers import TuneWorkers
@@ -103,3 +106,48 @@ class Shared:
 
 def _nothing() -> None:
     return None
+
+
+class AnsweringScheduler(TrialScheduler):
+    """Answers each result of one of Tune's trials; the conductor decides all else."""
+
+    _supports_buffered_results = False
+
+    def __init__(self, shared: Shared):
+        super().__init__()
+        self.shared = shared
+
+    @abstractmethod
+    def hear(self, trial: Any, result: dict[str, Any]) -> bool:
+        """Take in a result of Tune's `trial`; True if that ends here."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        if self.shared.over:
+            return TrialScheduler.STOP
+        self.shared.worker_start.heard()
+        try:
+            is_over = self.hear(trial, result)
+        except Exception as error:
+            self.shared.error = error
+            return TrialScheduler.STOP
+        return TrialScheduler.STOP if is_over else TrialScheduler.CONTINUE
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        if self.shared.workers is None:
+            self.shared.workers = TuneWorkers.seen_by_scheduler(tune_controller)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """None: Tune starts pending trials in their order, and a search through all of them costs time."""
+        return None
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Nothing: a retry follows, or the searcher hears of the end."""
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Nothing: only the end of the search ends its worker."""
+
+    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
+        """Nothing: the conductor decided it."""
+
+    def debug_string(self) -> str:
+        return ""

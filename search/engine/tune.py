@@ -16,14 +16,13 @@ from typing import Any
 
 from ray import tune
 from ray.tune import RunConfig, TuneConfig
-from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from search.engine.ray_lost import RayLost, lost_part, told
-from search.engine.shared import Shared
+from search.engine.shared import AnsweringScheduler, Shared
 from search.engine.tune_stacks import Stacks, StackScheduler, StackSearcher
-from search.engine.tune_workers import TuneWorkers, end_trial, forget_results
+from search.engine.tune_workers import end_trial, forget_results
 from search.engine.worker_start import WorkerStart
 from search.policy.conductor import Conductor
 from spaces.plugins import carried
@@ -209,48 +208,23 @@ class _Searcher(Searcher):
         """Nothing, likewise."""
 
 
-class ConductedScheduler(TrialScheduler):
-    _supports_buffered_results = False
+class ConductedScheduler(AnsweringScheduler):
+    """One trial of the search is one of Tune's."""
 
-    def __init__(self, shared: Shared):
-        super().__init__()
-        self._shared = shared
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        shared = self._shared
-        if shared.over:
-            return TrialScheduler.STOP
-        shared.worker_start.heard()
-        try:
-            over = shared.hear(shared.number_of[trial.trial_id], result)
-        except Exception as error:
-            shared.error = error
-            return TrialScheduler.STOP
-        return TrialScheduler.STOP if over else TrialScheduler.CONTINUE
-
-    def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """None: Tune starts pending trials in their order, and a search through all of them costs time."""
-        return None
+    def hear(self, trial: Any, result: dict[str, Any]) -> bool:
+        return self.shared.hear(self.shared.number_of[trial.trial_id], result)
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """With the first trial, have Tune keep the workers of all slots."""
-        if self._shared.workers is None:
-            self._shared.workers = TuneWorkers.seen_by_scheduler(tune_controller)
-            self._shared.workers.keep(trial, self._shared.conductor.plan.max_concurrent)
-
-    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Nothing: a retry follows, or the searcher hears of the end."""
+        is_first = self.shared.workers is None
+        super().on_trial_add(tune_controller, trial)
+        if is_first and self.shared.workers is not None:
+            self.shared.workers.keep(trial, self.shared.conductor.plan.max_concurrent)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        if self._shared.runs_on:
+        if self.shared.runs_on:
             end_trial(trial)
         forget_results(trial)
-
-    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        """Nothing: the conductor decided it."""
-
-    def debug_string(self) -> str:
-        return ""
 
 
 class LeaveTune(BaseException):

@@ -10,11 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from search.engine.shared import Shared
-from search.engine.tune_workers import TuneWorkers
+from search.engine.shared import AnsweringScheduler, Shared
 from search.record import TrialRecord
 from trainable.task import TrialTask
 
@@ -148,45 +146,15 @@ def _send(trial: Any, answer: Answer) -> None:
     trial.temporary_state.ray_actor.exchange.remote(tasks, answer.ended)
 
 
-class StackScheduler(TrialScheduler):
+class StackScheduler(AnsweringScheduler):
     """Answers each result of a worker. send: how an answer reaches the worker of Tune's trial."""
 
-    _supports_buffered_results = False
-
     def __init__(self, shared: Shared, stacks: Stacks, send: Callable[[Any, Answer], None] = _send):
-        super().__init__()
-        self._shared, self._stacks, self._send = shared, stacks, send
+        super().__init__(shared)
+        self._stacks, self._send = stacks, send
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        shared = self._shared
-        if shared.over:
-            return TrialScheduler.STOP
-        shared.worker_start.heard()
-        try:
-            answer = self._stacks.hear(trial.trial_id, result)
-        except Exception as error:
-            shared.error = error
-            return TrialScheduler.STOP
+    def hear(self, trial: Any, result: dict[str, Any]) -> bool:
+        answer = self._stacks.hear(trial.trial_id, result)
         if answer.tasks or answer.ended:
             self._send(trial, answer)
-        return TrialScheduler.CONTINUE
-
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        if self._shared.workers is None:
-            self._shared.workers = TuneWorkers.seen_by_scheduler(tune_controller)
-
-    def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """None: Tune starts pending trials in their order."""
-        return None
-
-    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Nothing: the searcher hears of the end."""
-
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Nothing: only a search ends its workers."""
-
-    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        """Nothing, likewise."""
-
-    def debug_string(self) -> str:
-        return ""
+        return False

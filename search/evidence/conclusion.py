@@ -7,7 +7,6 @@ from search.evidence.holding import InSetting
 from search.evidence.leaderboard import Leaderboard
 from search.evidence.measures import ByMeasure, Measure, problem_lines, worse_text
 from search.evidence.row import Row, ratio_text
-from search.evidence.shortlist import Listed
 from search.evidence.stability import unseen_text
 from search.evidence.texts import change_text
 from search.record import Purpose
@@ -113,13 +112,14 @@ def _tied_text(board: Leaderboard, winner: Row) -> str:
 
 def setting_lines(board: Leaderboard) -> list[str]:
     """How finalists were chosen by other settings; for each how schedules compare there, and in which order."""
-    return _shortlist_lines(board.shortlist) + [
+    return shortlist_lines(board) + [
         line for found in board.settings for line in _setting_lines(board, found)
     ]
 
 
-def _shortlist_lines(listed: Sequence[Listed]) -> list[str]:
+def shortlist_lines(board: Leaderboard) -> list[str]:
     """Which proposals did best in all settings, on one seed, and after which setting the others were out."""
+    listed = board.shortlist
     if not listed or not listed[0].values:
         return []
     last = listed[0].values.keys()

@@ -80,6 +80,8 @@ class _Tried:
 
     @classmethod
     def of(cls, records: Iterable[TrialRecord], rules: HoldRules, top: int) -> "_Tried":
+        if not rules.shortlist:
+            return cls([], [], {}, top)
         records = list(records)
         trials = {(r.replicate_of, r.setting): r for r in records if r.purpose is Purpose.SHORTLIST}
         searched = {r.number: r for r in records if r.purpose is Purpose.SEARCH}
@@ -89,7 +91,7 @@ class _Tried:
         settings = [setting for setting in rules.settings if setting in begun or not is_confirmed]
         finished = (r for r in searched.values() if r.state is State.COMPLETE and r.objective is not None)
         in_order = sorted(finished, key=lambda r: (r.objective, r.number))
-        return cls(settings, in_order[: max(rules.shortlist, top)] if rules.shortlist else [], trials, top)
+        return cls(settings, in_order[: max(rules.shortlist, top)], trials, top)
 
     def missing(self) -> list[Entry]:
         for setting, racing in self._rounds():

@@ -1,5 +1,6 @@
 """The sections with the answer: who leads, what their schedules are, each value, where it holds, how to use it."""
 
+from search.evidence.conclusion import shortlist_lines
 from search.evidence.intervals import Estimate
 from search.evidence.row import Row, ratio_text
 from search.evidence.texts import bounds_of, interval_text
@@ -201,6 +202,7 @@ def elsewhere(found: Found, key: str) -> Section:
     return Section(
         id=f"{key}-holds",
         title=title,
+        lines=shortlist_lines(found.board),
         pictures=[Picture(f"{key}-ratios", charts.ratios(points, found.objective, f"{text}."), f"{text}.")],
         tables=[Table([*columns, Column("there")], rows)],
     )

@@ -1,7 +1,6 @@
 """Other settings: what is trained there, what is said of it, what the answer of the search is then."""
 
 import math
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,14 @@ from search.evidence.race import RaceRules, Standing, standing
 from search.file.spec import SearchSpec, SpecError, spec_of
 from search.file.yaml12 import parse_document
 from search.policy.conductor import Conductor
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Purpose, State, TrialRecord
 from search.running.search import Search
 from search.simulator.trials_in_memory import TrialsInMemory
 from search.winner.document import export_document
 from spaces import load_schedule
+from tests.one_by_one import check_goes_on_to_the_same_end, drive, looks
 from tests.records import record, replicates
-from tests.search.test_conductor import PLAN, conductor_in, toy_value
+from tests.search.test_conductor import PLAN, conductor_in
 from tests.version_0_2_0 import copied_storage
 
 SEEDS = (1, 2, 3, 4)
@@ -289,23 +289,6 @@ def test_values_of_other_settings_are_not_mixed_with_those_of_the_search() -> No
 HOLDING = replace(PLAN, holds=HoldRules(settings={LONGER: 400}, top=2, rounds=(2, 3), spread=4))
 
 
-def drive(conductor: Conductor, kill_after: int | None = None) -> None:
-    """One trial after the other; in the other setting the best of the search are the worst."""
-    events = 0
-    while (now := conductor.next()) is not None:
-        for step in conductor.plan.rungs_of(now):
-            value = toy_value(now, step) if now.is_comparable else 1e4 / toy_value(replace(now, seed=0), 100)
-            reports = [*conductor.records[now.number].reports, Report(step, value, step)]
-            done = step == conductor.plan.total_steps_in(now.setting)
-            over = conductor.observe(now.number, step, reports, "complete" if done else None)
-            events += 1
-            if events == kill_after:
-                return
-            if over:
-                break
-    assert conductor.finished
-
-
 def test_other_settings_come_after_the_confirmation_and_last_as_long_as_they_say(tmp_path: Path) -> None:
     conductor = conductor_in(tmp_path, HOLDING)
     drive(conductor)
@@ -321,18 +304,7 @@ def test_other_settings_come_after_the_confirmation_and_last_as_long_as_they_say
 
 @pytest.mark.parametrize("kill_after", [60, 75, 90, 95, 100])
 def test_a_driver_that_is_killed_goes_on_to_the_same_end(tmp_path: Path, kill_after: int) -> None:
-    whole = conductor_in(tmp_path / "whole", HOLDING)
-    drive(whole)
-    drive(conductor_in(tmp_path / "killed", HOLDING), kill_after)
-    again = conductor_in(tmp_path / "killed", HOLDING)
-    drive(again)
-
-    def ends(conductor: Conductor) -> Counter[Any]:
-        return Counter(
-            (r.purpose, r.replicate_of, r.seed, r.setting, r.objective) for r in conductor.records.values()
-        )
-
-    assert ends(again) == ends(whole)
+    check_goes_on_to_the_same_end(HOLDING, tmp_path, kill_after)
 
 
 def test_time_that_is_not_there_is_not_spent_in_other_settings() -> None:
@@ -348,31 +320,12 @@ def test_time_that_is_not_there_is_not_spent_in_other_settings() -> None:
 
 
 def test_the_time_left_counts_other_settings_once_their_pace_is_known() -> None:
-    def seconds(record: TrialRecord, steps: int) -> float:
-        return steps * (1.0 if record.is_comparable else 3.0)
-
-    now = [0.0]
-    conductor = Conductor(replace(HOLDING, max_concurrent=1), TrialsInMemory(), clock=lambda: now[0])
-    seen: list[tuple[float, float, float, bool]] = []
-    while (trial := conductor.next()) is not None:
-        before = 0
-        for step in conductor.plan.rungs_of(trial):
-            now[0] += seconds(trial, step - before)
-            before = step
-            reports = [*conductor.records[trial.number].reports, Report(step, toy_value(trial, step), step)]
-            done = step == conductor.plan.total_steps_in(trial.setting)
-            over = conductor.observe(trial.number, step, reports, "complete" if done else None)
-            found = conductor.outlook()
-            assert found.least is not None and found.most is not None
-            seen.append((now[0], found.least, found.most, trial.is_comparable))
-            if over:
-                break
-    assert conductor.finished
-    assert {most for _, _, most, is_own in seen if is_own} == {math.inf}
-    elsewhere = [(at, least, most) for at, least, most, is_own in seen if not is_own]
+    seen, whole = looks(HOLDING)
+    assert {look.most for look in seen if look.is_own} == {math.inf}
+    elsewhere = [look for look in seen if not look.is_own]
     assert len(elsewhere) > 10
-    for at, least, most in elsewhere:
-        assert least <= now[0] - at <= most < math.inf
+    for look in elsewhere:
+        assert look.least <= whole - look.at <= look.most < math.inf
 
 
 # The search file

@@ -12,8 +12,10 @@ import pytest
 
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.noise import SeedNoise
+from search.evidence.shortlist import Listed
 from search.record import Purpose, Report, State, TrialRecord
 from search.report import section
+from search.report.answer import elsewhere
 from search.report.cost import efficiency_text, spent
 from search.report.curves import MOST_DRAWN, described, drawn, kind_of, points
 from search.report.densities import bands, densities, level_counts, peak
@@ -351,6 +353,18 @@ def test_where_a_finding_holds_is_shown_beside_the_search() -> None:
     assert found[LONGER, "trial 1"]["ratio"] == pytest.approx(0.5, abs=0.02)
     assert found[LONGER, "trial 1"]["seeds"] == 4
     assert ratios(found_of(SEARCHED, board_of(SEARCHED))) == []
+
+
+def test_how_the_shortlist_chose_is_said_where_the_finding_holds() -> None:
+    listed = [
+        Listed(record=record(number, value), values={LONGER: there_})
+        for number, value, there_ in ((2, 80.0, 20.0), (1, 50.0, 72.0))
+    ]
+    board = board_of(held())
+    with_it = replace(board, shortlist=tuple(listed))
+    lines = elsewhere(found_of(held(), with_it), "a").lines
+    assert lines == ["Shortlist, geometric means of all settings: trial 2 40, trial 1 60."]
+    assert elsewhere(found_of(held(), board), "a").lines == []
 
 
 def test_trials_in_other_settings_are_not_among_the_learning_curves() -> None:

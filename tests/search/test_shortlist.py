@@ -15,11 +15,12 @@ from search.evidence.race import RaceRules, standing
 from search.evidence.shortlist import most_entries, next_entries, shortlist
 from search.policy.conductor import Conductor
 from search.policy.plan import Plan
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Purpose, State, TrialRecord
 from search.simulator.trials_in_memory import TrialsInMemory
 from search.stopping.none import NoStopping
+from tests.one_by_one import check_goes_on_to_the_same_end, drive, looks
 from tests.records import record, replicates
-from tests.search.test_conductor import PLAN, conductor_in, toy_value
+from tests.search.test_conductor import PLAN, conductor_in
 
 MLP, LONGER = "mlp", "total_steps 400"
 RULES = HoldRules(settings={MLP: 100, LONGER: 400}, top=1, rounds=(2,), spread=0, shortlist=4)
@@ -156,23 +157,6 @@ LISTING = replace(
 )
 
 
-def drive(conductor: Conductor, kill_after: int | None = None) -> None:
-    """One trial after the other; in other settings the best of the search are the worst."""
-    events = 0
-    while (now := conductor.next()) is not None:
-        for step in conductor.plan.rungs_of(now):
-            value = toy_value(now, step) if now.is_comparable else 1e4 / toy_value(replace(now, seed=0), 100)
-            reports = [*conductor.records[now.number].reports, Report(step, value, step)]
-            done = step == conductor.plan.total_steps_in(now.setting)
-            over_ = conductor.observe(now.number, step, reports, "complete" if done else None)
-            events += 1
-            if events == kill_after:
-                return
-            if over_:
-                break
-    assert conductor.finished
-
-
 def test_it_comes_between_the_search_and_the_confirmation_and_is_as_long_as_it_says(tmp_path: Path) -> None:
     conductor = conductor_in(tmp_path, LISTING)
     assert conductor.num_trials(Purpose.SHORTLIST) == 6 + 3
@@ -197,18 +181,7 @@ def test_it_comes_between_the_search_and_the_confirmation_and_is_as_long_as_it_s
 
 @pytest.mark.parametrize("kill_after", [45, 50, 55, 60, 65, 70])
 def test_a_driver_that_is_killed_goes_on_to_the_same_end(tmp_path: Path, kill_after: int) -> None:
-    whole = conductor_in(tmp_path / "whole", LISTING)
-    drive(whole)
-    drive(conductor_in(tmp_path / "killed", LISTING), kill_after)
-    again = conductor_in(tmp_path / "killed", LISTING)
-    drive(again)
-
-    def ends(conductor: Conductor) -> Counter[Any]:
-        return Counter(
-            (r.purpose, r.replicate_of, r.seed, r.setting, r.objective) for r in conductor.records.values()
-        )
-
-    assert ends(again) == ends(whole)
+    check_goes_on_to_the_same_end(LISTING, tmp_path, kill_after)
 
 
 @pytest.mark.parametrize("hours", [0.03, 0.04, 0.06])
@@ -224,23 +197,8 @@ def test_it_takes_no_time_from_the_confirmation(hours: float) -> None:
 
 
 def test_the_time_left_counts_it() -> None:
-    now = [0.0]
-    conductor = Conductor(replace(LISTING, max_concurrent=1), TrialsInMemory(), clock=lambda: now[0])
-    seen: list[tuple[float, float, float]] = []
-    while (trial := conductor.next()) is not None:
-        before = 0
-        for step in conductor.plan.rungs_of(trial):
-            now[0] += (step - before) * (1.0 if trial.is_comparable else 3.0)
-            before = step
-            reports = [*conductor.records[trial.number].reports, Report(step, toy_value(trial, step), step)]
-            done = step == conductor.plan.total_steps_in(trial.setting)
-            over_ = conductor.observe(trial.number, step, reports, "complete" if done else None)
-            found = conductor.outlook()
-            assert found.least is not None and found.most is not None
-            if found.most < math.inf:
-                seen.append((now[0], found.least, found.most))
-            if over_:
-                break
-    assert conductor.finished and len(seen) > 10
-    for at, least, most in seen:
-        assert least <= now[0] - at <= most
+    seen, whole = looks(LISTING)
+    known = [look for look in seen if look.most < math.inf]
+    assert len(known) > 10
+    for look in known:
+        assert look.least <= whole - look.at <= look.most

@@ -96,7 +96,15 @@ def set_up(monkeypatch: pytest.MonkeyPatch) -> SetUp:
         trainable = ScheduleTrainable.__new__(ScheduleTrainable)
         training = TrainingConfig(total_steps=10, batch_size=16)
         settings = {OWN: Setting(None, None, training, 50)}
-        trainable.setup({"task": TASK}, Trainer(), settings, 1, 0.5, 1.0, card)
+        trainable.setup(
+            {"task": TASK},
+            trainer=Trainer(),
+            settings=settings,
+            cpus=1,
+            gpus=0.5,
+            pause_seconds=1.0,
+            card=card,
+        )
         return trainable
 
     return make

@@ -19,7 +19,7 @@ from trainable.stack.networks import stacked
 from trainable.training.config import TrainingConfig
 from trainable.training.flat_parameters import num_parameters
 from trainable.training.step import StepTensors, TrainingState, count_losses_, gradient_, update_
-from trainable.training.trainer import MOST_DEVICE_BYTES, Trainer
+from trainable.training.trainer import Trainer, on_device
 
 
 class Stack:
@@ -49,8 +49,7 @@ class Stack:
         self._config = config
         self._together = not halves and (self._device.type != "cpu" if together is None else together)
         # On the device once, not once for each trainer.
-        fits = images_NCHW.nbytes <= MOST_DEVICE_BYTES
-        self._images_NCHW = images_NCHW.to(self._device) if fits else images_NCHW
+        self._images_NCHW = on_device(images_NCHW, self._device)
         self._made = network
         self._trainers: dict[int, Trainer] = {}
         self._graph: tuple[tuple[int, ...], torch.cuda.CUDAGraph] | None = None

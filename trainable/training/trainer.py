@@ -37,6 +37,11 @@ _SAMPLE_BATCH = 500
 MOST_DEVICE_BYTES = 2**30  # of images that lie on a GPU; of more, each batch is brought there
 
 
+def on_device(images_NCHW: Tensor, device: torch.device) -> Tensor:
+    """The images where they are drawn from: on the device, if they are no more than MOST_DEVICE_BYTES."""
+    return images_NCHW.to(device) if images_NCHW.nbytes <= MOST_DEVICE_BYTES else images_NCHW
+
+
 class Trainer:
     """Trains trials one after another on one device. Lives for a whole search.
 
@@ -63,8 +68,7 @@ class Trainer:
             raise ValueError(f"`cuda_graph` needs a CUDA device, but got {self._device}: leave it out")
         if self._device.type == "cpu":
             keep_freed_memory()
-        fits = images_NCHW.nbytes <= MOST_DEVICE_BYTES
-        self._images_NCHW = images_NCHW.to(self._device) if fits else images_NCHW
+        self._images_NCHW = on_device(images_NCHW, self._device)
         self._image_shape = tuple(images_NCHW.shape[1:])
         channels, height, width = self._image_shape
         # torch's layers draw default weights from the global generator; `begin` draws the real ones.
