@@ -42,6 +42,8 @@ def status_of(
             "most": spec.budget.max_trials,
             "confirm_ended": _num_ended(records, Purpose.CONFIRM),
             "confirm_most": agenda.num_trials(Purpose.CONFIRM),
+            "shortlist_ended": _num_ended(records, Purpose.SHORTLIST),
+            "shortlist_most": agenda.num_trials(Purpose.SHORTLIST),
             "hold_ended": _num_ended(records, Purpose.HOLD),
             "hold_most": agenda.num_trials(Purpose.HOLD),
             "open": sum(record.state is State.RUNNING for record in records),

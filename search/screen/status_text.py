@@ -69,6 +69,11 @@ def _trial_lines(status: Status) -> list[str]:
     counts = {still_open: trials["open"], **{word: trials[word] for word in ENDED_WORDS.values()}}
     counted = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     lines = [f"  trials   {_progress(trials)}: {counted}"]
+    if trials.get("shortlist_ended"):  # a head with an older checkout sends none
+        most = trials["shortlist_most"]
+        lines.append(
+            f"  shortlist {trials['shortlist_ended']} of at most {most} trials of the best in other settings"
+        )
     if trials["confirm_ended"]:
         most = trials["confirm_most"]
         lines.append(f"  confirm  {trials['confirm_ended']} of at most {most} trials on fresh seeds")

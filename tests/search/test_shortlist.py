@@ -16,11 +16,13 @@ from search.evidence.shortlist import most_entries, next_entries, shortlist
 from search.policy.conductor import Conductor
 from search.policy.plan import Plan
 from search.record import Purpose, State, TrialRecord
+from search.screen.status_text import details
 from search.simulator.trials_in_memory import TrialsInMemory
 from search.stopping.none import NoStopping
 from tests.one_by_one import check_goes_on_to_the_same_end, drive, looks
 from tests.records import record, replicates
 from tests.search.test_conductor import PLAN, conductor_in
+from tests.search.test_watch import status
 
 MLP, LONGER = "mlp", "total_steps 400"
 RULES = HoldRules(settings={MLP: 100, LONGER: 400}, top=1, rounds=(2,), spread=0, shortlist=4)
@@ -202,3 +204,10 @@ def test_the_time_left_counts_it() -> None:
     assert len(known) > 10
     for look in known:
         assert look.least <= whole - look.at <= look.most
+
+
+def test_status_says_how_far_it_is() -> None:
+    found = status("running")
+    found["trials"] |= {"shortlist_ended": 3, "shortlist_most": 14}
+    assert "  shortlist 3 of at most 14 trials of the best in other settings" in details(found)
+    assert not any("shortlist" in line for line in details(status("running")))
