@@ -60,9 +60,8 @@ class Trainer:
         place: TrainingState | None = None,
     ):
         self.config = config
-        self.sigma_start: float | None = (
-            None  # where sampling starts; None: at the highest level that is trained
-        )
+        # Where sampling starts; None: at the highest level that is trained.
+        self.sigma_start: float | None = None
         self._device = torch.device(device)
         if config.cuda_graph and self._device.type != "cuda":
             raise ValueError(f"`cuda_graph` needs a CUDA device, but got {self._device}: leave it out")
