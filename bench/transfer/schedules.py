@@ -34,6 +34,7 @@ _NUM_BEST, _APART, _OF_A_FAMILY = 8, 0.15, 3
 _NUM_FLOORED, _FLOOR = 4, 0.05  # the best of them once more, with that uniform floor
 _NUM_FILLING = 40
 _MOST_FLOOR = 0.2
+_COUNT = 60  # of all
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def chosen() -> list[Chosen]:
         for place, one in enumerate(kind)
     ]
     unique = {one.schedule: one for _, _, one in sorted(placed, key=lambda found: found[:2])}
-    return list(unique.values())
+    return list(unique.values())[:_COUNT]
 
 
 def kept(path: Path = SCHEDULES) -> list[Chosen]:
