@@ -22,7 +22,7 @@ def lines(scores_of: Mapping[str, Array], order: Sequence[Chosen], baseline: int
     """Rows of the table, with its head first. scores_of: (S, R) by setting. baseline: index of ict."""
     shown = [setting for setting in SETTINGS if setting.data == "digits"]
     yield ("proxy, least share", "schedules", "winner", *(str(SETTINGS.index(s) + 1) for s in shown))
-    least_S = np.array([_least(chosen) for chosen in order])
+    least_S = np.array([least(chosen) for chosen in order])
     means_of = {setting.name: _means(scores_of[setting.name]) for setting in shown}
     for proxy in (setting for setting in shown if setting.name in PROXIES):
         means_S = means_of[proxy.name]
@@ -34,7 +34,7 @@ def lines(scores_of: Mapping[str, Array], order: Sequence[Chosen], baseline: int
                 yield (_label(proxy, share), str(len(allowed_S)), order[winner].origin, *ratios)
 
 
-def _least(chosen: Chosen) -> float:
+def least(chosen: Chosen) -> float:
     found = ends(chosen.schedule, 2000)
     return min(found.below, found.above)
 

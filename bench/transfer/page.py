@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from bench.transfer import least_share
+from bench.transfer import least_share, rules
 from bench.transfer.agreement import LEAST, Agreement, Array, agreement, between_seeds, scores
 from bench.transfer.recording import Row
 from bench.transfer.schedules import Chosen
@@ -80,6 +80,7 @@ class Page:
                 parts += [f"\n### Target: {target.text}\n", self._against(target)]
         head, *lines = least_share.lines(self._scores, self._order, self._baseline)
         parts += ["\n## A least share at both ends\n", least_share.TEXT, _table(head, lines)]
+        parts += ["\n## Which rule, judged where it had no say\n", rules.TEXT, self._rules()]
         parts += ["\n## By another measure\n", *self._other_measures()]
         parts += ["\n## Some schedules in all settings\n", *self._values()]
         return "\n\n".join(part.strip("\n") for part in parts) + "\n"
@@ -133,6 +134,10 @@ class Page:
             result.over_best.text(),
             result.over_reference.text() if result.over_reference else "-",
         )
+
+    def _rules(self) -> str:
+        head, *lines = [*rules.lines(self._scores, self._order, self._baseline)] or [()]
+        return _table(head, lines) if lines else rules.TOO_LITTLE
 
     def _other_measures(self) -> Iterator[str]:
         target = next(setting for setting in SETTINGS if setting.name == "unet_16_32_2000")
