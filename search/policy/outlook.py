@@ -8,7 +8,7 @@ from search.policy.agenda import Agenda
 from search.policy.budget import CONFIRM_SHARE
 from search.policy.elsewhere_left import elsewhere_left
 from search.policy.pace import Pace
-from search.policy.pace_elsewhere import Ratio
+from search.policy.pace_elsewhere import Ratio, training_share
 from search.policy.race_left import race_left
 from search.policy.span import Span, together
 from search.policy.survival import Steps, Survival, total
@@ -16,7 +16,10 @@ from search.record import SEARCHED, Purpose, State, TrialRecord
 
 _Z = 1.64  # nine of ten numbers of steps lie within so many standard deviations
 # How far the pace of what is left is from that of the window: schedules differ, and so does the load of machines.
+# Where that has changed by more of late, it may do so again.
 _PACE_ERROR = 0.1
+# What is computed when nothing is trained any more: a distance takes less than a measured rung, which is kept too.
+_OF_A_RUNG, _AFTER_FACTOR = 0.6, 2.0
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,18 @@ class Forecast:
         whole = self._plan.total_steps * cost
         confirming = Span(*(whole * turns for turns in race.turns(self._plan.max_concurrent)))
         elsewhere = elsewhere_left(self._agenda, open_steps, cost, self.ratios, self._finishing(open_steps))
-        left = self._within_limits(self._training(open_steps, cost, race.now), confirming, elsewhere)
+        trained = self._within_limits(self._training(open_steps, cost, race.now), confirming, elsewhere)
+        left = together([trained, self._after(cost)])
         return Outlook(*self._pace.window, left.least, left.most)
+
+    def _after(self, cost: float) -> Span:
+        """What is computed when nothing is trained any more."""
+        plan = self._plan
+        if not plan.distances_after:
+            return Span()
+        measuring = 1 - training_share(reversed(self._agenda.ledger.records.values()))
+        rung = measuring * cost * plan.total_steps / len(plan.rungs)
+        return Span.within(plan.distances_after * _OF_A_RUNG * rung, _AFTER_FACTOR)
 
     def _is_confirming(self) -> bool:
         """Whether the finalists are known."""
@@ -142,7 +155,8 @@ class Forecast:
         for left, whole in limits:
             kept = sum(min(part.most, CONFIRM_SHARE * whole) for part in later)
             search = search.at_most(max(0.0, left - kept))
-        everything = together([search, *later], _PACE_ERROR)
+        error = max(_PACE_ERROR, self._pace.unsteadiness)
+        everything = together([search, *later], error)
         return everything.at_most(min((left for left, _ in limits), default=math.inf))
 
 

@@ -22,6 +22,7 @@ from search.policy.race_left import race_left
 from search.policy.span import Span, together
 from search.record import Purpose, Report, TrialRecord
 from search.running import timed_elsewhere
+from search.running.plan_of import plan_of
 from search.running.timed_elsewhere import ALIKE, ROUGH, TIMED, foreknown
 from search.simulator.trials_in_memory import TrialsInMemory
 from tests.records import record, replicates
@@ -328,3 +329,32 @@ def test_the_time_left_is_narrower_once_the_conductor_knows() -> None:
         return found.most / found.least
 
     assert look(dict.fromkeys((MLP, LONGER), Ratio(1.0, ALIKE))) < 2 < look(None) < 20
+
+
+def test_what_is_computed_when_nothing_is_trained_any_more_counts_too() -> None:
+    def look(plan: Any) -> float:
+        now = [0.0]
+        conductor = Conductor(plan, TrialsInMemory(), clock=lambda: now[0])
+        trial = conductor.next()
+        assert trial is not None
+        reports: list[Report] = []
+        for step, seconds in ((1, 0.0), (50, 50.0), (75, 75.0)):
+            now[0] = seconds
+            if step > 1:
+                reports.append(Report(step, 9.0, round(1000 * seconds), {"train_seconds": 0.8 * seconds}))
+            conductor.observe(trial.number, step, reports, None)
+        found = conductor.outlook()
+        assert found.least is not None and found.most is not None
+        return (found.least + found.most) / 2
+
+    plan = replace(PLAN, max_concurrent=1)
+    more = look(replace(plan, distances_after=1000)) - look(plan)
+    # A fifth of a second for each step is measuring: seven seconds for each of three rungs.
+    assert 1000 * 0.2 * 33 * 0.5 < more < 1000 * 0.2 * 33
+
+
+def test_confirmed_models_and_sampling_levels_are_measured_after_the_trials() -> None:
+    spec = load_spec("searches/digits.yaml")
+    # Two finalists on five seeds by four measures at 1 and 2 evaluations; 20 distances for each of 2 + 3 + 4 levels.
+    assert plan_of(spec, 1).distances_after == 10 * 4 * 2 + 20 * 9
+    assert plan_of(overridden(spec, {"sampling": {}, "measures.judges": []}), 1).distances_after == 0
