@@ -1,4 +1,7 @@
-"""`python -m bench [step|efficiency|stack|driver|commands|slices|gpu|scale|transfer|why]`: one, or the first five."""
+"""`python -m bench [step|efficiency|stack|driver|commands|slices|gpu|scale|transfer|why|time-left]`.
+
+Without a word the first five.
+"""
 
 import sys
 

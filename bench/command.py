@@ -17,7 +17,7 @@ BY_NAME = {"gpu": "bench.speed.gpu"}  # likewise; also without one, at sizes tha
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code. `scale [NUMBER]`, `transfer` and `why` take long and are no part of all.
+    """Exit code. `scale [NUMBER]`, `transfer`, `why` and `time-left [FILE ...]` take long and are no part of all.
 
     `stock FILE` is what the efficiency benchmark starts as a process of its own.
     """
@@ -42,10 +42,18 @@ def main(arguments: Sequence[str]) -> int:
         from bench.why.command import main as why
 
         return why(arguments[1:])
+    if arguments[:1] == ["time-left"]:
+        from bench.figures import heading
+        from bench.quality import time_left
+
+        print(heading(), flush=True)
+        time_left.main(arguments[1:], lambda text: print(text, flush=True))
+        return 0
     known = BENCHMARKS | ON_A_GPU | BY_NAME
     if len(arguments) > 1 or not set(arguments) <= set(known):
         sys.stderr.write(
-            f"usage: python -m bench [{'|'.join(known)}|scale [NUMBER]|transfer [OPTIONS]|why [OPTIONS]]\n"
+            f"usage: python -m bench [{'|'.join(known)}|scale [NUMBER]|transfer [OPTIONS]|why [OPTIONS]|"
+            "time-left [FILE ...]]\n"
         )
         return 2
     if set(arguments) & set(ON_A_GPU):

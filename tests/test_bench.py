@@ -12,6 +12,7 @@ from bench.figures import Spread, ratios, table
 from bench.quality.distance_scale import Yardsticks
 from bench.quality.mutants import ROOT, chosen, mutants
 from bench.quality.start_gain import row_of, rungs_of
+from bench.quality.time_left import Judged, Look
 from bench.speed import gpu, slices
 from bench.speed.bare_loop import SIGMA_MIN, BareLoop, levels
 from bench.speed.search_efficiency import NUM_TRIALS, Efficiency, Ran, search_file
@@ -212,3 +213,14 @@ def test_what_a_start_is_worth_is_paired_by_seed() -> None:
     step, one, other, change, *noise = row_of(5, plain, started)
     assert (step, one, other, change) == ("5", "200", "70.7", "0.38 [0.25, 0.50]")
     assert noise == ["0.98", "0.49"]
+
+
+def test_a_look_is_judged_by_what_the_search_then_took() -> None:
+    right = Judged.of([Look(10, 85, 95), Look(60, 39, 41)], 100)
+    assert (set(right.near), set(right.holds)) == ({True}, {True})
+    assert len(right.near) == 90
+    late = Judged.of([Look(50.1, 0, 0)], 100)
+    assert not any(late.near[:40]) and not any(late.holds[:40])
+    wide = Judged.of([Look(5, 20, 400)], 100)
+    assert not any(wide.near[:50]) and all(wide.holds[:50])
+    assert (wide + right).row("two")[:2] == ["two", "180"]

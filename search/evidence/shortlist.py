@@ -56,9 +56,9 @@ def next_entries(records: Iterable[TrialRecord], rules: HoldRules, top: int) -> 
     return _Tried.of(records, rules, top).missing()
 
 
-def most_entries(rules: HoldRules, top: int) -> dict[str, int]:
-    """By setting, how many are trained there at most."""
-    sizes, racing = {}, max(rules.shortlist, top) if rules.shortlist else 0
+def most_entries(rules: HoldRules, top: int, finished: float = math.inf) -> dict[str, int]:
+    """By setting, how many are trained there at most. finished: proposals that have run to their ends."""
+    sizes, racing = {}, math.floor(min(max(rules.shortlist, top), finished)) if rules.shortlist else 0
     for setting in rules.settings:
         sizes[setting] = racing
         racing = _num_staying(racing, top)

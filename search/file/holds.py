@@ -140,6 +140,12 @@ class ScriptSetting:
 AnySetting = SettingSpec | ScriptSetting
 
 
+def steps_are_like(one: AnySetting, other: AnySetting) -> bool:
+    """Whether a training step is the same in both, however many there are."""
+    same_number = replace(one.training, total_steps=other.training.total_steps)
+    return replace(one, training=same_number).is_like(other)
+
+
 def written_out(holds_at: HoldsAt, training: TrainingConfig) -> HoldsAt:
     """The section with plain numbers of steps. Raises Misfit for training options that cannot be."""
     problems: list[tuple[Place, str]] = []

@@ -20,6 +20,7 @@ from search.policy.budget import Spending
 from search.policy.next_trial import NextTrial, Refused
 from search.policy.open_trials import OpenTrials
 from search.policy.outlook import Forecast, Outlook
+from search.policy.pace_elsewhere import Ratio
 from search.policy.plan import Plan
 from search.policy.proposals import Proposals
 from search.policy.trials import CLOSED_BECAUSE, MEASURED, SEARCH_CLOSED, SPENT, Trials, measured_in
@@ -86,6 +87,10 @@ class Conductor:
     def num_trials(self, purpose: Purpose) -> int:
         """How many trials there are for a purpose, those to come included."""
         return self.agenda.num_trials(purpose)
+
+    def foreknow(self, ratios: Mapping[str, Ratio]) -> None:
+        """What was timed in other settings, by their names. May be told from any thread."""
+        self._forecast.ratios = ratios
 
     def outlook(self) -> Outlook:
         """How long it still takes."""

@@ -8,15 +8,18 @@ from search.policy.agenda import Agenda
 from search.policy.budget import CONFIRM_SHARE
 from search.policy.elsewhere_left import elsewhere_left
 from search.policy.pace import Pace
+from search.policy.pace_elsewhere import Ratio, training_share
 from search.policy.race_left import race_left
+from search.policy.span import Span, together
 from search.policy.survival import Steps, Survival, total
-from search.record import SEARCHED, Purpose, TrialRecord
+from search.record import SEARCHED, Purpose, State, TrialRecord
 
 _Z = 1.64  # nine of ten numbers of steps lie within so many standard deviations
 # How far the pace of what is left is from that of the window: schedules differ, and so does the load of machines.
+# Where that has changed by more of late, it may do so again.
 _PACE_ERROR = 0.1
-
-Seconds = tuple[float, float]  # least, most
+# What is computed when nothing is trained any more: a distance takes less than a measured rung, which is kept too.
+_OF_A_RUNG, _AFTER_FACTOR = 0.6, 2.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Forecast:
         self._agenda, self._plan = agenda, agenda.plan
         self._survival = Survival(agenda.plan)
         self._pace = Pace(agenda.spending)
+        self.ratios: Mapping[str, Ratio] = {}  # by setting, what was timed there
 
     def heard(self) -> None:
         """A trial has gone on."""
@@ -52,14 +56,21 @@ class Forecast:
             return Outlook(*self._pace.window)
         self._survival.learn(reversed(self._agenda.ledger.records.values()))
         race = race_left(self._agenda, over=self._is_confirming())
-        fewest, most_turns = race.turns(self._plan.max_concurrent)
         whole = self._plan.total_steps * cost
-        least, most = self._within_limits(
-            self._training(open_steps, cost, race.now),
-            (fewest * whole, most_turns * whole),
-            elsewhere_left(self._agenda, open_steps),
-        )
-        return Outlook(*self._pace.window, (1 - _PACE_ERROR) * least, (1 + _PACE_ERROR) * most)
+        confirming = Span(*(whole * turns for turns in race.turns(self._plan.max_concurrent)))
+        elsewhere = elsewhere_left(self._agenda, open_steps, cost, self.ratios, self._finishing(open_steps))
+        trained = self._within_limits(self._training(open_steps, cost, race.now), confirming, elsewhere)
+        left = together([trained, self._after(cost)])
+        return Outlook(*self._pace.window, left.least, left.most)
+
+    def _after(self, cost: float) -> Span:
+        """What is computed when nothing is trained any more."""
+        plan = self._plan
+        if not plan.distances_after:
+            return Span()
+        measuring = 1 - training_share(reversed(self._agenda.ledger.records.values()))
+        rung = measuring * cost * plan.total_steps / len(plan.rungs)
+        return Span.within(plan.distances_after * _OF_A_RUNG * rung, _AFTER_FACTOR)
 
     def _is_confirming(self) -> bool:
         """Whether the finalists are known."""
@@ -70,7 +81,7 @@ class Forecast:
             and not agenda.ledger.is_running(*SEARCHED)
         )
 
-    def _training(self, open_steps: Mapping[int, int], cost: float, num_racing: int) -> tuple[float, float]:
+    def _training(self, open_steps: Mapping[int, int], cost: float, num_racing: int) -> Span:
         """Seconds for all that slots may take up at once. num_racing: such trials of the race."""
         slots, total_steps = self._plan.max_concurrent, self._plan.total_steps
         records = self._agenda.records
@@ -85,17 +96,33 @@ class Forecast:
         everything = total([*opened, Steps(fixed * total_steps), proposals])
         spread = _Z * math.sqrt(everything.variance)
         new = self._survival.from_step(0).mean if proposals.mean else 0.0
-        least = max(
-            [
-                new,
-                *(step.mean for step in opened),
-                (everything.mean - spread) / slots + (1 - 1 / slots) * new / 2,
-            ]
-        )
+        longest = max([new, *(step.mean for step in opened)])
         # The last trials may run to their ends, while slots stand empty.
         last = max([total_steps - step for step in done.values()] + [total_steps * (fixed + new > 0)])
-        most = max(last, (everything.mean + spread) / slots + (1 - 1 / slots) * last / 2)
-        return cost * least, cost * most
+        alone = (1 - 1 / slots) / 2
+        steps = Span(
+            max(longest, (everything.mean - spread) / slots + alone * new),
+            max(longest, everything.mean / slots + alone * (new + last) / 2),
+            max(last, (everything.mean + spread) / slots + alone * last),
+        )
+        return Span(*(cost * each for each in steps))
+
+    def _finishing(self, open_steps: Mapping[int, int]) -> Span:
+        """Proposals that run to their ends, those that have included."""
+        records, survival = self._agenda.records, self._survival
+        searched = [record for record in records.values() if record.purpose is Purpose.SEARCH]
+        chances = [
+            1.0 if record.condemned_at is not None else survival.chance_from(open_steps.get(record.number, 0))
+            for record in searched
+            if record.state is State.RUNNING
+        ]
+        chances += [survival.chance_from(0)] * self._num_proposals()
+        done = sum(record.state is State.COMPLETE for record in searched)
+        if self._plan.max_trials is None and not self._agenda.is_closed:
+            return Span(done, math.inf, math.inf)
+        spread = _Z * math.sqrt(sum(chance * (1 - chance) for chance in chances))
+        expected = done + sum(chances)
+        return Span(math.floor(max(done, expected - spread)), round(expected), math.ceil(expected + spread))
 
     def _open(self, record: TrialRecord, step: int) -> Steps:
         if record.purpose is Purpose.SEARCH and record.condemned_at is None:
@@ -117,20 +144,20 @@ class Forecast:
             Purpose.SEARCH, Purpose.REPLICATE
         )
 
-    def _within_limits(self, search: Seconds, *later: Seconds) -> Seconds:
+    def _within_limits(self, search: Span, *later: Span) -> Span:
         """What comes one after the other, in all, cut to the budgets of time; without other limits these are the end.
 
         later: what the budgets keep something for.
         """
-        least, most = search
         if self._plan.max_trials is None and not self._agenda.is_closed:
-            least = most = math.inf  # a limit there is
+            search = Span(math.inf, math.inf, math.inf)  # a limit there is
         limits = self._agenda.wall_left()
         for left, whole in limits:
-            room = max(0.0, left - sum(min(longest, CONFIRM_SHARE * whole) for _, longest in later))
-            least, most = min(least, room), min(most, room)
-        least, most = least + sum(part[0] for part in later), most + sum(part[1] for part in later)
-        return min([least, *(left for left, _ in limits)]), min([most, *(left for left, _ in limits)])
+            kept = sum(min(part.most, CONFIRM_SHARE * whole) for part in later)
+            search = search.at_most(max(0.0, left - kept))
+        error = max(_PACE_ERROR, self._pace.unsteadiness)
+        everything = together([search, *later], error)
+        return everything.at_most(min((left for left, _ in limits), default=math.inf))
 
 
 def _measured(record: TrialRecord) -> int:

@@ -1,5 +1,7 @@
 """How fast a search trains: steps over the time that trials hold their slots for them."""
 
+import itertools
+import math
 from collections import deque
 from typing import NamedTuple
 
@@ -9,6 +11,7 @@ from search.policy.budget import Spending
 # it, and with them what is no training, such as measuring.
 WINDOW_SECONDS, WINDOW_SHARE = 600.0, 0.5
 _SAMPLES = 200  # to a window
+_FEWEST = 10  # samples whose halves are compared
 
 
 class _Spent(NamedTuple):
@@ -72,3 +75,25 @@ class Pace:
         if not steps:
             steps, seconds = self._now.own_steps, self._now.trials
         return seconds / steps if steps else None
+
+    @property
+    def unsteadiness(self) -> float:
+        """|ln| of how much slower or quicker the latter half of the window was: others use the machines, or do no more.
+
+        0 before both halves are known.
+        """
+        if len(self._kept) < _FEWEST:
+            return 0.0
+        paces = [_between(*halves) for halves in itertools.pairwise((self._kept[0], self._middle, self._now))]
+        former, latter = paces
+        return abs(math.log(latter / former)) if former and latter else 0.0
+
+    @property
+    def _middle(self) -> _Spent:
+        middle = (self._kept[0].wall + self._now.wall) / 2
+        return min(self._kept, key=lambda spent: abs(spent.wall - middle))
+
+
+def _between(before: _Spent, after: _Spent) -> float | None:
+    steps = after.own_steps - before.own_steps
+    return (after.trials - before.trials) / steps if steps else None

@@ -42,7 +42,8 @@ class Plan:
     algorithm together; None: as the time allows. limits: budgets of time. race: how the best are confirmed on
     seeds that the search did not use; None: not at all. holds: in which other settings finalists are trained besides;
     None: in none. audit_share: of the trials that the stopping rule
-    condemns, how many run on to the end. max_concurrent: open trials at any time.
+    condemns, how many run on to the end. max_concurrent: open trials at any time. distances_after: that are computed
+    when nothing is trained any more, about.
     """
 
     space: SearchSpace
@@ -59,6 +60,7 @@ class Plan:
     equal_schedules: EqualSchedules = "ask_again"
     max_concurrent: int = 1
     seed: int = 0
+    distances_after: int = 0
 
     @property
     def rungs(self) -> tuple[int, ...]:

@@ -1,34 +1,44 @@
 """How many trials of the confirmation are still to come: fewest and most, round by round."""
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from search.evidence.race import RaceRules
 from search.policy.agenda import Agenda
+from search.policy.span import Span
 from search.record import SEARCHED, Purpose, State
 
-# Of the finalists that do not lead, the share that a round leaves in the race: fewest and most, as simulated searches
-# have it.
-_FEWEST_STAY, _MOST_STAY = 0.1, 0.7
+# Of the finalists that do not lead, the share that a round leaves in the race: least, expected, most, as simulated
+# searches have it.
+_STAY = (0.0, 0.12, 0.5)
 
 
 @dataclass(frozen=True)
 class RaceLeft:
-    """Trials that are not begun. now: which slots may take up at once. fewest, most: of each round after that."""
+    """Trials that are not begun. now: which slots may take up at once. rounds: of each round after that, at least, as
+    expected, at most."""
 
     now: int = 0
-    fewest: tuple[float, ...] = ()
-    most: tuple[float, ...] = ()
+    rounds: tuple[Sequence[float], ...] = ()
 
-    def turns(self, slots: int) -> tuple[float, float]:
-        """How long the rounds after that take, in whole trials one after the other: each follows the last."""
-        fewest, most = (
-            sum(max(1.0, trials / slots) for trials in rounds if trials)
-            for rounds in (self.fewest, self.most)
-        )
-        return fewest, most
+    def turns(self, slots: int) -> Span:
+        """How long the rounds after that take, in whole trials one after the other: each follows the last.
+
+        In the last turn of a round slots stand empty, unless they go ahead with the next.
+        """
+        found = [
+            sum(
+                max(1.0, trials / slots) + (math.ceil(trials / slots) - trials / slots) * empty
+                for trials in rounds
+                if trials
+            )
+            for rounds, empty in zip(self.rounds, (0.0, 0.5, 1.0), strict=False)
+        ]
+        return Span(*found)
 
 
 def race_left(agenda: Agenda, *, over: bool) -> RaceLeft:
@@ -39,14 +49,33 @@ def race_left(agenda: Agenda, *, over: bool) -> RaceLeft:
     if over:
         return _begun(agenda, rules)
     kinds = min(1, rules.top) + min(1, rules.baselines, len(agenda.plan.baselines))
-    most = rules.top + min(rules.baselines, len(agenda.plan.baselines))
-    fewest = min(most, rules.top + 1)  # baselines that are surely worse are left out
     sizes = [after - before for before, after in itertools.pairwise((0, *rules.rounds))]
-    shared = min(agenda.plan.noise_seeds, rules.rounds[0])  # the noise floor's, if its baseline is a finalist
-    short = [size * _staying(fewest, kinds, _FEWEST_STAY, index) for index, size in enumerate(sizes)]
-    long = [size * _staying(most, kinds, _MOST_STAY, index) for index, size in enumerate(sizes)]
-    short[0] = max(0.0, short[0] - shared)
-    return RaceLeft(0, _fitting(short, agenda, rules), _fitting(long, agenda, rules))
+    found = []
+    for start, share in zip(_starts(agenda, rules), _STAY, strict=True):
+        trials = [size * _staying(start.finalists, kinds, share, index) for index, size in enumerate(sizes)]
+        trials[0] = max(0.0, trials[0] - start.done)
+        found.append(_fitting(trials, agenda, rules))
+    return RaceLeft(0, tuple(found))
+
+
+class _Start(NamedTuple):
+    """Finalists, and what the noise floor has trained of one of them."""
+
+    finalists: float
+    done: float
+
+
+def _starts(agenda: Agenda, rules: RaceRules) -> tuple[_Start, _Start, _Start]:
+    """Of the shortest race, of the expected, of the longest: baselines that are surely worse are left out."""
+    baselines, ledger = list(agenda.plan.baselines), agenda.ledger
+    floor = min(agenda.plan.noise_seeds, rules.rounds[0])
+    if agenda.next_baseline() is None and not ledger.is_running(Purpose.BASELINE, Purpose.NOISE):
+        presets = {ledger.records[number].preset for number in agenda.standing.finalists} - {None}
+        known = _Start(rules.top + len(presets), floor if baselines and baselines[0] in presets else 0)
+        return known, known, known
+    most = rules.top + min(rules.baselines, len(baselines))
+    fewest = min(most, rules.top + 1)
+    return _Start(fewest, floor), _Start((fewest + most) / 2, floor / 2), _Start(most, 0)
 
 
 def _staying(finalists: float, kinds: int, share: float, rounds: int) -> float:
@@ -74,12 +103,8 @@ def _begun(agenda: Agenda, rules: RaceRules) -> RaceLeft:
     now = len(standing.missing)
     kinds = len({records[number].purpose is Purpose.BASELINE for number in in_race})
     rest = [size for size in rules.rounds if size > present]
-    fewest, most = (
-        _later(begun, sorted(in_race), present, rest, kinds, share) for share in (_FEWEST_STAY, _MOST_STAY)
-    )
-    return RaceLeft(
-        now, _fitting([now, *fewest], agenda, rules)[1:], _fitting([now, *most], agenda, rules)[1:]
-    )
+    later = (_later(begun, sorted(in_race), present, rest, kinds, share) for share in _STAY)
+    return RaceLeft(now, tuple(_fitting([now, *rounds], agenda, rules)[1:] for rounds in later))
 
 
 def _later(

@@ -58,6 +58,12 @@ class Survival:
         mean = sum(chance * steps for chance, steps in ends)
         return Steps(mean, sum(chance * (steps - mean) ** 2 for chance, steps in ends))
 
+    def chance_from(self, step: int) -> float:
+        """That a proposal which is at `step`, and was not stopped there, runs to its end."""
+        return math.prod(
+            share for rung, share in zip(self._rungs[:-1], self._shares, strict=True) if rung > step
+        )
+
     def of_new(self, count: int) -> Steps:
         """What so many proposals train together. The variance counts that the shares are known from few trials."""
         one = self.from_step(0)

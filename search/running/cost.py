@@ -1,14 +1,14 @@
 """What a search costs before it is run: trials, steps, hours."""
 
 import time
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from search.evidence.shortlist import most_entries
-from search.file.holds import AnySetting, SettingSpec
+from search.file.holds import AnySetting, SettingSpec, steps_are_like
 from search.file.spec import Budget, SearchSpec
 from search.machine.cache_folder import cache_folder
 from search.running.measuring import seconds_of_model
@@ -180,9 +180,7 @@ def _in_settings(spec: SearchSpec, steps_per_second: float | None, on_cluster: b
     def speed(setting: AnySetting) -> float | None:
         if not isinstance(setting, SettingSpec):
             return None
-        own = spec.own_setting
-        same_steps = replace(setting.training, total_steps=own.training.total_steps)
-        if replace(setting, training=same_steps).is_like(own):
+        if steps_are_like(setting, spec.own_setting):
             return steps_per_second
         return _steps_per_second(spec, setting, cache_folder(), on_cluster)[0]
 

@@ -16,6 +16,8 @@ from spaces.registry import name_of
 from spaces.thin_ends import thin_end
 from trainable.extractor import objective_name
 
+# That the search for sampling levels computes, about, for each of them.
+_DISTANCES_OF_LEVEL = 20
 COMPARED_TO = "ict"  # the preset that others are compared to where presets are all there is
 
 
@@ -42,7 +44,19 @@ def plan_of(spec: SearchSpec, max_concurrent: int, stack: int = 1) -> Plan:
         equal_schedules=spec.equal_schedules,
         max_concurrent=max_concurrent,
         seed=spec.seed,
+        distances_after=_distances_after(spec),
     )
+
+
+def _distances_after(spec: SearchSpec) -> int:
+    """Of the samples of confirmed models by each measure, and of the search for the winner's sampling levels."""
+    rules, found = spec.confirm.rules, 0
+    if rules is not None and spec.is_measured:
+        models = (rules.top + 1) * rules.rounds[-1]
+        found += models * len(spec.measures.measures)
+    if spec.script is None:
+        found += sum(_DISTANCES_OF_LEVEL * nfe for nfe in spec.sampling.nfe)
+    return found
 
 
 def objective_of(spec: SearchSpec) -> str:

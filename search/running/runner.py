@@ -32,6 +32,7 @@ from search.running.ray_losses import outlive_rays
 from search.running.result import Result, unmeasured
 from search.running.search import Search
 from search.running.stacking import stack_of
+from search.running.timed_elsewhere import foreknown
 from search.running.tracked import models_of
 from search.screen.silence import Log, Waiting
 from search.screen.view import STUDY, ProgressView
@@ -175,12 +176,13 @@ class Run:
             self.conductor.all_lost()
             audience.note(f"{loss}. It is started again, and the trials go on from their checkpoints")
 
-        outlive_rays(
-            lambda: self._train_on_one_ray(audience),
-            interrupted=self.interrupted,
-            num_done=lambda: sum(len(record.reports) for record in self.conductor.records.values()),
-            on_loss=on_loss,
-        )
+        with foreknown(self.search.spec, self.settings, self.conductor, self.stack):
+            outlive_rays(
+                lambda: self._train_on_one_ray(audience),
+                interrupted=self.interrupted,
+                num_done=lambda: sum(len(record.reports) for record in self.conductor.records.values()),
+                on_loss=on_loss,
+            )
 
     def _train_on_one_ray(self, audience: Audience) -> None:
         with self._ray() as ray_folder:

@@ -1,7 +1,7 @@
 """One whole search on a virtual clock: the conductor that Ray drives, with recorded curves for workers."""
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,13 +30,13 @@ class Simulated:
     seconds: float
 
 
-class _Rung(NamedTuple):
-    """A trial will be measured. In order of time; at the same time, of the trials' numbers."""
+class _Result(NamedTuple):
+    """What will be heard of a trial. In order of time; at the same time, of the trials' numbers."""
 
     seconds: float
     number: int
     step: int
-    reports: list[Report]  # up to this one
+    reports: list[Report]  # up to now
     outcome: str | None
 
 
@@ -45,27 +45,29 @@ def simulate(
     replays: Mapping[str, Playback],
     on_change: Callable[[TrialRecord], None] = lambda record: None,
     on_result: Callable[[Conductor], None] = lambda conductor: None,
+    signs_of_life: int = 0,
 ) -> Simulated:
     """Run the search of `plan` to its end, `plan.max_concurrent` trials at a time.
 
     replays: by setting, the search's own and those where the plan tries its finding. Trials take as long as they took
     when they were recorded, and the driver no time at all. on_change: called with the new record after every change of
-    a trial, as in a real search. on_result: after each result, when what follows from it has begun.
+    a trial, as in a real search. on_result: after each result, when what follows from it has begun. signs_of_life: how
+    often a trial tells how far it is between two rungs; each is a result too.
     """
     now = 0.0
     conductor = Conductor(plan, TrialsInMemory(), on_change=on_change, clock=lambda: now)
-    ahead: list[_Rung] = []
+    ahead: list[_Result] = []
     while True:
         while (record := conductor.next()) is not None:
-            for rung in _trial(record, replays[record.setting], plan.rungs_of(record), now):
-                heapq.heappush(ahead, rung)
+            for result in _trial(record, replays[record.setting], plan.rungs_of(record), now, signs_of_life):
+                heapq.heappush(ahead, result)
         if now:
             on_result(conductor)
         if not ahead:
             break
         now, number, step, reports, outcome = heapq.heappop(ahead)
         if conductor.observe(number, step, reports, outcome):
-            ahead = [rung for rung in ahead if rung.number != number]
+            ahead = [result for result in ahead if result.number != number]
             heapq.heapify(ahead)
     assert conductor.finished
     records = tuple(conductor.records[number] for number in sorted(conductor.records))
@@ -73,16 +75,25 @@ def simulate(
     return Simulated(records=records, compute=steps / plan.total_steps, seconds=now)
 
 
-def _trial(record: TrialRecord, replay: Playback, rungs: tuple[int, ...], now: float) -> list[_Rung]:
+def _trial(
+    record: TrialRecord, replay: Playback, rungs: tuple[int, ...], now: float, signs_of_life: int
+) -> Iterator[_Result]:
     """All that a trial started `now` will report, unless it is stopped."""
     reports: list[Report] = []
-    ahead = []
-    for step, value, seconds in replay(record.schedule, record.seed, rungs):
+    before = Measured(0, 0.0, 0.0)
+    for measured in replay(record.schedule, record.seed, rungs):
+        step, value, seconds = measured
+        for nth in range(1, signs_of_life + 1):
+            share = nth / (signs_of_life + 1)
+            at = now + before.seconds + share * (seconds - before.seconds)
+            yield _Result(
+                at, record.number, before.step + int(share * (step - before.step)), list(reports), None
+            )
+        before = measured
         metrics = {"train_seconds": seconds}
         reports.append(
             Report(step=step, objective=value, time_ms=round(1000 * (now + seconds)), metrics=metrics)
         )
         diverged = value >= WORST_OBJECTIVE
         outcome = "diverged" if diverged else "complete" if step == rungs[-1] else None
-        ahead.append(_Rung(now + seconds, record.number, step, list(reports), outcome))
-    return ahead
+        yield _Result(now + seconds, record.number, step, list(reports), outcome)

@@ -139,6 +139,17 @@ def test_the_pace_counts_from_the_first_steps_and_forgets_what_is_long_past() ->
     assert pace.slot_seconds_per_step == pytest.approx(0.2)
 
 
+def test_a_machine_whose_load_has_changed_may_change_again() -> None:
+    pace = Pace(spent(0, 0, 0))
+    assert pace.unsteadiness == 0
+    for second in range(100):
+        pace.heard(spent(second, 2 * second, 100 * second))
+    assert pace.unsteadiness == pytest.approx(0, abs=0.01)
+    for second in range(100):  # a third of the speed
+        pace.heard(spent(100 + second, 200 + 2 * second, 10_000 + 33 * second))
+    assert pace.unsteadiness == pytest.approx(math.log(3), abs=0.15)
+
+
 def test_what_a_former_driver_spent_counts_at_first() -> None:
     pace = Pace(spent(1000, 2000, 10_000))
     assert pace.slot_seconds_per_step == pytest.approx(0.2)
@@ -163,3 +174,11 @@ def test_how_far_proposals_come_is_learnt_from_them(plan: Plan) -> None:
     assert survival.from_step(0).mean > 1700
     assert survival.from_step(1500).mean == pytest.approx(500)
     assert survival.from_step(2000).mean == 0
+
+
+def test_how_many_proposals_come_to_their_ends_is_learnt_too(plan: Plan) -> None:
+    survival = Survival(plan)
+    before = survival.chance_from(0)
+    assert 0 < before < survival.chance_from(500) < survival.chance_from(1500) == 1
+    survival.learn([record(n, (500, 9.0), state=State.STOPPED) for n in range(40)])
+    assert survival.chance_from(0) < before

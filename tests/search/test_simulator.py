@@ -330,6 +330,20 @@ def test_a_diverged_trial_ends_at_the_next_rung_as_the_worst(tmp_path: Path) -> 
 # The simulation
 
 
+def test_signs_of_life_between_rungs_change_no_decision(curves: Curves) -> None:
+    plan, heard = plan_of(spec_for(), 2), [0, 0]
+
+    def count(nth: int) -> Simulated:
+        def on_result(conductor: Conductor) -> None:
+            heard[nth] += 1
+
+        replay = Replay(curves, 0, plan.seed)
+        return simulate(plan, {OWN: replay}, on_result=on_result, signs_of_life=3 * nth)
+
+    assert trace(count(0)) == trace(count(1))
+    assert heard[1] > 3 * heard[0]
+
+
 def test_the_same_search_takes_the_same_decisions(curves: Curves) -> None:
     assert trace(play(spec_for(), curves)) == trace(play(spec_for(), curves))
     assert trace(play(spec_for(), curves)) != trace(play(spec_for(), curves, repeat=1))
