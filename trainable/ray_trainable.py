@@ -15,6 +15,7 @@ from ray.tune import Trainable
 
 from trainable.gpu.gpu_slice import Card, card_is_lost, is_out_of_memory
 from trainable.task import Progress, TrialTask
+from trainable.threads import threads_of
 from trainable.trial import as_result, failed, out_of_memory
 from trainable.trial_trainer import Slice, TrialTrainer, Worker
 
@@ -40,7 +41,7 @@ class _SlotTrainable(Trainable):
         """
         # Ctrl-C in a terminal reaches the whole process group; the driver decides what is stopped.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        torch.set_num_threads(max(1, int(cpus)))
+        torch.set_num_threads(threads_of(cpus))
         self._trainer, self._settings, self._pause_seconds = trainer, settings, pause_seconds
         self._slice = Slice(cpus=cpus, gpus=gpus, card=card)
 

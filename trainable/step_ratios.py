@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-import torch
-
 from spaces import PRESETS
 from trainable.setting import Setting
+from trainable.threads import on_threads
 from trainable.training.trainer import Trainer
 
 _ROUNDS, _SECONDS = 3, 0.08  # in each round of each setting
@@ -25,12 +24,8 @@ def step_ratios(
 
     On one thread of the CPU, by the time that this thread computes. About a third of a second for each setting.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with on_threads(1):
         return _ratios({"": own, **others}, should_end, clock)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _ratios(

@@ -16,6 +16,7 @@ from search.running.preparing import Machine
 from search.running.script import check_command, code_of
 from search.running.size import check_memory, size_of
 from spaces import PRESETS
+from trainable.threads import on_threads, threads_of
 from trainable.training.network_probe import check_network
 from trainable.training.trainer import Trainer
 from trainable.trial import device_of
@@ -225,9 +226,7 @@ def _steps_per_second(
         check_memory(size, device)
     if not size.is_quick and device.type == "cpu":
         return None, size.operations
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, int(spec.resources.cpu)))
-    try:
+    with on_threads(threads_of(spec.resources.cpu)):
         trainer = Trainer(setting.network, images.x_NCHW, setting.training, device)
         trainer.begin(PRESETS["ict"].schedule, spec.seed, spec.resources.micro_batch)
         total_steps = setting.training.total_steps
@@ -238,5 +237,3 @@ def _steps_per_second(
         begin, first = time.perf_counter(), trainer.step
         trainer.train(first + timed, should_pause=lambda: time.perf_counter() - begin > _TIMED_SECONDS)
         return (trainer.step - first) / (time.perf_counter() - begin), size.operations
-    finally:
-        torch.set_num_threads(threads)

@@ -40,6 +40,7 @@ from search.screen.words import title_of
 from search.winner.measured_sampling import measure
 from trainable.metric.assets import Assets
 from trainable.task import OWN
+from trainable.threads import on_threads, threads_of
 
 T = TypeVar("T")
 
@@ -149,8 +150,10 @@ class Run:
             if not self.conductor.finished:
                 self._train(audience)
             audience.trained()
-            self.measure_samples(audience)
-            self._sample_winner(audience)
+            # As many as a trial has: for a small network more are slower where others use the CPU too.
+            with on_threads(threads_of(self.search.spec.resources.cpu)):
+                self.measure_samples(audience)
+                self._sample_winner(audience)
             result = self.result()
             if result.finished:  # MLflow gets it too
                 self._write_page(audience, result)

@@ -11,6 +11,7 @@ from trainable.setting import Setting
 from trainable.stack.networks import alone_because
 from trainable.stack.probe import quickest_size
 from trainable.task import OWN
+from trainable.threads import threads_of
 
 SIZES = (1, 4, 8)  # that are tried where the file leaves it to us
 
@@ -33,7 +34,7 @@ def stack_of(spec: SearchSpec, settings: Mapping[str, Any], note: Callable[[str]
     if OWN in reasons:
         return 1
     if stack == "auto":
-        stack, seconds = quickest_size(settings[OWN], SIZES, max(1, int(spec.resources.cpu)))
+        stack, seconds = quickest_size(settings[OWN], SIZES, threads_of(spec.resources.cpu))
         times = ", ".join(f"{1e3 * each:.2f} ms with {size}" for size, each in seconds.items())
         _log.info("a step of a trial takes %s at once: stack %d", times, stack)
     return stack

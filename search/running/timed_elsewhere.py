@@ -16,7 +16,7 @@ from trainable.setting import Setting
 from trainable.step_ratios import step_ratios
 from trainable.task import OWN
 
-_MOST_TIMED = 2e9  # operations of a step: about a fifth of a second on one CPU
+MOST_TIMED = 2e9  # operations of a step: about a fifth of a second on one CPU
 # By which factor a ratio may be off: of steps that are alike; timed as trials run; otherwise.
 ALIKE, TIMED, ROUGH = 1.1, 1.25, 2.0
 
@@ -61,7 +61,7 @@ def _ratios(
     if not others:
         return {setting.name: Ratio(1.0, ALIKE) for setting in spec.settings}
     operations = {each.name: _operations(spec, each, settings[each.name]) for each in (own, *others)}
-    quick = [s.name for s in others if max(operations[OWN], operations[s.name]) <= _MOST_TIMED]
+    quick = [s.name for s in others if max(operations[OWN], operations[s.name]) <= MOST_TIMED]
     timed = step_ratios(settings[OWN], {name: settings[name] for name in quick}, over.is_set) if quick else {}
     found = {setting.name: Ratio(1.0, ALIKE) for setting in spec.settings}
     for setting in others:

@@ -4,6 +4,7 @@ from functools import partial
 
 from trainable.gpu.gpu_slice import Card, usable_bytes
 from trainable.own_process import in_own_process
+from trainable.threads import threads_of
 from trainable.trial_trainer import Slice
 
 # The share of the card's memory that its tensors may take, for `torch.cuda.set_per_process_memory_fraction`.
@@ -13,7 +14,7 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEX
 
 def environment_of(share: Slice) -> dict[str, str]:
     """The variables. ValueError where the share of the card leaves nothing for tensors."""
-    threads = str(max(1, int(share.cpus)))
+    threads = str(threads_of(share.cpus))
     environment = {**dict.fromkeys(_THREADS, threads), "PYTHONUNBUFFERED": "1", FRACTION_VARIABLE: "1"}
     if share.gpus == 0:
         environment["CUDA_VISIBLE_DEVICES"] = ""  # no card is its own

@@ -7,8 +7,7 @@ H height, W width, D features, K classes.
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from trainable.dataset import Images, model_input
 from trainable.metric.cache import Made
+from trainable.threads import on_threads
 
 logger = logging.getLogger(__name__)
 
@@ -58,17 +58,6 @@ def with_state(module: Callable[[], nn.Module], state: dict[str, Tensor]) -> nn.
         net = module()
     net.load_state_dict(state, assign=True)
     return net.eval().requires_grad_(False)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums in one order: several threads would split the weight gradients differently."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def trained(
@@ -117,7 +106,7 @@ def trained(
     )
     logger.info("Training feature network '%s' on %d images", name, len(learnt_N))
     start = time.perf_counter()
-    with _one_thread():
+    with on_threads(1):  # sums in one order: several threads would split the weight gradients differently
         net.train()
         for _ in range(epochs):
             order_N = learnt_N[torch.randperm(len(learnt_N), generator=generator)]

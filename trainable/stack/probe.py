@@ -3,11 +3,10 @@
 import time
 from collections.abc import Callable, Sequence
 
-import torch
-
 from spaces import PRESETS
 from trainable.setting import Setting
 from trainable.stack.stack import Stack
+from trainable.threads import on_threads
 
 _SECONDS = 0.25  # for each size, about
 _REPEATS = 3
@@ -21,12 +20,8 @@ def quickest_size(
 
     threads: of torch, as a worker has them. On the CPU.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with on_threads(threads):
         seconds = {size: seconds_of_step(setting, size, clock) for size in sizes}
-    finally:
-        torch.set_num_threads(before)
     quickest = min(seconds, key=seconds.__getitem__)
     return (quickest if seconds[1] >= _WORTH * seconds[quickest] else 1), seconds
 

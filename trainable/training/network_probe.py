@@ -14,6 +14,7 @@ from torch.nn.parameter import UninitializedParameter
 from spaces import PRESETS
 from trainable.draws import drawing
 from trainable.network import Network, NetworkModule
+from trainable.threads import on_threads
 from trainable.training.config import TrainingConfig
 from trainable.training.trainer import Trainer
 
@@ -26,14 +27,9 @@ _ALONE = (
 
 def check_network(network: Network, image_shape: tuple[int, int, int], training: TrainingConfig) -> None:
     """ValueError, with one line, for the first rule that it breaks. A few passes, on the CPU."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # so few images are quicker so, whatever else this machine does
-    try:
-        with torch.random.fork_rng(devices=[]):
-            for broken in _broken(network, image_shape, training):
-                raise ValueError(f"network: {network.title} {broken}")
-    finally:
-        torch.set_num_threads(threads)
+    with on_threads(1), torch.random.fork_rng(devices=[]):
+        for broken in _broken(network, image_shape, training):
+            raise ValueError(f"network: {network.title} {broken}")
 
 
 def _broken(network: Network, image_shape: tuple[int, int, int], training: TrainingConfig) -> Iterator[str]:
