@@ -138,9 +138,14 @@ def write_table(path: Path, header: Mapping[str, Any], rows: Sequence[Mapping[st
     write_atomically(path, text.encode())
 
 
+def shipped_path(spec: SearchSpec) -> Path:
+    """Where curves of such schedules lie: where the space has a gap, a weight or a loss, in a table of their own."""
+    return FOLDER / f"{name_of(spec.data)}{'_recipe' if spec.space.unusual else ''}.json"
+
+
 def table_path(spec: SearchSpec) -> Path:
-    """Where the curves of this data set lie. InputError if none were recorded."""
-    path = FOLDER / f"{name_of(spec.data)}.json"
+    """The same. InputError if none were recorded."""
+    path = shipped_path(spec)
     if not path.exists():
         known = ", ".join(sorted(found.stem for found in FOLDER.glob("*.json"))) or "none"
         raise InputError(
