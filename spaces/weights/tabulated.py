@@ -16,7 +16,7 @@ _MOST = 80.0  # of |ln weight|: float32 holds e^88
 class Tabulated(Weight):
     """Plain numbers: ln weight at some ln t, linear between them and constant outside.
 
-    What a learned weight becomes when it is written down.
+    What a learned weight, as Karras et al.'s (2024, arXiv:2312.02696), becomes when it is written down.
     log_t: increasing. log_weight: as many. The default is 1 everywhere.
     """
 
