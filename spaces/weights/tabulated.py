@@ -14,9 +14,9 @@ _MOST = 80.0  # of |ln weight|: float32 holds e^88
 
 @dataclass(frozen=True, kw_only=True)
 class Tabulated(Weight):
-    """Plain numbers: ln weight at some ln t, linear between them and constant outside.
+    """Plain numbers, ln weight over ln t: what a learned one, as EDM2's (arXiv:2312.02696), has come to at the end.
 
-    What a learned weight, as Karras et al.'s (2024, arXiv:2312.02696), becomes when it is written down.
+    Linear between the numbers and constant outside them.
     log_t: increasing. log_weight: as many. The default is 1 everywhere.
     """
 
