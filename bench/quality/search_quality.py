@@ -80,9 +80,11 @@ def contenders(spec: SearchSpec) -> list[Contender]:
     plain: dict[str, Any] = {"confirm": {"top": 0}, "holds_at": {}, "audit": 0.0}
     no_floor = {"noise_floor": {"seeds": 0}}
     if spec.space.unusual:
-        asha = {"stopping": {"name": "asha", "rungs": spec.stopping.rungs}}
+        by_asha: dict[str, Any] = {"stopping": {"name": "asha", "rungs": spec.stopping.rungs}}
         return [
-            Contender(label=f"{algorithm}, asha{told}", changes={"algorithm": algorithm, **asha, **changes})
+            Contender(
+                label=f"{algorithm}, asha{told}", changes={"algorithm": algorithm, **by_asha, **changes}
+            )
             for algorithm in OF_RECIPES
             for told, changes in (("", {**plain, **no_floor}), (", confirmed", {}))
         ]
