@@ -122,20 +122,23 @@ class Stack:
             torch.stack([each.loss_3 for each in tensors])[:, None],
             micro_batch,
         )
-        minimised = [
-            learned_(each.state, of, loss_B, each.factors_F)
-            for each, of, loss_B in zip(tensors, drawn, loss_TB, strict=True)
-        ]
+        minimised_TB = loss_TB
+        if any(of.weighed is not None for of in drawn):
+            minimised = (
+                learned_(each.state, of, loss_B, each.factors_F)
+                for each, of, loss_B in zip(tensors, drawn, loss_TB, strict=True)
+            )
+            minimised_TB = torch.stack(list(minimised))
         if self._together:
             factors_T1F = torch.stack([each.factors_F for each in tensors])[:, None]
-            update_(part, factors_T1F, torch.stack(minimised), self._config.optimizer_strategy)
+            update_(part, factors_T1F, minimised_TB, self._config.optimizer_strategy)
             if not is_all:
                 self._put_back(places, part)
         else:
             for number, each in enumerate(tensors):
                 if not is_all:
                     _take_gradient(each.state, part, number)
-                update_(each.state, each.factors_F, minimised[number], self._config.optimizer_strategy)
+                update_(each.state, each.factors_F, minimised_TB[number], self._config.optimizer_strategy)
         for each, of, loss_B in zip(tensors, drawn, loss_TB, strict=True):
             count_losses_(each.state, of.index_B, loss_B)
 
