@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import trim_mean
 
 from bench.quality import curve_facts
-from search.simulator.nearest import LEVELS_WEIGHT
+from search.simulator.nearest import GAPS_WEIGHT, LEVELS_WEIGHT
 from search.simulator.quality import resamples
 from search.simulator.table import CurveTable
 from spaces import PRESETS
@@ -300,7 +300,7 @@ weight and constant, and without.
 
 {predictions}
 
-The look-up there, as below:
+The look-up there, as below; in use: weight {gaps_weight:g}.
 
 {look_up}
 
@@ -365,7 +365,8 @@ def _of_recipe(document: Mapping[str, Any], table: CurveTable) -> dict[str, Any]
         "best_schedule": table.schedules[int(table.true_S.argmin())].describe(),
         "recorded": json.dumps({name: about[name] for name in ("git_commit", "num_curves", "cpu_hours")}),
         "predictions": markdown(head, rows),
-        "look_up": _look_up(table)["look_up"],
+        "gaps_weight": GAPS_WEIGHT,
+        "look_up": _look_up(table, of_gaps=True)["look_up"],
     }
 
 
@@ -424,8 +425,8 @@ def _models(table: CurveTable) -> dict[str, Any]:
     return {"predictions": markdown(head, predictions), **_look_up(table)}
 
 
-def _look_up(table: CurveTable) -> dict[str, Any]:
-    weights = sorted({0.0, 0.03, 0.1, 0.3, 1.0, LEVELS_WEIGHT})
+def _look_up(table: CurveTable, *, of_gaps: bool = False) -> dict[str, Any]:
+    weights = sorted({0.0, 0.03, 0.1, 0.3, 1.0, LEVELS_WEIGHT, *([GAPS_WEIGHT] if of_gaps else [])})
     look_ups, at_random = curve_facts.look_up(table, weights)
     rows = [[f"{one.levels_weight:g}", f"{one.error:.3f}", f"{one.rank_correlation:.2f}"] for one in look_ups]
     return {

@@ -10,13 +10,13 @@ p: density over ln sigma, an interval's probability spread evenly over it. TV: t
 distance, in [0, 1]: the share of a batch that the two draw at different places. M: intervals; at equal density
 one doubling of M halves the steps between teacher and student everywhere.
 
-LEVELS_WEIGHT is what one doubling is worth; `python -m bench.quality.search_quality` measures how well
-others would predict.
+LEVELS_WEIGHT is what one doubling is worth, GAPS_WEIGHT where schedules have other gaps, weights or losses;
+`python -m bench.quality.search_quality` measures how well others would predict.
 
 Of schedules with another gap, weight or loss it also meets the place of the gaps and what each pair counts. Where some
 of those recorded have one, the distance is
 
-    d = the same + mean of [ TV(w, w') + TV(h, h') ] + HUBER_C_WEIGHT |ln c - ln c'|
+    d = mean of [ TV(p, p') + TV(w, w') + TV(h, h') + GAPS_WEIGHT |log2 M - log2 M'| ] + HUBER_C_WEIGHT |ln c - ln c'|
 
 with M the number of gaps of teacher and student that follow one another from sigma_min to sigma_max, h where they are,
 w the density of law times weight, and c the pseudo-Huber constant.
@@ -39,7 +39,7 @@ from spaces.losses.pseudo_huber import ICT_HUBER_C
 
 NUM_CELLS, NUM_BINS = 32, 40
 LEVELS_WEIGHT = 0.1
-HUBER_C_WEIGHT = 0.05
+GAPS_WEIGHT, HUBER_C_WEIGHT = 0.4, 0.02
 _LARGE_C = 1.0  # where a loss without a pseudo-Huber constant stands
 # Bins of ln sigma; what lies outside counts to the first and the last.
 _EDGES = np.concatenate([[-np.inf], np.linspace(np.log(0.001), np.log(200.0), NUM_BINS + 1)[1:-1], [np.inf]])
@@ -74,12 +74,13 @@ def features(schedule: NoiseSchedule, whole: bool = False) -> Features:
 
 
 class Nearest:
-    """Finds the nearest of given schedules."""
+    """Finds the nearest of given schedules. levels_weight: None: LEVELS_WEIGHT or GAPS_WEIGHT."""
 
-    def __init__(self, schedules: Sequence[NoiseSchedule], levels_weight: float = LEVELS_WEIGHT):
+    def __init__(self, schedules: Sequence[NoiseSchedule], levels_weight: float | None = None):
         self._index = {schedule: index for index, schedule in reversed(list(enumerate(schedules)))}
-        self._levels_weight = levels_weight
         self._whole = any(schedule.unusual for schedule in schedules)
+        usual = GAPS_WEIGHT if self._whole else LEVELS_WEIGHT
+        self._levels_weight = usual if levels_weight is None else levels_weight
         seen = [features(schedule, self._whole) for schedule in schedules]
         self._densities_SX = np.stack([one.densities_DCB.ravel() for one in seen])
         self._log_intervals_SC = np.stack([one.log_intervals_C for one in seen])

@@ -150,7 +150,8 @@ def table_path(spec: SearchSpec) -> Path:
     if not path.exists():
         known = ", ".join(sorted(found.stem for found in FOLDER.glob("*.json"))) or "none"
         raise InputError(
-            f"no curves were recorded for the data {name_of(spec.data)!r}; there are: {known}. "
+            f"no curves were recorded for the data {name_of(spec.data)!r}"
+            f"{' with other gaps, weights or losses' if spec.space.unusual else ''}; there are: {known}. "
             "Record them with python -m bench.quality.record_curves FILE, or name a table with --curves"
         )
     return path

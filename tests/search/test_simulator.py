@@ -22,7 +22,7 @@ from search.policy.conductor import Conductor
 from search.policy.plan import Plan
 from search.record import Purpose, Report, State, TrialRecord
 from search.running.plan_of import plan_of
-from search.simulator.nearest import HUBER_C_WEIGHT, LEVELS_WEIGHT, Nearest, features
+from search.simulator.nearest import GAPS_WEIGHT, HUBER_C_WEIGHT, LEVELS_WEIGHT, Nearest, features
 from search.simulator.quality import Exported, Repeat, exported, interval, iqm, repeat_search
 from search.simulator.replay import Curves, Replay
 from search.simulator.simulation import Simulated, simulate
@@ -36,6 +36,7 @@ from search.simulator.table import (
 )
 from search.simulator.trials_in_memory import TrialsInMemory
 from spaces import PRESETS, WEIGHTS, NoiseSchedule
+from spaces.gaps.constant_ratio import ConstantRatio
 from trainable.task import OWN, WORST_OBJECTIVE
 
 SEARCH: dict[str, Any] = {
@@ -249,13 +250,15 @@ def test_a_table_with_gaps_weights_and_constants_is_played(tmp_path: Path) -> No
 def test_what_the_pairs_count_and_where_their_gaps_are_is_a_distance() -> None:
     base = PRESETS["ect"].schedule
     weighed = replace(base, weight=WEIGHTS["edm"]())
-    fine = NoiseSchedule.continuous(base.noise, replace(base.gap, q=2.5), loss=base.loss)
-    nearest = Nearest([base, weighed, fine])
-    to_weighed, to_fine = nearest.distances(base)[1:]
+    wide, fine = (
+        NoiseSchedule.continuous(base.noise, ConstantRatio(q=q), weight=weighed.weight) for q in (64.0, 128.0)
+    )
+    to_weighed = Nearest([base, weighed]).distances(base)[1]
     stages = [one.stage_with(4097) for one in (base, weighed)]
     shares = [one.minimised(stage).probabilities for one, stage in zip((base, weighed), stages, strict=True)]
     assert to_weighed == pytest.approx(np.abs(shares[0] - shares[1]).sum() / 2, rel=0.1)
-    assert 0 < to_fine < to_weighed
+    # Half of every gap is twice as many of them, and at a weight of the level alone nothing else.
+    assert Nearest([wide]).distances(fine)[0] == pytest.approx(GAPS_WEIGHT, abs=0.02)
 
 
 def test_spaces_with_gap_weight_or_loss_have_a_table_of_their_own() -> None:
@@ -266,6 +269,10 @@ def test_spaces_with_gap_weight_or_loss_have_a_table_of_their_own() -> None:
 def test_data_without_curves_are_refused_by_name() -> None:
     with pytest.raises(InputError, match="no curves were recorded for the data 'fashion_mnist'"):
         table_path(spec_for(data="fashion_mnist"))
+    with pytest.raises(
+        InputError, match="for the data 'fashion_mnist' with other gaps, weights or losses; there"
+    ):
+        table_path(spec_for(**{**RECIPE, "data": "fashion_mnist"}))
 
 
 # The look-up
