@@ -247,11 +247,11 @@ def main(arguments: Sequence[str]) -> int:
             path = args.curves or table_path(spec)
             check_recorded(read_table(path), spec, spec.stopping.steps(spec.training.total_steps))
             results = output / (RECIPE_RESULTS if spec.space.unusual else RESULTS)
-            document = {"file": args.file, "curves": str(path)}
+            document = {"file": args.file, "curves": path.name}
             document |= _played(spec, path, read_table(path), args.repeats, args.workers, results)
             write_atomically(results, _text_of(document).encode())
             results.with_suffix(".partial").unlink()
-        text = _write_page(output, name_of(spec.data))
+        text = _write_page(output, spec, args.curves)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_INPUT
@@ -259,14 +259,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _write_page(output: Path, data: str) -> str:
-    """The page and its plot, of the results in the folder."""
+def _write_page(output: Path, spec: SearchSpec, curves: Path | None) -> str:
+    """The page and its plot, of the results in the folder. curves: a table instead of the one shipped for `spec`."""
     document = json.loads((output / RESULTS).read_bytes())
-    table = read_table(Path(document.get("curves", FOLDER / f"{data}.json")))
+    data, is_recipe = name_of(spec.data), bool(spec.space.unusual)
+    table = read_table(FOLDER / f"{data}.json" if is_recipe or curves is None else curves)
     recipe = None
     if (output / RECIPE_RESULTS).exists():
         other = json.loads((output / RECIPE_RESULTS).read_bytes())
-        recipe = other, read_table(Path(other["curves"]))
+        recipe = other, read_table(curves if is_recipe and curves else FOLDER / other["curves"])
     text = page(document, table, recipe)
     write_atomically(output / "search-quality.md", text.encode())
     plot(output / "search-quality.png", qualities(document), document["default"])
