@@ -9,6 +9,7 @@ continuous.py                   levels drawn from a law itself, without a grid
 heun.py                         the levels at which a diffusion model is sampled
 weight.py, weights/             how much each pair of levels counts
 loss.py, losses/                the distance of student and teacher
+ideal_loss.py                   that distance in a closed form
 schedule.py, stage.py, checks.py          all of these together: NoiseSchedule, and what it must keep
 equality.py                     when two of them are the same to training
 preset.py, presets/             schedules of the literature

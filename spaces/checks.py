@@ -34,6 +34,15 @@ def check_denoising(loss: Loss, gap: Gap, weight: Weight) -> None:
         raise ValueError(f"the weight {weight.describe()} {NO_TEACHER}. Take another one, as edm")
 
 
+def check_learned(weight: Weight, noise: NoiseDistribution) -> None:
+    """Raise ValueError where both follow the losses: the weight would undo what the law does to them."""
+    if weight.LEARNED and (noise.ADAPTIVE or noise.weighs_loss):
+        raise ValueError(
+            f"{noise.describe()} changes what the loss of a level counts, which the weight {weight.describe()} learns: "
+            "take another noise family, or another weight"
+        )
+
+
 def check_floor(uniform_floor: float) -> None:
     """Raise ValueError unless it is a share below 1."""
     if not 0 <= uniform_floor < 1:  # NaN fails too

@@ -18,6 +18,7 @@ from spaces.checks import (
     check_denoising,
     check_floor,
     check_gap,
+    check_learned,
     check_levels,
     check_mass,
     check_parts,
@@ -30,10 +31,11 @@ from spaces.gap import GAPS, Gap
 from spaces.gaps.adjacent import Adjacent
 from spaces.grid import GRIDS, Grid
 from spaces.heun import heun_levels
+from spaces.ideal_loss import ideal_distance
 from spaces.lazy_torch import Tensor
 from spaces.loss import LOSSES, Loss
 from spaces.losses.denoising import Denoising
-from spaces.losses.pseudo_huber import PseudoHuber
+from spaces.losses.pseudo_huber import ICT_HUBER_C, PseudoHuber
 from spaces.noise_distribution import NOISE, NoiseDistribution
 from spaces.registry import STRICT, Registry, one_line, validated
 from spaces.stage import Pairs, Stage
@@ -78,6 +80,7 @@ class NoiseSchedule:
     def __post_init__(self) -> None:
         check_floor(self.uniform_floor)
         check_denoising(self.loss, self.gap, self.weight)
+        check_learned(self.weight, self.noise)
         check_parts(self.grid, self.curriculum, self.uniform_floor, self.gap)
         if isinstance(self.grid, Ends):
             check_continuous(self.noise, self.gap)
@@ -117,6 +120,11 @@ class NoiseSchedule:
         return cls(
             grid=ends, noise=noise, curriculum=Stages(gap=_CLEAN), gap=_CLEAN, weight=weight, loss=loss
         )
+
+    @property
+    def adapts(self) -> bool:
+        """Whether training changes it, so that it is only a start."""
+        return self.noise.ADAPTIVE or self.weight.LEARNED
 
     @property
     def identity_at(self) -> float:
@@ -166,10 +174,17 @@ class NoiseSchedule:
             weight_M = weight_M * importance_M
         return Pairs(t_M, r_M, probability_M, weight_M)
 
-    def minimised(self, stage: Stage, sigma_data: float = 0.5) -> Stage:
-        """The stage with the share of each interval in what is minimised, law times weight, for its probability."""
+    def minimised(self, stage: Stage, sigma_data: float = 0.5, huber_c: float = ICT_HUBER_C) -> Stage:
+        """The stage with the share of each interval in what is minimised, law times weight, for its probability.
+
+        A weight that is learned is taken for what it comes to, one over the expected distance, with the distance of a
+        perfect model on Gaussian data, as no other is known before training. huber_c: the training's.
+        """
         pairs = self._pairs(stage, stage.levels[1:], stage.probabilities, sigma_data)
-        share_M = pairs.probability_M * pairs.weight_M
+        weight_M = pairs.weight_M
+        if self.weight.LEARNED:
+            weight_M = 1 / ideal_distance(self.loss, pairs.t_M, pairs.r_M, sigma_data, huber_c)
+        share_M = pairs.probability_M * weight_M
         return replace(stage, probabilities=share_M / share_M.sum())
 
     def intervals(self, stage: Stage, edges: Array) -> Array:

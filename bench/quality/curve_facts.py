@@ -204,9 +204,16 @@ class Prediction:
     at_random: float
 
 
-def surrogate_predictions(table: CurveTable, num_known: Sequence[int], draws: int = 30) -> list[Prediction]:
-    """From schedules drawn at random, each on one seed. error: root mean square in ln(true value)."""
-    embedding_SD = np.stack([embedding(schedule, table.steps[-1]) for schedule in table.schedules])
+def surrogate_predictions(
+    table: CurveTable, num_known: Sequence[int], draws: int = 30, whole: bool = False
+) -> list[Prediction]:
+    """From schedules drawn at random, each on one seed. error: root mean square in ln(true value).
+
+    whole: with the places of gap, weight and loss.
+    """
+    embedding_SD = np.stack(
+        [embedding(schedule, table.steps[-1], whole=whole) for schedule in table.schedules]
+    )
     ln_S = np.log(table.true_S)
     column = table.seeds.index(table.common_seeds[0])
     seen_S = np.log(np.minimum(table.values_SRT[:, column, -1], 1e4))

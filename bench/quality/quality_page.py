@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import trim_mean
 
 from bench.quality import curve_facts
-from search.simulator.nearest import LEVELS_WEIGHT
+from search.simulator.nearest import GAPS_WEIGHT, LEVELS_WEIGHT
 from search.simulator.quality import resamples
 from search.simulator.table import CurveTable
 from spaces import PRESETS
@@ -202,7 +202,7 @@ _PAGE = """\
 Whole searches, played on {num_curves} recorded learning curves of {num_schedules} schedules: conductor, algorithm,
 stopping rule and confirmation are those of a real search, only the training is looked up (`search/simulator/`).
 {repeats} repeats. Made by `python -m bench.quality.search_quality`; all numbers are in `search-quality.json`.
-{intervals}
+{interval_rule}
 
 **Regret**: true value of the exported schedule (mean over all its recorded seeds) minus that of the best, which is
 {best:.2f}; the best preset has {best_preset:.2f}. **Compute**: all steps trained, confirmation included, in budgets of
@@ -223,7 +223,7 @@ was lower.
 
 {losses}
 
-## What the curves say
+{recipe}## What the curves say
 
 ### Noise between seeds: raw or logarithm?
 
@@ -283,10 +283,40 @@ Curves: `{recorded}`. Data {data}, feature network {extractor}. Playing took {cp
 """
 
 
-def page(document: Mapping[str, Any], table: CurveTable) -> str:
-    """docs/search-quality.md."""
+_RECIPE = """\
+## With gap, weight and constant searched too
+
+The same over the space of `{command}`, on {num_curves} curves of {num_schedules} schedules, {repeats} repeats. The best
+recorded schedule has {best:.2f} (`{best_schedule}`), the best preset {best_preset:.2f}. Recorded: `{recorded}`.
+
+{quality}
+
+Who beats the default there:
+
+{losses}
+
+How the model of `density_gp` orders schedules of this space that it has not seen, as below: with its place for gap,
+weight and constant, and without.
+
+{predictions}
+
+The look-up there, as below; in use: weight {gaps_weight:g}.
+
+{look_up}
+
+"""
+
+
+def page(
+    document: Mapping[str, Any],
+    table: CurveTable,
+    recipe: tuple[Mapping[str, Any], CurveTable] | None = None,
+) -> str:
+    """docs/search-quality.md. recipe: the results over a space with gap, weight and loss, and its curves."""
     return _PAGE.format(
+        recipe="" if recipe is None else _RECIPE.format(**_of_recipe(*recipe)),
         **_comparison(document),
+        targets="\n".join(target_lines(qualities(document), document["default"])),
         **_noise(table, document["preset"]),
         **_rungs(table),
         **_models(table),
@@ -304,12 +334,39 @@ def _comparison(document: Mapping[str, Any]) -> dict[str, Any]:
     found, default = qualities(document), document["default"]
     return {
         "repeats": document["about"]["repeats"],
-        "intervals": intervals_of(document),
+        "interval_rule": intervals_of(document),
         "best": document["best"],
         "best_preset": document["best_preset"],
         "quality": quality_table(list(found.values()), default),
-        "targets": "\n".join(target_lines(found, default)),
         "losses": "\n".join(losses(found, default)),
+    }
+
+
+def _of_recipe(document: Mapping[str, Any], table: CurveTable) -> dict[str, Any]:
+    numbers = (15, 25, 40, 80)
+    known, without = (
+        curve_facts.surrogate_predictions(table, numbers, whole=whole) for whole in (True, False)
+    )
+    rows = [
+        [
+            str(one.num_known),
+            *(f"{figure:.2f}" for figure in (one.rank_correlation, one.error)),
+            *(f"{figure:.2f}" for figure in (other.rank_correlation, other.error, other.at_random)),
+        ]
+        for one, other in zip(known, without, strict=True)
+    ]
+    head = ["known", "rank correlation", "error", "without: rank correlation", "error", "mean"]
+    about = table.about["about"]
+    return {
+        **_comparison(document),
+        "command": document["file"],
+        "num_curves": int(table.recorded_SR.sum()),
+        "num_schedules": len(table.schedules),
+        "best_schedule": table.schedules[int(table.true_S.argmin())].describe(),
+        "recorded": json.dumps({name: about[name] for name in ("git_commit", "num_curves", "cpu_hours")}),
+        "predictions": markdown(head, rows),
+        "gaps_weight": GAPS_WEIGHT,
+        "look_up": _look_up(table, of_gaps=True)["look_up"],
     }
 
 
@@ -360,23 +417,22 @@ def _rungs(table: CurveTable) -> dict[str, Any]:
 
 def _models(table: CurveTable) -> dict[str, Any]:
     """How well schedules that were not seen are predicted: by the surrogate, by the nearest other one."""
-    weights = sorted({0.0, 0.03, 0.1, 0.3, 1.0, LEVELS_WEIGHT})
-    look_ups, at_random = curve_facts.look_up(table, weights)
     predictions = [
         [str(one.num_known), f"{one.rank_correlation:.2f}", f"{one.error:.2f}", f"{one.at_random:.2f}"]
         for one in curve_facts.surrogate_predictions(table, (15, 25, 40, 80))
     ]
+    head = ["known", "rank correlation", "error", "mean"]
+    return {"predictions": markdown(head, predictions), **_look_up(table)}
+
+
+def _look_up(table: CurveTable, *, of_gaps: bool = False) -> dict[str, Any]:
+    weights = sorted({0.0, 0.03, 0.1, 0.3, 1.0, LEVELS_WEIGHT, *([GAPS_WEIGHT] if of_gaps else [])})
+    look_ups, at_random = curve_facts.look_up(table, weights)
+    rows = [[f"{one.levels_weight:g}", f"{one.error:.3f}", f"{one.rank_correlation:.2f}"] for one in look_ups]
     return {
-        "predictions": markdown(["known", "rank correlation", "error", "mean"], predictions),
         "at_random": at_random,
         "levels_weight": LEVELS_WEIGHT,
-        "look_up": markdown(
-            ["weight", "error", "rank correlation"],
-            [
-                [f"{one.levels_weight:g}", f"{one.error:.3f}", f"{one.rank_correlation:.2f}"]
-                for one in look_ups
-            ],
-        ),
+        "look_up": markdown(["weight", "error", "rank correlation"], rows),
     }
 
 

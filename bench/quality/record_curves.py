@@ -5,8 +5,9 @@
 Every curve is a real trial, trained and measured by `TrialWorker` at every eighth of the budget, one torch thread.
 First the literature presets and random schedules, then perturbations of the best so far, round by round: a search
 that converges there should not see a staircase. Then both once more. Each is trained on the same few seeds; at the end
-the best and the presets get more, so that a confirmation on fresh seeds has real ones to draw on. Any prefix of the
-work can be used.
+the best and the presets get more, so that a confirmation on fresh seeds has real ones to draw on. With `--few` all of
+that is less, as a space of more parts is recorded in half an hour: one seed each at first. Any prefix of the work can
+be used.
 
 One line of JSON per curve is appended to a file; the same command again goes on where it stopped. At the end the
 table is written (`search/simulator/table.py` has the format), with `--write` at once, from what is there.
@@ -39,9 +40,8 @@ from search.file.identity import changed_fields
 from search.file.spec import SearchSpec, load_spec
 from search.machine.cache_folder import cache_folder
 from search.machine.checkout import git_commit
-from search.simulator.table import FOLDER, write_table
+from search.simulator.table import shipped_path, write_table
 from spaces import PRESETS, NoiseSchedule, SearchSpace
-from spaces.registry import name_of
 from spaces.space.neighbour import neighbour
 from trainable.metric.assets import Assets, prepare
 from trainable.network import Network
@@ -62,8 +62,9 @@ class Amount:
     """How much is recorded.
 
     turns: of each, the number of schedules drawn at random, then that of the rounds of perturbations, one of each of
-    the best `num_best` by mean. seeds: for every schedule. num_replicated: of the best schedules, that many and the
-    presets get `more_seeds` in all.
+    the best `num_best` by mean. seeds: for every schedule, before the best are chosen. num_replicated: of the best
+    schedules, that many and the presets get `more_seeds` in all. common_seeds: for every schedule in the end, if more,
+    the best first.
     """
 
     turns: tuple[tuple[int, int], ...] = ((140, 6), (160, 14))
@@ -71,6 +72,10 @@ class Amount:
     seeds: int = 3
     num_replicated: int = 40
     more_seeds: int = 12
+    common_seeds: int = 0
+
+
+FEW = Amount(turns=((200, 4),), seeds=1, more_seeds=3, common_seeds=2)
 
 
 @dataclass(frozen=True)
@@ -97,9 +102,16 @@ class Curve:
 
 
 def stages(
-    space: SearchSpace, presets: Mapping[str, NoiseSchedule], amount: Amount, done: Mapping[Task, Curve]
+    space: SearchSpace,
+    presets: Mapping[str, NoiseSchedule],
+    amount: Amount,
+    done: Mapping[Task, Curve],
+    total_steps: int = 2000,
 ) -> Iterator[list[Task]]:
-    """The work in its order. What a stage holds may depend on `done`, which must have all stages before it."""
+    """The work in its order. What a stage holds may depend on `done`, which must have all stages before it.
+
+    total_steps: of a trial, to which a space's least `ends` belong.
+    """
     origins = {schedule: f"preset {name}" for name, schedule in presets.items()}
     base, more = range(amount.seeds), range(amount.seeds, amount.more_seeds)
 
@@ -113,7 +125,7 @@ def stages(
         return sorted(origins, key=mean)  # stable
 
     yield tasks(list(presets.values()), base)
-    draws = enumerate(_random_schedules(space))
+    draws = enumerate(_random_schedules(space, total_steps))
     round_numbers = itertools.count()
     for num_random, num_rounds in amount.turns:
         drawn = {schedule: f"random {index}" for index, schedule in itertools.islice(draws, num_random)}
@@ -127,17 +139,26 @@ def stages(
             for parent in parents[: amount.num_best]:
                 rng = random.Random(f"{_DRAW_SEED}/{number}/{places[parent]}")
                 near[perturbed(space, parent, rng)] = f"round {number}, near schedule {places[parent]}"
-            new = [schedule for schedule in near if schedule not in origins]
+            new = [
+                schedule
+                for schedule in near
+                if schedule not in origins and space.allows(schedule, total_steps)
+            ]
             origins |= {schedule: near[schedule] for schedule in new}
             yield tasks(new, base)
-    replicated = dict.fromkeys([*presets.values(), *best()[: amount.num_replicated]])
+    ranked = best()
+    replicated = dict.fromkeys([*presets.values(), *ranked[: amount.num_replicated]])
     yield tasks(list(replicated), more)
+    yield tasks(ranked, range(amount.common_seeds))
 
 
-def _random_schedules(space: SearchSpace) -> Iterator[NoiseSchedule]:
+def _random_schedules(space: SearchSpace, total_steps: int) -> Iterator[NoiseSchedule]:
+    """Those that a search may propose."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=_DRAW_SEED))
     while True:
-        yield space.suggest(study.ask())
+        schedule = space.suggest(study.ask())
+        if space.allows(schedule, total_steps):
+            yield schedule
 
 
 def perturbed(space: SearchSpace, schedule: NoiseSchedule, rng: random.Random) -> NoiseSchedule:
@@ -363,15 +384,23 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--write", action="store_true", help="record nothing, write the table of what is there"
     )
-    parser.add_argument("--table", type=Path, help="the table (search/simulator/curves/DATA.json)")
+    parser.add_argument(
+        "--few", action="store_true", help="a quarter of the schedules, on one seed before the best are known"
+    )
+    parser.add_argument(
+        "--table", type=Path, help="the table (that of the file's space, as `simulate` finds it)"
+    )
     args = parser.parse_args(arguments)
     try:
         spec = load_spec(args.file)
+        amount = FEW if args.few else Amount()
         if not args.write:
-            _record(spec, args.folder, args.workers)
-        path = args.table or FOLDER / f"{name_of(spec.data)}.json"
+            _record(spec, args.folder, args.workers, amount)
+        path = args.table or shipped_path(spec)
         with (args.folder / CURVES_FILE).open("rb") as file:
-            num_schedules = write(path, Recording.of(whole_lines(file)), Amount.seeds)
+            num_schedules = write(
+                path, Recording.of(whole_lines(file)), max(amount.seeds, amount.common_seeds)
+            )
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_INPUT
@@ -379,7 +408,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _record(spec: SearchSpec, path: Path, workers: int) -> None:
+def _record(spec: SearchSpec, path: Path, workers: int, amount: Amount) -> None:
     torch.set_num_threads(1)
     assets = prepare(spec.own_setting.data, spec.own_setting.extractor, cache_folder())
     about = {"machine": machine(), "versions": versions(), "git_commit": git_commit()}
@@ -390,7 +419,7 @@ def _record(spec: SearchSpec, path: Path, workers: int) -> None:
     recorder = (assets, spec.own_setting.network, spec.training, spec.objective.num_samples, steps)
     with _pool(recorder, workers) as run:
         record(
-            lambda curves: stages(spec.space, presets, Amount(), curves),
+            lambda curves: stages(spec.space, presets, amount, curves, spec.training.total_steps),
             folder,
             run,
             lambda text: print(text, flush=True),

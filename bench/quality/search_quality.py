@@ -6,6 +6,9 @@ Every contender is a whole search through the real conductor (`search/simulator/
 numbers of trials. They differ in the algorithm, the stopping rule, and whether the winner is confirmed on fresh seeds
 or given out for the value seen. Writes docs/search-quality.md with its plot, and all results as JSON beside them;
 `--render` makes the page anew from those. An interrupted run goes on where it stopped.
+
+A search file with a gap, a weight or a loss in its space (`searches/digits_recipe.yaml`) is played with fewer
+contenders; its results stand in a file of their own, and are a section of the page.
 """
 
 import argparse
@@ -40,13 +43,16 @@ from search.file.spec import SearchSpec, load_spec, overridden
 from search.machine.checkout import git_commit
 from search.simulator.quality import Exported, exported, repeat_search
 from search.simulator.replay import Curves
-from search.simulator.table import CurveTable, check_recorded, read_table, table_path
+from search.simulator.table import FOLDER, CurveTable, check_recorded, read_table, table_path
 from spaces import PRESETS
+from spaces.registry import name_of
 from trainable.storage.atomic import write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 ALGORITHMS = ("random", "tpe", "same_rung_tpe", "density_gp")
+OF_RECIPES = ("random", "tpe", "same_rung_tpe", "cmaes", "density_gp")
+RESULTS, RECIPE_RESULTS = "search-quality.json", "search-quality-recipe.json"
 # Ray's rungs are the budget divided by powers of the reduction factor, the first its `grace_period`: (rungs, factor).
 RAYS_RUNGS = {STOCK: ((0.25,), 4.0), STOCK_HALVING: ((0.125, 0.25, 0.5), 2.0), STOCK_LATE: ((0.5,), 2.0)}
 TRIALS = (10, 20, 40, 60, 80)
@@ -73,6 +79,15 @@ def contenders(spec: SearchSpec) -> list[Contender]:
     """All of them. Where nothing else is said, rungs and confirmation are the search file's."""
     plain: dict[str, Any] = {"confirm": {"top": 0}, "holds_at": {}, "audit": 0.0}
     no_floor = {"noise_floor": {"seeds": 0}}
+    if spec.space.unusual:
+        by_asha: dict[str, Any] = {"stopping": {"name": "asha", "rungs": spec.stopping.rungs}}
+        return [
+            Contender(
+                label=f"{algorithm}, asha{told}", changes={"algorithm": algorithm, **by_asha, **changes}
+            )
+            for algorithm in OF_RECIPES
+            for told, changes in (("", {**plain, **no_floor}), (", confirmed", {}))
+        ]
 
     def rule(name: str, **options: Any) -> dict[str, Any]:
         return {"name": name} if name == "none" else {"name": name, "rungs": spec.stopping.rungs, **options}
@@ -225,25 +240,38 @@ def main(arguments: Sequence[str]) -> int:
         "--render", action="store_true", help="play nothing: make page and plot of the results there"
     )
     args = parser.parse_args(arguments)
-    results = args.output / "search-quality.json"
+    output = args.output
     try:
         spec = load_spec(args.file)
-        path = args.curves or table_path(spec)
-        table = read_table(path)
         if not args.render:
-            check_recorded(table, spec, spec.stopping.steps(spec.training.total_steps))
-            document = _played(spec, path, table, args.repeats, args.workers, args.output)
+            path = args.curves or table_path(spec)
+            check_recorded(read_table(path), spec, spec.stopping.steps(spec.training.total_steps))
+            results = output / (RECIPE_RESULTS if spec.space.unusual else RESULTS)
+            document = {"file": args.file, "curves": path.name}
+            document |= _played(spec, path, read_table(path), args.repeats, args.workers, results)
             write_atomically(results, _text_of(document).encode())
-            (args.output / "search-quality.partial").unlink()
-        document = json.loads(results.read_bytes())
+            results.with_suffix(".partial").unlink()
+        text = _write_page(output, spec, args.curves)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_INPUT
-    text = page(document, table)
-    write_atomically(args.output / "search-quality.md", text.encode())
-    plot(args.output / "search-quality.png", qualities(document), document["default"])
     print(text)
     return 0
+
+
+def _write_page(output: Path, spec: SearchSpec, curves: Path | None) -> str:
+    """The page and its plot, of the results in the folder. curves: a table instead of the one shipped for `spec`."""
+    document = json.loads((output / RESULTS).read_bytes())
+    data, is_recipe = name_of(spec.data), bool(spec.space.unusual)
+    table = read_table(FOLDER / f"{data}.json" if is_recipe or curves is None else curves)
+    recipe = None
+    if (output / RECIPE_RESULTS).exists():
+        other = json.loads((output / RECIPE_RESULTS).read_bytes())
+        recipe = other, read_table(curves if is_recipe and curves else FOLDER / other["curves"])
+    text = page(document, table, recipe)
+    write_atomically(output / "search-quality.md", text.encode())
+    plot(output / "search-quality.png", qualities(document), document["default"])
+    return text
 
 
 def _text_of(document: Mapping[str, Any]) -> str:
@@ -254,13 +282,13 @@ def _text_of(document: Mapping[str, Any]) -> str:
 
 
 def _played(
-    spec: SearchSpec, path: Path, table: CurveTable, repeats: int, workers: int, output: Path
+    spec: SearchSpec, path: Path, table: CurveTable, repeats: int, workers: int, results: Path
 ) -> dict[str, Any]:
     default = default_label(spec)
     commit = git_commit()
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     identity = {"search": spec.resolved(), "curves": sha256, "repeats": repeats, "git_commit": commit}
-    kept = Kept(output / "search-quality.partial", identity)
+    kept = Kept(results.with_suffix(".partial"), identity)
     skip = {(cell.label, cell.trials) for cell in kept.cells}
     for cell in play(spec, path, repeats, workers, skip):
         kept.add(cell)

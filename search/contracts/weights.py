@@ -11,7 +11,11 @@ from spaces.registry import options_of
 from spaces.weight import Weight
 
 _SIGMA_DATA = (1e-3, 0.5, 1e3)
-_WORDS = {"sqrt": np.sqrt, "exp": np.exp, "log": np.log, "min": np.minimum, "max": np.maximum}
+_WORDS = {
+    **{"sqrt": np.sqrt, "exp": np.exp, "log": np.log, "min": np.minimum, "max": np.maximum},
+    "interp": np.interp,
+    "u": 0.0,
+}
 
 
 def options_are_frozen_documented_and_bounded(name: str) -> None:

@@ -6,6 +6,7 @@ So the first worker that Ray has for such a slice measures a step and an evaluat
 
 import itertools
 import logging
+import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -17,9 +18,10 @@ from search.errors import InputError, OperationFailed
 from search.file.spec import Resources, SearchSpec
 from search.file.values import MOST_TO_A_GPU, one_nth
 from search.policy.trials import Trials
-from spaces import Curriculum, NoiseSchedule
+from spaces import Curriculum, NoiseSchedule, SearchSpace
 from spaces.adaptive_noise import AdaptiveNoise
 from spaces.plugins import carried
+from spaces.space.neighbour import neighbour
 from trainable.gpu.gpu_slice import Card, gib, usable_bytes
 from trainable.gpu.memory_probe import MemoryProbe, Peak, measure
 from trainable.metric.assets import Assets
@@ -174,19 +176,23 @@ def smallest_share(total_bytes: int, need: int) -> float | None:
 
 def largest_schedule(spec: SearchSpec) -> NoiseSchedule:
     """Of the presets and the space, a schedule with the most noise levels; the space's is adaptive where it can be."""
-    space = spec.space
+    found = itertools.chain([_largest_of(spec.space)], spec.baselines.values())
+    return max(found, key=lambda schedule: _most_levels(schedule.curriculum))
+
+
+def _largest_of(space: SearchSpace) -> NoiseSchedule:
+    if not space.curriculum:  # levels are drawn from the law itself, as many whatever it is
+        return neighbour(space, {}, 1.0, random.Random(0)).schedule
     noise = max(space.noise, key=lambda family: issubclass(family.cls, AdaptiveNoise))
     grid = space.grid[0]
     corners: Iterator[Curriculum] = (
         family.cls(**options) for family in space.curriculum for options in family.corners()
     )
-    largest = NoiseSchedule(
+    return NoiseSchedule(
         grid=grid.cls(**next(grid.corners())),
         noise=noise.cls(**next(noise.corners())),
         curriculum=max(corners, key=_most_levels),
     )
-    baselines = spec.baselines.values()
-    return max(itertools.chain([largest], baselines), key=lambda schedule: _most_levels(schedule.curriculum))
 
 
 def _most_levels(curriculum: Curriculum) -> int:

@@ -275,8 +275,11 @@ def script_gets_fixed_schedules(space: SearchSpace, baselines: Mapping[str, Nois
     for family in space.noise:
         if family.cls.ADAPTIVE:
             yield ("space", "noise", family.prefix), reason
+    for weight in space.weight:
+        if weight.cls.LEARNED:
+            yield ("space", "weight", weight.name), reason
     for index, (name, schedule) in enumerate(baselines.items()):
-        if schedule.noise.ADAPTIVE:
+        if schedule.adapts:
             yield ("presets", index), f"{name} {reason}"
 
 

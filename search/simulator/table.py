@@ -33,6 +33,7 @@ from search.file.spec import SearchSpec, spec_of
 from search.file.yaml12 import Document
 from spaces import NoiseSchedule
 from spaces.registry import name_of
+from spaces.schedule import USUAL
 from trainable.storage.atomic import write_atomically
 from trainable.task import WORST_OBJECTIVE
 
@@ -138,13 +139,19 @@ def write_table(path: Path, header: Mapping[str, Any], rows: Sequence[Mapping[st
     write_atomically(path, text.encode())
 
 
+def shipped_path(spec: SearchSpec) -> Path:
+    """Where curves of such schedules lie: of spaces with a gap, a weight or a loss, in a table of their own."""
+    return FOLDER / f"{name_of(spec.data)}{'_recipe' if spec.space.unusual else ''}.json"
+
+
 def table_path(spec: SearchSpec) -> Path:
-    """Where the curves of this data set lie. InputError if none were recorded."""
-    path = FOLDER / f"{name_of(spec.data)}.json"
+    """The same. InputError if none were recorded."""
+    path = shipped_path(spec)
     if not path.exists():
         known = ", ".join(sorted(found.stem for found in FOLDER.glob("*.json"))) or "none"
         raise InputError(
-            f"no curves were recorded for the data {name_of(spec.data)!r}; there are: {known}. "
+            f"no curves were recorded for the data {name_of(spec.data)!r}"
+            f"{' with other gaps, weights or losses' if spec.space.unusual else ''}; there are: {known}. "
             "Record them with python -m bench.quality.record_curves FILE, or name a table with --curves"
         )
     return path
@@ -199,15 +206,7 @@ def check_recorded(table: CurveTable, spec: SearchSpec, steps: Sequence[int]) ->
             f"the curves were recorded with another {', '.join(changed)}: simulate a search that agrees in "
             f"{', '.join(MEASURED_WITH)}, or record its own with python -m bench.quality.record_curves FILE"
         )
-    unusual = {
-        *spec.space.unusual,
-        *(part for baseline in spec.baselines.values() for part in baseline.unusual),
-    }
-    if unusual:
-        raise InputError(
-            f"the curves were recorded with the usual {', '.join(sorted(unusual))} only: simulate a search whose space "
-            "and presets leave that out"
-        )
+    _check_parts(table, spec)
     missing = [step for step in steps if step not in table.steps]
     if missing:
         fractions = ", ".join(f"{step / table.steps[-1]:g}" for step in table.steps[:-1])
@@ -215,3 +214,24 @@ def check_recorded(table: CurveTable, spec: SearchSpec, steps: Sequence[int]) ->
             f"stopping.rungs: trials were not recorded at step {', '.join(map(str, missing))}. "
             f"Recorded fractions of the budget: {fractions}"
         )
+
+
+def _check_parts(table: CurveTable, spec: SearchSpec) -> None:
+    """InputError where a trial of the search may have a gap, weight or loss that no recorded schedule has."""
+    baselines = spec.baselines.values()
+    unusual = {*spec.space.unusual, *(part for baseline in baselines for part in baseline.unusual)}
+    for part in sorted(unusual):
+        choices = {getattr(schedule, part) for schedule in table.schedules}
+        recorded = {name_of(choice) for choice in choices}
+        families = {family.name for family in getattr(spec.space, part)}
+        missing = (families | {name_of(getattr(baseline, part)) for baseline in baselines}) - recorded
+        if choices == {USUAL[part][1]}:
+            raise InputError(
+                f"the curves were recorded with the usual {part} only: simulate a search whose space and presets leave "
+                "that out"
+            )
+        if missing:
+            raise InputError(
+                f"the curves were recorded with no {part} of {', '.join(sorted(missing))}, but of "
+                f"{', '.join(sorted(recorded))}: leave out what is not among them"
+            )

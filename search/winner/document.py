@@ -34,12 +34,13 @@ def export_document(
     The confirmed winner; with `unconfirmed`, where nothing is confirmed, the best finished trial, and the
     document says `"confirmed": false`. header: what the study keeps of the search. measured: sampling levels of a
     row, where there are any (`winner.sampling.read_sampling`). found: of a row whose schedule adapts in training,
-    the schedule at the end of it, with fixed probabilities (`search.winner.sampling.read_found`): that is exported.
+    the schedule at the end of it, with fixed probabilities and weights (`search.winner.sampling.read_found`): that is
+    exported.
     Raises OperationFailed if there is nothing that may be exported.
     """
     row = _exported_row(board, unconfirmed=unconfirmed)
     trained = row.record.schedule
-    schedule = found(row) if trained.noise.ADAPTIVE else trained
+    schedule = found(row) if trained.adapts else trained
     if schedule is None:
         raise OperationFailed(
             f"{row.label} has a schedule that adapts in training, and the one that it ended with is no longer on "
@@ -186,8 +187,8 @@ def _provenance(board: Leaderboard, row: Row, header: Mapping[str, Any]) -> dict
         "search": board.name,
         "trial": row.record.number,
         "preset": row.record.preset,
-        # Its end state, as fixed probabilities, is what is exported; the evidence is that of the adapting one.
-        "adapted_from": trained.to_dict() if trained.noise.ADAPTIVE else None,
+        # What it came to, with fixed probabilities and weights, is exported; the evidence is that of the adapting one.
+        "adapted_from": trained.to_dict() if trained.adapts else None,
         "seed_of_the_search": row.record.seed,
         "num_trials": len(board.rows),
         "budget": search["budget"],

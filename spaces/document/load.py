@@ -234,6 +234,11 @@ def _schedule(document: Document) -> NoiseSchedule:
             f"schedule.noise must have fixed probabilities, but {name_of(schedule.noise)} adapts in training: "
             "an export holds the probabilities that it had at the end"
         )
+    if schedule.weight.LEARNED:
+        raise ValueError(
+            f"schedule.weight must be fixed, but {name_of(schedule.weight)} is learned in training: an export holds "
+            "the weight that it had at the end"
+        )
     return schedule
 
 

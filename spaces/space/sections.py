@@ -9,6 +9,7 @@ from spaces.schedule import USUAL
 from spaces.space.denoising import denoises, without_teacher
 from spaces.space.family import Family
 from spaces.space.gaps import check_gaps, check_no_floor, continuous, ends_of, laws_of, read_ends
+from spaces.space.learned import beside_learned
 from spaces.space.problems import all_refusals, refusal
 from spaces.space.reading import (
     check_known,
@@ -43,8 +44,10 @@ def read_sections(given: Any) -> dict[str, Any]:
             grid = read_ends(sections) if without_grid else read_grids(sections.get("grid"))
         with refusals.of():
             noise = read_families(NOISE, sections.get("noise"), ("noise",))
+            named = sections.get("noise") is not None
             if gaps:
-                noise = laws_of(noise, named=sections.get("noise") is not None)
+                noise = laws_of(noise, named=named)
+            noise = beside_learned(noise, later.get("weight", ()), named=named)
         curriculum: tuple[Family[Curriculum], ...] = ()
         if not without_grid:
             with refusals.of():

@@ -1,5 +1,4 @@
 """Weights of the loss, one file each; the file name is the weight's name. Base: spaces/weight.py.
 
-Not here: ADCM's adaptive weight (arXiv:2510.17266), of which its text leaves open what it is a mean over, and sCM's
-learned one (arXiv:2410.11081), which trains a second network beside the model.
+Not here: ADCM's adaptive weight (arXiv:2510.17266), of which its text leaves open what it is a mean over.
 """

@@ -30,6 +30,7 @@ from spaces.document.format import MAX_TOTAL_STEPS
 from spaces.document.writing import trial_document
 from spaces.gaps.ect import ECTGap
 from spaces.registry import name_of
+from spaces.weights.tabulated import Tabulated
 from tests.records import record, replicates
 from trainable.training.config import TrainingConfig
 
@@ -67,6 +68,8 @@ MEASURED: dict[str, Any] = {
 def fixed(schedule: NoiseSchedule) -> NoiseSchedule:
     """What is exported of it: of an adaptive one what it has come to, here its start."""
     noise = schedule.noise
+    if schedule.weight.LEARNED:
+        return dataclasses.replace(schedule, weight=Tabulated(log_t=(-4.0, 3.0), log_weight=(9.0, -1.5)))
     if not isinstance(noise, AdaptiveNoise):
         return schedule
     return dataclasses.replace(schedule, noise=noise.found(noise.start(), schedule.grid.sigmas(21)))
@@ -730,6 +733,24 @@ def test_an_adaptive_winner_is_exported_as_what_it_came_to_and_says_so() -> None
     assert "schedule.noise must have fixed probabilities, but loss_second_moment" in message_of(as_it_started)
     document["training"]["weighting"] = ICT["training"]["weighting"]
     assert "training.weighting must be the schedule's" in message_of(document)
+
+
+def test_a_winner_whose_weight_was_learned_is_exported_with_what_it_came_to_and_says_so() -> None:
+    learned = dataclasses.replace(PRESETS["ect"].schedule, weight=WEIGHTS["learned_uncertainty"]())
+    document = exported(learned)
+    validator().validate(document)
+    assert document["format"] == "noise-schedule/2"
+    assert NoiseSchedule.from_dict(document["provenance"]["adapted_from"]) == learned
+    assert document["training"]["weighting"] == {
+        "name": "tabulated",
+        "formula": "exp(interp(log(t), log_t, log_weight))",
+    }
+    stage = document["training"]["stages"][0]
+    expected = [math.exp(np.interp(math.log(t), (-4, 3), (9, -1.5))) for t in stage["t"]]
+    assert stage["weights"] == pytest.approx(expected, rel=1e-12)
+    assert load_schedule(document).schedule == fixed(learned)
+    as_it_started = {**document, "schedule": learned.to_dict(), "describe": learned.describe()}
+    assert "schedule.weight must be fixed, but learned_uncertainty is learned" in message_of(as_it_started)
 
 
 def test_the_schema_accepts_what_is_exported_and_the_loader_refuses_what_it_refuses() -> None:

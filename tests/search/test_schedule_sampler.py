@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import dataclasses
 import importlib.util
 import json
 import math
@@ -31,6 +32,7 @@ from spaces.document.format import loss_and_weighting
 from spaces.document.writing import stages_part, trial_document
 from spaces.losses.squared_l2 import SquaredL2
 from spaces.noise.lognormal import LogNormal
+from spaces.weights.tabulated import Tabulated
 from tests.search.test_export_formats import document
 from trainable.network import NETWORKS
 from trainable.training.config import TrainingConfig
@@ -48,6 +50,9 @@ SIGMA_DATA = 0.6
 def fixed(schedule: NoiseSchedule) -> NoiseSchedule:
     """The schedule; of one that adapts in training, something that it may come to, as exports have it."""
     noise = schedule.noise
+    if schedule.weight.LEARNED:
+        weight = Tabulated(log_t=(-4.0, 0.0, 3.0), log_weight=(9.0, 2.0, -1.5))
+        return dataclasses.replace(schedule, weight=weight)
     if not isinstance(noise, AdaptiveNoise):
         return schedule
     start = noise.start()

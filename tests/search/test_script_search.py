@@ -148,6 +148,11 @@ NO_MEANING = "has no meaning where a script trains"
         ("", ("500}", "500, batch_size: 128}"), f"training.batch_size: {NO_MEANING}"),
         ("presets: [second_moment]\n", ("", ""), "presets[0]: second_moment adapts in training"),
         ("space: {noise: {learned: }}\n", ("", ""), "space.noise.learned: adapts in training"),
+        (
+            "space: {weight: {learned_uncertainty: }}\n",
+            ("", ""),
+            "space.weight.learned_uncertainty: adapts in training",
+        ),
         ("", (', "{seed}"', ""), "trainer: `command` must have {seed} in it"),
         ("", ('"{seed}"', '"{seed}", "{sead}"'), "in it, but got {sead}"),
         ("", ("objective: bits", "objective: step"), "`objective` and `rungs_by` must be two names"),

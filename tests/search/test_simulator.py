@@ -3,7 +3,7 @@
 import json
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -22,13 +22,21 @@ from search.policy.conductor import Conductor
 from search.policy.plan import Plan
 from search.record import Purpose, Report, State, TrialRecord
 from search.running.plan_of import plan_of
-from search.simulator.nearest import LEVELS_WEIGHT, Nearest, features
+from search.simulator.nearest import GAPS_WEIGHT, HUBER_C_WEIGHT, LEVELS_WEIGHT, Nearest, features
 from search.simulator.quality import Exported, Repeat, exported, interval, iqm, repeat_search
 from search.simulator.replay import Curves, Replay
 from search.simulator.simulation import Simulated, simulate
-from search.simulator.table import check_recorded, read_table, table_path, tables_elsewhere, write_table
+from search.simulator.table import (
+    check_recorded,
+    read_table,
+    shipped_path,
+    table_path,
+    tables_elsewhere,
+    write_table,
+)
 from search.simulator.trials_in_memory import TrialsInMemory
-from spaces import PRESETS, NoiseSchedule
+from spaces import PRESETS, WEIGHTS, NoiseSchedule
+from spaces.gaps.constant_ratio import ConstantRatio
 from trainable.task import OWN, WORST_OBJECTIVE
 
 SEARCH: dict[str, Any] = {
@@ -74,10 +82,11 @@ def write_toy(
     noise: float = 0.1,
     count: int = 40,
     diverging: int = -1,
+    chosen: Sequence[NoiseSchedule] | None = None,
     **changes: Any,
 ) -> None:
     """Curves that fall like 1/sqrt(step) to `of(schedule)`, times seed noise."""
-    chosen = schedules(count)
+    chosen = schedules(count) if chosen is None else chosen
     best = sorted(chosen, key=of)[: count // 4]
     rows = []
     for index, schedule in enumerate(chosen):
@@ -180,8 +189,10 @@ def test_a_search_that_was_not_recorded_is_refused_by_its_fields(curves: Curves)
         ({"space": {**SEARCH["space"], "weight": {"uniform": None}}}, "weight"),
         (
             {"space": {**SEARCH["space"], "loss": {"squared_l2": None}, "weight": {"uniform": None}}},
-            "loss, weight",
+            "loss",
         ),
+        ({"space": {**SEARCH["space"], "loss": {"pseudo_huber": None}}}, "loss"),
+        ({"presets": ["ect"]}, "gap"),
     ],
 )
 def test_a_search_over_parts_that_were_not_recorded_is_refused(
@@ -192,9 +203,76 @@ def test_a_search_over_parts_that_were_not_recorded_is_refused(
     assert "\n" not in str(error.value)
 
 
+RECIPE: dict[str, Any] = {
+    **SEARCH,
+    "space": {
+        **SEARCH["space"],
+        "gap": {"adjacent": None, "ect": None},
+        "weight": {"inverse_gap": None, "inverse_t": None},
+        "loss": {"pseudo_huber": None},
+    },
+}
+
+
+def write_recipe(path: Path) -> list[NoiseSchedule]:
+    """A table of schedules whose gap, weight and constant differ: the constant alone says how good they are."""
+    space = spec_for(**RECIPE).space
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=3))
+    chosen = [PRESETS["gokmen_constant"].schedule, *(space.suggest(study.ask()) for _ in range(40))]
+
+    def of(schedule: NoiseSchedule) -> float:
+        return 20 + abs(math.log((schedule.loss.huber_c_of(1e-1) or 1.0) / 1e-3))
+
+    write_toy(path, of, chosen=chosen, **RECIPE)
+    return chosen
+
+
+def test_a_table_with_gaps_weights_and_constants_is_played(tmp_path: Path) -> None:
+    chosen = write_recipe(tmp_path / "recipe.json")
+    table = read_table(tmp_path / "recipe.json")
+    spec = spec_for(**RECIPE)
+    check_recorded(table, spec, STEPS)
+    check_recorded(table, spec_for(), STEPS)  # a part of it
+    other = spec_for(**{**RECIPE, "space": {**RECIPE["space"], "weight": {"edm": None, "inverse_gap": None}}})
+    with pytest.raises(InputError, match="no weight of edm, but of inverse_gap, inverse_t: leave out"):
+        check_recorded(table, other, STEPS)
+    nearest = Nearest(table.schedules)
+    assert [nearest(schedule) for schedule in chosen] == list(range(len(chosen)))
+    moved = [replace(schedule, loss=replace(schedule.loss, huber_c=1.05e-3)) for schedule in chosen[1:]]
+    distance_SS = np.stack([nearest.distances(schedule) for schedule in moved])
+    log_c_S = np.log([schedule.loss.huber_c_of(0.00054) or 1.0 for schedule in chosen])
+    expected_S = HUBER_C_WEIGHT * np.abs(log_c_S[1:] - math.log(1.05e-3))
+    assert distance_SS[:, 1:].diagonal() == pytest.approx(expected_S)
+    search = play(spec, Curves(table))
+    assert {type(r.schedule.gap).__name__ for r in search.records} == {"Adjacent", "ECTGap"}
+
+
+def test_what_the_pairs_count_and_where_their_gaps_are_is_a_distance() -> None:
+    base = PRESETS["ect"].schedule
+    weighed = replace(base, weight=WEIGHTS["edm"]())
+    wide, fine = (
+        NoiseSchedule.continuous(base.noise, ConstantRatio(q=q), weight=weighed.weight) for q in (64.0, 128.0)
+    )
+    to_weighed = Nearest([base, weighed]).distances(base)[1]
+    stages = [one.stage_with(4097) for one in (base, weighed)]
+    shares = [one.minimised(stage).probabilities for one, stage in zip((base, weighed), stages, strict=True)]
+    assert to_weighed == pytest.approx(np.abs(shares[0] - shares[1]).sum() / 2, rel=0.1)
+    # Half of every gap is twice as many of them, and at a weight of the level alone nothing else.
+    assert Nearest([wide]).distances(fine)[0] == pytest.approx(GAPS_WEIGHT, abs=0.02)
+
+
+def test_spaces_with_gap_weight_or_loss_have_a_table_of_their_own() -> None:
+    assert shipped_path(spec_for()).name == "digits.json"
+    assert shipped_path(spec_for(**RECIPE)).name == "digits_recipe.json"
+
+
 def test_data_without_curves_are_refused_by_name() -> None:
     with pytest.raises(InputError, match="no curves were recorded for the data 'fashion_mnist'"):
         table_path(spec_for(data="fashion_mnist"))
+    with pytest.raises(
+        InputError, match="for the data 'fashion_mnist' with other gaps, weights or losses; there"
+    ):
+        table_path(spec_for(**{**RECIPE, "data": "fashion_mnist"}))
 
 
 # The look-up
@@ -239,7 +317,7 @@ def test_a_doubling_of_the_levels_costs_its_weight() -> None:
 
 def test_features_are_probabilities_at_every_part_of_the_budget() -> None:
     for preset in PRESETS.values():
-        mass_CB, log_intervals_C = features(preset.schedule)
+        (mass_CB,), log_intervals_C, _ = features(preset.schedule)
         np.testing.assert_allclose(mass_CB.sum(axis=1), 1, rtol=1e-5)
         assert (mass_CB > -1e-12).all()  # but for rounding
         assert (log_intervals_C >= 0).all()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.quality import curve_facts
+from bench.quality.curve_facts import LookUp, Prediction
 from bench.quality.quality_page import (
     INTERVALS,
     STOCK,
@@ -21,13 +23,14 @@ from bench.quality.quality_page import (
     intervals_of,
     losses,
     markdown,
+    page,
     quality_table,
     spread,
 )
 from bench.quality.search_quality import DOCS, TRIALS, Kept, contenders, default_label
 from bench.quality.stock_search import StockTPE, StoppedAsComplete, best_observed
 from search.evidence.leaderboard import leaderboard
-from search.file.spec import load_spec
+from search.file.spec import SearchSpec, load_spec
 from search.record import Purpose, State
 from search.simulator.table import CurveTable
 from spaces import PRESETS
@@ -230,3 +233,50 @@ def test_the_page_says_by_which_intervals_its_searches_were_played() -> None:
     assert intervals_of(document) == INTERVALS
     document["about"]["intervals"] = "of another rule"
     assert "former" in intervals_of(document)
+
+
+def test_a_space_with_gap_and_weight_is_compared_with_fewer_and_shown_as_a_section(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = load_spec("searches/digits_recipe.yaml")
+    found = contenders(recipe)
+    assert default_label(recipe) == "density_gp, asha, confirmed"
+    assert [one.label for one in found if "confirmed" not in one.label] == [
+        f"{name}, asha" for name in ("random", "tpe", "same_rung_tpe", "cmaes", "density_gp")
+    ]
+    for contender in found:
+        changed = contender.spec(recipe, 10)
+        assert (changed.confirm.rules is not None) == ("confirmed" in contender.label)
+
+    monkeypatch.setattr(
+        curve_facts,
+        "surrogate_predictions",
+        lambda *_, whole=False: [Prediction(15, 0.7 + whole / 10, 0.5, 1.0)],
+    )
+    for name in ("interval_coverage", "rung_correlations"):
+        monkeypatch.setattr(curve_facts, name, lambda *_: [])
+    monkeypatch.setattr(curve_facts, "look_up", lambda *_: ([LookUp(0.1, 0.2, 0.9)], 0.9))
+    rng = np.random.default_rng(0)
+    values_SRT = np.exp(3 + 0.1 * rng.normal(size=(40, 3, 2)))
+    about = {"about": {"git_commit": "c", "num_curves": 120, "cpu_hours": 0.1}}
+    table = replace(table_of(values_SRT), about={**about, "data_sha256": "d", "extractor_sha256": "e"})
+
+    def document(spec: SearchSpec) -> dict[str, Any]:
+        cells = [
+            Cell(contender.label, trials, [float(trials)] * 4, [1.0, 2.0, 3.0, 4.0], 3, 1, 0.1)
+            for contender in contenders(spec)
+            for trials in (10, 60)
+        ]
+        return {
+            "about": {"heading": [], "git_commit": "c", "repeats": 4, "intervals": INTERVALS},
+            "file": "searches/digits_recipe.yaml",
+            "default": default_label(spec),
+            **{"best": 7.0, "preset": "ict", "best_preset": 26.0, "cells": [vars(cell) for cell in cells]},
+        }
+
+    whole = page(document(load_spec("searches/digits.yaml")), table, (document(recipe), table))
+    before, _, after = whole.partition("## With gap, weight and constant searched too")
+    section, _, rest = after.partition("## What the curves say")
+    assert "| **density_gp, asha, confirmed** (default) | 2.50 [" in before and "## How it was made" in rest
+    assert "| **density_gp, asha, confirmed** (default) | 2.50 [" in section
+    assert "| 15 | 0.80 | 0.50 | 0.70 | 0.50 | 1.00 |" in section

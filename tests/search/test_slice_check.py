@@ -111,6 +111,8 @@ def test_the_schedule_that_is_tried_has_the_most_levels_of_space_and_presets() -
 
 def test_every_family_of_the_default_space_can_be_the_one() -> None:
     assert largest_schedule(spec_with()).stages(100)
+    space = {"noise": {"lognormal": None}, "gap": {"ect": None}}  # without a grid and a curriculum
+    assert largest_schedule(spec_with(space=space, presets=["cmt"])).gap.CONTINUOUS
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from search.algorithms._surrogate import (
 )
 from search.record import WORST_OBJECTIVE
 from spaces import PRESETS, WEIGHTS, NoiseSchedule, SearchSpace
+from spaces.continuous import Ends
 from spaces.curricula.constant import Constant
 from spaces.gap import Gap
 from spaces.gaps.constant_ratio import ConstantRatio
@@ -93,10 +94,52 @@ def test_the_gap_counts_by_where_it_is_and_by_its_logarithm() -> None:
     assert place(ECTGap()).shape == embedding(constant(LogNormal()), STEPS, whole=True).shape
 
 
+def denoising(weight: str = "edm", sigma_min: float = 0.002, p_mean: float = -1.2) -> NoiseSchedule:
+    law = LogNormal(p_mean=p_mean, p_std=1.2)
+    return NoiseSchedule.denoising(law, Ends(sigma_min=sigma_min), weight=WEIGHTS[weight]())
+
+
+def test_diffusion_models_are_placed_by_law_and_weight_and_by_no_gap() -> None:
+    """The target is the image: how far it is below t is no choice, and no number of levels either."""
+
+    def apart(one: NoiseSchedule, other: NoiseSchedule) -> float:
+        places = [embedding(schedule, STEPS, whole=True) for schedule in (one, other)]
+        return float(((places[0] - places[1]) ** 2).sum())
+
+    def hellinger(one: NoiseSchedule, other: NoiseSchedule, *, weighed: bool) -> float:
+        stages = [one.stage_with(8193), other.stage_with(8193)]
+        if weighed:
+            stages = [one.minimised(stages[0]), other.minimised(stages[1])]
+        return 1 - float(np.sqrt(stages[0].probabilities) @ np.sqrt(stages[1].probabilities))
+
+    base = denoising()
+    for other in (denoising("inverse_t"), denoising("uniform"), denoising(p_mean=-0.5)):
+        expected = sum(hellinger(base, other, weighed=weighed) for weighed in (False, True))
+        assert apart(base, other) == pytest.approx(expected / WIDTH_DENSITY, rel=0.05)
+    # The law has 3 in 10,000 of its draws below .005: nearly nothing is another there.
+    assert apart(*(denoising("uniform", sigma_min=sigma_min) for sigma_min in (0.001, 0.005))) < 0.001
+    # What is learned comes to edm's on Gaussian data.
+    assert apart(base, denoising("learned_uncertainty")) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_learned_weight_is_placed_by_what_it_comes_to() -> None:
+    def apart(one: NoiseSchedule, other: NoiseSchedule) -> float:
+        places = [embedding(schedule, STEPS, whole=True) for schedule in (one, other)]
+        return float(((places[0] - places[1]) ** 2).sum())
+
+    base = NoiseSchedule.continuous(LogNormal(), ConstantRatio(q=256.0), loss=SquaredL2())
+    learned = replace(base, weight=WEIGHTS["learned_uncertainty"]())
+    # For t far below sigma_data the distance is that of the noise, (t - r)^2 = (t / q)^2; edm's weight is 1/t^2.
+    low = replace(base, noise=LogNormal(p_mean=-4.0, p_std=0.3))
+    assert apart(replace(low, weight=learned.weight), replace(low, weight=WEIGHTS["edm"]())) < 1e-4
+    assert apart(learned, replace(base, weight=WEIGHTS["edm"]())) > 0.01
+
+
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("total_steps", [1, 50, 2000])
 def test_every_preset_has_a_place(name: str, total_steps: int) -> None:
-    assert np.isfinite(embedding(PRESETS[name].schedule, total_steps)).all()
+    for whole in (False, True):
+        assert np.isfinite(embedding(PRESETS[name].schedule, total_steps, whole=whole)).all()
 
 
 def test_what_stopped_trials_come_to_follows_from_those_that_went_on() -> None:

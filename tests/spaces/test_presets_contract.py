@@ -147,4 +147,5 @@ def test_presets_without_a_grid_are_the_published_ones() -> None:
     assert PRESETS["scm_like"].schedule.to_dict() == {
         **{"grid": ends, "noise": {"name": "lognormal", "p_mean": -1.0, "p_std": 1.4}},
         **{"gap": {"name": "constant_ratio", "q": 1024.0}, "loss": {"name": "squared_l2"}},
+        "weight": {"name": "learned_uncertainty"},
     }

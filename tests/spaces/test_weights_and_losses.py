@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +12,21 @@ import pytest
 
 from search.contracts import losses, weights
 from search.contracts._promise import Promise
-from spaces import LOSSES, PRESETS, WEIGHTS, NoiseSchedule, SearchSpace
+from spaces import LOSSES, NOISE, PRESETS, WEIGHTS, NoiseSchedule, SearchSpace
 from spaces.arrays import Array
 from spaces.checks import check_values
 from spaces.choice import Choice
 from spaces.curricula.constant import Constant
 from spaces.equality import distance, equal
+from spaces.ideal_loss import ideal_distance
 from spaces.loss import Constants, Loss
+from spaces.losses.denoising import Denoising
 from spaces.losses.pseudo_huber import PseudoHuber
 from spaces.losses.squared_l2 import SquaredL2
 from spaces.schedule import USUAL
 from spaces.stage import Stage
 from spaces.weight import Weight
+from spaces.weights.tabulated import Tabulated
 
 ICT = PRESETS["ict"].schedule
 ROOT = math.sqrt(2.0)
@@ -35,6 +39,8 @@ KNOWN = {
     "inverse_t_squared": 0.25,
     "edm": 4.25,  # 1/t^2 + 1/sigma_data^2
     "inverse_c_out": math.sqrt(4.25),
+    "learned_uncertainty": 4.25,  # as edm, times e^-u with u = 0
+    "tabulated": 1.0,
 }
 EVERY = [*((WEIGHTS, name) for name in WEIGHTS), *((LOSSES, name) for name in LOSSES)]
 every = pytest.mark.parametrize(("registry", "name"), EVERY, ids=[name for _, name in EVERY])
@@ -154,6 +160,83 @@ def test_importance_weights_multiply_the_weight() -> None:
     assert adaptive.pairs(stage, 0.5).weight_M.tolist() == pytest.approx(
         [1 / (2 * 0.8) / 2, 1 / (2 * 0.2) / 4]
     )
+
+
+def test_a_tabulated_weight_is_linear_in_logarithms_and_constant_outside() -> None:
+    weight = Tabulated(log_t=(0.0, math.log(4.0)), log_weight=(0.0, math.log(16.0)))
+    found = weight.of_pairs(array(0.1, 1.0, 3.0, 4.0, 9.0), array(0.0, 0.0, 0.0, 0.0, 0.0), 0.5)
+    assert found.tolist() == pytest.approx([1, 1, 9, 16, 16])
+    assert weight.describe() == "tabulated(knots=2, log_weight=0..2.773)"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"log_t": (0.0, 1.0)}, "must be equally many numbers, 1 to 4096, but got 2 and 1"),
+        ({"log_t": (), "log_weight": ()}, "must be equally many numbers, 1 to 4096, but got 0 and 0"),
+        ({"log_t": (1.0, 1.0), "log_weight": (0.0, 0.0)}, "`log_t` must be finite and increasing"),
+        ({"log_t": (math.inf,)}, "`log_t` must be finite and increasing"),
+        ({"log_weight": (81.0,)}, "`log_weight` must lie between -80 and 80, but got 81.0"),
+        ({"log_weight": (math.nan,)}, "`log_weight` must lie between -80 and 80, but got nan"),
+    ],
+)
+def test_an_impossible_table_of_weights_is_one_line(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Tabulated(**options)
+
+
+LEARNED = WEIGHTS["learned_uncertainty"]()
+
+
+@pytest.mark.parametrize("loss", [SquaredL2(), PseudoHuber(huber_c=1e-9), Denoising()])
+def test_a_perfect_model_of_gaussian_data_has_the_ideal_distance(loss: Loss) -> None:
+    """By a million draws, per value: f takes x + t z to s / sqrt(t^2 + s^2) of it, the denoiser to its square."""
+    s, t, r = 0.5, 0.7, 0.3
+    x_D, z_D = np.random.default_rng(0).normal(size=(2, 1_000_000)) * [[s], [1.0]]
+    scale = [s / math.hypot(level, s) for level in (t, r)]
+    if loss.DENOISES:
+        difference_D = scale[0] ** 2 * (x_D + t * z_D) - x_D
+    else:
+        difference_D = scale[0] * (x_D + t * z_D) - scale[1] * (x_D + r * z_D)
+    slope, offset, shift = loss.constants(1, 1e-9)
+    squared = np.square(difference_D).mean()
+    found = ideal_distance(loss, array(t), array(r), s, 1e-9)
+    # sqrt(2 / 1e6) is the relative deviation of the mean square: 6 of it.
+    assert found[0] == pytest.approx(squared / (math.sqrt(slope * squared + offset) + shift), rel=0.0085)
+
+
+def test_what_is_minimised_with_a_learned_weight_is_what_it_comes_to_on_gaussian_data() -> None:
+    stage = Stage(0, array(0.1, 0.5, 2.0), array(0.5, 0.5))
+    schedule = dataclasses.replace(ICT, weight=LEARNED, loss=SquaredL2())
+    angle = np.arctan(array(0.2, 1.0, 4.0))
+    share_M = 1 / np.square(np.sin(np.diff(angle) / 2))
+    assert schedule.minimised(stage).probabilities.tolist() == pytest.approx(
+        (share_M / share_M.sum()).tolist()
+    )
+    denoising = dataclasses.replace(PRESETS["edm"].schedule, weight=LEARNED)
+    plain = PRESETS["edm"].schedule  # whose weight is that already
+    found, expected = (one.minimised(one.stage_with(100)).probabilities for one in (denoising, plain))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_a_law_that_follows_the_losses_is_refused_beside_a_weight_that_does() -> None:
+    message = "changes what the loss of a level counts, which the weight learned_uncertainty learns: take another noise"
+    for name in ("loss_second_moment", "learned"):
+        with pytest.raises(ValueError, match=message):
+            dataclasses.replace(ICT, noise=NOISE[name](), weight=LEARNED)
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(ICT, noise=NOISE["tabulated"](importance_weights=True), weight=LEARNED)
+    weights = {"uniform": None, "learned_uncertainty": None}
+    with pytest.raises(ValueError, match=rf"space\.noise\.learned: learned\(.*\) {message}"):
+        SearchSpace.from_mapping({"noise": {"lognormal": None, "learned": None}, "weight": weights})
+    kept = {family.name for family in SearchSpace.from_mapping({"weight": weights}).noise}
+    assert "lognormal" in kept and not kept & {"learned", "loss_second_moment"}
+    assert ICT.adapts is False and dataclasses.replace(ICT, weight=LEARNED).adapts
+
+
+def test_only_one_weight_is_learned() -> None:
+    with pytest.raises(TypeError, match="only the weight learned_uncertainty is learned"):
+        type("Mine", (WEIGHTS["edm"],), {"LEARNED": True, "__module__": "plugin"})
 
 
 @dataclass(frozen=True, kw_only=True)

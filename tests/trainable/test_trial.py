@@ -170,39 +170,42 @@ def test_a_checkpoint_of_another_schedule_is_refused(
 
 
 ADAPTIVE = {**SCHEDULE, "noise": {"name": "loss_second_moment", "num_bins": 4, "history": 40, "every": 10}}
+LEARNED = {**SCHEDULE, "weight": {"name": "learned_uncertainty"}}
 
 
 def found_schedule(folder: Path) -> NoiseSchedule:
     return NoiseSchedule.from_dict(json.loads((folder / FOUND_FILE).read_text()))
 
 
+@pytest.mark.parametrize(("schedule", "part"), [(ADAPTIVE, "noise"), (LEARNED, "weight")])
 def test_an_adaptive_trial_keeps_at_each_rung_the_schedule_that_it_has_found(
-    worker: Callable[..., TrialWorker], tmp_path: Path
+    worker: Callable[..., TrialWorker], tmp_path: Path, schedule: dict[str, Any], part: str
 ) -> None:
     run = worker()
-    run.begin(task(tmp_path, schedule=ADAPTIVE))
+    run.begin(task(tmp_path, schedule=schedule))
     run.advance(pause_seconds=0)
     assert not (tmp_path / "0" / FOUND_FILE).exists()
     found = []
     while len(found) < 3:
         run.advance()
-        schedule = found_schedule(tmp_path / "0")
-        assert name_of(schedule.noise) == "tabulated"
-        assert schedule.curriculum == PRESETS["ict"].schedule.curriculum
-        found.append(schedule)
+        came_to = found_schedule(tmp_path / "0")
+        assert name_of(getattr(came_to, part)) == "tabulated"
+        assert came_to.curriculum == PRESETS["ict"].schedule.curriculum
+        found.append(came_to)
     assert len(set(found)) == 3
 
 
+@pytest.mark.parametrize("schedule", [ADAPTIVE, LEARNED], ids=["noise", "weight"])
 def test_a_replaced_worker_finds_the_same_schedule(
-    worker: Callable[..., TrialWorker], tmp_path: Path
+    worker: Callable[..., TrialWorker], tmp_path: Path, schedule: dict[str, Any]
 ) -> None:
     whole, first, second = worker(), worker(), worker()
-    whole.begin(task(tmp_path, schedule=ADAPTIVE))
-    first.begin(task(tmp_path, number=1, schedule=ADAPTIVE))
+    whole.begin(task(tmp_path, schedule=schedule))
+    first.begin(task(tmp_path, number=1, schedule=schedule))
     for _ in range(75):
         first.advance(pause_seconds=0)
     first.checkpoint()
-    second.begin(task(tmp_path, number=1, schedule=ADAPTIVE))
+    second.begin(task(tmp_path, number=1, schedule=schedule))
     to_the_end(second)
     to_the_end(whole)
     assert found_schedule(tmp_path / "1") == found_schedule(tmp_path / "0")

@@ -18,7 +18,15 @@ from trainable.network import Network
 from trainable.stack.networks import stacked
 from trainable.training.config import TrainingConfig
 from trainable.training.flat_parameters import num_parameters
-from trainable.training.step import StepTensors, TrainingState, count_losses_, gradient_, update_
+from trainable.training.step import (
+    StepTensors,
+    TrainingState,
+    count_losses_,
+    drawn_levels,
+    gradient_,
+    learned_,
+    update_,
+)
 from trainable.training.trainer import Trainer, on_device
 
 
@@ -104,32 +112,35 @@ class Stack:
         is_all = len(places) == self.size
         part = self._state if is_all else self._picked(places)
         self._network.bind(part.parameters_P, part.gradient_P)
-        indices = [each.levels.draw(each.batch.u_B) for each in tensors]
-        levels = [
-            each.levels.table_ML.index_select(0, index_B)
-            for each, index_B in zip(tensors, indices, strict=True)
-        ]
+        drawn = [drawn_levels(each.state, each.batch, each.levels) for each in tensors]
         loss_TB = gradient_(
             self.trainer(places[0]).in_precision(self._network),
             part,
             torch.stack([each.batch.x_BCHW for each in tensors]),
             torch.stack([each.batch.z_BCHW for each in tensors]),
-            torch.stack(levels),
+            torch.stack([of.levels_BL for of in drawn]),
             torch.stack([each.loss_3 for each in tensors])[:, None],
             micro_batch,
         )
+        minimised_TB = loss_TB
+        if any(of.weighed is not None for of in drawn):
+            minimised = (
+                learned_(each.state, of, loss_B, each.factors_F)
+                for each, of, loss_B in zip(tensors, drawn, loss_TB, strict=True)
+            )
+            minimised_TB = torch.stack(list(minimised))
         if self._together:
             factors_T1F = torch.stack([each.factors_F for each in tensors])[:, None]
-            update_(part, factors_T1F, loss_TB, self._config.optimizer_strategy)
+            update_(part, factors_T1F, minimised_TB, self._config.optimizer_strategy)
             if not is_all:
                 self._put_back(places, part)
         else:
             for number, each in enumerate(tensors):
                 if not is_all:
                     _take_gradient(each.state, part, number)
-                update_(each.state, each.factors_F, loss_TB[number], self._config.optimizer_strategy)
-        for each, index_B, loss_B in zip(tensors, indices, loss_TB, strict=True):
-            count_losses_(each.state, index_B, loss_B)
+                update_(each.state, each.factors_F, minimised_TB[number], self._config.optimizer_strategy)
+        for each, of, loss_B in zip(tensors, drawn, loss_TB, strict=True):
+            count_losses_(each.state, of.index_B, loss_B)
 
     def _picked(self, places: Sequence[int]) -> TrainingState:
         """A copy of what a step of some trials needs."""
@@ -152,7 +163,8 @@ class Stack:
         """The step of all trials in a CUDA graph; anew where a trial has its level tables elsewhere by now."""
         places = range(self.size)
         lies_at = [each.levels.table_ML.data_ptr() for each in tensors]
-        lies_at += [0 if (sums := each.state.sums_M2) is None else sums.data_ptr() for each in tensors]
+        own = [tensor for each in tensors for tensor in (each.state.sums_M2, each.state.uncertainty_3F)]
+        lies_at += [0 if tensor is None else tensor.data_ptr() for tensor in own]
         key = (micro_batch, *lies_at)
         if self._graph is not None and self._graph[0] == key:
             return self._graph[1]

@@ -15,6 +15,7 @@ from trainable.training.consistency import LevelTables, NetworkFunction
 from trainable.training.coupling import nearest_noise
 from trainable.training.flat_parameters import flatten_gradients, flatten_parameters, num_parameters
 from trainable.training.radam import radam_
+from trainable.training.uncertainty import Weighed, learn_, weigh_
 
 _ALIGNED = 16  # floats: what the bits of a dot product depend on, with MKL
 _VECTORS = ("parameters_P", "gradient_P", "ema_P", "m_P", "v_P")
@@ -83,8 +84,10 @@ class TrainingState:
     m_P, v_P: RAdam's moments. loss_sum: float64, of the steps since it was last set to zero.
     sums_M2: float64, per interval the number of images and the sum of their squared losses since it was last
     set to zero; None: not wanted. half_P, noise_2: see `OptimizerStrategy.measured_factor`; None where it has none.
-    others_EP: averages with other horizons; None: there are none.
-    Of several trials at once, each tensor has one more axis in front, and there are no sums_M2 and no others_EP.
+    others_EP: averages with other horizons; None: there are none. uncertainty_3F: see `uncertainty.begun`; None: the
+    weight is not learned.
+    Of several trials at once, each tensor has one more axis in front, and there are none of sums_M2, others_EP,
+    uncertainty_3F.
     """
 
     parameters_P: Tensor
@@ -97,6 +100,7 @@ class TrainingState:
     half_P: Tensor | None = None
     noise_2: Tensor | None = None
     others_EP: Tensor | None = None
+    uncertainty_3F: Tensor | None = None
 
     @classmethod
     def of(
@@ -146,14 +150,14 @@ class TrainingState:
         for average in (self.ema_P, self.others_EP):
             if average is not None:
                 average.copy_(self.parameters_P)
-        for tensor in (self.m_P, self.v_P, self.loss_sum, self.noise_2, self.sums_M2):
+        for tensor in (self.m_P, self.v_P, self.loss_sum, self.noise_2, self.sums_M2, self.uncertainty_3F):
             if tensor is not None:
                 tensor.zero_()
 
     def saved(self) -> dict[str, Tensor]:
         """The tensors that decide the next step but for sums_M2; the gradient is made anew in each."""
         names = ("parameters_P", "ema_P", "m_P", "v_P", "loss_sum")
-        more = {"noise_2": self.noise_2, "others_EP": self.others_EP}
+        more = {name: getattr(self, name) for name in ("noise_2", "others_EP", "uncertainty_3F")}
         present = {name: tensor for name, tensor in more.items() if tensor is not None}
         return {name: getattr(self, name) for name in names} | present
 
@@ -185,11 +189,36 @@ def training_step(
     loss_3: see `loss_tensors`.
     micro_batch: images that go through the network at once; the step is that of the whole batch all the same.
     """
+    drawn = drawn_levels(state, batch, levels)
+    loss_B = gradient_(network, state, batch.x_BCHW, batch.z_BCHW, drawn.levels_BL, loss_3, micro_batch)
+    update_(state, factors_F, learned_(state, drawn, loss_B, factors_F), strategy)
+    count_losses_(state, drawn.index_B, loss_B)
+
+
+class Drawn(NamedTuple):
+    """The intervals of a batch and their rows of the level tables. weighed: by a weight that is learned, else None."""
+
+    index_B: Tensor
+    levels_BL: Tensor
+    weighed: Weighed | None
+
+
+def drawn_levels(state: TrainingState, batch: Batch, levels: LevelTables) -> Drawn:
+    """Of one trial."""
     index_B = levels.draw(batch.u_B)
     levels_BL = levels.table_ML.index_select(0, index_B)
-    loss_B = gradient_(network, state, batch.x_BCHW, batch.z_BCHW, levels_BL, loss_3, micro_batch)
-    update_(state, factors_F, loss_B, strategy)
-    count_losses_(state, index_B, loss_B)
+    weighed = None
+    if state.uncertainty_3F is not None:
+        weighed = weigh_(levels_BL, state.uncertainty_3F, math.prod(batch.x_BCHW.shape[1:]))
+    return Drawn(index_B, levels_BL, weighed)
+
+
+def learned_(state: TrainingState, drawn: Drawn, loss_B: Tensor, factors_F: Tensor) -> Tensor:
+    """What was minimised of each image of one trial; a weight that is learned has learned from it."""
+    if drawn.weighed is None or state.uncertainty_3F is None:
+        return loss_B
+    more = factors_F[3 + (0 if state.others_EP is None else len(state.others_EP)) :]
+    return learn_(state.uncertainty_3F, drawn.weighed, loss_B, factors_F[0], *more)
 
 
 def gradient_(

@@ -31,6 +31,7 @@ from trainable.training.consistency import LevelTables, NetworkFunction, loss_te
 from trainable.training.heun import sample_by_heun
 from trainable.training.memory import keep_freed_memory
 from trainable.training.step import Batch, StepTensors, TrainingState, stream_seed, training_step
+from trainable.training.uncertainty import begun, tabulated
 
 _CHECK_EVERY = 50  # steps between looks at the loss; each look waits for the device
 _SAMPLE_BATCH = 500
@@ -224,7 +225,8 @@ class Trainer:
         num_steps = self._step - self._loss_from_step
         mean_loss = float(self._state.loss_sum.item()) / num_steps if num_steps else 0.0
         # The last update may have spoilt the weights after a finite loss.
-        if not bool(self._state.parameters_P.isfinite().all()):
+        last = (self._state.parameters_P, self._state.uncertainty_3F)
+        if not all(bool(tensor.isfinite().all()) for tensor in last if tensor is not None):
             return math.nan
         if self._step == until_step:
             self._state.loss_sum.zero_()
@@ -328,8 +330,14 @@ class Trainer:
         self._enter_stage()
 
     def found_schedule(self) -> NoiseSchedule:
-        """The schedule in force, with fixed probabilities: what an adaptive one has come to, a static one itself."""
-        return self._schedule if self._adaptation is None else self._adaptation.schedule
+        """The schedule in force, fixed: what one that adapts has come to, another one itself."""
+        schedule = self._schedule if self._adaptation is None else self._adaptation.schedule
+        if self._state.uncertainty_3F is None:
+            return schedule
+        num_values, sigma_data = math.prod(self._image_shape), self.config.sigma_data
+        return replace(
+            schedule, weight=tabulated(schedule, self._state.uncertainty_3F, num_values, sigma_data)
+        )
 
     def _saved(self) -> dict[str, Tensor]:
         """The tensors that decide the rest of the trial, the trainer's own."""
@@ -404,10 +412,14 @@ class Trainer:
         )
 
     def _make_room(self, num_intervals: int) -> None:
-        """Level tables with at least so many rows, and as many sums of losses where the trial wants them.
+        """Level tables with at least so many rows; as many sums of losses, and u, where the trial wants them.
 
-        Larger tables lie elsewhere, and sums are another step: the graph is given up.
+        Larger tables lie elsewhere, and sums or u are another step: the graph is given up.
         """
+        learns = self._schedule.weight.LEARNED
+        if learns != (self._state.uncertainty_3F is not None):
+            self._graph = None
+            self._state = replace(self._state, uncertainty_3F=begun(self._device) if learns else None)
         num_rows, wanted = len(self._levels.cdf_M), self._adaptation is not None
         if num_rows >= num_intervals and wanted == (self._state.sums_M2 is not None):
             return
