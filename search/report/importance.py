@@ -65,7 +65,7 @@ def importances(found: Found) -> Importances | None:
 def _key(found: Found, step: int, values: Mapping[int, float]) -> str:
     """Checksum of all that the importances follow from."""
     trials = {
-        number: [value, dict(found.by_number[number].params), found.by_number[number].schedule.to_dict()]
+        number: [value, dict(found.by_number[number].params), repr(found.by_number[number].schedule)]
         for number, value in values.items()
     }
     searched = {name: distribution_to_json(one) for name, one in found.distributions.items()}
