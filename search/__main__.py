@@ -5,7 +5,7 @@ import sys
 
 # Imports make many objects and no garbage: to look for it as often as Python does by itself is a tenth of the time of a
 # short command, and to look through all of them when it ends is a fifth.
-gc.set_threshold(50_000)
+gc.set_threshold(200_000)
 
 from search.cli import main  # noqa: E402
 

@@ -69,13 +69,25 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}. See: {self.prog} --help")
 
 
+class _WholeLine(_Parser):
+    """Of the whole command line. What all verbs do is read where it is shown alone."""
+
+    def format_help(self) -> str:
+        # argparse would break lines after the longest verbs.
+        listed = "\n".join(f"  {name:<12} {line}" for name, line in commands().items())
+        self.epilog = f"verbs:\n{listed}\n\n{_EPILOG}"
+        return super().format_help()
+
+
+def verbs() -> dict[str, Path]:
+    """Verb -> its file."""
+    found = sorted(path for path in _COMMANDS.glob("*.py") if not path.name.startswith("_"))
+    return {path.stem.replace("_", "-"): path for path in found}
+
+
 def commands() -> dict[str, str]:
     """Verb -> its one line of help. Read from the source: importing all commands takes seconds."""
-    found = {}
-    for path in sorted(_COMMANDS.glob("*.py")):
-        if not path.name.startswith("_"):
-            found[path.stem.replace("_", "-")] = _help_in(path.read_bytes())
-    return found
+    return {name: _help_in(path.read_bytes()) for name, path in verbs().items()}
 
 
 @cache
@@ -95,28 +107,24 @@ def _help_in(source: bytes) -> str:
 
 def parser_for(verb: str | None) -> argparse.ArgumentParser:
     """The parser of the whole command line; of the verbs only `verb` knows its arguments."""
-    known = commands()
-    # argparse would break lines after the longest verbs.
-    listed = "\n".join(f"  {name:<12} {line}" for name, line in known.items())
-    parser = _Parser(
+    parser = _WholeLine(
         prog="python -m search",
         usage="python -m search VERB ... [--json]",
         description=_DESCRIPTION,
-        epilog=f"verbs:\n{listed}\n\n{_EPILOG}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    verbs = parser.add_subparsers(
+    known = parser.add_subparsers(
         prog="python -m search", help=argparse.SUPPRESS, dest="verb", parser_class=_Parser
     )
-    for name, line in known.items():
+    for name in verbs():
         if name != verb:
-            verbs.add_parser(name, add_help=False)
+            known.add_parser(name, add_help=False)
             continue
         module = importlib.import_module(f"search.commands.{name.replace('-', '_')}")
-        sub = verbs.add_parser(
+        sub = known.add_parser(
             name,
-            description=(module.__doc__ or line).strip(),
+            description=(module.__doc__ or "").strip(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
@@ -182,7 +190,7 @@ def _dispatch(arguments: list[str]) -> int:
 
         return _next.show()
     verb = next((argument for argument in arguments if not argument.startswith("-")), None)
-    known = commands()
+    known = verbs()
     if verb is not None and verb not in known:
         close = difflib.get_close_matches(verb, known, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""

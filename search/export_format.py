@@ -28,7 +28,8 @@ class Rendered:
 
     files: name -> text. calls: how the levels are used, in the target's own language. wanted: the document's
     levels; used: those that the target will really use, by its own arithmetic. left_out: why a number of
-    evaluations cannot be had there. conditions: what must hold for it to mean the same there.
+    evaluations cannot be had there. conditions: what must hold for it to mean the same there. warnings: of the
+    schedule, `LoadedSchedule.warnings`.
     """
 
     files: Mapping[str, str]
@@ -37,6 +38,7 @@ class Rendered:
     used: Mapping[int, Levels]
     conditions: tuple[str, ...]
     left_out: Mapping[int, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def relative_errors(self) -> dict[int, float]:
@@ -103,7 +105,8 @@ class ExportFormat(Choice, ABC):
                 f"evaluations, where {MAX_RELATIVE_ERROR:.0%} is allowed. {self.REMEDY}. "
                 "Or take it as it is with --accept-error"
             )
-        return replace(rendered, files={**rendered.files, README: _readme(self, loaded, rendered)})
+        readme = _readme(self, loaded, rendered)
+        return replace(rendered, files={**rendered.files, README: readme}, warnings=loaded.warnings)
 
     def model_files(self, module: Any) -> dict[str, bytes]:
         """What NEEDS_MODEL adds to the files, from the winner's network with its averaged weights."""

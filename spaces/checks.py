@@ -19,6 +19,7 @@ from spaces.weight import Weight
 
 # What a trial may be trained with and what an export may say are the same.
 MAX_TOTAL_STEPS = 10_000_000  # N(k) is computed for every step k: 0.1 GB
+MAX_EVALUATIONS = 99  # of the network, per image
 SIGMA_DATA_BOUNDS = (1e-3, 1e3)
 
 NO_TEACHER = "has no meaning with the loss denoising, whose target is the clean image and no teacher's"

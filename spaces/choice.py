@@ -27,6 +27,12 @@ def _scalar_options(cls: type) -> tuple[tuple[str, tuple[type, ...], str], ...]:
     return tuple((name, *_SCALARS[hint]) for name, hint in hints.items() if hint in _SCALARS)
 
 
+@cache
+def _defaults(cls: type) -> tuple[tuple[str, Any], ...]:
+    """(option, its default) in their order."""
+    return tuple((field.name, field.default) for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
 class Remark:
     """What `list` adds to a choice: `figures` to its JSON, `text` to its lines for people."""
@@ -69,10 +75,11 @@ class Choice:
 
     def describe(self) -> str:
         """One short word for tables: the name with what is searched or differs from its default."""
+        cls: Any = type(self)
         shown = {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name in self.SPACE or getattr(self, field.name) != field.default
+            option: value
+            for option, default in _defaults(cls)
+            if (value := getattr(self, option)) != default or option in self.SPACE
         }
         options = ", ".join(
             f"{option}={f'{value:.4g}' if isinstance(value, float) else value}"

@@ -156,6 +156,9 @@ class Choices(Mapping[str, V], ABC):
         return names_in(self.package)
 
     def __getitem__(self, name: str) -> V:
+        known = self._choices.get(f"{self.package}.{name}")
+        if known is not None:
+            return known
         module = (
             module_in(self.package, name) if name in self.ours else plugins.module_for(self.package, name)
         )

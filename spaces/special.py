@@ -26,13 +26,17 @@ def ndtr(z: Array) -> Array:
 def log_ndtr(z: Array) -> Array:
     """ln P(Z <= z) for Z ~ N(0, 1), precise in both tails."""
     z = np.asarray(z, dtype=np.float64)
-    lower = np.log(ndtr(z.clip(_FAR, 0)))
-    upper = np.log1p(-ndtr(-z.clip(0)))
+    tail = ndtr(-np.abs(z.clip(_FAR)))
+    is_upper = z > 0
+    near = np.where(is_upper, np.log1p(-tail), np.log(np.where(is_upper, 1, tail)))
+    is_far = z < _FAR
+    if not is_far.any():
+        return near
     far = z.clip(max=_FAR)
     over = 1 / far**2  # Mills' ratio, DLMF 7.12.1
     series = 1 - over * (1 - 3 * over * (1 - 5 * over * (1 - 7 * over)))
-    tail = -0.5 * far**2 - np.log(-far) - 0.5 * math.log(2 * math.pi) + np.log(series)
-    return np.where(z > 0, upper, np.where(z < _FAR, tail, lower))
+    log_tail = -0.5 * far**2 - np.log(-far) - 0.5 * math.log(2 * math.pi) + np.log(series)
+    return np.where(is_far, log_tail, near)
 
 
 def betainc(a: float, b: float, x: Array) -> Array:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import spaces.document.load
+from search.cli import main
 from search.file.kinds import KINDS
 from tests.version_0_2_0 import copied_storage
 
@@ -29,7 +31,21 @@ HEAVY = (
 )
 SEARCHED = ("numpy", "optuna")  # by what reads a study or a search file
 DATABASES = ("sqlalchemy", "alembic")  # by what writes a study, or reads one that is in no SQLite file
-LIBRARIES = (*HEAVY, *SEARCHED, *DATABASES, "scipy.special", "pydantic", "yaml", "rich", "jinja2", "PIL")
+LIBRARIES = (
+    *(
+        *HEAVY,
+        *SEARCHED,
+        *DATABASES,
+        "scipy.special",
+        "pydantic",
+        "yaml",
+        "rich",
+        "jinja2",
+        "PIL",
+        "vl_convert",
+    ),
+    "spaces.document.format",  # models of what an export holds, which take as long to make as a small library
+)
 CODE = """
 import contextlib, io, json, sys
 from search.cli import main
@@ -91,8 +107,22 @@ def test_a_look_at_a_search_imports_its_study_and_no_more(
 ) -> None:
     options = [part for name, value in more.items() for part in (name, str(tmp_path / value))]
     names = imported(verb, "old", "--storage", str(storage), *options)
-    allowed = {*SEARCHED, "pydantic", "yaml", *({"jinja2"} if verb == "report" else set())}
+    of_documents = {"spaces.document.format"} if verb in ("export", "report") else set()
+    allowed = {*SEARCHED, "pydantic", "yaml", *of_documents, *({"jinja2"} if verb == "report" else set())}
     assert names <= allowed
+
+
+@pytest.mark.parametrize("format_", ["json", "torch", "diffusers"])
+def test_an_export_reads_its_document_back_once(
+    format_: str, storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    load = spaces.document.load.load_schedule
+    monkeypatch.setattr("search.export_format.load_schedule", lambda of: read.append(of) or load(of))
+    monkeypatch.setattr(spaces.document.load, "load_schedule", lambda of: read.append(of) or load(of))
+    line = ["export", "old", "--storage", str(storage), "--format", format_, "--output", str(tmp_path / "x")]
+    assert main(line) == 0
+    assert len(read) == 1
 
 
 @pytest.mark.parametrize("verb", ["stop", "logs"])

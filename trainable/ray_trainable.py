@@ -14,6 +14,7 @@ import torch
 from ray.tune import Trainable
 
 from trainable.gpu.gpu_slice import Card, card_is_lost, is_out_of_memory
+from trainable.slot_use import SlotUse
 from trainable.task import Progress, TrialTask
 from trainable.threads import threads_of
 from trainable.trial import as_result, failed, out_of_memory
@@ -35,15 +36,24 @@ class _SlotTrainable(Trainable):
         gpus: float,
         pause_seconds: float,
         card: Card,
+        system_metrics: bool = False,
     ) -> None:
         """settings: by name, in what trials are trained, as `trainer` takes them. gpus: the share of `card` that this
         actor holds. pause_seconds: a step of Ray's lasts at most about so long; then it reports how far trials are.
+        system_metrics: whether reports say what the slot uses.
         """
         # Ctrl-C in a terminal reaches the whole process group; the driver decides what is stopped.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         torch.set_num_threads(threads_of(cpus))
         self._trainer, self._settings, self._pause_seconds = trainer, settings, pause_seconds
         self._slice = Slice(cpus=cpus, gpus=gpus, card=card)
+        self._use = SlotUse(cpus, gpus, card) if system_metrics else None
+
+    def _with_use(self, news: Sequence[Progress]) -> Sequence[Progress]:
+        """What trials have to tell, with what their slot has used where that is wanted."""
+        if self._use is not None:
+            self._use.note(news)
+        return news
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: it is kept already."""
@@ -64,6 +74,8 @@ class ScheduleTrainable(_SlotTrainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin the next trial. An error is kept for the report: raised here, Ray would retry the actor."""
         self._task = TrialTask(**new_config["task"])
+        if self._use is not None:
+            self._use.begin()
         self._failure = self._guarded(self._begin)
         return True
 
@@ -88,7 +100,8 @@ class ScheduleTrainable(_SlotTrainable):
 
     def _advance(self) -> Progress:
         assert self._worker is not None
-        return self._worker.advance(self._pause_seconds)
+        (progress,) = self._with_use([self._worker.advance(self._pause_seconds)])
+        return progress
 
     def _guarded(self, work: Callable[[], Progress | None]) -> Progress | None:
         """What `work` returns, or the answer for a trial that raised. Raises only what asks for another process."""
@@ -131,7 +144,7 @@ class StackTrainable(_SlotTrainable):
         if not self._is_new and self._worker.is_idle:
             time.sleep(_IDLE_SECONDS)  # the driver has nothing to do for it now
         self._is_new = False
-        news = self._worker.advance(self._pause_seconds)
+        news = self._with_use(self._worker.advance(self._pause_seconds))
         return {
             "stack": [as_result(progress) for progress in news],
             "returned": self._worker.take_returned(),

@@ -71,8 +71,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from spaces import load_schedule
-
     target = _format(args)
     output = _output(args, target.title)
     if target.NEEDS_MODEL:
@@ -83,13 +81,13 @@ def run(args: argparse.Namespace) -> int:
     document = _document(args)
     rendered = target.render(document, nfe=_numbers(args.nfe), accept_error=args.accept_error)
     if target.title == "json":
-        _write_document(document, output, as_json=args.json)
+        _write_document(document, rendered, output, as_json=args.json)
     else:
         model = _model_files(args, target, document) if target.NEEDS_MODEL else {}
         _write_folder(target.title, rendered, model, output, as_json=args.json)
     if args.register is not None:
         _register(args, document)
-    for warning in load_schedule(document).warnings:
+    for warning in rendered.warnings:
         sys.stderr.write(f"warning: {warning}\n")
     return 0
 
@@ -120,12 +118,13 @@ def _output(args: argparse.Namespace, title: str) -> Path:
     return path
 
 
-def _write_document(document: Mapping[str, Any], path: Path, *, as_json: bool) -> None:
-    from search.winner.document import write_export
+def _write_document(document: Mapping[str, Any], rendered: "Rendered", path: Path, *, as_json: bool) -> None:
+    from search.machine.output import write_file
     from spaces import NoiseSchedule
     from spaces.sparkline import with_density
 
-    write_export(path, document)
+    (text,) = rendered.files.values()
+    write_file(path, text.encode())
     if as_json:
         print(json.dumps(document, indent=2, allow_nan=False))
     else:

@@ -40,12 +40,13 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Slots:
     """What one worker gets of the machines. micro_batch: images at once, None: the whole batch. stack: trials that it
-    holds at once."""
+    holds at once. system_metrics: whether it says what it uses."""
 
     cpu: float
     gpu: float
     micro_batch: int | None = None
     stack: int = 1
+    system_metrics: bool = False
 
 
 def schedule_trainable(
@@ -69,6 +70,7 @@ def schedule_trainable(
         # A sign of life a second, fewer of many workers: the driver takes in some tens a second.
         pause_seconds=max(1.0, workers_for(max_concurrent, slots.stack) / 20),
         card=card or Card(),
+        system_metrics=slots.system_metrics,
         **({} if slots.stack == 1 else {"stack": slots.stack}),
     )
 

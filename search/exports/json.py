@@ -20,13 +20,18 @@ class Json(ExportFormat):
         self, document: Mapping[str, Any], *, nfe: Collection[int] = (), accept_error: bool = False
     ) -> Rendered:
         rendered = super().render(document, nfe=nfe, accept_error=accept_error)
-        text = export_text(document)
-        if len(text) > MAX_BYTES:
-            raise InputError(
-                f"the document would have {len(text)} bytes, and no more than {MAX_BYTES} are read back: the "
-                "curriculum changes its number of levels too often"
-            )
-        return replace(rendered, files={"best_schedule.json": text})
+        return replace(rendered, files=document_file(document))
 
     def derive(self, loaded: LoadedSchedule, steps: Mapping[int, Levels]) -> Rendered:
         return Rendered(files={}, calls={}, wanted=steps, used=steps, conditions=())
+
+
+def document_file(document: Mapping[str, Any]) -> dict[str, str]:
+    """The document as a file: name -> text. InputError where it is larger than what is read back."""
+    text = export_text(document)
+    if len(text) > MAX_BYTES:
+        raise InputError(
+            f"the document would have {len(text)} bytes, and no more than {MAX_BYTES} are read back: the "
+            "curriculum changes its number of levels too often"
+        )
+    return {"best_schedule.json": text}

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from search.errors import InputError
 from search.export_format import ExportFormat, Levels, Rendered
-from search.exports.json import Json
+from search.exports.json import document_file
 from spaces import LoadedSchedule
 
 _SAMPLER = Path(__file__).with_name("_schedule_sampler.py")
@@ -23,7 +23,7 @@ class Torch(ExportFormat):
         self, document: Mapping[str, Any], *, nfe: Collection[int] = (), accept_error: bool = False
     ) -> Rendered:
         rendered = super().render(document, nfe=nfe, accept_error=accept_error)
-        return replace(rendered, files={**Json().render(document).files, **rendered.files})
+        return replace(rendered, files={**document_file(document), **rendered.files})
 
     def derive(self, loaded: LoadedSchedule, steps: Mapping[int, Levels]) -> Rendered:
         training = loaded.training

@@ -8,7 +8,7 @@ from search.file.yaml_walk import Place
 
 # What may change between two runs of a search: what is measured when it is over, on what it is done and where it is
 # kept. Anything else makes it another search; of that, `extend`, `confirm` and `hold` change how much is done.
-FREE = ("sampling", "measures", "resources", "storage")
+FREE = ("sampling", "measures", "resources", "storage", "tracking")
 AMOUNT = {"budget": "extend", "confirm": "confirm", "holds_at": "hold"}  # by the verb that changes it
 
 

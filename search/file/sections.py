@@ -120,3 +120,9 @@ class Storage(Section):
     path: Annotated[str, AfterValidator(checked_storage)] = "runs"
     study_url: Annotated[str, AfterValidator(checked_study_url)] | None = None
     mlflow_uri: Annotated[str, AfterValidator(checked_mlflow_uri)] | None = None
+
+
+class Tracking(Section):
+    """What MLflow gets beside what the search goes by."""
+
+    system_metrics: bool = False  # what each trial uses of CPU, memory and GPU, looked at when it reports

@@ -41,6 +41,7 @@ from search.file.sections import (
     Resources,
     Sampling,
     Storage,
+    Tracking,
     nothing_is_defaults,
 )
 from search.file.start import StartSection, broken
@@ -114,6 +115,7 @@ class SearchSpec(Section):
     sampling: Annotated[Sampling, BeforeValidator(nothing_is_defaults), section_of_trainer] = Sampling()
     resources: Annotated[Resources, BeforeValidator(nothing_is_defaults)] = Resources()
     storage: Annotated[Storage, BeforeValidator(nothing_is_defaults)] = Storage()
+    tracking: Annotated[Tracking, BeforeValidator(nothing_is_defaults)] = Tracking()
 
     @model_validator(mode="after")
     def _together(self) -> Self:
@@ -261,6 +263,8 @@ class SearchSpec(Section):
             del resolved["holds_at"]
         if not self.plugins:
             del resolved["plugins"]
+        if self.tracking == Tracking():
+            del resolved["tracking"]
         if self.start is None:
             del resolved["start"]
         else:

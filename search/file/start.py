@@ -11,7 +11,7 @@ from search.file.model import Section
 from search.file.paths import CODE, placed_path
 from search.machine.cache_folder import cache_folder
 from spaces import SearchSpace
-from spaces.document.format import MAX_TOTAL_STEPS
+from spaces.checks import MAX_TOTAL_STEPS
 from trainable.start.weights import DiffusionStart, Start, weights_for
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from search.file.messages import shown
 from search.machine.sqlite_url import database_in
 from search.machine.urls import hide_password, shown_url
-from spaces.document.format import MAX_EVALUATIONS
+from spaces.checks import MAX_EVALUATIONS
 from trainable.storage.bucket_url import BucketUrl
 from trainable.storage.location import is_bucket
 

@@ -69,7 +69,8 @@ def importance(found: Found, key: str) -> Section:
         return Section(id=f"{key}-importance", title=title, lines=lines)
     method = (
         f"PED-ANOVA of {ours.num_trials} trials at step {ours.step}: how much the best tenth differs from all of them. "
-        "Bars are shares of the whole, lines their spread over resampled trials."
+        "Bars are shares of the whole. The method draws nothing at random, so no seed changes them; lines are their "
+        "spread over resampled trials: what other trials of the same kind would say."
     )
     pictures = []
     for name, rows in (("options", ours.options), ("bands", ours.bands)):

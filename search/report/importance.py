@@ -1,8 +1,10 @@
 """What matters for a low objective: each option of the space, and each band of ln sigma.
 
 Optuna's PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255; conditional options: arXiv:2601.20800): how much the best
-tenth of the trials differ from all in one option. Its spread is that over resampled trials. People think in bands,
-families have other options: the share of the training in a band is an option that every schedule has.
+tenth of the trials differ from all in one option. It draws nothing at random, unlike fANOVA with its forest: the same
+trials give the same importances, and there is no seed to vary. What is uncertain is which trials were drawn, and with
+which noise: the spread is that over resampled trials. People think in bands, families have other options: the share of
+the training in a band is an option that every schedule has.
 """
 
 import contextlib
@@ -65,7 +67,7 @@ def importances(found: Found) -> Importances | None:
 def _key(found: Found, step: int, values: Mapping[int, float]) -> str:
     """Checksum of all that the importances follow from."""
     trials = {
-        number: [value, dict(found.by_number[number].params), found.by_number[number].schedule.to_dict()]
+        number: [value, dict(found.by_number[number].params), repr(found.by_number[number].schedule)]
         for number, value in values.items()
     }
     searched = {name: distribution_to_json(one) for name, one in found.distributions.items()}

@@ -80,10 +80,17 @@ def _sections(found: Found, key: str) -> list[Section]:
 
 def _json(value: Any) -> Markup:
     """As the text of a script element, which nothing in it can end."""
-    text = json.dumps(_finite(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    try:
+        text = _text(value)
+    except ValueError:  # most have none
+        text = _text(_finite(value))
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return Markup(text)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

@@ -227,6 +227,7 @@ class Run:
             gpu=spec.resources.gpu,
             micro_batch=spec.resources.micro_batch,
             stack=self.stack,
+            system_metrics=spec.tracking.system_metrics,
         )
         here = self.ray_folder is None  # on a cluster, machines may still come
         with self.view.listening(log_of_workers, self._log):

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.decision import Decision
 from search.policy.trials import NewTrial
-from search.record import Purpose, Report, State, TrialRecord
+from search.record import Measured, Purpose, Report, State, TrialRecord
 from spaces import NoiseSchedule
 from trainable.task import OWN
 
@@ -44,8 +44,8 @@ def running(trial: NewTrial) -> FrozenTrial:
     )
 
 
-def record_of(trial: FrozenTrial) -> TrialRecord:
-    """The record of a trial as the database has it.
+def record_of(trial: FrozenTrial, measured: Measured | None = None) -> TrialRecord:
+    """The record of a trial as the database has it. measured: its samples by other measures.
 
     Until a trial ends, its reports are known here by step and objective only; the rest is in its checkpoint.
     """
@@ -78,6 +78,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         reason=outcome["reason"] if outcome else None,
         start_ms=start_ms,
         end_ms=_milliseconds(trial.datetime_complete),
+        measured=measured,
     )
 
 

@@ -1,7 +1,6 @@
 """Is all of the study there, as it was written? What is not, is one line: what, where, what is lost, how to go on."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +180,7 @@ def kept(trials: Sequence[FrozenTrial], header: Mapping[str, Any], where: str) -
     found, bad, problem = [], [], None
     for trial in trials:
         try:
-            record = replace(record_of(trial), measured=measured_in(header, trial.number))
+            record = record_of(trial, measured_in(header, trial.number))
             found.append(KeptTrial(record, trial.distributions, spent_by(trial)))
         except UNREADABLE as error:
             bad.append(trial.number)

@@ -17,7 +17,6 @@ from search.tracking.runs import Run, Runs
 _NEEDED = ("torch", "numpy", "optuna", "pydantic")
 _FOLDER = "model"  # in a run's files, on a server that knows no logged models
 _LOGGED = "models:/"
-_NOT_KNOWN = ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED")
 
 
 def log_model(runs: Runs, run: Run, module: Any, total_steps: int) -> None:
@@ -38,7 +37,9 @@ def log_model(runs: Runs, run: Run, module: Any, total_steps: int) -> None:
             runs.experiment_id, f"trial_{run.tags[names.TRIAL]}_{name}", run.run_id
         )
     except MlflowException as error:
-        if error.error_code not in _NOT_KNOWN:
+        if not runs.is_not_known(
+            error, "models of finalists are among the files of their runs, and load from there"
+        ):
             raise
         with _saved(module, run.run_id, None) as folder:
             client.log_artifacts(run.run_id, str(folder), _FOLDER)

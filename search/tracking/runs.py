@@ -5,6 +5,7 @@ changes a parameter. `Run` remembers what this process wrote or looked up, so th
 """
 
 import json
+import logging
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +17,8 @@ from search.tracking import names, view
 from search.tracking.artifacts import bring_artifacts_along
 from search.tracking.client import artifact_root, connect, set_environment
 
+_NOT_KNOWN = ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED")  # what a server of an earlier version answers
+_log = logging.getLogger(__name__)
 _MAX_DIGEST = 36  # characters of a data set's digest
 _MAX_VALUES = 900  # in one request: MLflow takes 1000 values, parameters and tags, 100 of these
 
@@ -92,6 +95,7 @@ class Runs:
         self._experiment_id: str | None = None
         self._parent: Run | None = None
         self._trials: dict[int, Run] | None = None
+        self._told: set[str] = set()
 
     # What is there
 
@@ -193,7 +197,7 @@ class Runs:
         try:
             self.client.log_inputs(run.run_id, [used])
         except MlflowException as error:
-            if error.error_code not in ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED"):
+            if not self.is_not_known(error, "the runs of trials do not say on what data they were trained"):
                 raise
         run.has_dataset = True
 
@@ -241,6 +245,15 @@ class Runs:
         experiment = self.client.get_experiment(self.experiment_id)
         if experiment.tags.get(key) != text:
             self.client.set_experiment_tag(self.experiment_id, key, text)
+
+    def is_not_known(self, error: Exception, instead: str) -> bool:
+        """Whether the server is too old for what was asked. instead: what it has for that, which the log says once."""
+        if getattr(error, "error_code", "") not in _NOT_KNOWN:
+            return False
+        if instead not in self._told:
+            self._told.add(instead)
+            _log.warning("the MLflow server is of an earlier version: %s", instead)
+        return True
 
     # The requests
 

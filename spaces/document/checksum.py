@@ -44,6 +44,6 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _canonical(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_canonical(part) for part in value]
+        return [part if type(part) is float else _canonical(part) for part in value]
     is_small = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
     return float(value) if is_small else value

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from spaces.checks import MAX_TOTAL_STEPS, SIGMA_DATA_BOUNDS
+from spaces.checks import MAX_EVALUATIONS, MAX_TOTAL_STEPS, SIGMA_DATA_BOUNDS
 from spaces.continuous import LEVELS_RULE
 from spaces.losses.pseudo_huber import HUBER_C_BOUNDS
 from spaces.registry import STRICT, name_of
@@ -49,8 +49,6 @@ DENOISER: str = get_args(Denoiser)[0]
 HEUN: str = get_args(Heun)[0]
 
 PAIRS = ("t", "r", "probabilities", "weights")  # of version 2, in the order of `spaces.schedule.Pairs`
-
-MAX_EVALUATIONS = 99
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Level = Annotated[float, Field(gt=0)]

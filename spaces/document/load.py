@@ -3,7 +3,6 @@
 What may stand in it: `format.py` and docs/export.md.
 """
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -185,7 +184,7 @@ def _from_document(data: dict[str, Any]) -> LoadedSchedule:
         raise ValueError(f"`format` must be {' or '.join(map(repr, FORMATS))}, but got {version!r:.60}")
     # Through JSON, where a strict dataclass may be written as an object.
     cls = (Document, PairsDocument)[FORMATS.index(version)]
-    document: Document = adapter(cls).validate_json(json.dumps(data))
+    document: Document = adapter(cls).validate_json(adapter(Any).dump_json(data))
     schedule, training = _schedule(document), document.training
     if version != format_of(schedule):
         raise ValueError(f"`format` must be {format_of(schedule)!r} for this schedule, but got {version!r}")

@@ -91,16 +91,22 @@ class _Copier:
         self._values_left = MAX_VALUES
 
     def copy(self, value: Any, depth: int) -> Any:
-        self._values_left -= 1
-        if self._values_left < 0:
-            raise ValueError(f"must have at most {MAX_VALUES} values, but has more")
+        self._take(1)
         if not isinstance(value, Mapping | list | tuple):
             return _plain_scalar(value)
         if depth == MAX_DEPTH:
             raise ValueError(f"must be nested at most {MAX_DEPTH} deep, but is deeper")
         if isinstance(value, Mapping):
             return {_plain_key(key): self.copy(item, depth + 1) for key, item in value.items()}
+        if set(map(type, value)) == {float} and all(map(math.isfinite, value)):
+            self._take(len(value))  # most of a document
+            return list(value)
         return [self.copy(item, depth + 1) for item in value]
+
+    def _take(self, num_values: int) -> None:
+        self._values_left -= num_values
+        if self._values_left < 0:
+            raise ValueError(f"must have at most {MAX_VALUES} values, but has more")
 
 
 def _plain_scalar(value: Any) -> bool | int | float | str | None:

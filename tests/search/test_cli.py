@@ -35,7 +35,7 @@ def verb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         module.add_arguments = lambda parser: parser.add_argument("--flag")
         module.run = run
         monkeypatch.setitem(sys.modules, "search.commands.boom", module)
-        monkeypatch.setattr(cli, "commands", lambda: {"boom": "goes wrong"})
+        monkeypatch.setattr(cli, "verbs", lambda: {"boom": Path("boom.py")})
 
     return install
 

@@ -25,8 +25,8 @@ from search.export_format import FORMATS
 from search.winner.document import export_document, export_text
 from spaces import LOSSES, PRESETS, WEIGHTS, LoadedSchedule, NoiseSchedule, export_json_schema, load_schedule
 from spaces.adaptive_noise import AdaptiveNoise
+from spaces.checks import MAX_TOTAL_STEPS
 from spaces.curriculum import values_of
-from spaces.document.format import MAX_TOTAL_STEPS
 from spaces.document.writing import trial_document
 from spaces.gaps.ect import ECTGap
 from spaces.registry import name_of

@@ -174,9 +174,10 @@ def test_a_page_that_cannot_be_drawn_leaves_the_old_one(
 
 
 def test_a_package_that_is_not_installed_is_one_line(
-    old: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)
+    monkeypatch.setattr("search.report.vega_bundle.cache_folder", lambda: tmp_path)  # which keeps no bundle
     assert cli.main(["report", "old"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: a page needs the package vl-convert-python, which cannot be imported")

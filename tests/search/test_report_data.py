@@ -206,6 +206,11 @@ def test_the_option_that_decides_is_the_most_important() -> None:
     assert sum(row["mean"] for row in ours.bands) == pytest.approx(1, abs=0.01)
 
 
+def test_importances_draw_nothing_at_random_but_the_trials() -> None:
+    records = proposals(60)
+    assert importances(found_of(records)) == importances(found_of(records))
+
+
 def test_importance_is_taken_where_half_of_the_trials_got_to() -> None:
     records = proposals(60)
     stopped = [

@@ -220,6 +220,19 @@ def test_names_and_notes_stay_text() -> None:
     assert read.texts["h1"] == [HOSTILE]
 
 
+def test_names_that_pictures_show_stay_text() -> None:
+    named = [record(n, (25, 9.0), (100, 5.0 + n), preset="ict", purpose=Purpose.BASELINE) for n in range(2)]
+    records = [replace(one, preset=f"{one.number} {HOSTILE}") for one in named]
+    records += replicates(0, [5.0, 6.0], first=2)
+    board = leaderboard("s", HOSTILE, records)
+    text = page([found_of(records, objective=HOSTILE, board=board)], MADE_AT)
+    read = Read(text)
+    assert "<script>alert" not in text and "<img src=x" not in text
+    assert (len(read.of("script")), read.of("img")) == (4, [])
+    pictures = {picture["id"]: json.dumps(picture["spec"]) for picture in read.data("pictures")}
+    assert "alert(1)" in pictures["s0-intervals"] and "alert(1)" in pictures["s0-densities"]
+
+
 @pytest.mark.parametrize(
     "records",
     [

@@ -605,12 +605,19 @@ class Older(Flaky):
         return super().__getattr__(name)
 
 
-def test_an_older_server_gets_what_it_knows_and_the_model_as_files(uri: str, tmp_path: Path) -> None:
+def test_an_older_server_gets_what_it_knows_and_the_model_as_files(
+    uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     older = Older(connect(uri))
     mlflow = projection(uri, tmp_path, older, datasets={OWN: ("digits", "d" * 64)})
-    for _ in range(2):
-        mlflow.sync_model(full_record(0), lambda: nn.Linear(1, 1))
-    (run,) = runs(uri)
+    for number in (0, 0, 1):
+        mlflow.sync_model(full_record(number), lambda: nn.Linear(1, 1))
+    assert [line.getMessage() for line in caplog.records if "earlier version" in line.getMessage()] == [
+        "the MLflow server is of an earlier version: the runs of trials do not say on what data they were trained",
+        "the MLflow server is of an earlier version: models of finalists are among the files of their runs, and load "
+        "from there",
+    ]
+    run, _ = sorted(runs(uri), key=lambda each: int(each.data.tags[names.TRIAL]))
     assert run.data.tags[names.MODEL] == f"runs:/{run.info.run_id}/model"
     assert "model/MLmodel" in {
         file.path for file in MlflowClient(uri).list_artifacts(run.info.run_id, "model")

@@ -86,6 +86,7 @@ def set_up(monkeypatch: pytest.MonkeyPatch) -> SetUp:
         build: Callable[[], object] = lambda: None,
         begin: Callable[[], object] = lambda: None,
         advance: Callable[[], Progress] = lambda: COMPLETE,
+        system_metrics: bool = False,
     ) -> ScheduleTrainable:
         class Trainer(Consistency):
             def worker(self, setting: Setting, share: Slice) -> Worker:
@@ -104,6 +105,7 @@ def set_up(monkeypatch: pytest.MonkeyPatch) -> SetUp:
             gpus=0.5,
             pause_seconds=1.0,
             card=card,
+            system_metrics=system_metrics,
         )
         return trainable
 
@@ -161,3 +163,14 @@ def test_a_card_that_is_lost_to_the_process_ends_it(set_up: SetUp) -> None:
     trainable = set_up(card, advance=raising(RuntimeError, text, card))
     with pytest.raises(RuntimeError, match="illegal memory access"):
         trainable.step()
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_report_says_what_the_slot_uses_where_that_is_wanted(wanted: bool, set_up: SetUp) -> None:
+    def advance() -> Progress:
+        report = {"step": 10, "objective": 1.0, "time_ms": 2**53, "metrics": {"fd": 1.0}}
+        return Progress(number=3, step=10, reports=[report])
+
+    (report,) = set_up(WatchedCard(), advance=advance, system_metrics=wanted).step()["reports"]
+    assert ("system/cpu_utilization_percentage" in report["metrics"]) is wanted
+    assert report["metrics"]["fd"] == 1.0

@@ -45,6 +45,18 @@ class Card:
         """The most that tensors of this process have held at once since `restart_peak`."""
         return torch.cuda.max_memory_allocated()
 
+    def held_bytes(self) -> int | None:
+        """What this process holds of it; None where it does not use it."""
+        return torch.cuda.memory_reserved() if torch.cuda.is_initialized() else None
+
+    def busy_percentage(self) -> float | None:
+        """For how much of the last moments the whole card had work; None where nobody says: the package nvidia-ml-py is
+        not installed, or it is a MIG device."""
+        try:
+            return float(torch.cuda.utilization())
+        except Exception:  # of the package's own kinds
+            return None
+
     def release(self) -> None:
         """Give back what nothing refers to any more."""
         gc.collect()
