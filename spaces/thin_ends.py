@@ -40,10 +40,11 @@ def shares(schedule: NoiseSchedule, total_steps: int, low: float, high: float) -
     """
     stages = schedule.stages(total_steps)
     steps = np.diff([*(stage.start_step for stage in stages), total_steps])
-    edges = (np.log([1 / _FAR, low]), np.log([high, _FAR]))
+    edges = np.log([1 / _FAR, low, high, _FAR])
+    masses = [stage.mass(edges) for stage in stages]
     below, above = (
-        sum(num * stage.mass(of)[0] for num, stage in zip(steps, stages, strict=True)) / total_steps
-        for of in edges
+        sum(num * mass[part] for num, mass in zip(steps, masses, strict=True)) / total_steps
+        for part in (0, 2)
     )
     return Ends(low, high, float(below), float(above))
 

@@ -1,6 +1,7 @@
 """What a sampler remembers of the ended trials of a study, so that it looks at each of them once."""
 
 from abc import ABC, abstractmethod
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from typing import Self
 from weakref import WeakKeyDictionary
@@ -8,6 +9,8 @@ from weakref import WeakKeyDictionary
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+
+from search.algorithm import DROPPED
 
 
 class Seen(ABC):
@@ -19,6 +22,7 @@ class Seen(ABC):
     def __init__(self, study: Study):
         self._num_trials = 0
         self._open: list[int] = []
+        self._dropped: list[int] = []
 
     @classmethod
     def of(cls, study: Study) -> Self:
@@ -42,9 +46,15 @@ class Seen(ABC):
         self._open = [number for number in candidates if not trials[number].state.is_finished()]
         for number in sorted(set(candidates).difference(self._open)):
             trial = trials[number]
-            if trial.state != TrialState.FAIL and trial.params:
+            if DROPPED in trial.user_attrs:
+                insort(self._dropped, number)
+            elif trial.state != TrialState.FAIL and trial.params:
                 self.take(trial)
         return [trials[number] for number in self._open]
+
+    def rank(self, trial: FrozenTrial) -> int:
+        """How many trials came before it; its number would count dropped proposals, of which a new driver has none."""
+        return trial.number - bisect_left(self._dropped, trial.number)
 
 
 _SEEN: WeakKeyDictionary[BaseStorage, dict[tuple[type[Seen], int], Seen]] = WeakKeyDictionary()

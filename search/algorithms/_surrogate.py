@@ -49,6 +49,9 @@ _EDGES = np.concatenate([[np.log(1e-9)], np.linspace(np.log(0.001), np.log(200.0
 # Standard deviations, in ln(objective), among which the most likely are taken: of the objective over all schedules,
 # as a multiple of that seen; of what neither the embedding nor the seed explains.
 _SPREADS, _ERRORS = (0.7, 1.0, 1.5, 2.5), (0.03, 0.06, 0.12, 0.25, 0.5)
+# Squared distance below which a candidate is no news beside a trial: one hundredth of that between random schedules.
+NO_NEWS = 0.005
+_NUM_PARENTS = 10  # the best trials, near which candidates are drawn
 _DIVERGED = math.log(2)  # above the worst of the others
 # How sure it is, before trials have shown it, that the step from a rung to the next changes no order: as many trials
 # with this standard deviation of ln(objective).
@@ -119,6 +122,11 @@ def expected(curves: Sequence[Mapping[int, float]]) -> tuple[Floats, Floats]:
     return np.where(np.isnan(value_S), worst + _DIVERGED, value_S), np.sqrt(variance_S)
 
 
+def best_of(value_S: Floats) -> list[int]:
+    """Indices of the best trials, near which candidates are drawn."""
+    return np.argsort(value_S, kind="stable")[:_NUM_PARENTS].tolist()
+
+
 def _line(pairs: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
     """(offset, slope, variance of the error) of a line through the pairs; without many, nearly y = x + mean."""
     if not pairs:
@@ -159,6 +167,19 @@ class Surrogate:
         return max(models, key=lambda model: model.log_likelihood)
 
     @classmethod
+    def given(
+        cls,
+        spread: float,
+        error: float,
+        embedding_SD: Floats,
+        value_S: Floats,
+        sd_S: Floats,
+        correlation_SS: Floats,
+    ) -> "Surrogate":
+        """Likewise, with a spread and an error that another one was fitted with."""
+        return cls._of(embedding_SD, value_S, sd_S**2 + error**2, None, spread, error, correlation_SS)
+
+    @classmethod
     def _of(
         cls,
         embedding_SD: Floats,
@@ -183,13 +204,21 @@ class Surrogate:
             - np.log(np.diag(self.factor[0])).sum()
         )
 
-    def believing(self, embedding_RD: Floats) -> "Surrogate":
-        """The same model with trials at more embeddings, each with the value that the model expects there."""
+    def believing(self, embedding_RD: Floats, correlation_TT: Floats | None = None) -> "Surrogate":
+        """The same model with trials at more embeddings, each with the value that the model expects there.
+
+        correlation_TT: of all trials, the new ones last; None: it is worked out.
+        """
         embedding_SD = np.concatenate([self.embedding_SD, embedding_RD])
-        value_S = np.concatenate([self.value_S, self(embedding_RD)[0]])
+        if correlation_TT is None:
+            correlation_TT = np.exp(-_squared_distances(embedding_SD, embedding_SD))
+            believed_R = self(embedding_RD)[0]
+        else:
+            num_trials = len(self.value_S)
+            believed_R = self.mean_at(correlation_TT[num_trials:, :num_trials])
+        value_S = np.concatenate([self.value_S, believed_R])
         noise_S = np.concatenate([self.noise_S, np.full(len(embedding_RD), self.error**2)])
-        correlation_SS = np.exp(-_squared_distances(embedding_SD, embedding_SD))
-        return self._of(embedding_SD, value_S, noise_S, self.mean, self.spread, self.error, correlation_SS)
+        return self._of(embedding_SD, value_S, noise_S, self.mean, self.spread, self.error, correlation_TT)
 
     def apart(self, embedding_CD: Floats) -> Floats:
         """Squared distance of each embedding from the nearest trial, (C,)."""
@@ -197,11 +226,32 @@ class Surrogate:
 
     def __call__(self, embedding_CD: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the ln(objective), both (C,), that schedules at these embeddings have."""
-        covariance_CS = self.spread**2 * np.exp(-_squared_distances(embedding_CD, self.embedding_SD))
-        mean_C = self.mean + covariance_CS @ scipy.linalg.cho_solve(self.factor, self.value_S - self.mean)
+        return self.at(np.exp(-_squared_distances(embedding_CD, self.embedding_SD)))
+
+    def at(self, correlation_CS: Floats) -> tuple[Floats, Floats]:
+        """The same for schedules with these correlations with the trials."""
+        covariance_CS = self.spread**2 * correlation_CS
         explained_SC = scipy.linalg.solve_triangular(self.factor[0], covariance_CS.T, lower=True)
         variance_C = self.spread**2 - (explained_SC**2).sum(axis=0)
-        return mean_C, np.sqrt(np.maximum(variance_C, 1e-12))
+        return self.mean_at(correlation_CS), np.sqrt(np.maximum(variance_C, 1e-12))
+
+    def mean_at(self, correlation_CS: Floats) -> Floats:
+        """The mean alone."""
+        covariance_CS = self.spread**2 * correlation_CS
+        mean_C: Floats = self.mean + covariance_CS @ scipy.linalg.cho_solve(
+            self.factor, self.value_S - self.mean
+        )
+        return mean_C
+
+
+def expected_improvement(mean_C: Floats, sd_C: Floats, best: float) -> Floats:
+    """Below `best`, of values with these means and standard deviations, (C,) (Jones et al. 1998)."""
+    gain_C = best - mean_C
+    z_C = gain_C / sd_C
+    improvement_C: Floats = gain_C * scipy.special.ndtr(z_C) + sd_C * np.exp(-(z_C**2) / 2) / math.sqrt(
+        2 * math.pi
+    )
+    return improvement_C
 
 
 def _squared_distances(one_CD: Floats, other_SD: Floats) -> Floats:

@@ -1,35 +1,38 @@
 """Bayesian optimisation over densities: one model for all families."""
 
-import math
 import random
-from bisect import insort
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
-import scipy  # scipy.special is imported at its first use: to name an algorithm needs none of it
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
-from optuna.trial import FixedTrial, FrozenTrial, TrialState
+from optuna.trial import FixedTrial, FrozenTrial
 from threadpoolctl import ThreadpoolController
 
 from search.algorithm import Algorithm
-from search.algorithms._seen import Seen
-from search.algorithms._surrogate import Floats, Surrogate, embedding, expected
+from search.algorithms._large_study import LargeStudy
+from search.algorithms._pool import SHARES, Pool
+from search.algorithms._surrogate import (
+    NO_NEWS,
+    Floats,
+    Surrogate,
+    best_of,
+    embedding,
+    expected,
+    expected_improvement,
+)
+from search.algorithms._trials_to_model import TrialsToModel
 from search.algorithms.same_rung_tpe import SameRungTPE
 from spaces import NoiseSchedule, SearchSpace
 from spaces.space.neighbour import Neighbour, neighbour
 
-# The model takes time for every trial that it sees, cubic in their number. It sees the best, where it matters, and a
-# sample of all.
-_NUM_BEST, _NUM_SAMPLED = 50, 150
-# Candidates: half drawn anywhere, half near one of the best, by a small or a larger step.
-_NUM_PARENTS, _SHARES = 10, (0.05, 0.2)
-# Squared distance below which a candidate is no news beside a trial: one hundredth of that between random schedules.
-_NO_NEWS = 0.005
+_FEW = 64  # measured trials; with more, proposals are those of `LargeStudy`
+# Candidates that are drawn for each proposal there, as shares of those for one of a small study.
+_ANYWHERE, _NEAR = 2 / 32, 6 / 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +96,7 @@ class DensityGPSampler(BaseSampler):
 
     def _proposed(self, study: Study, asking: FrozenTrial) -> dict[str, Any]:
         trials = study.get_trials(deepcopy=False)
-        seen = TrialsToModel.of(study)
+        seen = _Kept.of(study)
         running = [trial for trial in seen.update(trials) if trial.params and trial.number != asking.number]
         measured = [
             *(trials[number] for number in seen.shown()),
@@ -101,31 +104,40 @@ class DensityGPSampler(BaseSampler):
         ]
         if len(measured) < self._num_startup_trials:
             return neighbour(self._space, {}, 1.0, self._rng).params
+        begun = [trial for trial in running if not trial.intermediate_values]
+        if len(measured) > _FEW:
+            large = self._large(seen, study)
+            return dict(large.proposed(seen, trials, seen.rank(asking), measured, begun))
         value_S, sd_S = expected([trial.intermediate_values for trial in measured])
         surrogate = Surrogate.fitted(self._embeddings(seen, measured), value_S, sd_S)
-        begun = [trial for trial in running if not trial.intermediate_values]
         if begun:
             surrogate = surrogate.believing(self._embeddings(seen, begun))
-        seen.forget_embeddings_but({trial.number for trial in (*measured, *begun)})
-        parents = [measured[index].params for index in np.argsort(value_S, kind="stable")[:_NUM_PARENTS]]
-        candidates = self._candidates(parents)
+        candidates = self._candidates([measured[index].params for index in best_of(value_S)])
         embedding_CD = np.stack([self._embedding(candidate.schedule) for candidate in candidates])
-        improvement_C = _expected_improvement(surrogate, embedding_CD)
-        news_C = surrogate.apart(embedding_CD) > _NO_NEWS
+        best = float(surrogate(surrogate.embedding_SD)[0].min())
+        improvement_C = expected_improvement(*surrogate(embedding_CD), best)
+        news_C = surrogate.apart(embedding_CD) > NO_NEWS
         by_improvement = np.argsort(-np.where(news_C, improvement_C, -1.0), kind="stable")
         allowed = (i for i in by_improvement if self._space.allows(candidates[i].schedule, self._total_steps))
         return candidates[next(allowed, by_improvement[0])].params
+
+    def _large(self, seen: "_Kept", study: Study) -> LargeStudy:
+        if seen.large is None:
+            anywhere, near = (max(1, int(share * self._num_candidates)) for share in (_ANYWHERE, _NEAR))
+            pool = Pool(self._space, study.user_attrs.get("seed", 0), anywhere=anywhere, near=near)
+            seen.large = LargeStudy(self._space, self._total_steps, self._embedding, pool)
+        return seen.large
 
     def _candidates(self, parents: Sequence[Mapping[str, Any]]) -> list[Neighbour]:
         count = self._num_candidates
         anywhere: list[Mapping[str, Any]] = [{}] * (count - count // 2)
         near = [parents[index % len(parents)] for index in range(count // 2)]
         return [
-            neighbour(self._space, params, self._rng.choice(_SHARES), self._rng)
+            neighbour(self._space, params, self._rng.choice(SHARES), self._rng)
             for params in (*anywhere, *near)
         ]
 
-    def _embeddings(self, seen: "TrialsToModel", trials: Sequence[FrozenTrial]) -> Floats:
+    def _embeddings(self, seen: "_Kept", trials: Sequence[FrozenTrial]) -> Floats:
         for trial in trials:
             if trial.number not in seen.embeddings:
                 schedule = self._space.suggest(FixedTrial(trial.params))
@@ -142,42 +154,13 @@ def _threads() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _expected_improvement(surrogate: Surrogate, embedding_CD: Floats) -> Floats:
-    """Over the best mean that the model gives to a trial, (C,)."""
-    mean_C, sd_C = surrogate(embedding_CD)
-    gain_C = float(surrogate(surrogate.embedding_SD)[0].min()) - mean_C
-    z_C = gain_C / sd_C
-    improvement_C: Floats = gain_C * scipy.special.ndtr(z_C) + sd_C * np.exp(-(z_C**2) / 2) / math.sqrt(
-        2 * math.pi
-    )
-    return improvement_C
+class _Kept(TrialsToModel):
+    """What is kept with a study between two proposals.
 
-
-class TrialsToModel(Seen):
-    """Which ended trials of a study a model is made of.
-
-    embeddings: of trials, by number, as far as they are known.
+    embeddings: of trials by number, while there are few. large: once there are many.
     """
 
     def __init__(self, study: Study) -> None:
         super().__init__(study)
         self.embeddings: dict[int, Floats] = {}
-        self._best: list[tuple[float, int]] = []  # (value, number) of finished ones
-        self._sampled: list[tuple[float, int]] = []  # (its place in an order at random, number)
-
-    def take(self, trial: FrozenTrial) -> None:
-        if not trial.intermediate_values:
-            return
-        if trial.state is TrialState.COMPLETE and trial.value is not None:
-            insort(self._best, (trial.value, trial.number))
-            del self._best[_NUM_BEST:]
-        insort(self._sampled, (random.Random(trial.number).random(), trial.number))
-        del self._sampled[_NUM_SAMPLED:]
-
-    def shown(self) -> list[int]:
-        """Numbers of the best trials, then of a sample of the others, which are all as long as there are few."""
-        return list(dict.fromkeys(number for _, number in (*self._best, *self._sampled)))
-
-    def forget_embeddings_but(self, numbers: Container[int]) -> None:
-        """Keep the embeddings of these trials."""
-        self.embeddings = {number: found for number, found in self.embeddings.items() if number in numbers}
+        self.large: LargeStudy | None = None

@@ -9,6 +9,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from search.engine.ray_parts import without_what_only_watches
 from search.engine.start_watch import LIMIT_SECONDS, PART_SECONDS, StartWatch
 from search.errors import OperationFailed
 from search.machine.interruption import keeping_signals
@@ -33,7 +34,7 @@ def start_ray(folder: Path, num_cpus: int, num_gpus: int, limit_seconds: float =
     for last_try in (False, True):
         watch = StartWatch(limit_seconds)
         try:
-            with keeping_signals(), watch.watching():
+            with keeping_signals(), watch.watching(), without_what_only_watches():
                 ray.init(
                     address="local",
                     num_cpus=num_cpus,

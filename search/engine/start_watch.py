@@ -66,9 +66,9 @@ class StartWatch:
         threading.Thread(target=self._watch, name="ray-start", daemon=True).start()
         try:
             with (
-                _replaced(services, "start_ray_process", self._noting),
-                _replaced(services, "get_node", self._asking_for_node),
-                _replaced(node, "wait_for_persisted_port", self._waiting_for_port),
+                replaced(services, "start_ray_process", self._noting),
+                replaced(services, "get_node", self._asking_for_node),
+                replaced(node, "wait_for_persisted_port", self._waiting_for_port),
             ):
                 yield
         finally:
@@ -173,7 +173,8 @@ class StartWatch:
 
 
 @contextmanager
-def _replaced(module: Any, name: str, by: Callable[[_Call], _Call]) -> Iterator[None]:
+def replaced(module: Any, name: str, by: Callable[[_Call], _Call]) -> Iterator[None]:
+    """In this block the module, or class, has `by` of what it has under this name."""
     before = getattr(module, name)
     setattr(module, name, by(before))
     try:

@@ -27,9 +27,10 @@ from scipy.stats.qmc import discrepancy
 
 from search.algorithm import ALGORITHMS, Algorithm
 from search.algorithms._surrogate import embedding
+from search.algorithms._trials_to_model import TrialsToModel
 from search.algorithms._unit_interval import value_at
 from search.algorithms.cmaes import CMAESSampler
-from search.algorithms.density_gp import DensityGP, TrialsToModel
+from search.algorithms.density_gp import DensityGP
 from search.algorithms.gp import WholeSpaceGPSampler, view_of_whole_space
 from search.algorithms.qmc import QMC, SobolSampler
 from search.algorithms.same_rung_tpe import RankedTrials, SameRungTPE, SameRungTPESampler, parameter_groups

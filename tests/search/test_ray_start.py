@@ -203,3 +203,19 @@ def test_a_start_that_does_not_let_go_ends_the_process_in_one_line_and_leaves_no
         done.stderr == "error: Ray did not start: it was not done in 0 s. The same command starts it again\n"
     )
     assert not Path(done.stdout.strip()).exists()
+
+
+def test_what_only_watches_a_ray_is_not_started(starts: Starts) -> None:
+    """Neither its autoscaler, nor who sends logs to the driver, nor its dashboard; its agent is a minimal one."""
+    found: list[Any] = []
+
+    def start() -> None:
+        for name in ("start_monitor", "start_log_monitor", "start_api_server"):
+            found.append(getattr(node.Node, name)(SimpleNamespace()))
+        found.append(ray._private.utils.get_dashboard_dependency_error())
+
+    before = node.Node.start_monitor
+    starts.left = [start]
+    start_ray(Path("unused"), 1, 0)
+    assert found[:3] == [None] * 3 and isinstance(found[3], ImportError)
+    assert node.Node.start_monitor is before
