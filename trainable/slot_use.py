@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+import psutil
+
 from trainable.gpu.gpu_slice import Card
 from trainable.task import Progress
 
@@ -39,8 +41,6 @@ class SlotUse:
             self._since_ms = max([self._since_ms, *(report["time_ms"] for report in fresh)]) + 1
 
     def _used(self) -> dict[str, float]:
-        import psutil  # comes with Ray
-
         before, now = self._seconds, self._cpu_seconds()
         busy = sum(seconds - before.get(process, 0.0) for process, seconds in now.items())
         passed = max(self._clock() - self._since, 1e-3)
@@ -75,16 +75,12 @@ class SlotUse:
 
 def _processes() -> list[Any]:
     """This one, and those that it has started."""
-    import psutil
-
     this = psutil.Process()
     return [this, *this.children(recursive=True)]
 
 
 def _of(process: Any, what: Callable[[Any], float]) -> float:
     """0 of one that has ended meanwhile."""
-    import psutil
-
     with suppress(psutil.Error):
         return what(process)
     return 0.0
