@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
+from spaces.lazy_torch import torch
 
 
 def threads_of(cpus: float) -> int:
