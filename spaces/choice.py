@@ -30,7 +30,7 @@ def _scalar_options(cls: type) -> tuple[tuple[str, tuple[type, ...], str], ...]:
 @cache
 def _defaults(cls: type) -> tuple[tuple[str, Any], ...]:
     """(option, its default) in their order."""
-    return tuple((field.name, field.default) for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+    return tuple((field.name, field.default) for field in dataclasses.fields(cls))
 
 
 @dataclass(frozen=True)
