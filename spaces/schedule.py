@@ -3,6 +3,7 @@
 Axes: N levels, M = N - 1 intervals, K optimizer steps.
 """
 
+import html
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -38,6 +39,7 @@ from spaces.losses.denoising import Denoising
 from spaces.losses.pseudo_huber import ICT_HUBER_C, PseudoHuber
 from spaces.noise_distribution import NOISE, NoiseDistribution
 from spaces.registry import STRICT, Registry, one_line, validated
+from spaces.sparkline import with_density
 from spaces.stage import Pairs, Stage
 from spaces.weight import WEIGHTS, Weight
 from spaces.weights.edm import EDM
@@ -215,6 +217,10 @@ class NoiseSchedule:
         said = "".join(f" {part}={choice.describe()}" for part, choice in self.unusual.items())
         where = f"{self.grid.describe()} {self.curriculum.describe()}".strip()
         return f"{self.noise.describe()}{floor} {where}{said}"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: how often it trains each noise level, and its line."""
+        return f"<pre>{html.escape(with_density(self))}</pre>"
 
     @property
     def unusual(self) -> dict[str, Choice]:

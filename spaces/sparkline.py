@@ -1,10 +1,11 @@
 """A schedule's density over ln sigma in one line of text, since the parameters of two families do not compare."""
 
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 
-from spaces.schedule import NoiseSchedule
+from spaces.stage import Stage
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _WIDTH = 16
@@ -13,13 +14,23 @@ _STEPS = 200  # a nominal run: stages have about the same shares of one of any l
 LEGEND = "|...|: how often the noise levels are trained, from ln sigma_min to ln sigma_max"
 
 
-def with_density(schedule: NoiseSchedule) -> str:
+class Schedule(Protocol):
+    """What is needed of a `NoiseSchedule`, which shows itself by this."""
+
+    def __hash__(self) -> int: ...
+
+    def stages(self, total_steps: int) -> tuple[Stage, ...]: ...
+
+    def describe(self) -> str: ...
+
+
+def with_density(schedule: Schedule) -> str:
     """The schedule in one line: `|▁▂▃| lognormal(...) rho=7 exponential(...)`."""
     return f"|{sparkline(schedule)}| {schedule.describe()}"
 
 
 @lru_cache(maxsize=256)
-def sparkline(schedule: NoiseSchedule) -> str:
+def sparkline(schedule: Schedule) -> str:
     """How often each noise level is trained: 16 characters from ln sigma_min to ln sigma_max, mean over the run.
 
     The highest has full height.

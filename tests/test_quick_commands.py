@@ -100,6 +100,7 @@ def test_help_and_a_wrong_line_import_nothing_but_python(line: list[str], code: 
         ("status", {}),
         ("export", {"--output": "best.json"}),
         ("report", {"--output": "page.html"}),
+        ("watch", {}),
     ],
 )
 def test_a_look_at_a_search_imports_its_study_and_no_more(
@@ -123,6 +124,11 @@ def test_an_export_reads_its_document_back_once(
     line = ["export", "old", "--storage", str(storage), "--format", format_, "--output", str(tmp_path / "x")]
     assert main(line) == 0
     assert len(read) == 1
+
+
+def test_what_there_is_to_do_next_is_a_look_too(storage: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").symlink_to(storage)
+    assert imported(cwd=tmp_path) <= {*SEARCHED, "pydantic", "yaml"}
 
 
 @pytest.mark.parametrize("verb", ["stop", "logs"])

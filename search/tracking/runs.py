@@ -113,6 +113,8 @@ class Runs:
             else:
                 if experiment.lifecycle_stage == "deleted":
                     self.client.restore_experiment(experiment.experiment_id)
+                for key in view.EXPERIMENT_TAGS.keys() - experiment.tags.keys():  # made by an earlier version
+                    self.client.set_experiment_tag(experiment.experiment_id, key, view.EXPERIMENT_TAGS[key])
                 if (location := self._artifact_location) is not None:
                     before = experiment.artifact_location
                     bring_artifacts_along(

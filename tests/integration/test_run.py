@@ -71,6 +71,7 @@ def test_a_search_runs_to_its_winner_and_a_second_run_changes_nothing(tmp_path: 
     code, out, err = finish(start("run", file, "--output", output))
     assert (code, err) == (0, "")
     assert "fd_digits_cnn" in out
+    assert f"Open its page in a browser: {tmp_path / 'runs' / 'toy' / 'report.html'}\n" in out
     # On a busy machine a start of Ray is waited for, and that is told.
     told = [line.lower() for line in out.splitlines() if "no sign of life" not in line]
     assert not any("ray" in line.replace("starting ray", "") for line in told)

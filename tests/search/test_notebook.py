@@ -1,6 +1,8 @@
 """`from search import Search`: tables, the best schedule, the study, the page."""
 
+import html
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +85,10 @@ def test_a_notebook_shows_its_conclusion_and_leaderboard() -> None:
     shown = ours._repr_html_()
     assert "<b>old</b>" in shown and "<table" in shown
     assert repr(ours).startswith("Search('old', storage=")
+    best = ours.best()
+    assert re.fullmatch(
+        rf"<pre>\|.{{16}}\| {re.escape(html.escape(best.describe()))}</pre>", best._repr_html_()
+    )
 
 
 def test_what_is_not_there_is_said() -> None:

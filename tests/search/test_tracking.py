@@ -579,6 +579,19 @@ def test_the_saved_view_is_the_leaderboard_and_leaves_out_parent_and_replicates(
     assert in_view() == ["2", "1", "0"]  # confirmed ones on top
 
 
+@pytest.mark.parametrize("is_earlier", [False, True])
+def test_the_experiment_opens_as_one_of_training(uri: str, tmp_path: Path, is_earlier: bool) -> None:
+    client = MlflowClient(uri)
+    if is_earlier:
+        client.create_experiment("s", (tmp_path / "mlflow-artifacts" / "s").as_uri())
+    for kind in ("custom_model_development", "chosen by hand"):
+        projection(uri, tmp_path).sync(full_record(0))
+        experiment = client.get_experiment_by_name("s")
+        assert experiment is not None
+        assert experiment.tags["mlflow.experimentKind"] == kind
+        client.set_experiment_tag(experiment.experiment_id, "mlflow.experimentKind", "chosen by hand")
+
+
 def test_a_trial_says_on_what_data_it_was_trained(uri: str, tmp_path: Path) -> None:
     data = {OWN: ("digits", "d" * 64), "mlp": ("stripes", "e" * 64)}
     for _ in range(2):
