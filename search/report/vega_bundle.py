@@ -6,8 +6,6 @@ from search.errors import OperationFailed
 from search.machine.cache_folder import cache_folder
 from trainable.storage.atomic import write_atomically
 
-_PACKAGE = "vl-convert-python"
-
 
 def vega() -> str:
     """JavaScript that defines `vegaEmbed`. Bundling it takes two seconds, so it is kept in the cache folder.
@@ -15,14 +13,14 @@ def vega() -> str:
     OperationFailed where the package is not installed: a checkout that was brought up to date without `make setup`.
     """
     try:
-        kept = cache_folder() / f"vega-{version(_PACKAGE)}.js"
+        kept = cache_folder() / f"vega-{version('vl-convert-python')}.js"
         try:
             return kept.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             import vl_convert  # takes its time too
     except ImportError as error:
         raise OperationFailed(
-            f"a page needs the package {_PACKAGE}, which cannot be imported ({error}). Run: make setup"
+            f"a page needs the package vl-convert-python, which cannot be imported ({error}). Run: make setup"
         ) from error
     text: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     try:
