@@ -23,9 +23,9 @@ _FEWEST = 5  # schedules; of fewer a setting has no row
 CHOSEN_ON = "mlp_2000"
 LOOKED_AT = (
     *("preset cosine_scaled", "preset digits_best", "preset edm_proposal", "preset gokmen_constant"),
-    *("preset hang_gu_laplace", "preset scm_proposal", "recorded, best 1", "recorded, best 1, floor 0.05"),
-    *(f"recorded, best {place}" for place in range(2, 7)),
-    *(f"filling {number}" for number in (0, 1, 2, 3, 4, 13, 24, 37, 39)),
+    *("preset hang_gu_laplace", "recorded, best 1", "recorded, best 1, floor 0.05"),
+    *(f"recorded, best {place}" for place in range(2, 6)),
+    *(f"filling {number}" for number in (0, 1, 2, 3, 4, 13, 24)),
 )
 
 

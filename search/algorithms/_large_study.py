@@ -27,7 +27,7 @@ from search.algorithms._trials_to_model import TrialsToModel
 from spaces import NoiseSchedule, SearchSpace
 from spaces.space.neighbour import Neighbour
 
-_FIRST, _GROWTH = 64, 1.25  # trials that have ended, when the spread of their values is judged; and again
+FIRST, GROWTH = 64, 1.25  # trials that have ended, when the spread of their values is judged; and again
 _NEAR = np.exp(-NO_NEWS)
 
 
@@ -76,7 +76,7 @@ class LargeStudy:
         correlation_CT = self._places.correlations(keys, of_trials)
         improvement_C = expected_improvement(*surrogate.at(correlation_CT), best)
         improvement_C[correlation_CT.max(axis=1) >= _NEAR] = -1.0
-        return self._taken([keys[index] for index in np.argsort(-improvement_C, kind="stable")], candidates)
+        return self.taken([keys[index] for index in np.argsort(-improvement_C, kind="stable")], candidates)
 
     def _put(self, trials: Mapping[int, FrozenTrial], candidates: Mapping[Key, Neighbour]) -> None:
         """Have all of these in their places, and no others."""
@@ -93,8 +93,8 @@ class LargeStudy:
 
     def _spread_and_error(self, seen: TrialsToModel, trials: Sequence[FrozenTrial]) -> tuple[float, float]:
         """Of the values, as the most likely model of the first so many trials has them."""
-        count = min(_FIRST, len(seen))
-        while (more := int(count * _GROWTH)) <= len(seen):
+        count = min(FIRST, len(seen))
+        while (more := int(count * GROWTH)) <= len(seen):
             count = more
         which = count, seen.last_of_first(count)
         if self._judged is None or self._judged[0] != which:
@@ -104,7 +104,7 @@ class LargeStudy:
             self._judged = which, fitted.spread, fitted.error
         return self._judged[1:]
 
-    def _taken(self, keys: Sequence[Key], candidates: Mapping[Key, Neighbour]) -> Mapping[str, Any]:
+    def taken(self, keys: Sequence[Key], candidates: Mapping[Key, Neighbour]) -> Mapping[str, Any]:
         """The first that the space allows; those before it, and the one itself, are candidates no more."""
         for key in keys:
             self._pool.remove(key)

@@ -8,7 +8,7 @@ from spaces import SearchSpace
 from spaces.space.neighbour import Neighbour, neighbour
 
 SHARES = (0.05, 0.2)  # how far from the trial that a candidate is drawn near: a small or a larger step
-_STAY = 16  # proposals for which a candidate stays
+STAY = 16  # proposals for which a candidate stays
 _ANYWHERE = -1
 
 
@@ -33,9 +33,9 @@ class Pool:
 
     def at(self, count: int, parents: Mapping[int, Mapping[str, Any]]) -> Mapping[Key, Neighbour]:
         """Those of the proposal that `count` trials precede. parents: parameters of the best of these, by trial."""
-        first, last = (number * self._anywhere for number in (count - _STAY, count))
+        first, last = (number * self._anywhere for number in (count - STAY, count))
         keys = [Key(_ANYWHERE, nth) for nth in range(first, last)]
-        stay = -(-_STAY * self._near // len(parents))
+        stay = -(-STAY * self._near // len(parents))
         for parent in parents:
             # Not all get another one at the same proposal: as many are drawn each time.
             last = (count + parent) * self._near // len(parents)

@@ -30,7 +30,7 @@ from search.algorithms.same_rung_tpe import SameRungTPE
 from spaces import NoiseSchedule, SearchSpace
 from spaces.space.neighbour import Neighbour, neighbour
 
-_FEW = 64  # measured trials; with more, proposals are those of `LargeStudy`
+FEW = 64  # measured trials; with more, proposals are those of `LargeStudy`
 # Candidates that are drawn for each proposal there, as shares of those for one of a small study.
 _ANYWHERE, _NEAR = 2 / 32, 6 / 32
 
@@ -105,7 +105,7 @@ class DensityGPSampler(BaseSampler):
         if len(measured) < self._num_startup_trials:
             return neighbour(self._space, {}, 1.0, self._rng).params
         begun = [trial for trial in running if not trial.intermediate_values]
-        if len(measured) > _FEW:
+        if len(measured) > FEW:
             large = self._large(seen, study)
             return dict(large.proposed(seen, trials, seen.rank(asking), measured, begun))
         value_S, sd_S = expected([trial.intermediate_values for trial in measured])

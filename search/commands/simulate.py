@@ -10,7 +10,7 @@ The conductor, the algorithm, the stopping rule and the confirmation are those o
 replaced by the curves of the nearest recorded schedule. Regret: mean over all recorded seeds of the schedule that
 the search exports, minus that of the best schedule recorded. Compute: steps trained, in budgets of one trial.
 Interquartile means over the repeats, with 95 % bootstrap intervals. The settings of `holds_at` are played too, where
-curves of 40 schedules and more were recorded in them (docs/transfer.md).
+curves of 60 schedules and more were recorded in them (docs/transfer.md).
 """
 
 import argparse

@@ -42,9 +42,9 @@ FOLDER = Path(__file__).parent / "curves"
 # What must be equal for a recorded value to be the one that a trial would report. `space` and `presets` are not:
 # they say which schedules were recorded.
 MEASURED_WITH = ("data", "network", "training", "objective")
-# Of fewer schedules, the nearest to a proposal is not near: with 21 no search ended with a schedule that holds, where
-# three real ones did.
-FEWEST_ELSEWHERE = 40
+# Of fewer schedules, the nearest to a proposal is not near: with 21 and with 40 no search ended with a schedule that
+# holds, where each of five real ones did.
+FEWEST_ELSEWHERE = 60
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,12 +1,14 @@
 """Density_gp in a study that is large: the same proposals from the same study, each for a few candidates' work."""
 
+import copy
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from optuna.trial import FrozenTrial
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial
 
 from search.algorithms import _large_study, _pool, density_gp
 from search.algorithms._large_study import LargeStudy
@@ -48,8 +50,8 @@ FEW = 12
 @pytest.fixture(autouse=True)
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """A study of more than a dozen trials is large here."""
-    monkeypatch.setattr(density_gp, "_FEW", FEW)
-    monkeypatch.setattr(_large_study, "_FIRST", FEW)
+    monkeypatch.setattr(density_gp, "FEW", FEW)
+    monkeypatch.setattr(_large_study, "FIRST", FEW)
 
 
 def value(schedule: NoiseSchedule, step: int) -> float:
@@ -77,15 +79,20 @@ def searched(conductor: Conductor, trials: int) -> list[TrialRecord]:
     return found
 
 
-def test_a_new_driver_proposes_the_same_after_dropped_proposals_too() -> None:
+def test_a_new_driver_proposes_the_same_after_dropped_proposals_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the study of the first, proposals that were dropped take numbers; the second knows none of them."""
+    asked, ask = [], Study.ask
+
+    def counted(study: Study) -> Trial:
+        asked.append(study)
+        return ask(study)
+
+    monkeypatch.setattr(Study, "ask", counted)
     trials = TrialsInMemory()
     first = Conductor(PLAN, trials)
     before = searched(first, FEW + 18)
-    again = TrialsInMemory()
-    again._kept = list(trials._kept)
-    second = Conductor(PLAN, again)
-    assert len(first.proposals._study._study.trials) > len(before), "nothing was dropped"
+    second = Conductor(PLAN, copy.deepcopy(trials))
+    assert len(asked) > len(before), "nothing was dropped"
     params = [record.params for record in searched(first, 12)]
     assert params == [record.params for record in searched(second, 12)]
 
@@ -120,7 +127,7 @@ def test_a_proposal_places_a_few_schedules_however_many_trials_there_are(
         return embedding(schedule, total_steps, whole=whole)
 
     monkeypatch.setattr(density_gp, "embedding", counted)
-    monkeypatch.setattr(_large_study, "_GROWTH", 100.0)  # fitted once
+    monkeypatch.setattr(_large_study, "GROWTH", 100.0)  # fitted once
     conductor = Conductor(PLAN, TrialsInMemory())
     searched(conductor, FEW + 3)
     counts = []
@@ -168,7 +175,7 @@ def test_candidates_follow_from_the_seed_the_count_and_the_best() -> None:
         found = pool.at(count, parents)
     assert found == other.at(99, parents)  # which has seen nothing of what came before
     assert found != Pool(SPACE, 1, anywhere=1, near=3).at(99, parents)
-    assert sum(key.parent == 3 for key in found) == _pool._STAY
+    assert sum(key.parent == 3 for key in found) == _pool.STAY
     fresh = set(pool.at(100, parents)) - set(found)
     assert sorted(key.parent for key in fresh) == [-1, 3, 8, 19]
     gone = next(iter(found))
@@ -195,9 +202,8 @@ def test_a_few_steps_stand_for_all_where_the_ends_are_clear_of_the_rule() -> Non
 def test_where_none_is_allowed_it_proposes_the_best_all_the_same() -> None:
     """The policy refuses it then, and asks again."""
     never = replace(SPACE, ends=LeastEnds(share=0.499))
-    large = LargeStudy(
-        never, STEPS, lambda schedule: embedding(schedule, STEPS), Pool(never, 0, anywhere=1, near=1)
-    )
-    candidates = large._pool.at(99, {0: {}})
+    pool = Pool(never, 0, anywhere=1, near=1)
+    large = LargeStudy(never, STEPS, lambda schedule: embedding(schedule, STEPS), pool)
+    candidates = pool.at(99, {0: {}})
     keys = list(candidates)
-    assert large._taken(keys, candidates) == candidates[keys[0]].params
+    assert large.taken(keys, candidates) == candidates[keys[0]].params
