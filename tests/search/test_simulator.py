@@ -27,6 +27,7 @@ from search.simulator.quality import Exported, Repeat, exported, interval, iqm, 
 from search.simulator.replay import Curves, Replay
 from search.simulator.simulation import Simulated, simulate
 from search.simulator.table import (
+    FEWEST_ELSEWHERE,
     check_recorded,
     read_table,
     shipped_path,
@@ -574,7 +575,7 @@ def turned_round(schedule: NoiseSchedule) -> float:
 @pytest.fixture(scope="module")
 def in_mlp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("settings")
-    write_toy(folder / "digits/mlp.json", of=turned_round, network="mlp")
+    write_toy(folder / "digits/mlp.json", of=turned_round, count=FEWEST_ELSEWHERE, network="mlp")
     return folder
 
 
