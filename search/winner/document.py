@@ -244,21 +244,7 @@ def _evidence(board: Leaderboard, row: Row) -> dict[str, Any]:
 
 def export_text(document: Mapping[str, Any]) -> str:
     """The document as the text of a JSON file."""
-    return _text(document, "\n ") + "\n"
-
-
-def _text(value: Any, line: str) -> str:
-    """As `json.dumps(value, indent=1)`, which is slow where there are many numbers. line: what begins one."""
-    if not value or not isinstance(value, Mapping | list | tuple):
-        return json.dumps(value, allow_nan=False)
-    if isinstance(value, Mapping):
-        parts = [f"{json.dumps(key)}: {_text(part, line + ' ')}" for key, part in value.items()]
-        return f"{{{line}{f',{line}'.join(parts)}{line[:-1]}}}"
-    if set(map(type, value)) <= {float, int}:
-        text = json.dumps(value, allow_nan=False)[1:-1].replace(", ", f",{line}")
-    else:
-        text = f",{line}".join(_text(part, line + " ") for part in value)
-    return f"[{line}{text}{line[:-1]}]"
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def write_export(path: Path, document: Mapping[str, Any]) -> None:

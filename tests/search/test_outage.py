@@ -18,6 +18,7 @@ from search.study import store as study
 from search.study.outage import Outlasting, is_outage
 from search.study.store import StudyStore
 from spaces import PRESETS
+from tests.clock import Clock
 from tests.records import record
 
 SCHEDULE = PRESETS["ict"].schedule
@@ -32,21 +33,8 @@ def lost() -> StorageInternalError:
     return error
 
 
-class Clock:
-    """Time passes only by sleeping."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 def outlasting(patience: float = 300.0) -> tuple[Outlasting, Clock]:
-    clock = Clock()
+    clock = Clock(0.0)
     return Outlasting("the database", patience=patience, clock=clock, sleep=clock.sleep), clock
 
 

@@ -16,17 +16,10 @@ from search.screen.view import ProgressView
 from search.screen.words import rate_text, seconds_text, value_text
 from spaces import PRESETS
 from spaces.sparkline import sparkline
+from tests.clock import Clock
 from tests.records import record
 
 TOTALS = {"baselines": 2, "search": 3, "confirm": 4}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from search.running.live_page import LivePage, start_quietly
 from search.running.search import Search
 from search.screen.view import ProgressView
 from search.study.legible import legible_trials
+from tests.clock import Clock
 from tests.search import test_damaged_study
 from tests.search.test_damaged_study import RUNNING, changed, study_of
 from tests.version_0_2_0 import KEPT
@@ -216,17 +217,9 @@ class Process:
         return self.code
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def live(tmp_path: Path) -> tuple[LivePage, Clock, list[tuple[Sequence[str], Process]]]:
-    clock = Clock()
+    clock = Clock(0.0)
     started: list[tuple[Sequence[str], Process]] = []
 
     def start(command: Sequence[str], log_file: Path) -> Process:
@@ -269,7 +262,7 @@ def test_the_page_of_a_large_search_is_made_less_often(live: tuple[LivePage, Clo
 
 
 def test_a_process_that_cannot_be_started_is_no_trouble(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = Clock(0.0)
 
     def start(command: Sequence[str], log_file: Path) -> Process:
         raise OSError("too many processes")
@@ -281,7 +274,7 @@ def test_a_process_that_cannot_be_started_is_no_trouble(tmp_path: Path) -> None:
 
 
 def test_closing_ends_the_process_and_what_it_was_writing(tmp_path: Path) -> None:
-    clock, processes = Clock(), []
+    clock, processes = Clock(0.0), []
 
     def start(command: Sequence[str], log_file: Path) -> subprocess.Popen[bytes]:
         processes.append(start_quietly(["sleep", "1000"], log_file))

@@ -21,16 +21,9 @@ from search.screen.view import STUDY, ProgressView
 from search.study.outage import Away
 from search.tracking.process import TrackingError
 from search.tracking.tracker import Tracker
+from tests.clock import Clock
 from tests.integration.running import until
 from tests.records import record
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

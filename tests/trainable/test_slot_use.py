@@ -9,6 +9,7 @@ import pytest
 import ray  # brings psutil
 from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
 
+from tests.clock import Clock
 from trainable.gpu.gpu_slice import Card
 from trainable.slot_use import PREFIX, SlotUse
 from trainable.task import Progress
@@ -44,16 +45,6 @@ def told(*times_ms: int, number: int = 0) -> Progress:
 def metrics(progress: Progress, at: int = -1) -> dict[str, float]:
     found = progress.reports[at]["metrics"]
     return {name.removeprefix(PREFIX): value for name, value in found.items() if name.startswith(PREFIX)}
-
-
-class Clock:
-    """Seconds that a test lets pass."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
