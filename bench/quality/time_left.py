@@ -42,11 +42,8 @@ REPEATS = 3
 TRIALS, SLOTS = (40, 160), (1, 2, 4)
 FLOOR = 0.05  # of the whole: near the end a quarter of what is left is less than a rung
 _SPREAD = 0.15  # of ln(seconds) between trials
-_RATIOS = (
-    1.2,
-    8.2,
-    1.0,
-)  # seconds of a step in the file's other settings, in those of its own, as timed on a CPU
+# Seconds of a step in the file's other settings, in those of its own, as timed on a CPU.
+_RATIOS = (1.2, 8.2, 1.0)
 _TIMED_SPREAD = 0.1  # of the logarithm of such a ratio
 _SIGNS_OF_LIFE = 4  # between two rungs
 _POLL_SECONDS = 1.0

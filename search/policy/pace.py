@@ -1,6 +1,5 @@
 """How fast a search trains: steps over the time that trials hold their slots for them."""
 
-import itertools
 import math
 from collections import deque
 from typing import NamedTuple
@@ -84,8 +83,7 @@ class Pace:
         """
         if len(self._kept) < _FEWEST:
             return 0.0
-        paces = [_between(*halves) for halves in itertools.pairwise((self._kept[0], self._middle, self._now))]
-        former, latter = paces
+        former, latter = _between(self._kept[0], self._middle), _between(self._middle, self._now)
         return abs(math.log(latter / former)) if former and latter else 0.0
 
     @property
