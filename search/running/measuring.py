@@ -119,22 +119,23 @@ _STEP_PASSES = 4  # of the network for a training step: teacher, student, and tw
 def seconds_of_model(spec: SearchSpec, steps_per_second: float) -> float:
     """How long the samples of one model take, about: the metrics timed on a few features at random, the rest counted.
 
-    steps_per_second: of a trial. Metrics by nearest neighbours take the product of the numbers of images.
+    steps_per_second: of a trial.
     """
     images, num_samples = spec.own_setting.data.load(cache_folder()), spec.objective.num_samples
     num_real = min(len(images.x_NCHW), MAX_REAL_IMAGES)
     passes = sum(spec.measures.nfe) * num_samples / spec.training.batch_size
     timed = min(num_samples, _TIMED_IMAGES), min(num_real, _TIMED_IMAGES)
-    share = num_samples * (num_samples + num_real) / (timed[0] * sum(timed))
+    more = (num_samples + num_real) / sum(timed)
+    more_pairs = more * num_samples / timed[0]
     generator = torch.Generator().manual_seed(0)
     seconds = 0.0
     for name, judge in spec.measures.by_network.items():
         num_features = images.x_NCHW[0].numel() if name == "pixels" else _TIMED_FEATURES // 8
         shape = min(num_features, _TIMED_FEATURES)
         samples_GD, real_ND = (torch.randn(num, shape, generator=generator) for num in timed)
-        start = time.perf_counter()
         for metric in judge.metrics:
             if min(timed) >= metric.least_images:
+                start = time.perf_counter()
                 metric(real_ND, samples_GD)
-        seconds += (time.perf_counter() - start) * max(1.0, share)
+                seconds += (time.perf_counter() - start) * (more_pairs if metric.BY_PAIRS else more)
     return passes / (_STEP_PASSES * steps_per_second) + len(spec.measures.nfe) * seconds

@@ -10,7 +10,10 @@ import pytest
 
 from search import cli
 from search.file.spec import load_spec
+from search.running.measuring import seconds_of_model
 from search.running.size import size_of
+from tests.clock import Clock
+from trainable.metric.sample_metric import SampleMetric
 from trainable.network import NETWORKS
 
 
@@ -134,3 +137,23 @@ def test_the_time_that_samples_are_measured_in_is_counted(capsys: pytest.Capture
     assert (without["models_measured"], without["seconds_measured"]) == (0, 0.0)
     assert dry_run(text) == 0
     assert "# samples by other measures: of at most 9 models, about " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("by_pairs", "times"), [(False, 2000 + 1797), (True, (2000 + 1797) * 4)])
+def test_only_what_compares_pairs_of_images_costs_more_for_each_of_them(
+    by_pairs: bool, times: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("x.yaml").write_text(
+        "name: x\ndata: digits\nmeasures: {judges: [{extractor: pixels, metrics: [frechet_distance]}], nfe: [1]}\n"
+    )
+    spec = load_spec("x.yaml")
+    clock, metric = Clock(), type(spec.measures.by_network["pixels"].metrics[0])
+    monkeypatch.setattr("search.running.measuring.time.perf_counter", clock)
+    monkeypatch.setattr(metric, "BY_PAIRS", by_pairs)
+
+    def takes_a_second(*_: object) -> float:
+        clock.sleep(1.0)
+        return 0.0
+
+    monkeypatch.setattr(SampleMetric, "__call__", takes_a_second)
+    assert seconds_of_model(spec, steps_per_second=1e12) == pytest.approx(times / 1000)

@@ -20,10 +20,12 @@ class SampleMetric(Choice, ABC):
 
     A value belongs to its feature network and to both numbers of images: with any of them different it cannot be
     compared. LARGER_IS_BETTER: which way is up. RATIO_SCALE: whether values are above 0, where 0 means none, so that
-    two are compared by their ratio; others are by their difference.
+    two are compared by their ratio; others are by their difference. BY_PAIRS: whether its cost grows with the number
+    of pairs of images; else with the number of images.
     """
 
     LARGER_IS_BETTER: ClassVar[bool] = False
+    BY_PAIRS: ClassVar[bool] = False
     RATIO_SCALE: ClassVar[bool] = False
 
     def name_on(self, extractor_name: str) -> str:

@@ -17,6 +17,7 @@ class ByNeighbours(SampleMetric):
     nearest_k: int = 5
 
     LARGER_IS_BETTER: ClassVar[bool] = True
+    BY_PAIRS: ClassVar[bool] = True
     BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {"nearest_k": (1, 1000)}
 
     @property

@@ -1,6 +1,7 @@
 """The kernel distance of two sets of features. Axes: N real images, G generated ones, D features."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from spaces.lazy_torch import Tensor
 from trainable.metric.sample_metric import SampleMetric
@@ -16,6 +17,8 @@ class KernelDistance(SampleMetric):
     three moments. Without bias at any N and G (Gretton et al. 2012, Eq. 3), so it may fall below 0 for good
     samples. Its unit is the kernel's: compare within one feature network.
     """
+
+    BY_PAIRS: ClassVar[bool] = True
 
     def measured(self, real_ND: Tensor, generated_GD: Tensor) -> float:
         cross = _kernel_sum(real_ND, generated_GD) / (len(real_ND) * len(generated_GD))
