@@ -12,6 +12,7 @@ paired by seed, and their 95 % intervals hold together.
 """
 
 import argparse
+import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     presets = _all(spec) if args.presets == "all" else list(map(_preset, args.presets.split(",")))
     changes: dict[str, object] = {
         **(_setting(spec, args.at) if args.at else {}),
-        "name": args.name or "-".join([spec.name, "compare", *re.findall(r"[A-Za-z0-9_.]+", args.at or "")]),
+        "name": args.name or _name(spec.name, args.at or ""),
         "presets": presets,
         "budget": {"max_trials": len(presets)},
         # The preset's own trial is its first seed.
@@ -82,6 +83,17 @@ def run(args: argparse.Namespace) -> int:
     if code == EXIT_OK and args.table is not None:
         _write_table(comparison, Path(args.table))
     return code
+
+
+def _name(search: str, setting: str) -> str:
+    """Of a comparison that was given none. The end of one that is too long is told from others by its digest."""
+    from search.file.messages import LONGEST_NAME
+
+    name = "-".join([search, "compare", *re.findall(r"[A-Za-z0-9_.]+", setting)])
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - len(digest) - 1]}-{digest}"
 
 
 def _all(spec: "SearchSpec") -> list[object]:

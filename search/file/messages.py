@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from search.file.yaml12 import resolve_scalar
 from search.file.yaml_walk import Place
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+LONGEST_NAME = 64
+NAME = rf"^[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}$"
 
 
 class Misfit(ValueError):
@@ -73,7 +74,7 @@ def message_of(entry: Any) -> str:
         return f"must be {_TYPES[kind]}, but got {shown(value)}{_hint(kind, value)}"
     if kind == "string_pattern_mismatch":
         if context["pattern"] == NAME:
-            rule = "1 to 64 letters, digits and any of _ . - (first a letter or digit)"
+            rule = f"1 to {LONGEST_NAME} letters, digits and any of _ . - (first a letter or digit)"
         else:
             rule = f"text like {context['pattern']}"
         return f"must be {rule}, but got {shown(value)}"

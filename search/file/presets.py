@@ -8,12 +8,11 @@ from typing import Any
 
 from pydantic import ValidationInfo
 
-from search.file.messages import Misfit, did_you_mean, shown
+from search.file.messages import LONGEST_NAME, NAME, Misfit, did_you_mean, shown
 from search.file.paths import placed_path
 from search.file.yaml_walk import Place
 from spaces import PRESETS, NoiseSchedule, SearchSpace
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _FIELDS = (("name", "file"), ("name", "schedule"))
 
 
@@ -99,8 +98,8 @@ def _preset(entry: Any, folder: Path | None) -> Preset:
 
 
 def _own_name(name: Any) -> str:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(f"a name must be of letters, digits, _ . - and at most 64, but got {shown(name)}")
+    if not isinstance(name, str) or not re.fullmatch(NAME, name):
+        raise ValueError(f"a name must be of letters, digits, _ . - and at most {LONGEST_NAME}, but got {shown(name)}")
     if name in PRESETS:
         raise ValueError(f"{name!r} is a preset of the literature. Give your own schedule another name")
     return name

@@ -77,3 +77,21 @@ def test_a_file_is_compared_in_another_setting(
     assert found["network"]["name"] == "mlp" and found["network"]["width"] == 8
     assert found["presets"] == ["ict", {"name": "mine", "schedule": OWN.to_dict()}]
     assert found["training"]["total_steps"] == 2000
+
+
+@pytest.mark.parametrize("name", ["short", "n" * 64])
+@pytest.mark.parametrize("setting", ["", "{network: {name: mlp, width: 8, depth: 3}, training: {total_steps: 100}}"])
+def test_a_comparison_that_is_given_no_name_has_one_that_a_search_may_have(
+    name: str, setting: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(f"name: {name}\ndata: digits\n")
+
+    def name_of(setting: str) -> str:
+        at = ["--at", setting] if setting else []
+        line = ["compare", str(file), "--presets", "ict", *at, "--storage", str(tmp_path)]
+        assert main([*line, "--dry-run", "--json"]) == 0
+        return json.loads(capsys.readouterr().out)["search"]["name"]
+
+    assert name_of(setting).startswith(f"{name[:40]}") and len(name_of(setting)) <= 64
+    assert name_of(setting) == name_of(setting) != name_of("training: {total_steps: 200}")
