@@ -99,7 +99,9 @@ def _preset(entry: Any, folder: Path | None) -> Preset:
 
 def _own_name(name: Any) -> str:
     if not isinstance(name, str) or not re.fullmatch(NAME, name):
-        raise ValueError(f"a name must be of letters, digits, _ . - and at most {LONGEST_NAME}, but got {shown(name)}")
+        raise ValueError(
+            f"a name must be of letters, digits, _ . - and at most {LONGEST_NAME}, but got {shown(name)}"
+        )
     if name in PRESETS:
         raise ValueError(f"{name!r} is a preset of the literature. Give your own schedule another name")
     return name

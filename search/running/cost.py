@@ -146,7 +146,9 @@ def cost_of(spec: SearchSpec, *, on_cluster: bool = False) -> Cost:
     models = (rules.top + 1) * rules.rounds[-1] if rules is not None and spec.is_measured else 0
     return Cost(
         models_measured=models,
-        seconds_measured=None if steps_per_second is None else models * _seconds_of_model(spec, steps_per_second),
+        seconds_measured=None
+        if steps_per_second is None
+        else models * _seconds_of_model(spec, steps_per_second),
         trials=trials,
         replicates=confirm,
         steps=(trials + confirm) * spec.training.total_steps if trials is not None else None,

@@ -80,7 +80,9 @@ def test_a_file_is_compared_in_another_setting(
 
 
 @pytest.mark.parametrize("name", ["short", "n" * 64])
-@pytest.mark.parametrize("setting", ["", "{network: {name: mlp, width: 8, depth: 3}, training: {total_steps: 100}}"])
+@pytest.mark.parametrize(
+    "setting", ["", "{network: {name: mlp, width: 8, depth: 3}, training: {total_steps: 100}}"]
+)
 def test_a_comparison_that_is_given_no_name_has_one_that_a_search_may_have(
     name: str, setting: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
