@@ -23,6 +23,7 @@ from trainable.data.idx_folder import IdxFolder
 from trainable.dataset import DATASETS, Images, model_input, sha256_of
 from trainable.extractor import EXTRACTORS, objective_name
 from trainable.extractors import inception, resnet56
+from trainable.extractors._classifier_network import ClassifierNetwork
 from trainable.extractors._resnet56 import ResNet56
 from trainable.extractors.small_cnn import SmallCNN
 from trainable.extractors.strided_cnn import StridedCNN
@@ -118,6 +119,19 @@ def test_features_are_those_of_each_image_for_itself(images: Images, tmp_path: P
     features_BD = network(x_BCHW)
     assert features_BD.shape == (10, 64)
     torch.testing.assert_close(network(x_BCHW[3:4]), features_BD[3:4])
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (7, 5), (1, 6), (28, 28)])
+def test_a_classifier_pools_the_same_whether_it_trains_or_not(shape: tuple[int, int]) -> None:
+    network = ClassifierNetwork((2, *shape), width=3, num_classes=4)
+    x_BCHW = torch.randn(5, 2, *shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        in_training = network.train()(x_BCHW)
+        for norm in (network.norm1, network.norm2):
+            norm.eval()
+        plain = network(x_BCHW)
+        assert torch.equal(network.eval()(x_BCHW), plain)
+    assert not torch.equal(in_training, plain)
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "sidecar", "accuracy"])

@@ -47,9 +47,22 @@ class ClassifierNetwork(ClassifierModule):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Features (B, 64)."""
-        x_BCHW = F.max_pool2d(F.relu(self.norm1(self.conv1(x_BCHW))), 2, ceil_mode=True)
-        x_BCHW = F.max_pool2d(F.relu(self.norm2(self.conv2(x_BCHW))), 2, ceil_mode=True)
+        x_BCHW = self._halved(F.relu(self.norm1(self.conv1(x_BCHW))))
+        x_BCHW = self._halved(F.relu(self.norm2(self.conv2(x_BCHW))))
         return F.relu(self.hidden(x_BCHW.flatten(1)))
+
+    def _halved(self, x_BCHW: Tensor) -> Tensor:
+        """The largest of each 2x2 pixels, fewer at an odd edge, from values >= 0.
+
+        What is trained goes through max_pool2d, whose gradient at equal values is its own. Else slices have the same
+        values in a tenth of its time on a CPU.
+        """
+        if self.training:
+            return F.max_pool2d(x_BCHW, 2, ceil_mode=True)
+        height, width = x_BCHW.shape[2:]
+        x_BCHW = F.pad(x_BCHW, (0, width % 2, 0, height % 2))
+        rows = torch.maximum(x_BCHW[:, :, ::2], x_BCHW[:, :, 1::2])
+        return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
 def with_state(module: Callable[[], nn.Module], state: dict[str, Tensor]) -> nn.Module:
