@@ -37,5 +37,5 @@ def sample_grid_png(samples_NCHW: Tensor, num: int = 64) -> bytes:
     pixels = grid_CHW.permute(1, 2, 0).contiguous().numpy()
     image = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
+    image.save(buffer, format="PNG")
     return buffer.getvalue()
