@@ -242,6 +242,8 @@ def _fail(problems: Sequence[str], code: int, as_json: bool) -> int:
 
 def _write_traceback(error: BaseException) -> str:
     """Keep the traceback in a file beside the results; returns its path."""
+    from search.machine.notice import without_addresses
+
     text = "".join(traceback.format_exception(error))
     prefix = f"search-error-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-"
     for folder in (Path("runs") / "errors", temporary_root()):
@@ -250,7 +252,7 @@ def _write_traceback(error: BaseException) -> str:
             # Others may write there too: a new file, of a name that nobody can know before.
             descriptor, path = tempfile.mkstemp(prefix=prefix, suffix=".log", dir=folder)
             with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(f"{' '.join(sys.argv)}\n\n{text}")
+                file.write(f"{' '.join(without_addresses(sys.argv))}\n\n{text}")
             return str(folder / Path(path).name)
         except OSError:
             continue
