@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterable
+from typing import Literal
 
 _ALONE = ("meta", "img")  # have no content, and no end
 
@@ -24,15 +25,19 @@ def html_of(piece: Piece) -> Html:
     return Html("".join(map(html_of, piece)))
 
 
-def element(name: str, /, *content: Piece, **attributes: str | bool | None) -> Html:
-    """`<name attribute="...">content</name>`. Of attributes, True has no value, and False and None are left out.
+def element(name: str, /, *content: Piece, **attributes: str | Literal[True] | None) -> Html:
+    """`<name attribute="...">content</name>`. Of attributes, True has no value, and None is left out.
 
     Names of attributes are written with "_" for "-", and `class_` for `class`.
     """
-    given = "".join(
-        f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{html.escape(value)}"')
+    given = [
+        _name(key) if value is True else f'{_name(key)}="{html.escape(value)}"'
         for key, value in attributes.items()
-        if value not in (None, False) and isinstance(value, str | bool)
-    )
+        if value is not None
+    ]
     end = "" if name in _ALONE else f"</{name}>"
-    return Html(f"<{name}{given}>{html_of(content)}{end}")
+    return Html(f"<{' '.join([name, *given])}>{html_of(content)}{end}")
+
+
+def _name(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")

@@ -19,6 +19,8 @@ from search.running.runner import Outcome
 from search.running.search import Search
 from tests.version_0_2_0 import copied_storage
 
+SECRET = "T0-B0-webhook"
+
 
 @dataclass
 class Chat:
@@ -43,7 +45,7 @@ def chat() -> Iterator[Chat]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found = Chat(f"http://127.0.0.1:{server.server_address[1]}/secret")
+    found = Chat(f"http://127.0.0.1:{server.server_address[1]}/{SECRET}")
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield found
@@ -106,7 +108,7 @@ def test_every_verb_that_runs_a_search_tells_its_end(
     (told,), (search,) = chat.told, ended
     assert (told["name"], told["state"]) == (search.name, "finished")
     kept = [path for path in folder.parent.rglob("*") if path.is_file() and path != address]
-    assert [path for path in kept if b"/secret" in path.read_bytes()] == []
+    assert [path for path in kept if SECRET.encode() in path.read_bytes()] == []
 
 
 def run(folder: Path, url: str) -> int:
@@ -157,7 +159,7 @@ def test_a_post_that_fails_is_one_line_and_changes_nothing(
     line = f"how the search ended could not be told: it answered HTTP {answer}"
     assert capsys.readouterr().err.splitlines() == [f"warning: {line}"]
     log = (folder / "search.log").read_text()
-    assert line in log and "secret" not in log
+    assert line in log and SECRET not in log
     assert len(chat.told) == 1
 
 
