@@ -8,6 +8,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,16 +76,21 @@ class Head:
             timeout=400,
         )
 
-    def begun(self, *arguments: str) -> "subprocess.Popen[str]":
-        """The same from the other machine, which goes on."""
-        return subprocess.Popen(
+    @contextmanager
+    def begun(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+        """The same from the other machine, which goes on in this block, and ends by itself unless the block fails."""
+        with subprocess.Popen(
             [sys.executable, "-m", "search", *arguments, *self.there],
             cwd=ROOT,
             env=self.environment(),
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
-        )
+        ) as process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
 
     @property
     def there(self) -> list[str]:
@@ -207,7 +213,7 @@ def test_a_search_is_stopped_and_goes_on_beside_another(head: Head, chat: Chat) 
         "a trial of the search runs",
     )
     assert head.search("submit", file).returncode == 1
-    with head.begun("watch", "long", "--every", "1", "--json") as watching:
+    with head.begun("watch", "long", "--every", "5", "--json") as watching:
         assert watching.stdout is not None
         looks = [json.loads(watching.stdout.readline())]
         stopped = head.json("stop", "long")
