@@ -5,6 +5,16 @@ import os
 import sys
 from collections.abc import Sequence
 
+from search.errors import (
+    EXIT_FAILED,
+    EXIT_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    InputError,
+    OperationFailed,
+    printable,
+)
+
 BENCHMARKS = {
     "step": "bench.speed.step",
     "efficiency": "bench.speed.search_efficiency",
@@ -14,57 +24,64 @@ BENCHMARKS = {
 }
 ON_A_GPU = {"slices": "bench.speed.slices"}  # run by name only
 BY_NAME = {"gpu": "bench.speed.gpu"}  # likewise; also without one, at sizes that show only that it runs
+# They take long, are no part of all, and read arguments of their own.
+WITH_ARGUMENTS = {
+    "scale": "bench.speed.scale",
+    "transfer": "bench.transfer.command",
+    "why": "bench.why.command",
+    "time-left": "bench.quality.time_left",
+}
+_USAGE = (
+    f"usage: python -m bench [{'|'.join([*BENCHMARKS, *ON_A_GPU, *BY_NAME])}|scale [NUMBER]|transfer [OPTIONS]|"
+    "why [OPTIONS]|time-left [FILE ...]]\n"
+)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code. `scale [NUMBER]`, `transfer`, `why` and `time-left [FILE ...]` take long and are no part of all.
+    """Exit code. What cannot be used and what fails for a known reason is one line.
 
     `stock FILE` is what the efficiency benchmark starts as a process of its own.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in a worker with one CPU; read when torch is imported
-    if arguments[:1] == ["stock"]:
+    try:
+        return _run(arguments)
+    except (InputError, OperationFailed) as error:
+        sys.stderr.writelines(f"error: {printable(str(line))}\n" for line in error.args)
+        return EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: what was not printed yet is lost\n")
+        return EXIT_INTERRUPTED
+
+
+def _run(arguments: Sequence[str]) -> int:
+    verb = arguments[0] if arguments else None
+    if verb in WITH_ARGUMENTS:
+        code: int = importlib.import_module(WITH_ARGUMENTS[verb]).main(arguments[1:])
+        return code
+    if verb == "stock" and len(arguments) == 2:
         from bench.speed.search_efficiency import stock_main
 
         stock_main(arguments[1])
-        return 0
-    if arguments[:1] == ["scale"] and len(arguments) <= 2 and all(map(str.isdecimal, arguments[1:])):
-        from bench.figures import heading
-        from bench.speed import scale
-
-        print(heading(), flush=True)
-        scale.main(print, *map(int, arguments[1:2]))
-        return 0
-    if arguments[:1] == ["transfer"]:
-        from bench.transfer.command import main as transfer
-
-        return transfer(arguments[1:])
-    if arguments[:1] == ["why"]:
-        from bench.why.command import main as why
-
-        return why(arguments[1:])
-    if arguments[:1] == ["time-left"]:
-        from bench.figures import heading
-        from bench.quality import time_left
-
-        print(heading(), flush=True)
-        time_left.main(arguments[1:], lambda text: print(text, flush=True))
-        return 0
+        return EXIT_OK
+    if {"-h", "--help"} & set(arguments):
+        sys.stdout.write(_USAGE)
+        return EXIT_OK
     known = BENCHMARKS | ON_A_GPU | BY_NAME
     if len(arguments) > 1 or not set(arguments) <= set(known):
-        sys.stderr.write(
-            f"usage: python -m bench [{'|'.join(known)}|scale [NUMBER]|transfer [OPTIONS]|why [OPTIONS]|"
-            "time-left [FILE ...]]\n"
-        )
-        return 2
-    if set(arguments) & set(ON_A_GPU):
-        problem = importlib.import_module(known[arguments[0]]).missing()
+        sys.stderr.write(_USAGE)
+        return EXIT_INPUT
+    if verb in ON_A_GPU:
+        problem = importlib.import_module(known[verb]).missing()
         if problem is not None:
-            sys.stderr.write(f"{problem}\n")
-            return 1
+            raise OperationFailed(problem)
+    _measure([known[name] for name in arguments or BENCHMARKS])
+    return EXIT_OK
+
+
+def _measure(modules: Sequence[str]) -> None:
     from bench.figures import heading
 
     print(heading(), flush=True)
-    for name in arguments or BENCHMARKS:
+    for module in modules:
         print(flush=True)
-        importlib.import_module(known[name]).main(lambda text: print(text, flush=True))
-    return 0
+        importlib.import_module(module).main(lambda text: print(text, flush=True))

@@ -33,7 +33,7 @@ from search.errors import (
 )
 from search.machine import preflight
 from search.machine.checkout import PACKAGES, ROOT
-from search.machine.surroundings import settle
+from search.machine.surroundings import in_short, settle
 from search.machine.temporary import temporary_root
 
 _COMMANDS = Path(__file__).parent / "commands"
@@ -106,7 +106,7 @@ def _help_in(source: bytes) -> str:
 
 
 def parser_for(verb: str | None) -> argparse.ArgumentParser:
-    """The parser of the whole command line; of the verbs only `verb` knows its arguments."""
+    """The parser of the whole command line; of the verbs it knows `verb` alone, or none."""
     parser = _WholeLine(
         prog="python -m search",
         usage="python -m search VERB ... [--json]",
@@ -117,13 +117,10 @@ def parser_for(verb: str | None) -> argparse.ArgumentParser:
     known = parser.add_subparsers(
         prog="python -m search", help=argparse.SUPPRESS, dest="verb", parser_class=_Parser
     )
-    for name in verbs():
-        if name != verb:
-            known.add_parser(name, add_help=False)
-            continue
-        module = importlib.import_module(f"search.commands.{name.replace('-', '_')}")
+    if verb is not None:
+        module = importlib.import_module(f"search.commands.{verb.replace('-', '_')}")
         sub = known.add_parser(
-            name,
+            verb,
             description=(module.__doc__ or "").strip(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
@@ -131,7 +128,7 @@ def parser_for(verb: str | None) -> argparse.ArgumentParser:
         module.add_arguments(sub)
         with contextlib.suppress(argparse.ArgumentError):  # the command says itself what its JSON is
             sub.add_argument("--json", action="store_true", help="print the result as JSON")
-        sub.set_defaults(run=module.run)
+        sub.set_defaults(run=module.run, only_looks=getattr(module, "ONLY_LOOKS", False))
     return parser
 
 
@@ -188,7 +185,8 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments:
         from search.commands import _next
 
-        return _next.show()
+        with in_short():
+            return _next.show()
     verb = next((argument for argument in arguments if not argument.startswith("-")), None)
     known = verbs()
     if verb is not None and verb not in known:
@@ -205,7 +203,8 @@ def _dispatch(arguments: list[str]) -> int:
         raise UsageError(
             f"--{emptied.replace('_', '-')} needs a value, but got --. See: {parser.prog} {verb} --help"
         )
-    code = args.run(args)
+    with in_short() if args.only_looks else contextlib.nullcontext():
+        code = args.run(args)
     sys.stdout.flush()
     return int(code)
 
@@ -243,6 +242,8 @@ def _fail(problems: Sequence[str], code: int, as_json: bool) -> int:
 
 def _write_traceback(error: BaseException) -> str:
     """Keep the traceback in a file beside the results; returns its path."""
+    from search.machine.notice import without_addresses
+
     text = "".join(traceback.format_exception(error))
     prefix = f"search-error-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-"
     for folder in (Path("runs") / "errors", temporary_root()):
@@ -251,7 +252,7 @@ def _write_traceback(error: BaseException) -> str:
             # Others may write there too: a new file, of a name that nobody can know before.
             descriptor, path = tempfile.mkstemp(prefix=prefix, suffix=".log", dir=folder)
             with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(f"{' '.join(sys.argv)}\n\n{text}")
+                file.write(f"{' '.join(without_addresses(sys.argv))}\n\n{text}")
             return str(folder / Path(path).name)
         except OSError:
             continue

@@ -1,7 +1,9 @@
 """The pure parts of the benchmarks: sums, tables, and that the yardstick trains the same thing."""
 
 import ast
+import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,8 @@ from search.file.spec import load_spec
 from trainable.networks.film_mlp import FilmMlp
 from trainable.training.config import TrainingConfig
 from trainable.training.consistency import consistency_function
+
+KNOWN = (*command.BENCHMARKS, *command.ON_A_GPU, *command.BY_NAME)
 
 
 def test_a_spread_is_a_median_between_its_extremes() -> None:
@@ -108,12 +112,72 @@ def test_without_a_gpu_slices_says_so_in_one_line(
     assert command.main(["slices"]) == 1
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == "bench slices needs a GPU, but torch sees none here: nothing was measured\n"
+    assert said.err == "error: bench slices needs a GPU, but torch sees none here: nothing was measured\n"
 
 
-def test_scale_takes_one_number(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["scale", "10", "20"]) == 2
-    assert "scale [NUMBER]" in capsys.readouterr().err
+def ended(line: Sequence[str]) -> int:
+    """Exit code of `python -m bench`, whose verbs with arguments may end as argparse does."""
+    try:
+        return command.main(line)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+@pytest.mark.parametrize("verb", [[], *([verb] for verb in (*KNOWN, *command.WITH_ARGUMENTS))])
+def test_every_benchmark_has_its_help(verb: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended([*verb, "--help"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("usage: python -m bench")
+    assert said.err == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(["nothing"], ["step", "driver"], ["step", "3"], ["stock"]),
+        *(["scale", "10", "20"], ["scale", "0"], ["scale", "many"], ["time-left", "--wrong"]),
+        *(["transfer", "--minutes", "many"], ["transfer", "--data", "none"], ["why", "--wrong"]),
+    ],
+)
+def test_a_wrong_line_shows_how_it_is_used_and_measures_nothing(
+    line: Sequence[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(line) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("usage: python -m bench")
+    assert (said.out, "Traceback" in said.err) == ("", False)
+
+
+@pytest.mark.parametrize("verb", ["time-left", "stock"])
+def test_a_file_that_is_no_search_file_is_one_line(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main([verb, str(tmp_path / "missing.yaml")]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    assert line.startswith("error: ") and "missing.yaml" in line
+
+
+def test_a_search_that_fails_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.quality.time_left.subprocess.Popen", lambda *_, **__: Failing())
+    assert command.main(["time-left", "searches/digits.yaml"]) == 1
+    line = "error: `run searches/digits.yaml` ended with exit code 3, see above\n"
+    assert capsys.readouterr().err == line
+
+
+class Failing(contextlib.nullcontext["Failing"]):
+    """A process that has ended."""
+
+    returncode = 3
+
+    def __enter__(self) -> "Failing":
+        return self
+
+    def poll(self) -> int:
+        return self.returncode
 
 
 def test_a_mutant_changes_one_thing_and_shows_its_line() -> None:

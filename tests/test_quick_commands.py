@@ -44,31 +44,34 @@ LIBRARIES = (
         "PIL",
         "vl_convert",
     ),
-    "spaces.document.format",  # models of what an export holds, which take as long to make as a small library
+    # Of ours, what takes as long as a small library: models of what an export holds, what runs a script.
+    *("spaces.document.format", "search.export_format", "trainable.command.worker", "search.running.script"),
 )
 CODE = """
-import contextlib, io, json, sys
+import contextlib, io, json, os, sys
 from search.cli import main
 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
     code = main(sys.argv[2:])
-print(json.dumps([code, [name for name in json.loads(sys.argv[1]) if name in sys.modules]]))
+names = [name for name in json.loads(sys.argv[1]) if name in sys.modules]
+print(json.dumps([code, names, len(os.listdir("/proc/self/task"))]))
 """
 
 
 def imported(*line: str, code: int = 0, cwd: Path = ROOT) -> set[str]:
-    """Those of LIBRARIES that the command line has imported when it ends."""
+    """Those of LIBRARIES that the command line has imported when it ends, and `threads` where it has begun some."""
     done = subprocess.run(
         [sys.executable, "-c", CODE, json.dumps(LIBRARIES), *line],
         capture_output=True,
         text=True,
         cwd=cwd,
         timeout=120,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={name: text for name, text in os.environ.items() if not name.endswith("_NUM_THREADS")}
+        | {"PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
-    ended, names = json.loads(done.stdout)
+    ended, names, num_threads = json.loads(done.stdout)
     assert ended == code
-    return set(names)
+    return {*names, *(["threads"] if num_threads > 1 else [])}
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +111,8 @@ def test_a_look_at_a_search_imports_its_study_and_no_more(
 ) -> None:
     options = [part for name, value in more.items() for part in (name, str(tmp_path / value))]
     names = imported(verb, "old", "--storage", str(storage), *options)
-    of_documents = {"spaces.document.format"} if verb in ("export", "report") else set()
-    allowed = {*SEARCHED, "pydantic", "yaml", *of_documents, *({"jinja2"} if verb == "report" else set())}
-    assert names <= allowed
+    of_documents = {"spaces.document.format", "search.export_format"} if verb == "export" else set()
+    assert names <= {*SEARCHED, "pydantic", "yaml", *of_documents}
 
 
 @pytest.mark.parametrize("format_", ["json", "torch", "diffusers"])

@@ -6,6 +6,7 @@ Objectives are drawn, race and leaderboard are those of a search. Every search h
 another number is said, whose seeds are the first of the race, as in a real one.
 """
 
+import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
@@ -13,6 +14,7 @@ from dataclasses import astuple, dataclass, replace
 import numpy as np
 from numpy.random import Generator
 
+from bench.arguments import whole_number
 from bench.figures import table
 from search.evidence.holding import HoldRules, wanted
 from search.evidence.intervals import Estimate
@@ -176,8 +178,12 @@ def rank_coverage(correlation: float, count: int, repeats: int) -> float:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Play all of it and print. An argument: how often (2000)."""
-    repeats = int(arguments[0]) if arguments else 2000
+    """Play all of it and print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.quality.coverage", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("repeats", nargs="?", type=whole_number, default=2000, help="how often (%(default)s)")
+    repeats = parser.parse_args(arguments).repeats
     head = [
         "searches in which",
         "all means hold",

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from multiprocessing import connection, get_context, process
 from pathlib import Path
 
+from bench.arguments import whole_number
 from bench.figures import table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -239,10 +240,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.quality.mutants", description=__doc__)
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="for instance search.evidence.race")
     parser.add_argument(
-        "--sample", type=int, metavar="N", help="of each module at most N mutants, drawn by the seed"
+        "--sample", type=whole_number, metavar="N", help="of each module at most N mutants, drawn by the seed"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=2, help="test runs at a time")
+    parser.add_argument("--jobs", type=whole_number, default=2, help="test runs at a time")
     args = parser.parse_args()
 
     def choose(found: list[Mutant]) -> list[Mutant]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from bench.arguments import whole_number
 from trainable.dataset import DATASETS
 
 MILLION = 1_000_000
@@ -21,9 +22,9 @@ MILLION = 1_000_000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument("--side", type=int, default=64, help="of the images that are trained on")
-    parser.add_argument("--from-side", type=int, default=64, help="of the pictures")
+    parser.add_argument("--images", type=whole_number, default=20_000)
+    parser.add_argument("--side", type=whole_number, default=64, help="of the images that are trained on")
+    parser.add_argument("--from-side", type=whole_number, default=64, help="of the pictures")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

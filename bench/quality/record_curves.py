@@ -34,6 +34,7 @@ from typing import Any, BinaryIO
 import optuna
 import torch
 
+from bench.arguments import whole_number
 from bench.figures import heading, machine, versions
 from search.errors import EXIT_INPUT, InputError
 from search.file.identity import changed_fields
@@ -380,7 +381,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--folder", type=Path, default=Path("runs/curves"), help="where curves are kept (runs/curves)"
     )
-    parser.add_argument("--workers", type=int, default=1, help="processes (1)")
+    parser.add_argument("--workers", type=whole_number, default=1, help="processes (1)")
     parser.add_argument(
         "--write", action="store_true", help="record nothing, write the table of what is there"
     )

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.arguments import whole_number
 from bench.figures import heading
 from bench.quality.quality_page import (
     INTERVALS,
@@ -231,9 +232,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("file", help="search file")
     parser.add_argument(
-        "--repeats", type=int, default=50, help="of every contender at every number of trials (50)"
+        "--repeats", type=whole_number, default=50, help="of every contender at every number of trials (50)"
     )
-    parser.add_argument("--workers", type=int, default=1, help="processes (1)")
+    parser.add_argument("--workers", type=whole_number, default=1, help="processes (1)")
     parser.add_argument("--curves", type=Path, help="a table of curves (the one shipped for the data)")
     parser.add_argument("--output", type=Path, default=DOCS, help="folder of what is written (docs)")
     parser.add_argument(

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from bench.arguments import whole_number
 from bench.figures import machine, ratios, table
 from search.errors import EXIT_INPUT
 from search.file.spec import SearchSpec, load_spec
@@ -89,8 +90,10 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.quality.start_gain", description=__doc__)
     parser.add_argument("file")
     parser.add_argument("--presets", default="ict,ect,cmt")
-    parser.add_argument("--start", type=int, default=2000, help="steps of the diffusion models (%(default)s)")
-    parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument(
+        "--start", type=whole_number, default=2000, help="steps of the diffusion models (%(default)s)"
+    )
+    parser.add_argument("--seeds", type=whole_number, default=6)
     args = parser.parse_args(arguments)
     try:
         measured(load_spec(args.file), args.presets.split(","), args.start, args.seeds)

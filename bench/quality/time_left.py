@@ -9,6 +9,7 @@ they foretell is read as `watch` reads it. Each hundredth of the time after the 
 within 25 % where it is off by a quarter of what is left at most, or of FLOOR of the whole; its range holds likewise.
 """
 
+import argparse
 import itertools
 import math
 import random
@@ -17,12 +18,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from bench.figures import table
+from bench.figures import heading, table
+from search.errors import OperationFailed
 from search.file.spec import SearchSpec, load_spec, overridden
 from search.policy.conductor import Conductor
 from search.policy.pace_elsewhere import Ratio
@@ -103,23 +105,41 @@ class Judged:
         return [name, str(len(self.near)), near, holds, f"{statistics.median(self.widths):.2f}"]
 
 
-def main(files: Sequence[str], show: Callable[[str], None]) -> None:
-    """Measure and show."""
-    if not files:
+def main(arguments: Sequence[str]) -> int:
+    """Measure and show; returns the exit code. InputError for a file that is no search file."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench time-left", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="search files, which are run here (none: searches are played)",
+    )
+    files = parser.parse_args(arguments).files
+    for file in files:  # before the first of them takes its hours
+        load_spec(file)
+    print(heading(), flush=True)
+    if files:
+        for file in files:
+            _show_run(file)
+    else:
         rows = list(_played_rows())
-        show(f"time left: {REPEATS} simulated searches in a row; median of most/least")
-        show(table(_HEAD, rows))
-        return
-    for file in files:
-        looks, whole = run(file)
-        show(table(_HEAD, [Judged.of(looks, whole).row(f"{file}, {whole:.0f} s")]))
-        for percent in range(10, 100, 10):
-            past = [look for look in looks if look.at <= percent / 100 * whole]
-            if past:
-                left = (1 - percent / 100) * whole
-                show(
-                    f"at {percent} %: {past[-1].least:.0f} to {past[-1].most:.0f} s left, it took {left:.0f}"
-                )
+        print(f"time left: {REPEATS} simulated searches in a row; median of most/least")
+        print(table(_HEAD, rows))
+    return 0
+
+
+def _show_run(file: str) -> None:
+    looks, whole = run(file)
+    print(table(_HEAD, [Judged.of(looks, whole).row(f"{file}, {whole:.0f} s")]))
+    for percent in range(10, 100, 10):
+        past = [look for look in looks if look.at <= percent / 100 * whole]
+        if past:
+            left, last = (1 - percent / 100) * whole, past[-1]
+            print(
+                f"at {percent} %: {last.least:.0f} to {last.most:.0f} s left, it took {left:.0f}", flush=True
+            )
 
 
 # Simulated
@@ -205,7 +225,7 @@ def _elsewhere(playback: Playback, plan: Plan, ratio: float) -> Playback:
 
 
 def run(file: str) -> tuple[list[Look], float]:
-    """The looks of the search of this file, run here, and how long it took. RuntimeError where it fails."""
+    """The looks of the search of this file, run here, and how long it took. OperationFailed where it fails."""
     looks = []
     with tempfile.TemporaryDirectory(prefix="bench-") as storage:
         folder, start = Path(storage) / load_spec(file).name, time.time()
@@ -217,5 +237,5 @@ def run(file: str) -> tuple[list[Look], float]:
                     looks.append(Look(now - start, *left))
                 time.sleep(_POLL_SECONDS)
         if process.returncode:
-            raise RuntimeError(f"`{' '.join(command)}` ended with exit code {process.returncode}")
+            raise OperationFailed(f"`run {file}` ended with exit code {process.returncode}, see above")
     return looks, time.time() - start

@@ -3,15 +3,17 @@
 Some minutes to half an hour, so it is no part of `make bench`: `python -m bench scale [NUMBER]`.
 """
 
+import argparse
 import logging
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.figures import table
+from bench.arguments import whole_number
+from bench.figures import heading, table
 from bench.speed.driver import NoopSearch
 from search.engine.ray_here import local_ray
 from search.file.spec import load_spec, overridden
@@ -40,8 +42,22 @@ class _Stopwatch:
         return record
 
 
-def main(show: Callable[[str], None], num_trials: int = NUM_TRIALS) -> None:
-    """Measure and show, a row whenever the number of trials has doubled."""
+def main(arguments: Sequence[str]) -> int:
+    """Measure and show; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench scale", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "number", nargs="?", type=whole_number, default=NUM_TRIALS, help="of trials (%(default)s)"
+    )
+    num_trials = parser.parse_args(arguments).number
+    print(heading(), flush=True)
+    measure(print, num_trials)
+    return 0
+
+
+def measure(show: Callable[[str], None], num_trials: int) -> None:
+    """Show a row whenever the number of trials has doubled."""
     logging.disable(logging.WARNING)  # Tune complains of switched-off files, a line for each trial
     spec = overridden(load_spec("searches/digits.yaml"), {"budget.max_trials": num_trials})
     plan = replace(plan_of(spec, SLOTS), race=None, holds=None, noise_seeds=0)

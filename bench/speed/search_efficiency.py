@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from bench.figures import Spread, ratios, table
+from search.errors import OperationFailed
 from search.file.spec import SearchSpec, load_spec
 from search.machine.cache_folder import cache_folder
 from search.running.preparing import Machine
@@ -152,7 +153,10 @@ def _process(*arguments: str) -> tuple[float, float, str]:
     )
     ended = time.time()
     if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(arguments)} failed ({done.returncode}):\n{done.stderr[-3000:]}")
+        sys.stderr.write(done.stderr[-3000:])
+        raise OperationFailed(
+            f"`python {' '.join(arguments)}` ended with exit code {done.returncode}, see above"
+        )
     return began, ended, done.stdout
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from search.commands._options import notify_of
 from search.errors import EXIT_OK, InputError, OperationFailed, UsageError
 from search.machine.search_folders import DEFAULT_STORAGE
 
@@ -57,10 +58,14 @@ def submit(
 ) -> int:
     """Start `python -m search ARGUMENTS` for the search on the head and say how to watch it; returns the exit code.
 
-    args: `wait` and `json` are used.
+    args: `wait`, `notify` and `json` are used.
     """
     from search.cluster.remote import start
+    from search.machine.notice import NOTIFY_FILE
 
+    if (address := notify_of(args)) is not None:
+        files = {**(files or {}), NOTIFY_FILE: address.encode()}
+        arguments = [*arguments, "--notify", NOTIFY_FILE]
     job_id = start(api, name, [*arguments, "--address", "auto"], files)
     if not args.wait:
         if args.json:
@@ -75,7 +80,7 @@ def submit(
 def resubmit(args: argparse.Namespace, verb: str, options: Sequence[str] = ()) -> int:
     """Submit `VERB NAME OPTIONS` for a search that the head knows; returns the exit code.
 
-    args: `name`, `address`, `storage`, `output`, `wait` and `json` are used. OperationFailed while it is running.
+    args: those of `add_going_on`, `name` and `json` are used. OperationFailed while it is running.
     """
     from search.cluster.jobs import JobsApi
     from search.cluster.remote import ask
@@ -84,6 +89,7 @@ def resubmit(args: argparse.Namespace, verb: str, options: Sequence[str] = ()) -
         raise UsageError(
             "--output has no effect with a cluster's address. When the search is over run `export --address`"
         )
+    notify_of(args)  # refused before anything is asked
     api = JobsApi(args.address)
     name, storage = name_of_search(args.name), storage_option(args)
     known = json.loads(ask(api, ["status", name, *storage, "--json"]))
@@ -102,7 +108,7 @@ def refuse_wait(args: argparse.Namespace) -> None:
 
 def _hints(name: str, address: str) -> list[str]:
     """Command lines to go on with."""
-    words = (f"status {name}", f"logs {name} -f", f"stop {name}")
+    words = (f"watch {name}", f"logs {name} -f", f"stop {name}")
     return [f"  python -m search {each} --address {address}" for each in words]
 
 

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -73,14 +74,21 @@ def _sources() -> list[Path]:
     return sorted(_FOLDER.glob("[!_]*.py"))
 
 
+@cache
 def _options() -> list[_Option]:
     """Those of all formats, by their fields."""
     found = (option for path in _sources() for option in _options_in(path))
     return sorted(found, key=lambda option: (option.field, option.format))
 
 
+_MAY_HAVE_FIELDS = re.compile(rb"^    (?!\w+: ClassVar)\w+: ", re.MULTILINE)
+
+
 def _options_in(path: Path) -> Iterator[_Option]:
-    classes = (node for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.ClassDef))
+    source = path.read_bytes()
+    if not _MAY_HAVE_FIELDS.search(source):  # to parse it is a hundredth of a second for all
+        return
+    classes = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
     for node in classes:
         docstring = " ".join((ast.get_docstring(node) or "").split())
         for line in node.body:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from search.errors import UsageError
 from search.machine.search_folders import DEFAULT_STORAGE
 
 
@@ -66,12 +67,24 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def add_notify(parser: argparse.ArgumentParser) -> None:
-    """For every verb that starts a search from its file and runs it."""
+    """For every verb that runs a search to its end."""
     parser.add_argument(
         "--notify",
         metavar="URL",
-        help="POST how it ended there, also a failure: one JSON object with a `text`, as Slack's webhooks take it",
+        help="POST how it ended there, also a failure: one JSON object with a `text`, as Slack's webhooks take it; a "
+        "file that holds the address will do",
     )
+
+
+def notify_of(args: argparse.Namespace) -> str | None:
+    """The address of `--notify`. UsageError for what is none, or where nothing is run."""
+    if args.notify is None:
+        return None
+    from search.machine.notice import address_in
+
+    if getattr(args, "dry_run", False):
+        raise UsageError("--notify has no effect with --dry-run: leave one out")
+    return address_in(args.notify)
 
 
 def add_dry_run(parser: argparse.ArgumentParser) -> None:
@@ -117,3 +130,4 @@ def add_going_on(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
     add_ray_address(parser)
     add_wait(parser)
+    add_notify(parser)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from search.commands._options import notify_of
 from search.errors import EXIT_FAILED, EXIT_OK
 from search.machine.output import check_file
 
@@ -38,11 +39,11 @@ class RunOptions:
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Self:
-        """As the command line has them. InputError for an output that cannot be written."""
+        """As the command line has them. InputError for an output that cannot be written, and for no address."""
         output = Path(args.output) if args.output is not None else None
         if output is not None:
             check_file(output)
-        return cls(args.address, output, args.json, getattr(args, "notify", None))
+        return cls(args.address, output, args.json, notify_of(args))
 
 
 def carry_out(search: "Search", options: RunOptions) -> int:

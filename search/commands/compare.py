@@ -17,7 +17,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.commands._options import add_dry_run, add_output, add_ray_address, add_storage_path
+from search.commands._options import add_dry_run, add_notify, add_output, add_ray_address, add_storage_path
 from search.commands._running import RunOptions, carry_out, dry_run
 from search.commands._settings import add_at, with_setting
 
@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
     add_dry_run(parser)
     add_ray_address(parser)
+    add_notify(parser)
 
 
 def run(args: argparse.Namespace) -> int:

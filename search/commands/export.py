@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from search.export_format import ExportFormat, Rendered
 
 HELP = "write the winner as JSON, or as diffusers, k-diffusion, ... take it"
+ONLY_LOOKS = True
 
 _JSON_FILE = "best_schedule.json"
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from search.evidence.row import Row
 
 HELP = "who leads, by how much, and how sure that is"
+ONLY_LOOKS = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

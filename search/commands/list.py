@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spaces import NoiseSchedule, Preset
 
 HELP = "what may stand in a search file: noise, curricula, grids, presets, data, ..."
+ONLY_LOOKS = True
 
 DRAWN = ("noise", "curricula", "grids", "presets")
 

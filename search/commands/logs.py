@@ -18,6 +18,7 @@ from search.errors import InputError, UsageError
 from trainable.task import OUTPUT_FILE
 
 HELP = "what a search on a cluster prints, or the script of a trial"
+ONLY_LOOKS = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,7 @@ from search.commands import _cluster
 from search.commands._options import add_cluster, add_storage, latest
 
 HELP = "one page with the answer, pictures and cost of a search"
+ONLY_LOOKS = True
 
 _STDOUT = "-"
 

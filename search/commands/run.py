@@ -44,7 +44,6 @@ def run(args: argparse.Namespace) -> int:
     from search.cluster.storage_defaults import with_service
     from search.errors import UsageError
     from search.file.spec import overridden
-    from search.machine.notice import check_url
     from search.machine.search_folders import DEFAULT_STORAGE
     from search.machine.urls import is_jobs_address
     from search.running.search import Search
@@ -53,10 +52,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"`run` drives the search from here, and {args.address} takes jobs only. Run: python -m search submit"
         )
-    if args.notify is not None:
-        if args.dry_run:
-            raise UsageError("--notify has no effect with --dry-run: leave one out")
-        check_url(args.notify)
     given = {"budget.max_trials": args.trials, "storage.path": args.storage}
     spec = overridden(
         Search.open(args.file, args.storage or DEFAULT_STORAGE).spec,

@@ -18,6 +18,7 @@ from search.commands._options import add_cluster, add_storage, latest
 from search.commands._statuses import statuses
 
 HELP = "how searches stand, here or on a cluster"
+ONLY_LOOKS = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ from search.commands._options import add_cluster, add_name, add_storage
 from search.machine.search_folders import DEFAULT_STORAGE
 
 HELP = "stop a search cleanly; it can go on"
+ONLY_LOOKS = True
 
 _NOT_RUNNING = "is not running"
 _MOST_SECONDS = 60.0  # it takes a few; MLflow that does not answer adds some

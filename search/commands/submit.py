@@ -10,13 +10,21 @@ looked for as Ray does: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH, ~/.ray/auth_token. 
 its storage by the head and all nodes that are up: what cannot be used is not submitted. The file and the code of this
 checkout are sent (no data, no results, no .git), with networks and plugins of your own and, where a script trains, its
 folder: data and weights must be on the head, at absolute paths. Where the file leaves out storage.path, study_url or
-mlflow_uri, the service of the cluster's head fills them in.
+mlflow_uri, the service of the cluster's head fills them in. The address of --notify is sent in a file, since a cluster
+shows the command lines of its jobs.
 """
 
 import argparse
 
 from search.commands import _cluster
-from search.commands._options import add_cluster, add_dry_run, add_trials, add_wait
+from search.commands._options import (
+    add_cluster,
+    add_dry_run,
+    add_notify,
+    add_trials,
+    add_wait,
+    notify_of,
+)
 
 HELP = "run a search on a cluster, without this machine"
 
@@ -26,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cluster(parser, required=True)
     add_trials(parser)
     add_wait(parser)
+    add_notify(parser)
     add_dry_run(parser)
 
 
@@ -38,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from search.file.spec import load_spec, overridden
     from search.running.own_code import files_to_ship
 
+    notify_of(args)  # refused before anything is sent
     api = JobsApi(args.address)
     spec = load_spec(args.file)
     check_paths_absolute(args.file)

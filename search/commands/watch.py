@@ -22,6 +22,7 @@ from search.commands._statuses import statuses
 from search.errors import InputError, OperationFailed, UsageError
 
 HELP = "the live view of a running search, from any terminal"
+ONLY_LOOKS = True
 
 _GOES_ON = ("running", "starting")
 _SECONDS, _SECONDS_OF_A_CLUSTER = 2.0, 20.0  # each look at a cluster is a job there

@@ -4,26 +4,49 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from search.errors import UsageError
 
+NOTIFY_FILE = (
+    "notify.url"  # that a cluster is told of the address by: its list of jobs shows their command lines
+)
+_OPTION = "--notify"
 SILENCE_SECONDS = 10.0  # of the connection
 MOST_SECONDS = 20.0  # in all, whatever answers
 
 
-def check_url(url: str) -> None:
-    """UsageError for what is no address to post to."""
+def address_in(text: str) -> str:
+    """The address to post to: `text`, or what stands in the file of that name. UsageError for what is none."""
+    if not text.startswith(("http://", "https://")):
+        try:
+            text = Path(text).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
+            text = ""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(text)
         is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_good = False
-    if not is_good or not url.isascii() or not url.isprintable() or " " in url:
-        raise UsageError("--notify needs an address such as https://HOST/PATH")
+    if not is_good or not text.isascii() or not text.isprintable() or " " in text:
+        raise UsageError("--notify needs an address such as https://HOST/PATH, or a file that holds one")
+    return text
+
+
+def without_addresses(words: Sequence[str]) -> list[str]:
+    """A command line without the addresses of --notify, which are secrets."""
+    shown = []
+    for before, word in zip(["", *words], words, strict=False):
+        if before == _OPTION:
+            word = "..."
+        elif word.startswith(f"{_OPTION}="):
+            word = f"{_OPTION}=..."
+        shown.append(word)
+    return shown
 
 
 def posted(url: str, content: Mapping[str, Any]) -> str | None:

@@ -1,10 +1,15 @@
 """What a command makes of the environment it is started in: its output and its way to this machine's own servers."""
 
+import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+_THREADS = "OPENBLAS_NUM_THREADS"
+_OBJECTS = 1_000_000
 
 
 def settle() -> None:
@@ -13,6 +18,24 @@ def settle() -> None:
     for name in ("no_proxy", "NO_PROXY"):  # libraries, and the processes that we start, read one or the other
         given = os.environ.get(name, "").split(",")
         os.environ[name] = ",".join(dict.fromkeys([*filter(None, given), *_THIS_MACHINE]))
+
+
+@contextmanager
+def in_short() -> Iterator[None]:
+    """In this block a command does what is over in less than a second: what pays in longer ones is left out.
+
+    Python looks for garbage less often, and the libraries of linear algebra that are imported in the block start no
+    threads; each is some hundredths of a second.
+    """
+    thresholds, threads = gc.get_threshold(), os.environ.get(_THREADS)
+    gc.set_threshold(_OBJECTS)
+    os.environ.setdefault(_THREADS, "1")  # read as such a library is loaded
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        if threads is None:
+            os.environ.pop(_THREADS, None)
 
 
 def _open(stream: TextIO | None) -> TextIO:

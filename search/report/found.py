@@ -1,7 +1,7 @@
 """What a page is made of: one search as it was read."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,17 @@ from search.winner.pictures import Grid, compared_rows
 from spaces import SearchSpace
 
 
+@dataclass(frozen=True)
+class Export:
+    """What can be exported of a search. key: of all that its use follows from, the rest of the document does not.
+
+    document: makes the document, which takes a while; raises InputError or OperationFailed where it cannot be had.
+    """
+
+    key: str
+    document: Callable[[], Mapping[str, Any]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Found:
     """One search.
@@ -24,7 +35,7 @@ class Found:
     conclusion: in a sentence. state: "finished", "running" or "stopped". facts: what it was about, by name. evidence:
     how far it can be trusted, in a line each. problem: why its study cannot be read; then records may be missing.
     total_steps: a trial's full budget. rungs: where trials are measured. seed: of all trials but replicates.
-    cpu, gpu: what a trial holds. document: the export of its winner, None without one. grids: images by number of
+    cpu, gpu: what a trial holds. export: of its winner, None without one. grids: images by number of
     network evaluations, 0 for real ones. commands: by what they do, as they are typed. folder: where what takes long to
     work out may be kept.
     """
@@ -44,7 +55,7 @@ class Found:
     seed: int = 0
     cpu: float = 1.0
     gpu: float = 0.0
-    document: Mapping[str, Any] | None = None
+    export: Export | None = None
     grids: Mapping[int, tuple[Grid, ...]] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None

@@ -6,14 +6,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from search.export_format import FORMATS
+from search.errors import InputError, OperationFailed
 from search.report.found import Found
 from search.report.kept import keep, kept
-from spaces import LoadedSchedule, load_schedule
-from spaces.document.checksum import KEY as CHECKSUM
-from spaces.registry import summary_of
+from spaces import plugins
+from spaces.registry import names_in, summary_of
+
+if TYPE_CHECKING:
+    from spaces import LoadedSchedule
 
 _KEPT = "uses.json"  # in the folder of a search: some formats look for the nearest law that they can draw
 
@@ -29,29 +31,37 @@ class Use:
 
 
 def uses(found: Found) -> list[Use]:
-    """One for each format; none without a winner."""
-    if found.document is None:
+    """One for each format; none without a winner, or where a file of its trials is lost, as `export` says."""
+    if found.export is None:
         return []
-    key = _key(found, found.document)
+    key = _key(found, found.export.key)
     ours = kept(found.folder, _KEPT, key)
     with contextlib.suppress(LookupError, TypeError):
         if ours is not None:
             return [Use(**each) for each in ours["uses"]]
-    worked_out = _worked_out(found, found.document)
+    try:
+        document = found.export.document()
+    except (InputError, OperationFailed):
+        return []
+    worked_out = _worked_out(found, document)
     keep(found.folder, _KEPT, key, {"uses": [asdict(each) for each in worked_out]})
     return worked_out
 
 
-def _key(found: Found, document: Mapping[str, Any]) -> str:
+def _key(found: Found, export: str) -> str:
     """Checksum of all that the uses follow from, our own formats included."""
     folder = Path(__file__).parents[1] / "exports"
-    whole = document.get("provenance", {}).get(CHECKSUM) or document
-    parts = [json.dumps([whole, found.commands["export"], *FORMATS], default=str).encode()]
+    formats = [*names_in("search.exports"), *plugins.names_for("search.exports")]
+    parts = [json.dumps([export, found.commands["export"], *formats]).encode()]
     parts += [path.read_bytes() for path in sorted(folder.glob("*.py"))]
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def _worked_out(found: Found, document: Mapping[str, Any]) -> list[Use]:
+    # Late, as below: what is kept needs no format.
+    from search.export_format import FORMATS
+    from spaces import load_schedule
+
     network = (document.get("searched_at") or {}).get("network") or {}
     is_writable = network.get("name") == "diffusers_unet"  # of a model, which not every format needs
     names = [name for name, target in FORMATS.items() if is_writable or not target.NEEDS_MODEL]
@@ -59,7 +69,9 @@ def _worked_out(found: Found, document: Mapping[str, Any]) -> list[Use]:
     return [_use(found, name, loaded) for name in names]
 
 
-def _use(found: Found, name: str, loaded: LoadedSchedule) -> Use:
+def _use(found: Found, name: str, loaded: "LoadedSchedule") -> Use:
+    from search.export_format import FORMATS
+
     target = FORMATS[name]()
     command = f"{found.commands['export']} --format {target.title}"
     if target.title == "json":

@@ -12,7 +12,6 @@ from search.file.writing import yaml_of
 from search.file.yaml12 import read_document
 from search.machine.output import write_file
 from search.machine.script_folder import checksum_of_texts
-from search.running.script import check_command, code_of
 from spaces.plugins import Plugin
 from trainable.network import Network
 from trainable.start.weights import checksum_of
@@ -101,6 +100,8 @@ def files_to_ship(file: str, spec: SearchSpec, shipped: str) -> dict[str, bytes]
 
 def _script_to_ship(spec: SearchSpec, document: dict[str, Any]) -> dict[str, bytes]:
     """The folder of the script, which the search file then names as it is called in the package."""
+    from search.running.script import check_command, code_of  # late: it brings what runs trials
+
     check_command(spec, on_cluster=True)
     code = code_of(spec)
     folder = f"scripts/{code.folder.name}"

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search.errors import InputError, OperationFailed
+from search.evidence.row import Row
 from search.machine.cache_folder import cache_folder
 from search.machine.driver import is_driven
 from search.machine.output import write_file
-from search.report.found import Found
+from search.report.found import Export, Found
 from search.report.page import page
 from search.running.known import PAGE_FILE
 from search.running.reported import found_of, unreadable
@@ -49,7 +50,10 @@ def write_page(search: Search, result: Result) -> None:
 
 
 def _found(search: Search, result: Result, *, is_running: bool) -> Found:
-    return found_of(search.spec, result, lambda: search.document(result.board), is_running=is_running)
+    def export(winner: Row) -> Export:
+        return Export(search.export_key(winner), lambda: search.document(result.board))
+
+    return found_of(search.spec, result, export, is_running=is_running)
 
 
 def _make_pictures(search: Search, result: Result) -> None:

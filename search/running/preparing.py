@@ -22,7 +22,7 @@ from search.running.script import keep_script, script_of
 from search.running.search import Search
 from search.screen.silence import Log
 from search.screen.view import ProgressView
-from trainable.command.worker import Script
+from trainable.command.script import Script
 from trainable.metric.assets import Assets, prepare
 from trainable.setting import Setting
 from trainable.task import OWN

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from search.errors import InputError, OperationFailed
+from search.errors import OperationFailed
 from search.evidence.conclusion import sentence
 from search.evidence.leaderboard import Leaderboard
+from search.evidence.row import Row
 from search.file.spec import SearchSpec
 from search.record import TrialRecord
-from search.report.found import Found
+from search.report.found import Export, Found
 from search.running.known import LOG_FILE, command
 from search.running.plan_of import board_of, objective_of, plan_of
 from search.running.result import Result
@@ -19,10 +20,8 @@ from search.winner.pictures import Grid, grids
 from spaces.registry import name_of
 
 
-def found_of(
-    spec: SearchSpec, result: Result, document: Callable[[], Mapping[str, Any]], *, is_running: bool
-) -> Found:
-    """A search that was read. document: the export of its winner; raises OperationFailed or InputError without one."""
+def found_of(spec: SearchSpec, result: Result, export: Callable[[Row], Export], *, is_running: bool) -> Found:
+    """A search that was read. export: of its winner; raises OperationFailed where a file of a trial is lost."""
     state = "running" if is_running else "finished" if result.finished else "stopped"
     plain = _plain(spec)
     found = Found(
@@ -32,7 +31,7 @@ def found_of(
         board=result.board,
         records=result.records,
         evidence=tuple(result.evidence),
-        document=_document(result, document),
+        export=_export(result, export),
     )
     return _with_grids(spec, found)
 
@@ -80,12 +79,12 @@ def _grids(spec: SearchSpec, found: Found) -> Mapping[int, tuple[Grid, ...]]:
     return grids(spec, found.shown_rows) if found.shown_rows else {}
 
 
-def _document(result: Result, document: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def _export(result: Result, export: Callable[[Row], Export]) -> Export | None:
     if result.board.winner is None or result.no_winner is not None:
         return None
     try:
-        return document()
-    except (InputError, OperationFailed):  # a file of a trial is lost: `export` says so
+        return export(result.board.winner)
+    except OperationFailed:  # `export` says so
         return None
 
 

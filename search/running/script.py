@@ -13,7 +13,7 @@ from search.errors import InputError, OperationFailed
 from search.file.spec import SearchSpec
 from search.machine.script_folder import checksum_of, code_in, copied, folder_of_script
 from trainable.command.mirror import PACKED_CODE
-from trainable.command.worker import Script
+from trainable.command.script import Script
 from trainable.storage.folder import StorageError
 from trainable.storage.location import is_bucket, open_folder, under
 from trainable.trainers.command import Command

@@ -1,5 +1,7 @@
 """A search: its file, its study, what its trials keep, and how it stands."""
 
+import hashlib
+import json
 import os
 import secrets
 import threading
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.errors import InputError
 from search.evidence.leaderboard import Leaderboard
+from search.evidence.row import Row
 from search.file.identity import AMOUNT, changed_fields
 from search.file.spec import SearchSpec, overridden, spec_of
 from search.file.yaml12 import Document
@@ -37,7 +40,7 @@ from trainable.task import OWN
 
 if TYPE_CHECKING:
     from search.study.store import StudyStore
-    from trainable.command.worker import Script
+    from trainable.command.script import Script
     from trainable.metric.assets import Assets
     from trainable.setting import Setting
 
@@ -180,6 +183,15 @@ class Search:
             measured=lambda row: read_sampling(self.trial_storage, row),
             found=lambda row: read_found(self.trial_storage, row),
         )
+
+    def export_key(self, row: Row) -> str:
+        """Checksum of what is exported of `row` but for the evidence: its schedule, its training, its levels."""
+        found = read_found(self.trial_storage, row) if row.record.schedule.adapts else None
+        parts = [
+            *(row.record.schedule.to_dict(), found.to_dict() if found is not None else None),
+            *(read_sampling(self.trial_storage, row), self.header),
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def _agenda(self) -> Agenda:
         return Agenda.of(self.plan(), self.kept.read(), self.header)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, distribution_to_json
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import FrozenTrial
 
 from search.errors import OperationFailed
@@ -123,12 +123,12 @@ def ended_sum_of(trial: FrozenTrial) -> str:
 
 def _parameter(value: Any, distribution: BaseDistribution) -> list[Any]:
     # Of choices, 1 and True are equal, and are not the same text.
-    text = distribution_to_json if isinstance(distribution, CategoricalDistribution) else _as_json
-    return [float(distribution.to_internal_repr(value)), text(distribution)]
+    types = tuple(map(type, getattr(distribution, "choices", ())))
+    return [float(distribution.to_internal_repr(value)), _as_json(distribution, types)]
 
 
 @lru_cache(maxsize=1024)
-def _as_json(distribution: BaseDistribution) -> str:
+def _as_json(distribution: BaseDistribution, types: tuple[type, ...]) -> str:
     return distribution_to_json(distribution)
 
 

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from search import cli
 from search.record import Purpose
 from search.report.page import page
 from tests.integration.browser import Page, chromium
 from tests.integration.running import until
+from tests.search import test_report_compare
 from tests.search.test_report_page import found_of, whole_search
 
 pytestmark = pytest.mark.integration
+
+compared = test_report_compare.compared  # fixture
 
 EMPTY_PICTURES = """
 return [...document.querySelectorAll('.picture')].filter(place => {
@@ -28,6 +32,7 @@ const box = place.querySelectorAll('.mark-symbol path')[arguments[0]].getBoundin
 return [box.x + box.width / 2, box.y + box.height / 2]
 """
 CHOSEN = "const panel = document.getElementById('chosen-s0'); return panel.hidden ? null : panel.innerText"
+TOOLTIP = "const shown = document.getElementById('vg-tooltip-element'); return shown ? shown.innerText : ''"
 DRAWN = "return document.documentElement.dataset.drawn"
 TOO_WIDE = "return document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
 COLOURS = """
@@ -65,6 +70,9 @@ def test_a_page_draws_itself_and_names_a_trial_that_is_clicked(
     assert browser.run(REQUESTS) == []
     assert browser.run(EMPTY_PICTURES) == []
     assert int(browser.run(DRAWN)) == text.count('class="picture"')
+    x, y = browser.run(POINT, 5)
+    browser.tell("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    until(lambda: "trial" in browser.run(TOOLTIP), 20, "the trial is named", told=lambda: browser.text)
     browser.click_at(*browser.run(POINT, 5))
     until(lambda: browser.run(CHOSEN) is not None, 20, "the trial is named", told=lambda: browser.text)
     assert "trial" in browser.run(CHOSEN) and "at step" in browser.run(CHOSEN)
@@ -98,3 +106,13 @@ def test_an_empty_search_has_no_complaint_either(browser: Page, tmp_path: Path) 
     shown(browser, tmp_path / "page.html", page([found_of([])], "now"))
     assert browser.complaints() == []
     assert "There are no images yet." in browser.text
+
+
+def test_comparisons_on_one_page_are_drawn_too(browser: Page, compared: list[str]) -> None:
+    assert cli.main(["report", *compared]) == 0
+    file = Path("report.html").absolute()
+    shown(browser, file, file.read_text(encoding="utf-8"))
+    assert browser.complaints() == []
+    assert browser.run(REQUESTS) == []
+    assert browser.run(EMPTY_PICTURES) == []
+    assert int(browser.run(DRAWN)) == file.read_text(encoding="utf-8").count('class="picture"')

@@ -8,6 +8,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,13 @@ from typing import Any
 import pytest
 
 from search.machine.checkout import git_commit
+from search.machine.notice import NOTIFY_FILE
 from search.machine.service import Service, write_service
 from tests.integration.running import ROOT, free_ports, started, until
+from tests.search import test_notify
+from tests.search.test_notify import SECRET, Chat
+
+chat = test_notify.chat  # fixture
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -61,20 +67,42 @@ class Head:
 
     def search(self, *arguments: str, at_home: bool = False) -> "subprocess.CompletedProcess[str]":
         """`python -m search ARGUMENTS`, from the other machine or, at_home, on the head."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
-        environment |= {"HOME": str(self.laptop), "SCHEDULE_SEARCH_HOME": str(self.laptop / "none")}
-        if at_home:
-            environment["SCHEDULE_SEARCH_HOME"] = str(self.folder / "home")
-        else:
-            arguments = (*arguments, "--address", self.address)
         return subprocess.run(
-            [sys.executable, "-m", "search", *arguments],
+            [sys.executable, "-m", "search", *arguments, *([] if at_home else self.there)],
             cwd=ROOT,
-            env=environment,
+            env=self.environment(at_home=at_home),
             capture_output=True,
             text=True,
             timeout=400,
         )
+
+    @contextmanager
+    def begun(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+        """The same from the other machine, which goes on in this block, and ends by itself unless the block fails."""
+        with subprocess.Popen(
+            [sys.executable, "-m", "search", *arguments, *self.there],
+            cwd=ROOT,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
+
+    @property
+    def there(self) -> list[str]:
+        return ["--address", self.address]
+
+    def environment(self, *, at_home: bool = False) -> dict[str, str]:
+        """Of a process of the other machine or, at_home, of the head."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+        environment |= {"HOME": str(self.laptop), "SCHEDULE_SEARCH_HOME": str(self.laptop / "none")}
+        if at_home:
+            environment["SCHEDULE_SEARCH_HOME"] = str(self.folder / "home")
+        return environment
 
     def json(self, *arguments: str) -> Any:
         done = self.search(*arguments, "--json")
@@ -169,7 +197,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
         yield held
 
 
-def test_a_search_is_stopped_and_goes_on_beside_another(head: Head) -> None:
+def test_a_search_is_stopped_and_goes_on_beside_another(head: Head, chat: Chat) -> None:
     file = head.file("long", trials=200, steps=3000)  # it never ends here
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda _: head.search("submit", file), range(2)))
@@ -185,7 +213,14 @@ def test_a_search_is_stopped_and_goes_on_beside_another(head: Head) -> None:
         "a trial of the search runs",
     )
     assert head.search("submit", file).returncode == 1
-    stopped = head.json("stop", "long")
+    with head.begun("watch", "long", "--every", "5", "--json") as watching:
+        assert watching.stdout is not None
+        looks = [json.loads(watching.stdout.readline())]
+        stopped = head.json("stop", "long")
+        looks += map(json.loads, watching.stdout)
+    assert watching.returncode == 0
+    assert (looks[0]["state"], looks[-1]["state"]) == ("running", "stopped")
+    assert looks[0]["running_seconds"] > 0 and "seconds_left" in looks[0]
     assert (stopped["state"], stopped["trials"]["open"]) == ("stopped", 1)
     statuses = [run.info.status for run in head.runs("long")]
     assert statuses.count("KILLED") == 2  # the search's own run, and the open trial's
@@ -195,8 +230,13 @@ def test_a_search_is_stopped_and_goes_on_beside_another(head: Head) -> None:
     assert not_running.stderr.startswith("error: search 'long' is not running.")
 
     assert head.search("resume", "long").returncode == 0
-    done = head.search("submit", head.file("toy"), "--wait")
+    done = head.search("submit", head.file("toy"), "--wait", "--notify", chat.url)
     assert done.returncode == 0, done.stdout + done.stderr
+    (told,) = chat.told
+    assert (told["name"], told["state"]) == ("toy", "finished")
+    assert told["conclusion"] in head.search("leaderboard", "toy").stdout
+    shown = head.search("watch", "toy").stdout
+    assert shown.startswith("toy: finished") and told["conclusion"] in shown
     assert "toy: fd_digits_cnn, lower is better" in done.stdout
 
     listed = {found["name"]: found for found in head.json("status")["searches"]}
@@ -276,7 +316,7 @@ def test_no_secret_is_shown(head: Head) -> None:
     shown = [listing, *(head.get(f"/api/jobs/{job['submission_id']}/logs") for job in jobs)]
     for run in head.runs("toy"):
         shown += [str(run.data.tags), str(run.data.params)]
-    for secret in (head.token, head.password):
+    for secret in (head.token, head.password, SECRET):
         assert not [text for text in shown if secret in text]
     # Nor is it written anywhere, but to the two files that are for it.
     for place in (head.storage, head.folder / "r", head.folder / "artifacts"):
@@ -285,3 +325,5 @@ def test_no_secret_is_shown(head: Head) -> None:
                 content = path.read_bytes()
                 assert head.token.encode() not in content, path
                 assert head.password.encode() not in content, path
+                # The address that was notified has come with the code, and stands in that file alone.
+                assert path.name == NOTIFY_FILE or SECRET.encode() not in content, path

@@ -218,10 +218,50 @@ def test_submit_ships_the_code_and_returns_at_once(
     assert TOKEN not in json.dumps(job)
     assert capsys.readouterr().out.splitlines() == [
         "Search toy is submitted and goes on without this machine.",
-        f"  python -m search status toy --address {cluster.url}",
+        f"  python -m search watch toy --address {cluster.url}",
         f"  python -m search logs toy -f --address {cluster.url}",
         f"  python -m search stop toy --address {cluster.url}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "there"),
+    [
+        (["submit", "toy.yaml"], "run searches/toy.yaml"),
+        (["resume", "toy"], "run toy"),
+        (["extend", "toy", "--trials", "2"], "extend toy --trials 2"),
+        (["confirm", "toy", "--top", "1"], "confirm toy --top 1"),
+        (["hold", "toy", "--at", "data: digits"], "hold toy --at 'data: digits'"),
+    ],
+)
+def test_the_address_to_notify_is_sent_in_a_file_and_no_list_of_jobs_shows_it(
+    line: list[str], there: str, cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = "https://hooks.example/T0/secret"
+    cluster.answers["status"] = (0, json.dumps({"name": "toy", "state": "stopped"}), "")
+    assert cli.main([*line, "--address", cluster.url, "--notify", secret]) == 0
+    (job,) = (cluster.jobs[job_id] for job_id in cluster.searches)
+    words = f"exec sh search/cluster/on_head.sh search {there} --notify notify.url --address auto"
+    assert job["entrypoint"] == words
+    content = cluster.packages[job["runtime_env"]["working_dir"].removeprefix("gcs://")]
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.read("notify.url").decode() == secret
+    shown = capsys.readouterr()
+    listed = json.dumps([cluster.jobs, cluster.logs, cluster.asked])
+    assert "secret" not in shown.out + shown.err + listed
+
+
+def test_what_is_no_address_to_notify_is_refused_before_anything_is_sent(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for line in (["submit", "toy.yaml"], ["resume", "toy"]):
+        assert cli.main([*line, "--address", cluster.url, "--notify", "hooks"]) == 2
+        assert "--notify needs an address" in capsys.readouterr().err
+    assert (
+        cli.main(["submit", "toy.yaml", "--address", cluster.url, "--dry-run", "--notify", "http://h/"]) == 2
+    )
+    assert "--notify has no effect with --dry-run" in capsys.readouterr().err
+    assert (cluster.packages, cluster.jobs) == ({}, {})
 
 
 def test_submit_ships_the_folder_of_a_script(cluster: Cluster, tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ import pytest
 
 from search import cli
 from search.errors import OperationFailed
-from search.machine.notice import posted
+from search.machine.notice import posted, without_addresses
 from search.running.runner import Outcome
 from search.running.search import Search
 from tests.version_0_2_0 import copied_storage
+
+SECRET = "T0-B0-webhook"
 
 
 @dataclass
@@ -43,7 +45,7 @@ def chat() -> Iterator[Chat]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found = Chat(f"http://127.0.0.1:{server.server_address[1]}/secret")
+    found = Chat(f"http://127.0.0.1:{server.server_address[1]}/{SECRET}")
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield found
@@ -77,6 +79,38 @@ def folder(tmp_path: Path, logs: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     return storage / "old"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["resume", "old"],
+        ["extend", "old", "--trials", "1"],
+        ["confirm", "old", "--top", "1"],
+        ["hold", "old", "--at", "training: {total_steps: 2x}"],
+        ["compare", "FILE", "--presets", "ict"],
+        ["run", "FILE"],
+    ],
+)
+def test_every_verb_that_runs_a_search_tells_its_end(
+    line: list[str], folder: Path, chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[Search] = []
+
+    def over(search: Search, **_: object) -> Outcome:
+        ended.append(search)
+        known = Search.open("old", str(folder.parent)).result()
+        return Outcome(replace(known, finished=True), already_finished=True)
+
+    monkeypatch.setattr("search.running.runner.run_search", over)
+    words = [str(folder / "search.yaml") if word == "FILE" else word for word in line]
+    address = folder.parent / "address"
+    address.write_text(f"{chat.url}\n")
+    assert cli.main([*words, "--storage", str(folder.parent), "--notify", str(address)]) == 0
+    (told,), (search,) = chat.told, ended
+    assert (told["name"], told["state"]) == (search.name, "finished")
+    kept = [path for path in folder.parent.rglob("*") if path.is_file() and path != address]
+    assert [path for path in kept if SECRET.encode() in path.read_bytes()] == []
+
+
 def run(folder: Path, url: str) -> int:
     return cli.main(["run", str(folder / "search.yaml"), "--storage", str(folder.parent), "--notify", url])
 
@@ -107,9 +141,12 @@ def test_so_is_a_failure(
 
     monkeypatch.setattr("search.running.runner.run_search", failing)
     monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", ["search", "run", "--notify", chat.url])
     assert run(folder, chat.url) == code
     (told,) = chat.told
     assert told["state"] == state
+    kept = [path.read_text() for path in folder.rglob("*.log")]
+    assert kept and not any(chat.url in text for text in kept)  # its file of a traceback has the command line
     assert "\n" not in told["text"] and told["text"].startswith("Search old ")
 
 
@@ -122,7 +159,7 @@ def test_a_post_that_fails_is_one_line_and_changes_nothing(
     line = f"how the search ended could not be told: it answered HTTP {answer}"
     assert capsys.readouterr().err.splitlines() == [f"warning: {line}"]
     log = (folder / "search.log").read_text()
-    assert line in log and "secret" not in log
+    assert line in log and SECRET not in log
     assert len(chat.told) == 1
 
 
@@ -153,9 +190,17 @@ def test_nobody_there_and_nobody_who_answers_are_told_apart(monkeypatch: pytest.
 )
 def test_what_is_no_address_is_refused(url: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, url) == 2
-    assert capsys.readouterr().err == "error: --notify needs an address such as https://HOST/PATH\n"
+    assert capsys.readouterr().err == (
+        "error: --notify needs an address such as https://HOST/PATH, or a file that holds one\n"
+    )
 
 
 def test_a_dry_run_has_no_end_to_tell(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", str(folder / "search.yaml"), "--dry-run", "--notify", "http://127.0.0.1:1/"]) == 2
     assert "--notify has no effect with --dry-run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", [["--notify", "http://h/secret"], ["--notify=http://h/secret"]])
+def test_a_command_line_is_kept_without_the_address(line: list[str]) -> None:
+    kept = " ".join(without_addresses(["python", "run", *line, "--json"]))
+    assert "secret" not in kept and kept.startswith("python run --notify") and kept.endswith(" --json")

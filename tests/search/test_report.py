@@ -27,7 +27,7 @@ from search.study.legible import legible_trials
 from tests.clock import Clock
 from tests.search import test_damaged_study
 from tests.search.test_damaged_study import RUNNING, changed, study_of
-from tests.version_0_2_0 import KEPT
+from tests.version_0_2_0 import KEPT, copied_storage
 
 made, toy = test_damaged_study.made, test_damaged_study.toy  # fixtures
 
@@ -290,3 +290,16 @@ def test_closing_ends_the_process_and_what_it_was_writing(tmp_path: Path) -> Non
     assert process.returncode is not None
     assert not part.exists()
     page.close()
+
+
+def test_what_the_page_keeps_of_an_export_is_kept_until_its_levels_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = Search.open("old", str(copied_storage(tmp_path / "storage")))
+    winner = old.board().winner
+    assert winner is not None
+    keys = {old.export_key(winner), old.export_key(winner)}
+    assert len(keys) == 1
+    monkeypatch.setattr("search.running.search.read_sampling", lambda *_: {"best": {"2": {}}})
+    keys.add(old.export_key(winner))
+    assert len(keys) == 2

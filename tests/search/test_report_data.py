@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from search.errors import OperationFailed
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.noise import SeedNoise
 from search.evidence.shortlist import Listed
@@ -20,7 +21,7 @@ from search.report.cost import efficiency_text, spent
 from search.report.curves import MOST_DRAWN, described, drawn, kind_of, points
 from search.report.densities import bands, densities, level_counts, peak
 from search.report.elsewhere import ratios
-from search.report.found import Found
+from search.report.found import Export, Found
 from search.report.importance import FEWEST, importances
 from search.report.parameters import against_options
 from search.report.progress import best_so_far, noise_factor, outlook, outlook_text
@@ -306,23 +307,34 @@ def test_without_a_winner_there_is_nothing_to_use() -> None:
     assert uses(found_of([record(0, 5.0)])) == []
 
 
-def test_how_to_use_the_winner_is_kept_until_the_winner_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_how_to_use_the_winner_is_kept_until_the_winner_changes(tmp_path: Path) -> None:
     document = json.loads((Path(__file__).parents[2] / "docs" / "digits_winner.json").read_bytes())
     commands = {"export": "python -m search export toy"}
-    found = replace(found_of([record(0, 5.0)]), folder=tmp_path, document=document, commands=commands)
+    made: list[int] = []
+
+    def make() -> dict[str, Any]:
+        made.append(1)
+        return dict(document)
+
+    found = replace(found_of([record(0, 5.0)]), folder=tmp_path, export=Export("a", make), commands=commands)
     first = uses(found)
     assert {"json", "diffusers", "torch"} <= {use.format for use in first}
     (kept,) = tmp_path.iterdir()
     for text in ("", "[]", '{"key": 1}', kept.read_text()[:-20]):
         kept.write_text(text)
         assert uses(found) == first
-    monkeypatch.setattr("search.report.usage.load_schedule", lambda _: pytest.fail("it was worked out again"))
+    made.clear()
     assert uses(found) == first
-    changed = {**document, "provenance": {**document["provenance"], "document_sha256": "0" * 64}}
-    with pytest.raises(pytest.fail.Exception):
-        uses(replace(found, document=changed))
+    assert made == []
+    assert uses(replace(found, export=Export("b", make))) == first
+    assert made == [1]
+
+
+def test_of_a_winner_whose_files_are_lost_nothing_is_said(tmp_path: Path) -> None:
+    def lost() -> dict[str, Any]:
+        raise OperationFailed("a file of a trial is lost")
+
+    assert uses(replace(found_of([record(0, 5.0)]), folder=tmp_path, export=Export("a", lost))) == []
 
 
 def test_a_report_at_step_zero_or_a_value_of_zero_is_no_trouble() -> None:

@@ -107,3 +107,37 @@ def test_a_user_without_a_home_folder_is_one_line(monkeypatch: pytest.MonkeyPatc
         InputError, match=rf"the token file ~/.ray/auth_token {why}.* in RAY_AUTH_TOKEN_PATH$"
     ):
         JobsApi("http://127.0.0.1:9").jobs()
+
+
+def ended(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_process_ends_with_its_code_its_output_and_what_was_to_be_done_at_its_end() -> None:
+    code = (
+        "import atexit, sys; from search.machine.process_end import leave; "
+        "atexit.register(lambda: sys.stderr.write('last')); print('said'); leave(3)"
+    )
+    for threads in ("", "import threading, time; threading.Thread(target=time.sleep, args=[0.1]).start(); "):
+        done = ended(threads + code)
+        assert (done.returncode, done.stdout, done.stderr) == (3, "said\n", "last")
+
+
+def test_what_is_over_soon_leaves_everything_as_it_was() -> None:
+    code = (
+        "import gc, os; from search.machine.surroundings import in_short\n"
+        "before = gc.get_threshold(), dict(os.environ)\n"
+        "with in_short():\n    assert gc.get_threshold() != before[0]\n    print(os.environ['OPENBLAS_NUM_THREADS'])\n"
+        "assert before == (gc.get_threshold(), dict(os.environ))"
+    )
+    done = ended(code, OPENBLAS_NUM_THREADS="2")
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
+    done = ended(f"import os; os.environ.pop('OPENBLAS_NUM_THREADS', None); {code}")
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr

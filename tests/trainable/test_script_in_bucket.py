@@ -15,7 +15,8 @@ import pytest
 from tests.trainable.test_script_worker import FOREVER, HEAD, task, to_the_end, until
 from trainable.command import mirror, process
 from trainable.command.mirror import PACKED_CODE, Mirror
-from trainable.command.worker import Script, ScriptWorker
+from trainable.command.script import Script
+from trainable.command.worker import ScriptWorker
 from trainable.storage.folder import StorageError
 from trainable.storage.local import LocalFolder
 from trainable.task import Progress

@@ -16,7 +16,8 @@ import pytest
 from spaces import PRESETS, load_schedule
 from trainable.command import process
 from trainable.command import worker as worker_module
-from trainable.command.worker import Script, ScriptWorker
+from trainable.command.script import Script
+from trainable.command.worker import ScriptWorker
 from trainable.storage.folder import StorageError
 from trainable.task import Progress, TrialTask
 

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from spaces import NoiseSchedule
 from trainable.command.mirror import Mirror
 from trainable.command.process import ScriptProcess, last_lines
 from trainable.command.reports import Reports, ScriptFailed
+from trainable.command.script import FILLED_IN, Script
 from trainable.storage.folder import StorageError
 from trainable.storage.location import is_bucket, open_folder, under
 from trainable.storage.mark import check_mark
@@ -46,25 +46,6 @@ _OUT_OF_MEMORY = (
     "_STATUS_ALLOC_FAILED",
 )
 _OURS = (READ_FILE, OUTPUT_FILE)  # they stay where a script begins anew
-FILLED_IN = ("schedule", "seed", "folder", "total_steps", "rungs", "python")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Script:
-    """What the trials of one setting share.
-
-    command: its words, with {schedule} and the like. code: the folder to run it in; code_sha256: of its files.
-    objective, counter: names in its reports. resumes: whether it goes on where it was interrupted. patience_seconds:
-    how long it may say nothing.
-    """
-
-    command: tuple[str, ...]
-    code: str
-    code_sha256: str
-    objective: str
-    counter: str
-    resumes: bool
-    patience_seconds: float
 
 
 class ScriptWorker:

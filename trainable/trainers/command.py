@@ -1,10 +1,12 @@
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from trainable.command.slice import environment_of
-from trainable.command.worker import FILLED_IN, Script, ScriptWorker
+from trainable.command.script import FILLED_IN, Script
 from trainable.trial_trainer import Slice, TrialTrainer
+
+if TYPE_CHECKING:
+    from trainable.command.worker import ScriptWorker
 
 _NEEDED = ("schedule", "seed", "folder")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_. -]{0,99}")
@@ -56,7 +58,10 @@ class Command(TrialTrainer):
         if not self.patience > 0:
             raise ValueError(f"`patience > 0` must hold, in seconds, but got patience={self.patience!r}")
 
-    def worker(self, setting: Script, share: Slice) -> ScriptWorker:
+    def worker(self, setting: Script, share: Slice) -> "ScriptWorker":
+        from trainable.command.slice import environment_of
+        from trainable.command.worker import ScriptWorker
+
         return ScriptWorker(setting, environment_of(share))
 
     def whole_pass(self, setting: Script) -> int:
