@@ -17,6 +17,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study._tell import _tell_with_warning
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from search.algorithm import DROPPED
@@ -75,7 +76,7 @@ class Proposals:
             if equal_to is not None:
                 self._study.drop(trial)
                 self._asked = None
-            yield Proposal(schedule, trial.params, trial.distributions, equal_to)
+            yield self._proposal(schedule, trial, equal_to)
 
     def around(self, params: Mapping[str, Any], number: int) -> Proposal:
         """The schedule that the algorithm proposes with these parameters; ValueError where they give none.
@@ -90,7 +91,11 @@ class Proposals:
             self._study.drop(trial)
             raise
         self._asked = trial
-        return Proposal(schedule, trial.params, trial.distributions, None)
+        return self._proposal(schedule, trial, None)
+
+    def _proposal(self, schedule: NoiseSchedule, trial: Trial, equal_to: int | None) -> Proposal:
+        drawn = self._study.drawn(trial)
+        return Proposal(schedule, drawn.params, drawn.distributions, equal_to)
 
     def _sampler(self, seed: int, attempt: int) -> BaseSampler:
         if attempt >= _MOST_ASKS:
@@ -160,10 +165,18 @@ class SamplerStudy:
             self._study.enqueue_trial(dict(params))
         return self._study.ask()
 
+    def drawn(self, trial: Trial) -> FrozenTrial:
+        """`trial` with what it has drawn so far; not to be changed. Of a `Trial`, Optuna copies each distribution."""
+        return self._study._storage.get_trial(trial._trial_id)
+
     def drop(self, trial: Trial) -> None:
         """`trial` was asked for and will not be run. The study itself never hears of it, nor does a new driver."""
         trial.set_user_attr(DROPPED, True)
-        self._study.tell(trial, state=TrialState.FAIL)
+        self._tell(trial, state=TrialState.FAIL)
+
+    def _tell(self, trial: Trial, value: float | None = None, state: TrialState | None = None) -> None:
+        """`Study.tell`, but for the copy of the whole trial that it returns."""
+        _tell_with_warning(self._study, trial, value, state)
 
     def asked(self, number: int, trial: Trial) -> None:
         """`trial` has been added to the study as `number`."""
@@ -186,7 +199,9 @@ class SamplerStudy:
 
     def report(self, number: int, report: Report) -> None:
         """The objective of a trial at a rung."""
-        Trial(self._study, self._ids[number]).report(report.objective, report.step)
+        self._study._storage.set_trial_intermediate_value(
+            self._ids[number], report.step, float(report.objective)
+        )
 
     def end(self, record: TrialRecord) -> None:
         """The final state of a trial."""
@@ -199,11 +214,11 @@ class SamplerStudy:
         observed = record.purpose in (Purpose.BASELINE, Purpose.SEARCH) and record.params
         trial = Trial(self._study, self._ids[record.number])
         if not observed or record.objective is None or record.state is State.FAILED:
-            self._study.tell(trial, state=TrialState.FAIL)
+            self._tell(trial, state=TrialState.FAIL)
         elif record.state is State.STOPPED:
-            self._study.tell(trial, state=TrialState.PRUNED)
+            self._tell(trial, state=TrialState.PRUNED)
         else:
-            self._study.tell(trial, record.objective)
+            self._tell(trial, record.objective)
 
 
 def _averaged(record: TrialRecord, confirmations: Sequence[TrialRecord]) -> TrialRecord:
