@@ -11,13 +11,16 @@ BENCHMARKS = {
     "stack": "bench.speed.stack",
     "driver": "bench.speed.driver",
     "commands": "bench.speed.commands",
+    "frechet": "bench.speed.frechet",
+    "scale": "bench.speed.scale",
 }
 ON_A_GPU = {"slices": "bench.speed.slices"}  # run by name only
 BY_NAME = {"gpu": "bench.speed.gpu"}  # likewise; also without one, at sizes that show only that it runs
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code. `scale [NUMBER]`, `transfer`, `why` and `time-left [FILE ...]` take long and are no part of all.
+    """Exit code. `transfer`, `why` and `time-left [FILE ...]` take long and are no part of all; of `scale [NUMBER]` a
+    smaller one is.
 
     `stock FILE` is what the efficiency benchmark starts as a process of its own.
     """
@@ -32,7 +35,9 @@ def main(arguments: Sequence[str]) -> int:
         from bench.speed import scale
 
         print(heading(), flush=True)
-        scale.main(print, *map(int, arguments[1:2]))
+        scale.main(
+            lambda text: print(text, flush=True), int(arguments[1]) if arguments[1:] else scale.NUM_TRIALS
+        )
         return 0
     if arguments[:1] == ["transfer"]:
         from bench.transfer.command import main as transfer
@@ -51,8 +56,9 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     known = BENCHMARKS | ON_A_GPU | BY_NAME
     if len(arguments) > 1 or not set(arguments) <= set(known):
+        alone = "|".join(name for name in known if name != "scale")
         sys.stderr.write(
-            f"usage: python -m bench [{'|'.join(known)}|scale [NUMBER]|transfer [OPTIONS]|why [OPTIONS]|"
+            f"usage: python -m bench [{alone}|scale [NUMBER]|transfer [OPTIONS]|why [OPTIONS]|"
             "time-left [FILE ...]]\n"
         )
         return 2
