@@ -190,7 +190,7 @@ def _insert(model: type[models.BaseModel]) -> Insert:
 
 
 @cache
-def _select_after() -> Select[tuple[int, int, TrialState]]:
+def _select_after() -> Select[int, int, TrialState]:
     trials = _table(models.TrialModel).c
     found = select(trials.trial_id, trials.number, trials.state)
     newer = (trials.study_id == bindparam("of_study"), trials.trial_id > bindparam("after"))
