@@ -1,6 +1,6 @@
-"""`python -m bench [step|efficiency|stack|driver|commands|slices|gpu|scale|transfer|why|time-left]`.
+"""`python -m bench [step|efficiency|stack|driver|commands|frechet|scale|slices|gpu|transfer|why|time-left]`.
 
-Without a word the first five.
+Without a word the first seven.
 """
 
 import sys

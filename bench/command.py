@@ -21,10 +21,11 @@ BENCHMARKS = {
     "stack": "bench.speed.stack",
     "driver": "bench.speed.driver",
     "commands": "bench.speed.commands",
+    "frechet": "bench.speed.frechet",
 }
 ON_A_GPU = {"slices": "bench.speed.slices"}  # run by name only
 BY_NAME = {"gpu": "bench.speed.gpu"}  # likewise; also without one, at sizes that show only that it runs
-# They take long, are no part of all, and read arguments of their own.
+# They take long and read arguments of their own. A smaller scale is part of all.
 WITH_ARGUMENTS = {
     "scale": "bench.speed.scale",
     "transfer": "bench.transfer.command",
@@ -74,14 +75,19 @@ def _run(arguments: Sequence[str]) -> int:
         problem = importlib.import_module(known[verb]).missing()
         if problem is not None:
             raise OperationFailed(problem)
-    _measure([known[name] for name in arguments or BENCHMARKS])
+    from bench.figures import heading
+
+    _show(heading())
+    for name in arguments or BENCHMARKS:
+        _show("")
+        importlib.import_module(known[name]).main(_show)
+    if not arguments:
+        from bench.speed import scale
+
+        _show("")
+        scale.measure(_show, scale.FEWER)
     return EXIT_OK
 
 
-def _measure(modules: Sequence[str]) -> None:
-    from bench.figures import heading
-
-    print(heading(), flush=True)
-    for module in modules:
-        print(flush=True)
-        importlib.import_module(module).main(lambda text: print(text, flush=True))
+def _show(text: str) -> None:
+    print(text, flush=True)

@@ -85,10 +85,12 @@ class Law(NoiseDistribution):
     def probabilities(self, sigma_N: Array) -> Array:
         # In logs, so that a law whose bulk lies far outside the grid still has its truncation, not 0/0.
         log_cdf_N, log_sf_N = self.tails(self.coordinate(sigma_N))
-        from_below_M = _log_difference(log_cdf_N[1:], log_cdf_N[:-1])
-        from_above_M = _log_difference(log_sf_N[:-1], log_sf_N[1:])
         # The smaller of the two functions is the one whose differences are precise.
-        log_p_M = np.where(log_cdf_N[1:] < log_sf_N[:-1], from_below_M, from_above_M)
+        is_below_M = log_cdf_N[1:] < log_sf_N[:-1]
+        log_p_M = _log_difference(
+            np.where(is_below_M, log_cdf_N[1:], log_sf_N[:-1]),
+            np.where(is_below_M, log_cdf_N[:-1], log_sf_N[1:]),
+        )
         largest = log_p_M.max()
         if not np.isfinite(largest):
             raise ValueError(

@@ -15,7 +15,7 @@ from bench.quality.distance_scale import Yardsticks
 from bench.quality.mutants import ROOT, chosen, mutants
 from bench.quality.start_gain import row_of, rungs_of
 from bench.quality.time_left import Judged, Look
-from bench.speed import gpu, slices
+from bench.speed import frechet, gpu, scale, slices
 from bench.speed.bare_loop import SIGMA_MIN, BareLoop, levels
 from bench.speed.search_efficiency import NUM_TRIALS, Efficiency, Ran, search_file
 from bench.speed.step import ICT, in_turns
@@ -178,6 +178,24 @@ class Failing(contextlib.nullcontext["Failing"]):
 
     def poll(self) -> int:
         return self.returncode
+
+
+def test_the_time_to_ask_late_is_held_against_that_early() -> None:
+    early, late = [0.1] * scale.WINDOW, [0.1] * (scale.WINDOW - 3) + [0.3] * 3
+    found = scale.late_to_early([9.0] * scale.EARLY + early + [9.0] * 10 + late)
+    assert found == pytest.approx(3)
+    assert scale.late_to_early([0.1] * (scale.EARLY + 2 * scale.WINDOW - 1)) is None
+
+
+def test_a_frechet_distance_is_timed_with_its_parts() -> None:
+    shown: list[str] = []
+    frechet.main(shown.append, num_samples=64, num_features=8)
+    assert shown[0].startswith("Frechet distance: 8 features of 64 samples")
+    assert [line.split("  ")[0] for line in shown[1].splitlines()[1:]] == [
+        "the reference's root, once and kept",
+        "mean and covariance of the features",
+        "the distance",
+    ]
 
 
 def test_a_mutant_changes_one_thing_and_shows_its_line() -> None:

@@ -30,7 +30,10 @@ SLOTS = 2  # workers, one for each core of a small machine
 STACK = 8  # trials to a worker, where it holds several
 WARM_UP = 0.25  # of the results: the workers start
 REPEATS = 3
-_CLOSE_SECONDS = 300.0
+_CLOSE_SECONDS, _CLOSE_SECONDS_OF_TRIAL = (
+    300.0,
+    0.2,
+)  # MLflow has what the driver and the trials leave of the cores
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class NoopSearch:
             interrupted=threading.Event(),
             on_step=on_step,
         )
-        left = self.tracker.close(_CLOSE_SECONDS)
+        left = self.tracker.close(_CLOSE_SECONDS + _CLOSE_SECONDS_OF_TRIAL * len(self.conductor.records))
         closed = time.perf_counter()
         self.projection.close()
         assert not left, left

@@ -1,6 +1,6 @@
 """What a large search costs its driver: 10,000 trials that train nothing, through all that a real search uses.
 
-Some minutes to half an hour, so it is no part of `make bench`: `python -m bench scale [NUMBER]`.
+Some minutes to half an hour, so `make bench` has a tenth of it: `python -m bench scale [NUMBER]`.
 """
 
 import argparse
@@ -22,9 +22,10 @@ from search.record import State, TrialRecord
 from search.running.plan_of import plan_of
 from search.study.store import StudyStore
 
-NUM_TRIALS = 10_000
+NUM_TRIALS, FEWER = 10_000, 1_000  # the latter in `make bench`
 SLOTS = 2
 WINDOW = 250  # proposals whose times make one row
+EARLY = 250  # from here on all that a model sees of a study is as much as it ever sees
 
 
 class _Stopwatch:
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     num_trials = parser.parse_args(arguments).number
     print(heading(), flush=True)
-    measure(print, num_trials)
+    measure(lambda text: print(text, flush=True), num_trials)
     return 0
 
 
@@ -103,10 +104,25 @@ def measure(show: Callable[[str], None], num_trials: int) -> None:
     show(f"scale: {num_trials} no-op trials, {SLOTS} at a time, {type(plan.algorithm).__name__}, ASHA")
     header = ["trials", "results/s", "ask ms", "p99 ms", "driver MB", "study kB/trial"]
     show(table(header, rows))
+    flat = late_to_early(watch.seconds)
+    if flat is not None:
+        show(
+            f"ask, 99 %: of the last {WINDOW} trials {flat:.2f} times that of the first after {EARLY}, target <= 1.5"
+        )
     show(
         f"in the study: {len(records)} trials, {open_trials} open, {reported} of {results} results; read again in "
         f"{opened:.1f} s; MLflow {tracked:.1f} kB/trial, up to date {measured.behind_seconds:.0f} s after the end"
     )
+
+
+def late_to_early(seconds: Sequence[float]) -> float | None:
+    """The 99 % of the last window to that of the first in a large study; None where these overlap."""
+    if len(seconds) < EARLY + 2 * WINDOW:
+        return None
+    early, late = (
+        sorted(part)[int(0.99 * WINDOW)] for part in (seconds[EARLY : EARLY + WINDOW], seconds[-WINDOW:])
+    )
+    return late / early
 
 
 def _bytes(path: Path) -> int:

@@ -83,12 +83,14 @@ class LargeStudy:
         self._places.forget_but({*trials, *candidates})
         for rank, trial in trials.items():
             if rank not in self._places:
-                self._places.put(rank, self._place_of(trial))
+                self._places.put(rank, self._place_of(rank, trial))
         for key, candidate in candidates.items():
             if key not in self._places:
                 self._places.put(key, self._embed(candidate.schedule))
 
-    def _place_of(self, trial: FrozenTrial) -> Floats:
+    def _place_of(self, rank: int, trial: FrozenTrial) -> Floats:
+        if rank in self._places:
+            return self._places.embeddings([rank])[0]
         return self._embed(self._space.suggest(FixedTrial(trial.params)))
 
     def _spread_and_error(self, seen: TrialsToModel, trials: Sequence[FrozenTrial]) -> tuple[float, float]:
@@ -100,7 +102,9 @@ class LargeStudy:
         if self._judged is None or self._judged[0] != which:
             first = [trials[number] for number in seen.shown_of_first(count, trials)]
             value_S, sd_S = expected([trial.intermediate_values for trial in first])
-            fitted = Surrogate.fitted(np.stack([self._place_of(trial) for trial in first]), value_S, sd_S)
+            fitted = Surrogate.fitted(
+                np.stack([self._place_of(seen.rank(trial), trial) for trial in first]), value_S, sd_S
+            )
             self._judged = which, fitted.spread, fitted.error
         return self._judged[1:]
 

@@ -30,6 +30,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy  # scipy.linalg is imported at its first use: to name an algorithm needs none of it
@@ -101,25 +102,32 @@ def expected(curves: Sequence[Mapping[int, float]]) -> tuple[Floats, Floats]:
     curves: of each trial, the objective at the steps reached, at least one. From a step to the next one, ln(objective)
     is taken for a straight line through the trials that have both. A diverged trial is worse than all others.
     """
-    logs = [{step: ln(value) for step, value in curve.items() if not has_diverged(value)} for curve in curves]
-    steps = sorted({step for curve in logs for step in curve})
+    logs = [{step: log for step, y in curve.items() if (log := _ln(y)) is not None} for curve in curves]
+    steps = sorted({step for log in logs for step in log})
+    log_SR = np.array([[log.get(step, math.nan) for step in steps] for log in logs])
+    is_known_SR = np.isfinite(log_SR)
     offset, slope, variance = 0.0, 1.0, 0.0  # of the line from the step at hand to the last, and of its error
-    lines = {steps[-1]: (offset, slope, variance)} if steps else {}
-    for here, following in reversed(list(itertools.pairwise(steps))):
-        a, b, error = _line(
-            [(curve[here], curve[following]) for curve in logs if {here, following} <= curve.keys()]
-        )
+    lines = [(offset, slope, variance)]
+    for here in reversed(range(len(steps) - 1)):
+        both_S = is_known_SR[:, here] & is_known_SR[:, here + 1]
+        a, b, error = _line(log_SR[both_S, here : here + 2])
         offset, variance = offset + slope * a, variance + slope**2 * error
         slope *= b
-        lines[here] = (offset, slope, variance)
+        lines.insert(0, (offset, slope, variance))
     value_S, variance_S = np.full(len(curves), math.nan), np.zeros(len(curves))
-    for index, (curve, log) in enumerate(zip(curves, logs, strict=True)):
-        if log and not any(map(has_diverged, curve.values())):
-            last = max(log)
-            offset, slope, variance = lines[last]
-            value_S[index], variance_S[index] = offset + slope * log[last], variance
+    row_S = np.array([row for row, log in enumerate(logs) if log and len(log) == len(curves[row])], dtype=int)
+    if len(row_S):
+        last_S = len(steps) - 1 - is_known_SR[row_S, ::-1].argmax(axis=1)
+        offset_S, slope_S, variance_S[row_S] = np.array(lines)[last_S].T
+        value_S[row_S] = offset_S + slope_S * log_SR[row_S, last_S]
     worst = np.nanmax(value_S) if np.isfinite(value_S).any() else 0.0
     return np.where(np.isnan(value_S), worst + _DIVERGED, value_S), np.sqrt(variance_S)
+
+
+@lru_cache(maxsize=8192)  # the same values are asked for at every proposal
+def _ln(value: float) -> float | None:
+    """None for that of a diverged trial."""
+    return None if has_diverged(value) else ln(value)
 
 
 def best_of(value_S: Floats) -> list[int]:
@@ -127,11 +135,11 @@ def best_of(value_S: Floats) -> list[int]:
     return np.argsort(value_S, kind="stable")[:_NUM_PARENTS].tolist()
 
 
-def _line(pairs: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
+def _line(pair_S2: Floats) -> tuple[float, float, float]:
     """(offset, slope, variance of the error) of a line through the pairs; without many, nearly y = x + mean."""
-    if not pairs:
+    if not len(pair_S2):
         return 0.0, 1.0, _PRIOR_SD**2
-    x, y = np.array(pairs).T
+    x, y = pair_S2.T
     dx, dy = x - x.mean(), y - y.mean()
     slope = float((dx @ dy + _PRIOR_SD**2) / (dx @ dx + _PRIOR_SD**2))
     offset = float(y.mean() - slope * x.mean())
@@ -139,7 +147,7 @@ def _line(pairs: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
     return (
         offset,
         slope,
-        float((errors @ errors + _PRIOR_TRIALS * _PRIOR_SD**2) / (len(pairs) + _PRIOR_TRIALS)),
+        float((errors @ errors + _PRIOR_TRIALS * _PRIOR_SD**2) / (len(pair_S2) + _PRIOR_TRIALS)),
     )
 
 
@@ -153,7 +161,7 @@ class Surrogate:
     mean: float
     spread: float
     error: float
-    factor: tuple[Floats, bool]
+    factor: Floats  # its lower triangle
 
     @classmethod
     def fitted(cls, embedding_SD: Floats, value_S: Floats, sd_S: Floats) -> "Surrogate":
@@ -192,17 +200,18 @@ class Surrogate:
     ) -> "Surrogate":
         if mean is None:
             mean = float(np.average(value_S, weights=1 / (noise_S + spread**2)))
-        factor = scipy.linalg.cho_factor(spread**2 * correlation_SS + np.diag(noise_S), lower=True)
+        covariance_SS = spread**2 * correlation_SS
+        covariance_SS.flat[:: len(noise_S) + 1] += noise_S
+        factor, not_positive = scipy.linalg.lapack.dpotrf(covariance_SS, lower=True, clean=False)
+        if not_positive:
+            raise np.linalg.LinAlgError("the covariance of the trials is not positive definite")
         return cls(embedding_SD, value_S, noise_S, mean, spread, error, factor)
 
     @property
     def log_likelihood(self) -> float:
         """Of the values, up to a constant."""
         residual_S = self.value_S - self.mean
-        return float(
-            -0.5 * residual_S @ scipy.linalg.cho_solve(self.factor, residual_S)
-            - np.log(np.diag(self.factor[0])).sum()
-        )
+        return float(-0.5 * residual_S @ self._solved(residual_S) - np.log(np.diag(self.factor)).sum())
 
     def believing(self, embedding_RD: Floats, correlation_TT: Floats | None = None) -> "Surrogate":
         """The same model with trials at more embeddings, each with the value that the model expects there.
@@ -231,17 +240,20 @@ class Surrogate:
     def at(self, correlation_CS: Floats) -> tuple[Floats, Floats]:
         """The same for schedules with these correlations with the trials."""
         covariance_CS = self.spread**2 * correlation_CS
-        explained_SC = scipy.linalg.solve_triangular(self.factor[0], covariance_CS.T, lower=True)
+        explained_SC = scipy.linalg.solve_triangular(self.factor, covariance_CS.T, lower=True)
         variance_C = self.spread**2 - (explained_SC**2).sum(axis=0)
         return self.mean_at(correlation_CS), np.sqrt(np.maximum(variance_C, 1e-12))
 
     def mean_at(self, correlation_CS: Floats) -> Floats:
         """The mean alone."""
         covariance_CS = self.spread**2 * correlation_CS
-        mean_C: Floats = self.mean + covariance_CS @ scipy.linalg.cho_solve(
-            self.factor, self.value_S - self.mean
-        )
+        mean_C: Floats = self.mean + covariance_CS @ self._solved(self.value_S - self.mean)
         return mean_C
+
+    def _solved(self, of_S: Floats) -> Floats:
+        """The covariance's inverse times `of_S`. Through LAPACK itself: SciPy's checks take longer than the sums."""
+        solved_S: Floats = scipy.linalg.lapack.dpotrs(self.factor, of_S, lower=True)[0]
+        return solved_S
 
 
 def expected_improvement(mean_C: Floats, sd_C: Floats, best: float) -> Floats:

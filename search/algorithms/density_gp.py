@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -71,18 +71,16 @@ class DensityGPSampler(BaseSampler):
     def __init__(
         self, space: SearchSpace, total_steps: int, num_startup_trials: int, num_candidates: int, seed: int
     ):
-        self._space, self._total_steps = space, total_steps
+        self._space, self._total_steps, self._whole = space, total_steps, bool(space.unusual)
         self._num_startup_trials, self._num_candidates = num_startup_trials, num_candidates
-        self._rng = random.Random(seed)
-        self._other = RandomSampler(seed=seed)  # for parameters that are none of the space
+        self._seed, self._rng = seed, random.Random(seed)
         self._params: dict[str, Any] = {}
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         with _threads().limit(limits=1, user_api="blas"):
             self._params = self._proposed(study, trial)
-        fixed = FixedTrial(self._params)
-        self._space.suggest(fixed)
-        return fixed.distributions
+        distributions = self._space.distributions()
+        return {name: distributions[name] for name in self._params}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -93,6 +91,11 @@ class DensityGPSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         return self._other.sample_independent(study, trial, param_name, param_distribution)
+
+    @cached_property
+    def _other(self) -> RandomSampler:
+        """For parameters that are none of the space."""
+        return RandomSampler(seed=self._seed)
 
     def _proposed(self, study: Study, asking: FrozenTrial) -> dict[str, Any]:
         trials = study.get_trials(deepcopy=False)
@@ -145,7 +148,7 @@ class DensityGPSampler(BaseSampler):
         return np.stack([seen.embeddings[trial.number] for trial in trials])
 
     def _embedding(self, schedule: NoiseSchedule) -> Floats:
-        return embedding(schedule, self._total_steps, whole=bool(self._space.unusual))
+        return embedding(schedule, self._total_steps, whole=self._whole)
 
 
 @cache

@@ -75,7 +75,7 @@ class Proposals:
             if equal_to is not None:
                 self._study.drop(trial)
                 self._asked = None
-            yield Proposal(schedule, trial.params, trial.distributions, equal_to)
+            yield self._proposal(schedule, trial, equal_to)
 
     def around(self, params: Mapping[str, Any], number: int) -> Proposal:
         """The schedule that the algorithm proposes with these parameters; ValueError where they give none.
@@ -90,7 +90,11 @@ class Proposals:
             self._study.drop(trial)
             raise
         self._asked = trial
-        return Proposal(schedule, trial.params, trial.distributions, None)
+        return self._proposal(schedule, trial, None)
+
+    def _proposal(self, schedule: NoiseSchedule, trial: Trial, equal_to: int | None) -> Proposal:
+        drawn = self._study.drawn(trial)
+        return Proposal(schedule, drawn.params, drawn.distributions, equal_to)
 
     def _sampler(self, seed: int, attempt: int) -> BaseSampler:
         if attempt >= _MOST_ASKS:
@@ -160,6 +164,10 @@ class SamplerStudy:
             self._study.enqueue_trial(dict(params))
         return self._study.ask()
 
+    def drawn(self, trial: Trial) -> FrozenTrial:
+        """`trial` with what it has drawn so far; not to be changed. Of a `Trial`, Optuna copies each distribution."""
+        return self._study._storage.get_trial(trial._trial_id)
+
     def drop(self, trial: Trial) -> None:
         """`trial` was asked for and will not be run. The study itself never hears of it, nor does a new driver."""
         trial.set_user_attr(DROPPED, True)
@@ -186,7 +194,9 @@ class SamplerStudy:
 
     def report(self, number: int, report: Report) -> None:
         """The objective of a trial at a rung."""
-        Trial(self._study, self._ids[number]).report(report.objective, report.step)
+        self._study._storage.set_trial_intermediate_value(
+            self._ids[number], report.step, float(report.objective)
+        )
 
     def end(self, record: TrialRecord) -> None:
         """The final state of a trial."""

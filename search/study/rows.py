@@ -7,6 +7,7 @@ other trials too. With one writer, as our studies have, there is nothing to look
 import datetime
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from optuna.distributions import distribution_to_json
@@ -14,7 +15,7 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Delete, Insert, Select, Table, Update, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from search.errors import OperationFailed
@@ -59,7 +60,7 @@ def insert_trial(storage: RDBStorage, study_id: int, trial: FrozenTrial, after: 
             connection.execute(
                 studies.select().where(studies.c.study_id == study_id).with_for_update()
             ).close()
-        added = connection.execute(trials.insert(), row)
+        added = connection.execute(_insert(models.TrialModel), row)
         trial_id = int(added.inserted_primary_key[0])  # type: ignore[index]
         num_before = sum(row.trial_id < trial_id for row in _rows_after(connection, study_id, after.trial_id))
         number = after.number + 1 + num_before
@@ -76,10 +77,8 @@ def rows_after(storage: RDBStorage, study_id: int, trial_id: int) -> list[Row]:
 
 
 def _rows_after(connection: Connection, study_id: int, trial_id: int) -> list[Row]:
-    trials = _table(models.TrialModel)
-    columns = select(trials.c.trial_id, trials.c.number, trials.c.state)
-    found = columns.where(trials.c.study_id == study_id, trials.c.trial_id > trial_id)
-    return [Row(*row) for row in connection.execute(found.order_by(trials.c.trial_id))]
+    values = {"of_study": study_id, "after": trial_id}
+    return [Row(*row) for row in connection.execute(_select_after(), values)]
 
 
 def trial_ids(storage: RDBStorage, study_id: int) -> list[tuple[int, int]]:
@@ -141,7 +140,7 @@ def _insert_content(connection: Connection, trial_id: int, trial: FrozenTrial) -
     attributes = [{"key": key, "value_json": json.dumps(value)} for key, value in trial.user_attrs.items()]
     for model, rows in ((models.TrialParamModel, parameters), (models.TrialUserAttributeModel, attributes)):
         if rows:
-            connection.execute(_table(model).insert(), [{"trial_id": trial_id, **row} for row in rows])
+            connection.execute(_insert(model), [{"trial_id": trial_id, **row} for row in rows])
 
 
 def insert_report(storage: RDBStorage, trial_id: int, step: int, value: float) -> None:
@@ -150,7 +149,7 @@ def insert_report(storage: RDBStorage, trial_id: int, step: int, value: float) -
     row = {"trial_id": trial_id, "step": step, "intermediate_value": value, "intermediate_value_type": kind}
     try:
         with storage.engine.begin() as connection:
-            connection.execute(_table(models.TrialIntermediateValueModel).insert(), row)
+            connection.execute(_insert(models.TrialIntermediateValueModel), row)
     except IntegrityError as error:
         if storage.get_trial(trial_id).intermediate_values.get(step) is None:
             raise OperationFailed(WRITTEN_BY_ANOTHER) from error
@@ -164,27 +163,52 @@ def finish_trial(
     Attributes of these names that are there already are replaced: a driver of version 0.1.0, which wrote them before
     the end in a transaction of their own, may have been killed in between.
     """
-    trials, kept = _table(models.TrialModel), _table(models.TrialUserAttributeModel)
     kind = models.TrialValueModel.TrialValueType.FINITE
-    end = (
-        trials.update()
-        .where(trials.c.trial_id == trial_id, trials.c.state == TrialState.RUNNING)
-        .values(state=state, datetime_complete=_utc(datetime.datetime.now()))
-    )
+    end = {"of_trial": trial_id, "as": state, "at": _utc(datetime.datetime.now())}
     with storage.engine.begin() as connection:
-        if connection.execute(end).rowcount == 1:
-            connection.execute(kept.delete().where(kept.c.trial_id == trial_id, kept.c.key.in_(attributes)))
+        if connection.execute(_update_end(), end).rowcount == 1:
+            connection.execute(_delete_attributes(), {"of_trial": trial_id, "keys": list(attributes)})
             rows = [
                 {"trial_id": trial_id, "key": k, "value_json": json.dumps(v)} for k, v in attributes.items()
             ]
             if rows:
-                connection.execute(kept.insert(), rows)
+                connection.execute(_insert(models.TrialUserAttributeModel), rows)
             if value is not None:
                 row = {"trial_id": trial_id, "objective": 0, "value": value, "value_type": kind}
-                connection.execute(_table(models.TrialValueModel).insert(), row)
+                connection.execute(_insert(models.TrialValueModel), row)
             return
     if storage.get_trial(trial_id).state != state:
         raise OperationFailed(WRITTEN_BY_ANOTHER)
+
+
+# Statements of every trial, built once: to build one takes as long as to carry it out.
+
+
+@cache
+def _insert(model: type[models.BaseModel]) -> Insert:
+    return _table(model).insert()
+
+
+@cache
+def _select_after() -> Select[int, int, TrialState]:
+    trials = _table(models.TrialModel).c
+    found = select(trials.trial_id, trials.number, trials.state)
+    newer = (trials.study_id == bindparam("of_study"), trials.trial_id > bindparam("after"))
+    return found.where(*newer).order_by(trials.trial_id)
+
+
+@cache
+def _update_end() -> Update:
+    trials = _table(models.TrialModel)
+    is_open = (trials.c.trial_id == bindparam("of_trial"), trials.c.state == TrialState.RUNNING)
+    return trials.update().where(*is_open).values(state=bindparam("as"), datetime_complete=bindparam("at"))
+
+
+@cache
+def _delete_attributes() -> Delete:
+    kept = _table(models.TrialUserAttributeModel)
+    named = kept.c.key.in_(bindparam("keys", expanding=True))
+    return kept.delete().where(kept.c.trial_id == bindparam("of_trial"), named)
 
 
 def _utc(local: datetime.datetime) -> datetime.datetime:
