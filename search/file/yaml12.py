@@ -113,9 +113,7 @@ def parse_document(content: bytes | str, file: str = "<text>") -> Document:
         message = f"must be UTF-8 text, but has the byte 0x{content[error.start]:02x}"
         raise SpecError([Problem(file, line, "", message)]) from None
     if _LIBYAML is not None:
-        with suppress(
-            yaml.YAMLError
-        ):  # what is wrong is said in the words and by the line of PyYAML's own parser
+        with suppress(yaml.YAMLError):  # PyYAML's own parser says what is wrong
             return _Builder(file).build(yaml.parse(text, Loader=_LIBYAML))
     try:
         return _Builder(file).build(yaml.parse(text, Loader=yaml.SafeLoader))

@@ -12,9 +12,7 @@ from urllib.parse import urlsplit
 
 from search.errors import UsageError
 
-NOTIFY_FILE = (
-    "notify.url"  # that a cluster is told of the address by: its list of jobs shows their command lines
-)
+NOTIFY_FILE = "notify.url"  # tells a cluster the address: its list of jobs shows their command lines
 _OPTION = "--notify"
 SILENCE_SECONDS = 10.0  # of the connection
 MOST_SECONDS = 20.0  # in all, whatever answers
