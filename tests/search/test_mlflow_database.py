@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from search import cli
 from search.policy.conductor import Conductor
 from search.running.audience import bring_up_to_date
+from search.running.known import PAGE_FILE
 from search.running.search import Search
 from search.running.tracked import parent_info, projection_of
 from search.tracking import Leftover, Projection, database
@@ -150,13 +151,16 @@ def finished(path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
 def test_a_finished_search_that_is_started_again_brings_mlflow_up_to_date(finished: Search) -> None:
     result = finished.result()
     assert result.finished
+    (finished.folder / PAGE_FILE).write_text("its page")
     assert bring_up_to_date(finished, result) is None
     client = MlflowClient(finished.spec.mlflow_uri_resolved)
     runs = client.search_runs([projection_of(finished).runs.experiment_id])
     assert len(runs) == 1 + len(result.records)
     assert {run.info.status for run in runs} == {"FINISHED"}
     (parent,) = [run for run in runs if run.data.tags["search.role"] == "parent"]
-    assert "leaderboard.json" in {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert {"leaderboard.json", PAGE_FILE} <= {
+        file.path for file in client.list_artifacts(parent.info.run_id)
+    }
     assert bring_up_to_date(finished, result) is None
     assert len(client.search_runs([parent.info.experiment_id])) == len(runs)
 
