@@ -7,7 +7,7 @@ numbers of trials. They differ in the algorithm, the stopping rule, and whether 
 or given out for the value seen. Writes docs/search-quality.md with its plot, and all results as JSON beside them;
 `--render` makes the page anew from those. An interrupted run goes on where it stopped.
 
-A search file with a gap, a weight or a loss in its space (`searches/digits_recipe.yaml`) is played with fewer
+A search file with a gap, a weight or a loss in its space (`bench/quality/digits_recipe.yaml`) is played with fewer
 contenders; its results stand in a file of their own, and are a section of the page.
 """
 

@@ -213,13 +213,16 @@ def test_writing_a_table_of_nothing_is_one_line(tmp_path: Path, capsys: pytest.C
 # What is shipped
 
 
-def test_the_shipped_curves_are_those_of_the_search_file() -> None:
-    spec = load_spec("searches/digits.yaml")
+@pytest.mark.parametrize(
+    ("file", "num_seeds"), [("searches/digits.yaml", 3), ("bench/quality/digits_recipe.yaml", 2)]
+)
+def test_the_shipped_curves_are_those_of_the_search_file(file: str, num_seeds: int) -> None:
+    spec = load_spec(file)
     path = table_path(spec)
     assert path.stat().st_size <= 5_000_000
     table = read_table(path)
     check_recorded(table, spec, spec.stopping.steps(spec.training.total_steps))
-    assert len(table.common_seeds) >= 3
+    assert len(table.common_seeds) >= num_seeds
     assert len(set(table.schedules)) == len(table.schedules)
     assert {PRESETS[name].schedule for name in spec.presets} < set(table.schedules)
 
