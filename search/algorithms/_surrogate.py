@@ -202,9 +202,8 @@ class Surrogate:
             mean = float(np.average(value_S, weights=1 / (noise_S + spread**2)))
         covariance_SS = spread**2 * correlation_SS
         covariance_SS.flat[:: len(noise_S) + 1] += noise_S
-        factor, not_positive = scipy.linalg.lapack.dpotrf(covariance_SS, lower=True, clean=False)
-        if not_positive:
-            raise np.linalg.LinAlgError("the covariance of the trials is not positive definite")
+        factor, failed = scipy.linalg.lapack.dpotrf(covariance_SS, lower=True, clean=False)
+        assert not failed, "the noise keeps the covariance positive definite"
         return cls(embedding_SD, value_S, noise_S, mean, spread, error, factor)
 
     @property
