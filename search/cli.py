@@ -33,7 +33,7 @@ from search.errors import (
 )
 from search.machine import preflight
 from search.machine.checkout import PACKAGES, ROOT
-from search.machine.surroundings import in_short, settle
+from search.machine.surroundings import settle, without_blas_threads
 from search.machine.temporary import temporary_root
 
 _COMMANDS = Path(__file__).parent / "commands"
@@ -185,7 +185,7 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments:
         from search.commands import _next
 
-        with in_short():
+        with without_blas_threads():
             return _next.show()
     verb = next((argument for argument in arguments if not argument.startswith("-")), None)
     known = verbs()
@@ -203,7 +203,7 @@ def _dispatch(arguments: list[str]) -> int:
         raise UsageError(
             f"--{emptied.replace('_', '-')} needs a value, but got --. See: {parser.prog} {verb} --help"
         )
-    with in_short() if args.only_looks else contextlib.nullcontext():
+    with without_blas_threads() if args.only_looks else contextlib.nullcontext():
         code = args.run(args)
     sys.stdout.flush()
     return int(code)

@@ -111,8 +111,10 @@ def test_a_look_at_a_search_imports_its_study_and_no_more(
 ) -> None:
     options = [part for name, value in more.items() for part in (name, str(tmp_path / value))]
     names = imported(verb, "old", "--storage", str(storage), *options)
-    of_documents = {"spaces.document.format", "search.export_format"} if verb == "export" else set()
-    assert names <= {*SEARCHED, "pydantic", "yaml", *of_documents}
+    own = {"export": {"spaces.document.format", "search.export_format"}, "report": {"jinja2"}}.get(
+        verb, set()
+    )
+    assert names <= {*SEARCHED, "pydantic", "yaml", *own}
 
 
 @pytest.mark.parametrize("format_", ["json", "torch", "diffusers"])

@@ -1,6 +1,5 @@
 """What a command makes of the environment it is started in: its output and its way to this machine's own servers."""
 
-import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -9,7 +8,6 @@ from typing import TextIO
 
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 _THREADS = "OPENBLAS_NUM_THREADS"
-_OBJECTS = 1_000_000
 
 
 def settle() -> None:
@@ -21,20 +19,14 @@ def settle() -> None:
 
 
 @contextmanager
-def in_short() -> Iterator[None]:
-    """In this block a command does what is over in less than a second: what pays in longer ones is left out.
-
-    Python looks for garbage less often, and the libraries of linear algebra that are imported in the block start no
-    threads; each is some hundredths of a second.
-    """
-    thresholds, threads = gc.get_threshold(), os.environ.get(_THREADS)
-    gc.set_threshold(_OBJECTS)
+def without_blas_threads() -> Iterator[None]:
+    """Libraries of linear algebra that are imported in this block start no threads, which cost a look .05 s."""
+    given = os.environ.get(_THREADS)
     os.environ.setdefault(_THREADS, "1")  # read as such a library is loaded
     try:
         yield
     finally:
-        gc.set_threshold(*thresholds)
-        if threads is None:
+        if given is None:
             os.environ.pop(_THREADS, None)
 
 

@@ -3,14 +3,16 @@
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from search.report import answer, course
 from search.report.curves import described, drawn
 from search.report.found import Found
-from search.report.html import Html
-from search.report.markup import article, document, index
 from search.report.section import Section
 from search.report.vega_bundle import vega
 
@@ -30,27 +32,45 @@ _SECTIONS: tuple[Callable[[Found, str], Section], ...] = (
 )
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """One search as the template wants it."""
+
+    id: str
+    found: Found
+    sections: Sequence[Section]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.found, name)
+
+
 def page(searches: Sequence[Found], made_at: str) -> str:
     """The page of one or more searches as HTML. made_at: when, for its status line."""
-    keys = [f"s{number}" for number in range(len(searches))]
-    sections = [_sections(found, key) for found, key in zip(searches, keys, strict=True)]
+    shown = [
+        _Shown(f"s{index}", found, _sections(found, f"s{index}")) for index, found in enumerate(searches)
+    ]
     pictures = [
-        {"id": picture.id, "search": key, "spec": picture.spec}
-        for key, ours in zip(keys, sections, strict=True)
-        for section in ours
+        {"id": picture.id, "search": one.id, "spec": picture.spec}
+        for one in shown
+        for section in one.sections
         for picture in section.pictures
     ]
-    names = {f"search-{key}": found.name for key, found in zip(keys, searches, strict=True)}
-    articles = [
-        article(key, found, ours, made_at) for key, found, ours in zip(keys, searches, sections, strict=True)
-    ]
-    trials = {key: described(found, drawn(found.records)) for key, found in zip(keys, searches, strict=True)}
-    return document(
-        " and ".join(names.values()),
-        Html((_HERE / "page.css").read_text(encoding="utf-8")),
-        [*([index(names)] if len(names) > 1 else []), *articles],
-        {"pictures": _json(pictures), "trials": _json(trials)},
-        [Html(vega()), Html((_HERE / "page.js").read_text(encoding="utf-8"))],
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        title=" and ".join(found.name for found in searches),
+        searches=shown,
+        made_at=made_at,
+        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
+        library=Markup(vega()),
+        pictures=_json(pictures),
+        trials=_json({one.id: described(one.found, drawn(one.found.records)) for one in shown}),
     )
 
 
@@ -58,7 +78,7 @@ def _sections(found: Found, key: str) -> list[Section]:
     return [section(found, key) for section in _SECTIONS]
 
 
-def _json(value: Any) -> Html:
+def _json(value: Any) -> Markup:
     """As the text of a script element, which nothing in it can end."""
     try:
         text = _text(value)
@@ -66,7 +86,7 @@ def _json(value: Any) -> Html:
         text = _text(_finite(value))
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Html(text)
+    return Markup(text)
 
 
 def _text(value: Any) -> str:

@@ -13,6 +13,7 @@ from search.errors import InputError
 from search.machine.cache_folder import cache_folder
 from search.machine.search_folders import local_root
 from search.machine.state_folder import home
+from search.machine.surroundings import without_blas_threads
 from trainable.data.idx_folder import IdxFolder
 from trainable.storage.path import expanded
 
@@ -109,35 +110,14 @@ def test_a_user_without_a_home_folder_is_one_line(monkeypatch: pytest.MonkeyPatc
         JobsApi("http://127.0.0.1:9").jobs()
 
 
-def ended(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-
-def test_a_process_ends_with_its_code_its_output_and_what_was_to_be_done_at_its_end() -> None:
-    code = (
-        "import atexit, sys; from search.machine.process_end import leave; "
-        "atexit.register(lambda: sys.stderr.write('last')); print('said'); leave(3)"
-    )
-    for threads in ("", "import threading, time; threading.Thread(target=time.sleep, args=[0.1]).start(); "):
-        done = ended(threads + code)
-        assert (done.returncode, done.stdout, done.stderr) == (3, "said\n", "last")
-
-
-def test_what_is_over_soon_leaves_everything_as_it_was() -> None:
-    code = (
-        "import gc, os; from search.machine.surroundings import in_short\n"
-        "before = gc.get_threshold(), dict(os.environ)\n"
-        "with in_short():\n    assert gc.get_threshold() != before[0]\n    print(os.environ['OPENBLAS_NUM_THREADS'])\n"
-        "assert before == (gc.get_threshold(), dict(os.environ))"
-    )
-    done = ended(code, OPENBLAS_NUM_THREADS="2")
-    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
-    done = ended(f"import os; os.environ.pop('OPENBLAS_NUM_THREADS', None); {code}")
-    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+@pytest.mark.parametrize(("given", "inside"), [(None, "1"), ("2", "2")])
+def test_threads_of_linear_algebra_are_left_out_in_a_block_alone(
+    given: str | None, inside: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    before = dict(os.environ)
+    with without_blas_threads():
+        assert os.environ["OPENBLAS_NUM_THREADS"] == inside
+    assert dict(os.environ) == before
