@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
+from moto.backends import get_backend
 from moto.server import ThreadedMotoServer
 
 BUCKET = "searches"
@@ -40,6 +41,14 @@ def s3_server() -> Iterator[str]:
             yield f"{host}:{port}"
         finally:
             server.stop()
+
+
+def remove_bucket(name: str) -> None:
+    """Take a bucket away with all that is in it, at one moment. A client must empty it first, object by object, while
+    others look and write."""
+    backends = get_backend("s3")
+    partition, account = backends.bucket_accounts.pop(name)
+    del backends[account][partition].buckets[name]
 
 
 class Proxy:

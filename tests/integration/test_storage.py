@@ -1,6 +1,5 @@
 """Searches whose trials keep their checkpoints in a bucket (moto's server, on loopback)."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -14,7 +13,7 @@ import pytest
 from search.record import Purpose, State, TrialRecord
 from search.study.store import StudyStore
 from tests.integration.running import ROOT, VARIED, finish, start, toy, until
-from tests.s3_server import s3_server, url_of
+from tests.s3_server import remove_bucket, s3_server, url_of
 from trainable.storage.location import open_folder
 
 pytestmark = pytest.mark.integration
@@ -103,12 +102,7 @@ def test_without_its_bucket_a_search_stops_with_one_line_and_no_trial_is_failed(
     storage = url_of(address, bucket="taken-away")
     process = start_at(tmp_path / "home", "run", search_file(tmp_path, storage))
     wait_for_checkpoint(storage)
-    while process.poll() is None:  # until a moment without a new object
-        for found in client.list_objects_v2(Bucket="taken-away").get("Contents", []):
-            client.delete_object(Bucket="taken-away", Key=found["Key"])
-        with contextlib.suppress(client.exceptions.ClientError):
-            client.delete_bucket(Bucket="taken-away")
-            break
+    remove_bucket("taken-away")
     code, _, err = finish(process)
     assert code == 1
     assert err.count("\n") == 1
