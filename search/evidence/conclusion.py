@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from search.evidence.holding import InSetting
+from search.evidence.holding import Held, InSetting
+from search.evidence.intervals import Estimate
 from search.evidence.leaderboard import Leaderboard
 from search.evidence.measures import ByMeasure, Measure, problem_lines, worse_text
 from search.evidence.row import Row, ratio_text
 from search.evidence.stability import unseen_text
-from search.evidence.texts import change_text
+from search.evidence.texts import change_text, percent_text
 from search.record import Purpose
 
 _VERDICTS = {"worse": "worse", "tied": "not told apart", "better": "better"}
@@ -134,7 +135,7 @@ def shortlist_lines(board: Leaderboard) -> list[str]:
 
 def _setting_lines(board: Leaderboard, found: InSetting) -> Iterator[str]:
     compared = [
-        f"{board.label_of(held.record.number)} {_VERDICTS[held.verdict]} ({change_text(held.ratio)})"
+        f"{board.label_of(held.record.number)} {_compared_text(held, held.ratio)}"
         for held in found.rows
         if held.ratio is not None
     ]
@@ -145,6 +146,12 @@ def _setting_lines(board: Leaderboard, found: InSetting) -> Iterator[str]:
     if order.value is not None:
         interval = "" if order.low is None else f" [{order.low:.2f}, {order.high:.2f}]"
         yield f"  Rank correlation with the search: {order.value:.2f}{interval}, {order.num_pairs} schedules."
+
+
+def _compared_text(held: Held, ratio: Estimate) -> str:
+    if held.left_out:
+        return f"left out after one seed ({percent_text(ratio.mean)})"
+    return f"{_VERDICTS[held.verdict]} ({change_text(ratio)})"
 
 
 def measure_lines(board: Leaderboard) -> list[str]:

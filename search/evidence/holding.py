@@ -2,8 +2,9 @@
 
 A setting is another network, length of training or data set (`holds_at` in the search file). In each of them the best
 proposals of the confirmation and the best baseline are trained on the same seeds; seeds are added while a proposal
-cannot be told from the baseline there. Some other trials are trained there on one seed each: how well the values that
-the search saw order the schedules as this setting does is a rank correlation over all of them.
+cannot be told from the baseline there. Of several baselines those that are far behind on the first seed are left out.
+Some other trials are trained there on one seed each: how well the values that the search saw order the schedules as
+this setting does is a rank correlation over all of them.
 """
 
 import math
@@ -18,6 +19,10 @@ from search.evidence.noise import SeedValues
 from search.evidence.race import Standing
 from search.evidence.rank_correlation import RankCorrelation, rank_correlation
 from search.record import Purpose, State, TrialRecord, has_diverged, ln
+
+# A baseline with more than so many times the distance of another one on the first seed of a setting is left out. Of 116
+# such pairs of presets in the settings of docs/transfer.md, none was the better in the mean of two seeds.
+FAR_BEHIND = 2.0
 
 _WITH_RESULT = (State.COMPLETE, State.DIVERGED)
 
@@ -58,13 +63,15 @@ class Wanted(NamedTuple):
 class Held:
     """One schedule in one setting. values: by seed. ratio: to the best baseline there; None for that one itself.
 
-    verdict: "better" or "worse" than it where that is shown, else "tied".
+    verdict: "better" or "worse" than it where that is shown, else "tied". left_out: a baseline that was far behind on
+    the first seed, and gets no other.
     """
 
     record: TrialRecord
     values: Mapping[int, float]
     ratio: Estimate | None
     verdict: str
+    left_out: bool = False
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
@@ -75,6 +82,7 @@ class Held:
             "ratio": self.ratio.mean if self.ratio else None,
             "ratio_interval": [self.ratio.low, self.ratio.high] if self.ratio else None,
             "verdict": self.verdict,
+            "left_out": self.left_out,
         }
 
 
@@ -232,18 +240,35 @@ class _Trials:
     def wanted(self, chosen: _Chosen, rules: HoldRules, seeds: Sequence[int]) -> list[Wanted]:
         """What is to be trained now: of the round that is not over, and of the spread."""
         spread = self._missing(chosen.spread, seeds[:1])
-        racing: Sequence[TrialRecord] = chosen.compared
+        rivals = self._rivals(chosen, seeds)
+        are_known = len(rivals) == 1 or not (
+            self._missing(rivals, seeds[:1]) or self._any_runs(rivals, seeds[:1])
+        )
+        racing: Sequence[TrialRecord] = (*rivals, *chosen.proposals)
         for size in rules.rounds:
             missing = self._missing(racing, seeds[:size])
+            if not are_known:
+                missing = [found for found in missing if found.nth == 0 or found.record not in rivals]
             if missing or self._any_runs(racing, seeds[:size]):
                 return [*missing, *spread]
+            baseline = self._best(rivals)
             undecided = [
-                r for r in racing if r not in chosen.baselines and self._verdict(r, chosen) == "tied"
+                r for r in racing if r not in rivals and self._verdict(r, baseline, chosen) == "tied"
             ]
             if not undecided:
                 break
-            racing = (*chosen.baselines, *undecided)
+            racing = (*rivals, *undecided)
         return spread
+
+    def _rivals(self, chosen: _Chosen, seeds: Sequence[int]) -> tuple[TrialRecord, ...]:
+        """The baselines that may be the best here, by the first seed as far as it is known."""
+        first = [self.values.get(record.number, {}).get(seeds[0]) for record in chosen.baselines]
+        best = min((value for value in first if value is not None), default=math.inf)
+        return tuple(
+            record
+            for record, value in zip(chosen.baselines, first, strict=True)
+            if value is None or value <= FAR_BEHIND * best
+        )
 
     def _missing(self, records: Iterable[TrialRecord], seeds: Sequence[int]) -> list[Wanted]:
         records = list(records)
@@ -258,21 +283,31 @@ class _Trials:
         return any((record.number, seed) in self.running for record in records for seed in seeds)
 
     def summary(self, chosen: _Chosen, rules: HoldRules, seeds: Sequence[int]) -> InSetting:
-        rows = tuple(self._row(r, chosen) for r in chosen.compared if self.values.get(r.number))
+        rivals = self._rivals(chosen, seeds)
+        baseline = self._best(rivals)
         measured = [r for r in (*chosen.compared, *chosen.spread) if self.values.get(r.number)]
         pairs = [(r.objective, _mean_ln(self.values[r.number])) for r in measured if r.objective is not None]
-        baseline = self._baseline(chosen)
         return InSetting(
             setting=self.setting,
-            rows=rows,
+            rows=tuple(
+                Held(
+                    record=r,
+                    values=self.values[r.number],
+                    ratio=self._ratio(r, baseline, chosen),
+                    verdict=self._verdict(r, baseline, chosen),
+                    left_out=r in chosen.baselines and r not in rivals,
+                )
+                for r in chosen.compared
+                if self.values.get(r.number)
+            ),
             baseline=None if baseline is None else baseline.number,
             correlation=rank_correlation(pairs),
             is_over=not self.running and not self.wanted(chosen, rules, seeds),
         )
 
-    def _baseline(self, chosen: _Chosen) -> TrialRecord | None:
-        """The best of the baselines here, on the seeds that all of them have; None before there is one."""
-        own = [self.values.get(record.number, {}) for record in chosen.baselines]
+    def _best(self, baselines: Sequence[TrialRecord]) -> TrialRecord | None:
+        """The best of them here, on the seeds that all of them have; None before there is one."""
+        own = [self.values.get(record.number, {}) for record in baselines]
         both = set.intersection(*(set(values) for values in own))
         if not both:
             return None
@@ -281,18 +316,10 @@ class _Trials:
             values = {seed: self.values[record.number][seed] for seed in both}
             return sum(map(has_diverged, values.values())), _mean_ln(values)
 
-        return min(chosen.baselines, key=place)
+        return min(baselines, key=place)
 
-    def _row(self, record: TrialRecord, chosen: _Chosen) -> Held:
-        return Held(
-            record=record,
-            values=self.values[record.number],
-            ratio=self._ratio(record, chosen),
-            verdict=self._verdict(record, chosen),
-        )
-
-    def _verdict(self, record: TrialRecord, chosen: _Chosen) -> str:
-        baseline, against = self._baseline(chosen), self._ratio(record, chosen)
+    def _verdict(self, record: TrialRecord, baseline: TrialRecord | None, chosen: _Chosen) -> str:
+        against = self._ratio(record, baseline, chosen)
         if baseline is None or against is None:
             return "tied"
         own, other = (self._num_diverged(r.number) for r in (record, baseline))
@@ -300,8 +327,7 @@ class _Trials:
             return "worse" if own > other else "better"
         return "better" if against.below_one else "worse" if against.above_one else "tied"
 
-    def _ratio(self, record: TrialRecord, chosen: _Chosen) -> Estimate | None:
-        baseline = self._baseline(chosen)
+    def _ratio(self, record: TrialRecord, baseline: TrialRecord | None, chosen: _Chosen) -> Estimate | None:
         if baseline is None or record is baseline:
             return None
         compared = {r.number: self.values.get(r.number, {}) for r in chosen.compared}

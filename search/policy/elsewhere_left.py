@@ -84,10 +84,13 @@ class _Left:
     def _new_held(self, setting: str) -> tuple[float, float, float]:
         holds, agenda = self._holds, self._agenda
         held = self._count(setting, Purpose.HOLD)
-        compared = min(holds.top, self._race.top) + min(holds.baselines, len(agenda.plan.baselines))
-        most = max(0, compared * holds.rounds[-1] + holds.spread - held)
-        if not held:
-            fewest = compared * holds.rounds[0] + holds.spread
+        proposals, baselines = (
+            min(holds.top, self._race.top),
+            min(holds.baselines, len(agenda.plan.baselines)),
+        )
+        most = max(0, (proposals + baselines) * holds.rounds[-1] + holds.spread - held)
+        if not held:  # all baselines but one may be left out after their first seed
+            fewest = (proposals + 1) * holds.rounds[0] + max(0, baselines - 1) + holds.spread
         else:
             fewest = sum(found.setting == setting for found in agenda.ledger.wanted_in_settings)
             if not fewest and not self._to_go(setting, Purpose.HOLD):
