@@ -126,10 +126,10 @@ def test_what_is_left_elsewhere_has_an_end_before_a_trial_has_run_there() -> Non
     # Four and two of the shortlist, then one proposal and two presets on two seeds each, in both settings, of which one
     # preset may be left out after its first: as likely as not, and the last setting ends with a whole trial.
     assert left.expected == (4 + 5.5) * 100 + (2 + 6) * 400
-    assert left.least == pytest.approx(left.expected / 4)
-    assert left.most == pytest.approx(left.expected * 4)
+    assert left.expected / 4.2 < left.least < left.expected / 4  # the pace, and that it may be a trial fewer
+    assert left.most == pytest.approx(left.expected * 4, rel=1e-3)
     narrow = elsewhere_left(agenda, {}, 1.0, dict.fromkeys((MLP, LONGER), Ratio(1.0, 1.1)), Span(4, 4, 4))
-    assert narrow.most / narrow.least == pytest.approx(1.1**2)
+    assert 1.1**2 <= narrow.most / narrow.least < 1.3
 
 
 def test_the_shortlist_is_as_long_as_proposals_run_to_their_ends() -> None:
