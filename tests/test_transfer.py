@@ -17,6 +17,7 @@ import pytest
 
 from bench import command
 from bench.quality.record_curves import Task
+from bench.transfer import one_seed
 from bench.transfer.agreement import LEAST, agreement, between_seeds, scores
 from bench.transfer.measuring import SettingRecorder
 from bench.transfer.page import Page
@@ -329,12 +330,24 @@ def test_of_two_settings_held_out_the_rule_is_taken_that_the_others_agree_with()
     assert sum(int(row[3].split()[0]) for row in rows) == int(mlp[3].split()[2])
 
 
+def test_a_preset_far_behind_on_one_seed_is_counted_and_whether_it_is_the_better_one_after_all() -> None:
+    order = [Chosen("preset one", PRESETS["ict"].schedule), Chosen("preset two", PRESETS["vp"].schedule)]
+    order += [Chosen("filling 1", PRESETS["ecm"].schedule)]
+    nothing = np.full((3, 2), np.nan)
+    there = {setting.name: nothing for setting in SETTINGS}
+    # On one seed the second preset is three times as far, on the other the first: so one is the better after all.
+    there["mlp_2000"] = np.log([[10.0, 40.0], [30.0, 10.0], [1.0, 1.0]])
+    there["film_mlp_2000"] = np.log([[10.0, 10.0], [19.0, 21.0], [1.0, 1.0]])
+    _, *rows = one_seed.lines(there, order)
+    assert [row[1:] for row in rows] == [("2", "1", "0"), ("2", "2", "1")]
+
+
 def test_a_rule_that_trains_in_a_setting_is_not_judged_there_and_shortlists_halve() -> None:
     scores_of = {name: scores_SR.mean(axis=1) for name, scores_SR in kind_and_true(40).items()}
     least_S = np.zeros(40)
     found = Rule(("film_mlp_2000",), 0.0, ("mlp_2000", "small_unet_500", "film_mlp_8000"))
     scores_of["film_mlp_2000"] /= 2  # it tells schedules apart less than others do
-    assert found.winner(scores_of, least_S) == 32  # of its best eight, 32 to 39, the best elsewhere
+    assert found.winner(scores_of, least_S) == 34  # of its best six, 34 to 39, the best elsewhere
     assert Rule(("film_mlp_2000",), 0.0).winner(scores_of, least_S) == 39
     least_S[3] = 0.2
     assert Rule(("film_mlp_2000",), 0.1).winner(scores_of, least_S) == 3

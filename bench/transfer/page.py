@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from bench.transfer import least_share, rules
+from bench.transfer import least_share, one_seed, rules
 from bench.transfer.agreement import LEAST, Agreement, Array, agreement, between_seeds, scores
 from bench.transfer.recording import Row
 from bench.transfer.schedules import Chosen
@@ -81,6 +81,8 @@ class Page:
         head, *lines = least_share.lines(self._scores, self._order, self._baseline)
         parts += ["\n## A least share at both ends\n", least_share.TEXT, _table(head, lines)]
         parts += ["\n## Which rule, judged where it had no say\n", rules.TEXT, self._rules()]
+        head, *lines = one_seed.lines(self._scores, self._order)
+        parts += ["\n## What one seed tells of two presets\n", one_seed.TEXT, _table(head, lines)]
         parts += ["\n## By another measure\n", *self._other_measures()]
         parts += ["\n## Some schedules in all settings\n", *self._values()]
         return "\n\n".join(part.strip("\n") for part in parts) + "\n"

@@ -7,6 +7,7 @@ Axes: S schedules.
 """
 
 import itertools
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ _CHEAP = (
 )
 # That of searches/digits.yaml: its own setting, then those of `holds_at`.
 _SHORTLIST = ("mlp_2000", "small_unet_500", "film_mlp_8000")
-_SHORTLISTED = 8
+_SHORTLISTED = 6
 TEXT = """A rule names one of the schedules, which is looked at in the settings that the rule does not train in:
 **/ ict**, the geometric mean of its Frechet distances over those of ict. **Share**: of its draws, what a schedule must
 have at each end to be named. **Taken**: two settings at a time have no say; of the rules that do not train in them,
@@ -70,7 +71,7 @@ class Rule:
         left_S = np.flatnonzero(least_S >= self.share)
         seen = [scores_of[name] for name in self.names]
         for place, name in enumerate(self.shortlist):
-            left_S = _best(left_S, seen, max(1, _SHORTLISTED >> place))
+            left_S = _best(left_S, seen, math.ceil(_SHORTLISTED / 2**place))
             seen.append(scores_of[name])
         return int(_best(left_S, seen, 1)[0])
 

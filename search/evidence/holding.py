@@ -20,8 +20,8 @@ from search.evidence.race import Standing
 from search.evidence.rank_correlation import RankCorrelation, rank_correlation
 from search.record import Purpose, State, TrialRecord, has_diverged, ln
 
-# A baseline with more than so many times the distance of another one on the first seed of a setting is left out. Of 116
-# such pairs of presets in the settings of docs/transfer.md, none was the better in the mean of two seeds.
+# A baseline with more than so many times the distance of another one on the first seed of a setting is left out:
+# docs/transfer.md counts how seldom it is the better one.
 FAR_BEHIND = 2.0
 
 _WITH_RESULT = (State.COMPLETE, State.DIVERGED)
