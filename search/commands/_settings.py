@@ -1,7 +1,7 @@
 """Another setting, as the command line gives it: `--at "network: small_unet"`."""
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from search.file.holds import Elsewhere
@@ -11,6 +11,21 @@ if TYPE_CHECKING:
 def add_at(parser: argparse.ArgumentParser, text: str, **options: object) -> None:
     """The option `--at`."""
     parser.add_argument("--at", metavar="SETTING", help=text, **options)  # type: ignore[arg-type]
+
+
+class Once(argparse.Action):
+    """A second one is refused, where the last would count and the others be passed over."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if getattr(namespace, self.dest) is not None:
+            raise argparse.ArgumentError(self, "must be given once: give the command once for each setting")
+        setattr(namespace, self.dest, values)
 
 
 def with_setting(spec: "SearchSpec", text: str) -> tuple["SearchSpec", "Elsewhere"]:

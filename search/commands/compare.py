@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from search.commands._options import add_dry_run, add_notify, add_output, add_ray_address, add_storage_path
 from search.commands._running import RunOptions, carry_out, dry_run
-from search.commands._settings import add_at, with_setting
+from search.commands._settings import Once, add_at, with_setting
 
 if TYPE_CHECKING:
     from search.file.spec import SearchSpec
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="search file")
     presets = "names with commas between, or all; a .json file is a schedule of your own"
     parser.add_argument("--presets", metavar="LIST", default="all", help=presets)
-    add_at(parser, "compare them in another setting, as one entry of `holds_at` in a search file")
+    add_at(parser, "compare them in another setting, as one entry of `holds_at` in a search file", action=Once)
     parser.add_argument(
         "--seeds", type=int, metavar="N", default=3, help="training seeds for each (%(default)s)"
     )

@@ -196,9 +196,13 @@ def test_a_storage_whose_name_is_too_long_is_refused(verb: str, here: Path, caps
             ["--presets", "ict," * 120 + "ict"],
             "command line: presets[1]: must be given once, but 'ict' is given twice",
         ),
+        (
+            ["--at", "network: mlp", "--at", "network: unet"],
+            "argument --at: must be given once: give the command once for each setting",
+        ),
     ],
 )
-def test_a_comparison_that_is_too_large_is_refused(
+def test_a_comparison_that_cannot_be_is_refused(
     arguments: list[str], message: str, here: Path, capsys
 ) -> None:
     Path("x.yaml").write_text("name: x\ndata: digits\n")
