@@ -6,7 +6,7 @@ A narrow noise law, as a search with `film_mlp` finds it, may be many times wors
 page says why, by experiment, and what can be told from the law alone.
 
 `OMP_NUM_THREADS=1 nice python -m bench why` made it: {num_runs} of {num_wanted} trainings on the digits,
-{cpu_minutes:.0f} CPU-minutes on one core, kept in `bench/why/results.json`; the same again trains the others.
+{cpu_minutes:.0f} CPU-minutes on one core, kept in `bench/why/results.json`; the same again trains what is missing.
 `--report` looks at the transfer table ([transfer.md](transfer.md)) again and writes the page. Training is that of
 searches/digits.yaml at 2,000 steps, unless it says otherwise, but for the last {num_held_out} images, which are held
 out. Most values are of one seed. Seeds of one schedule differ by a fifth and more: what can be read here are factors.
