@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="search file")
     presets = "names with commas between, or all; a .json file is a schedule of your own"
     parser.add_argument("--presets", metavar="LIST", default="all", help=presets)
-    add_at(parser, "compare them in another setting, as one entry of `holds_at` in a search file", action=Once)
+    add_at(
+        parser, "compare them in another setting, as one entry of `holds_at` in a search file", action=Once
+    )
     parser.add_argument(
         "--seeds", type=int, metavar="N", default=3, help="training seeds for each (%(default)s)"
     )

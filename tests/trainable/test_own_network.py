@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from search.machine.checkout import ROOT
 from spaces import PRESETS
 from trainable.network import NETWORKS, Network
 from trainable.optimizer_strategy import OPTIMIZER_STRATEGIES
@@ -186,6 +187,9 @@ def test_the_checks_take_a_good_one_and_all_of_ours(tmp_path: Path) -> None:
     for name in NETWORKS:
         if name not in ("own", "diffusers_unet"):  # which needs an extra
             check_network(NETWORKS.build(name), SHAPE, CONFIG)
+    for name in ("PlainConvolutions", "PatchTransformer"):
+        file = ROOT / "bench/quality/held_out_networks.py"
+        check_network(NETWORKS.build({"name": "own", "file": str(file), "class": name}), SHAPE, CONFIG)
 
 
 BROKEN = [
