@@ -27,8 +27,8 @@ from bench.figures import Spread, ratios, table
 from search.errors import OperationFailed
 from search.file.spec import SearchSpec, load_spec
 from search.machine.cache_folder import cache_folder
-from search.running.preparing import Machine
 from search.running.search import Search
+from search.running.slots import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM_TRIALS, NUM_PAIRS = 40, 1
