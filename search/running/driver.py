@@ -140,7 +140,7 @@ class Run:
             self.conductor.all_lost()
             audience.note(f"{loss}. It is started again, and the trials go on from their checkpoints")
 
-        with foreknown(self.search.spec, self.settings, self.conductor, self.stack):
+        with foreknown(self.search.spec, self.settings, self.conductor, self.stack, audience.training):
             outlive_rays(
                 lambda: self._train_on_one_ray(audience),
                 interrupted=self.interrupted,
