@@ -61,6 +61,7 @@ def only_what_trials_need(folder: Path, workers: int, threads: int) -> Iterator[
     other file touches these.
     """
     import ray
+    from ray._common import utils
     from ray._private import node, parameter, services
 
     agent, worker = folder / "agent.py", folder / "worker.py"
@@ -86,6 +87,8 @@ def only_what_trials_need(folder: Path, workers: int, threads: int) -> Iterator[
     with ExitStack() as stack:
         for name in ("start_monitor", "start_log_monitor", "start_api_server"):
             stack.enter_context(replaced(node.Node, name, lambda _: none))
+        # Its folder stays this user's alone: Ray would have everybody write where its workers' program is.
+        stack.enter_context(replaced(utils, "try_make_directory_shared", lambda _: lambda path: None))
         stack.enter_context(replaced(parameter.RayParams, "__init__", with_worker))
         stack.enter_context(replaced(services, "start_ray_process", with_agents))
         yield

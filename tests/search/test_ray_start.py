@@ -255,6 +255,13 @@ AGENTS = (
 )
 
 
+def test_nobody_else_writes_into_the_folder_of_a_ray(starts: Starts, tmp_path: Path) -> None:
+    starts.left = [lambda: node.try_to_create_directory(str(tmp_path))]
+    tmp_path.chmod(0o700)
+    start_ray(tmp_path, 1, 0)
+    assert starts.left == [] and tmp_path.stat().st_mode & 0o777 == 0o700
+
+
 def test_the_installed_ray_starts_a_raylet_with_what_is_changed_there() -> None:
     options = [option.split("=")[0] for option in (*AGENTS, "--num_prestart_python_workers=")]
     source = inspect.getsource(services.start_raylet)
