@@ -1,6 +1,6 @@
-"""`python -m bench [step|efficiency|stack|driver|commands|frechet|scale|slices|gpu|transfer|why|time-left]`.
+"""`python -m bench [step|start|efficiency|stack|driver|commands|frechet|scale|slices|gpu|transfer|why|time-left]`.
 
-Without a word the first seven.
+Without a word the first eight.
 """
 
 import sys

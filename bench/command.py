@@ -17,6 +17,7 @@ from search.errors import (
 
 BENCHMARKS = {
     "step": "bench.speed.step",
+    "start": "bench.speed.start",
     "efficiency": "bench.speed.search_efficiency",
     "stack": "bench.speed.stack",
     "driver": "bench.speed.driver",

@@ -27,8 +27,8 @@ from bench.figures import Spread, ratios, table
 from search.errors import OperationFailed
 from search.file.spec import SearchSpec, load_spec
 from search.machine.cache_folder import cache_folder
-from search.running.preparing import Machine
 from search.running.search import Search
+from search.running.slots import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM_TRIALS, NUM_PAIRS = 40, 1
@@ -45,6 +45,11 @@ class Ran(NamedTuple):
     trials: Sequence[Sequence[dict[str, float]]]
     began: float
     ended: float
+
+    @property
+    def first_step(self) -> float:
+        """When the first training step began."""
+        return min(results[0]["time"] - results[0]["train_seconds"] for results in self.trials)
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class Efficiency:
     def of(cls, ran: "Ran", slots: int, bare: float) -> "Efficiency":
         """The figures of a process."""
         trials, began, ended = ran
-        first = min(results[0]["time"] - results[0]["train_seconds"] for results in trials)
+        first = ran.first_step
         last = max(results[-1]["time"] for results in trials)
         return cls(
             trials=len(trials),
@@ -92,28 +97,33 @@ class Efficiency:
         return self.steps / self.bare / (wall * self.slots)
 
 
-def search_file(folder: Path) -> Path:
-    """The digits search without presets and confirmation, which the stock wiring does not have."""
+def search_file(folder: Path, num_trials: int = NUM_TRIALS, total_steps: int | None = None) -> Path:
+    """The digits search without presets and confirmation, which the stock wiring does not have.
+
+    total_steps: None, those of the digits search.
+    """
     document: dict[str, Any] = yaml.safe_load((ROOT / "searches" / "digits.yaml").read_text())
     document |= {
         "name": "bench",
         "presets": [],
         "noise_floor": {"seeds": 0},
-        "budget": {"max_trials": NUM_TRIALS},
+        "budget": {"max_trials": num_trials},
         "audit": 0.0,
         "stopping": {"name": "asha", "rungs": RUNGS, "reduction_factor": 2},
         "confirm": {"top": 0},
         "holds_at": [],
         "storage": {"path": str(folder / "runs")},
     }
+    if total_steps is not None:
+        document["training"] |= {"total_steps": total_steps}
     path = folder / "bench.yaml"
     path.write_text(yaml.safe_dump(document))
     return path
 
 
 def run_product(folder: Path) -> Ran:
-    """`python -m search run`, as a user types it."""
-    began, ended, _ = _process("-m", "search", "run", str(search_file(folder)), "--json")
+    """`python -m search run`, as a user types it, of the search file that is there."""
+    began, ended, _ = _process("-m", "search", "run", str(folder / "bench.yaml"), "--json")
     records = Search.open("bench", str(folder / "runs")).records()
     trials = [
         [{"step": r.step, "time": r.time_ms / 1000, **r.metrics} for r in record.reports]
@@ -124,7 +134,7 @@ def run_product(folder: Path) -> Ran:
 
 def run_stock(folder: Path) -> Ran:
     """The stock wiring, in a process and a Ray of its own."""
-    began, ended, out = _process("-m", "bench", "stock", str(search_file(folder)))
+    began, ended, out = _process("-m", "bench", "stock", str(folder / "bench.yaml"))
     return Ran(json.loads(out.splitlines()[-1]), began, ended)
 
 
@@ -203,6 +213,7 @@ def main(show: Callable[[str], None]) -> None:
             for which, run in runs.items():
                 own = folder / f"{which.split()[0]}-{pair}"
                 own.mkdir()
+                search_file(own)
                 ran = run(own)
                 yardsticks.append(bare_steps_per_second(spec, slots))
                 searches[which].append(Efficiency.of(ran, slots, statistics.mean(yardsticks[-2:])))

@@ -37,7 +37,7 @@ def _in_our_words(name: str, checks: Iterator[Check]) -> Iterator[Check]:
 
 def check_slots(spec: "SearchSpec", free_gib: float) -> Iterator[Check]:
     """How many trials run at a time here, and whether their memory is free."""
-    from search.running.preparing import Machine
+    from search.running.slots import Machine
 
     slots = Machine.here().slots(spec)
     per_trial = f"cpu {spec.resources.cpu:g}, gpu {spec.resources.gpu:g}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from search.file.spec import SearchSpec
-    from search.running.runner import Outcome
+    from search.running.outcome import Outcome
     from search.running.search import Search
 
 

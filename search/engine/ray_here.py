@@ -1,5 +1,6 @@
 """A Ray of our own: started for one search, gone with it, seen by nobody else."""
 
+import importlib
 import logging
 import os
 import re
@@ -7,14 +8,17 @@ import resource
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from search.engine.ray_lost import OF_RAY, left_when_lost
-from search.engine.ray_start import PATIENT, start_ray
+from search.engine.ray_start import ALONE, PATIENT, start_ray
+from search.engine.tune_workers import with_environment_of_driver
 from search.errors import OperationFailed
 from search.machine.checkout import ROOT
 from search.machine.descendants import adopt_orphans, kill_descendants_with
@@ -47,40 +51,77 @@ QUIET = {
 }
 
 
+class StartingRay:
+    """A Ray of our own that starts while this process does something else. start: starts it, unless it is told that
+    nobody wants it any more."""
+
+    def __init__(self, folder: Path, start: Callable[[Callable[[], bool]], None]):
+        import ray  # noqa: F401  (here: two threads that import it at once meet a half of it)
+
+        log_like_the_rest()
+        self._folder, self._unwanted = folder, threading.Event()
+        self._thread = ThreadPoolExecutor(1, "ray")
+        self._started = self._thread.submit(start, lambda: not self._unwanted.is_set())
+
+    @contextmanager
+    def connected(self) -> Iterator[Path]:
+        """Its folder, when it has started. OperationFailed if it does not start."""
+        importlib.import_module("search.engine.tune")  # while Ray starts
+        self._started.result()
+        log_like_the_rest()
+        with left_when_lost(), with_environment_of_driver():
+            yield self._folder
+
+    def end(self) -> None:
+        """Leave it, or its start, and end what it has not ended: what a raylet has started outlives it for seconds."""
+        import ray
+
+        self._unwanted.set()
+        self._thread.shutdown()
+        ray.shutdown()
+        kill_descendants_with(OF_RAY)
+
+
 @contextmanager
 def local_ray(num_cpus: int, num_gpus: int) -> Iterator[Path]:
-    """Run a private Ray with these resources; yields its temporary folder, which goes with it.
+    """Run a private Ray, see `starting_ray`; yields its folder."""
+    with starting_ray(num_cpus, num_gpus) as ray, ray.connected() as folder:
+        yield folder
+
+
+@contextmanager
+def starting_ray(
+    num_cpus: int, num_gpus: int, workers: int | None = None, threads: int = 1
+) -> Iterator[StartingRay]:
+    """Begin a private Ray with these resources and a temporary folder, which go with the block.
 
     Its processes accept only holders of a token that this process has made, so neither another user of
     this machine nor another Ray can join. Nothing is written to the home folder; there is no dashboard.
+    workers: that are begun with it, None: one for each CPU. threads: of each worker.
     """
     ensure_limits(num_cpus)
     remove_leftovers()
     environment: dict[str, str | None] = {
         **QUIET,
         **PATIENT,
+        **ALONE,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": _token(),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         **dict.fromkeys(("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_TMPDIR")),
+        # Of a job that this driver is: workers have its environment already, and there is nobody to make another one.
+        **dict.fromkeys(("RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_RUNTIME_ENV_HOOK")),
     }
     adopt_orphans()
     with surroundings(environment, root=root_for_sockets()) as folder:
+        ray = StartingRay(
+            folder,
+            lambda is_wanted: start_ray(folder, num_cpus, num_gpus, workers, threads, is_wanted=is_wanted),
+        )
         try:
-            start_ray(folder, num_cpus, num_gpus)
-            log_like_the_rest()
-            with left_when_lost():
-                yield folder
+            yield ray
         finally:
-            _end()
-
-
-def _end() -> None:
-    """Leave Ray, and end what it has not ended: what a raylet has started outlives it for some seconds."""
-    import ray
-
-    ray.shutdown()
-    kill_descendants_with(OF_RAY)
+            ray.end()
 
 
 def root_for_sockets() -> Path:
@@ -173,8 +214,14 @@ def log_like_the_rest() -> None:
             logger.propagate = True
     from ray._private import worker
 
+    worker.logger.addFilter(_is_news)
     # Of a lost machine it tells stdout, where our results go, by the page and whatever `log_to_driver` says.
     worker.print_to_stdstream = _log_lines
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not that a Ray which starts behind the main thread leaves SIGTERM alone: it is to."""
+    return not record.getMessage().startswith("SIGTERM handler is not set")
 
 
 def _log_lines(data: Mapping[str, Any], ignore_prefix: bool) -> None:

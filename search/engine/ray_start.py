@@ -1,15 +1,12 @@
 """Starts a Ray of our own, on a machine with other work too."""
 
-import importlib
 import logging
 import os
-import shlex
-import sys
-import threading
-from contextlib import suppress
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from search.engine.ray_parts import without_what_only_watches
+from search.engine.ray_parts import only_what_trials_need
 from search.engine.start_watch import LIMIT_SECONDS, PART_SECONDS, StartWatch
 from search.errors import OperationFailed
 from search.machine.interruption import keeping_signals
@@ -17,6 +14,10 @@ from search.machine.interruption import keeping_signals
 _log = logging.getLogger(__name__)
 
 _OBJECT_STORE_BYTES = 512 * 2**20
+ALONE = {
+    "RAY_enable_metrics_collection": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # a driver that `uv run` has started: workers have its environment anyway
+}
 PATIENT = {
     "RAY_agent_register_timeout_ms": f"{1000 * PART_SECONDS:.0f}",
     "RAY_gcs_server_port_wait_time_s": f"{PART_SECONDS:.0f}",
@@ -25,16 +26,28 @@ PATIENT = {
 }
 
 
-def start_ray(folder: Path, num_cpus: int, num_gpus: int, limit_seconds: float = LIMIT_SECONDS) -> None:
-    """Start Ray in `folder`; tried twice, for `limit_seconds` each time. OperationFailed if it does not start."""
+def start_ray(
+    folder: Path,
+    num_cpus: int,
+    num_gpus: int,
+    workers: int | None = None,
+    threads: int = 1,
+    *,
+    limit_seconds: float = LIMIT_SECONDS,
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> None:
+    """Start Ray in `folder`; tried twice, for `limit_seconds` each time. OperationFailed if it does not start.
+
+    workers: that are begun with it, None: one for each CPU. threads: of each worker. is_wanted: looked at all the time;
+    where it is not any more, StartGivenUp.
+    """
     import ray
 
-    # Ray's start is mostly waiting for its processes. What it raises is raised again where it is imported.
-    threading.Thread(target=_import_tune, name="import of Tune").start()
+    parts = partial(only_what_trials_need, folder, num_cpus if workers is None else workers, threads)
     for last_try in (False, True):
-        watch = StartWatch(limit_seconds)
+        watch = StartWatch(limit_seconds, is_wanted=is_wanted)
         try:
-            with keeping_signals(), watch.watching(), without_what_only_watches():
+            with keeping_signals(), watch.watching(), parts():
                 ray.init(
                     address="local",
                     num_cpus=num_cpus,
@@ -43,12 +56,6 @@ def start_ray(folder: Path, num_cpus: int, num_gpus: int, limit_seconds: float =
                     include_dashboard=False,
                     log_to_driver=False,
                     configure_logging=False,
-                    runtime_env={
-                        # Ray starts workers by a line for the shell, in which it does not quote its interpreter's path.
-                        "py_executable": shlex.quote(sys.executable),
-                        # What a worker that is killed leaves there goes with Ray's folder.
-                        "env_vars": {"TMPDIR": str(folder)},
-                    },
                     _temp_dir=str(folder),
                     _node_ip_address="127.0.0.1",
                 )
@@ -56,6 +63,8 @@ def start_ray(folder: Path, num_cpus: int, num_gpus: int, limit_seconds: float =
             first = watch.given_up or str(error).strip().partition("\n")[0]
             ray.shutdown()
             watch.end_processes()  # of a start that fails Ray ends none
+            if not is_wanted():
+                raise
             if not last_try:
                 _log.warning("Ray did not start (%s); it is started once more", first)
                 continue
@@ -64,11 +73,6 @@ def start_ray(folder: Path, num_cpus: int, num_gpus: int, limit_seconds: float =
             ) from error
         else:
             return
-
-
-def _import_tune() -> None:
-    with suppress(Exception):
-        importlib.import_module("search.engine.tune")
 
 
 def _busy() -> str:

@@ -45,10 +45,16 @@ class StartWatch:
     given_up: why it was ended from here, None if it was not.
     """
 
-    def __init__(self, limit_seconds: float = LIMIT_SECONDS, leave_seconds: float = _LEAVE_SECONDS):
-        """limit_seconds: for all of it. leave_seconds: how long it may still hold us up once it is given up."""
+    def __init__(
+        self,
+        limit_seconds: float = LIMIT_SECONDS,
+        leave_seconds: float = _LEAVE_SECONDS,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ):
+        """limit_seconds: for all of it. leave_seconds: how long it may still hold us up once it is given up.
+        is_wanted: whether anybody waits for it."""
         self.given_up: str | None = None
-        self._limit, self._leave_seconds = limit_seconds, leave_seconds
+        self._limit, self._leave_seconds, self._is_wanted = limit_seconds, leave_seconds, is_wanted
         self._deadline = time.monotonic() + limit_seconds
         self._begun: list[tuple[str, Popen[bytes]]] = []  # by what Ray calls it
         self._gcs_host = "127.0.0.1"
@@ -129,8 +135,14 @@ class StartWatch:
                 return ended(part)
         return f"it was not done in {self._limit:.0f} s" if time.monotonic() > self._deadline else None
 
+    def _check_wanted(self) -> None:
+        """Before the driver connects: what it is connected to is left as any Ray."""
+        if not self._is_wanted():
+            raise StartGivenUp("nobody waits for it any more")
+
     def _noting(self, start: _Call) -> _Call:
         def started(command: list[str], process_type: str, *arguments: Any, **options: Any) -> Any:
+            self._check_wanted()
             with self._lock:  # what is begun when all is ended would be missed
                 if self.given_up is not None:
                     raise StartGivenUp(self.given_up)
@@ -161,6 +173,7 @@ class StartWatch:
     def _patiently(self, ask: Callable[[], Any], seconds: float, pause: float) -> Any:
         deadline = time.monotonic() + seconds
         while True:
+            self._check_wanted()
             why = self._lost_because()
             if why is not None:
                 raise StartGivenUp(why)  # no RuntimeError, after which Ray asks again

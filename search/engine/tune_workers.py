@@ -1,7 +1,11 @@
 """Ray Tune's workers, counted and kept through attributes that Ray 2.60 calls private: no other file touches these."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from search.engine.start_watch import replaced
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,22 @@ class TuneWorkers:
     def free(self) -> None:
         """End all workers: their slots are free for others at once."""
         self._controller._actor_manager.cleanup()
+
+
+@contextmanager
+def with_environment_of_driver() -> Iterator[None]:
+    """In this block Tune gives its workers no variables of its own, for which Ray would start a process anew each time.
+
+    Of a Ray of our own: its workers have the driver's.
+    """
+    import ray
+    from ray.tune.execution.class_cache import _ActorClassCache
+
+    def plain(_: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda cache, kind: cache._cache.setdefault(kind, ray.remote(kind))
+
+    with replaced(_ActorClassCache, "get", plain):
+        yield
 
 
 def end_trial(trial: Any) -> None:

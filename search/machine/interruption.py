@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM and a closed terminal: the first asks the search to stop, the second ends all its processes."""
 
+import ctypes
 import os
 import signal
 import sys
@@ -98,7 +99,8 @@ def end_at_once(exit_code: int) -> NoReturn:
 def keeping_signals() -> Iterator[None]:
     """Signals are handled after the block as before it: Ray, when it begins, takes SIGTERM for itself and aborts."""
     if threading.current_thread() is not threading.main_thread():
-        yield
+        with _keeping_actions():
+            yield
         return
     before = {number: signal.getsignal(number) for number in STOPPING}
     try:
@@ -107,6 +109,20 @@ def keeping_signals() -> Iterator[None]:
         for number, handler in before.items():
             if handler is not None:  # not one of Python's
                 signal.signal(number, handler)
+
+
+@contextmanager
+def _keeping_actions() -> Iterator[None]:
+    """The same in another thread, where Python sets no handlers, but Ray's C++ does."""
+    sigaction = ctypes.CDLL(None).sigaction  # sigaction(2), whose struct is nowhere as large as this
+    before = {number: ctypes.create_string_buffer(1024) for number in STOPPING}
+    for number, action in before.items():
+        sigaction(int(number), None, action)
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            sigaction(int(number), action, None)
 
 
 def _quiet(unraisable: Any) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -63,7 +64,7 @@ def bring_up_to_date(search: Search, result: Result) -> str | None:
 
 
 class Audience:
-    """Told of every change of a trial. tracker: brings it to MLflow.
+    """Told of every change of a trial. tracker: brings it to MLflow. training: set when a trial was seen to train.
 
     `begin` comes first, `close` last.
     """
@@ -75,6 +76,7 @@ class Audience:
         view: ProgressView,
         clock: Callable[[], float] = time.monotonic,
     ):
+        self.training = threading.Event()
         self._search = search
         self._conductor = conductor
         self._view = view
@@ -123,6 +125,7 @@ class Audience:
 
     def progressed(self, number: int, step: int) -> None:
         """A sign of life of a trial."""
+        self.training.set()
         self._view.trial_progress(number, step)
         self._foresee()
 

@@ -12,9 +12,9 @@ from search.file.holds import AnySetting, SettingSpec, steps_are_like
 from search.file.spec import Budget, SearchSpec
 from search.machine.cache_folder import cache_folder
 from search.running.measuring import seconds_of_model
-from search.running.preparing import Machine
 from search.running.script import check_command, code_of
 from search.running.size import check_memory, size_of
+from search.running.slots import Machine
 from spaces import PRESETS
 from trainable.threads import on_threads, threads_of
 from trainable.training.network_probe import check_network

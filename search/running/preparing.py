@@ -1,20 +1,13 @@
-"""What a run has before its first trial: slots, data and feature networks or a script, judges of samples."""
+"""What a run has before its first trial: data and feature networks or a script, judges of samples."""
 
 import logging
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import torch
-
-from search.engine.ray_cluster import cluster_slots
-from search.engine.storage_check import check_here, check_images_shared, check_shared
-from search.errors import InputError
+from search.engine.storage_check import check_images_shared
 from search.file.spec import SearchSpec
 from search.machine.cache_folder import usable_cache
-from search.machine.gpus import VISIBLE, mig_devices_in
-from search.running.known import remember
 from search.running.losses import shown_warnings
 from search.running.measuring import prepared_judges
 from search.running.own_code import keep_code
@@ -28,47 +21,6 @@ from trainable.setting import Setting
 from trainable.task import OWN
 from trainable.training.network_probe import check_network
 from trainable.trial import device_of
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What this machine offers to trials."""
-
-    cpus: int
-    gpus: int
-
-    @classmethod
-    def here(cls) -> "Machine":
-        gpus = mig_devices_in(os.environ.get(VISIBLE)) or torch.cuda.device_count()
-        return cls(cpus=len(os.sched_getaffinity(0)), gpus=gpus)
-
-    def slots(self, spec: SearchSpec) -> int:
-        """Trials at a time. InputError if not even one fits."""
-        wanted = spec.resources
-        if wanted.cpu > self.cpus:
-            raise InputError(f"`resources.cpu` is {wanted.cpu:g}, but this machine has {self.cpus} CPUs")
-        if wanted.gpu > self.gpus:
-            raise InputError(
-                f"`resources.gpu` is {wanted.gpu:g}, but this machine has {self.gpus} GPUs that torch sees. "
-                "Set it to 0 to train on the CPU"
-            )
-        room = wanted.trials_on(self.cpus, self.gpus)
-        return min(room, wanted.max_concurrent or room)
-
-
-def slots_here(search: Search) -> int:
-    """Trials at a time on this machine; its storage is tried."""
-    slots = Machine.here().slots(search.spec)
-    check_here(search.trial_storage.location)
-    return slots
-
-
-def slots_on_cluster(search: Search) -> int:
-    """The same on the cluster that is connected."""
-    slots = cluster_slots(search.spec.resources)
-    check_shared(search.trial_storage.location)
-    remember(search.folder)
-    return slots
 
 
 def begun_with_data(

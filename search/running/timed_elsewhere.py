@@ -1,4 +1,4 @@
-"""How fast the settings of `holds_at` are, before a trial runs there: a few steps timed, while the search starts."""
+"""How fast the settings of `holds_at` are, before a trial runs there: a few steps timed, beside the first trials."""
 
 import logging
 import math
@@ -19,21 +19,30 @@ from trainable.task import OWN
 MOST_TIMED = 2e9  # operations of a step: about a fifth of a second on one CPU
 # By which factor a ratio may be off: of steps that are alike; timed as trials run; otherwise.
 ALIKE, TIMED, ROUGH = 1.1, 1.25, 2.0
+_LOOK_SECONDS = 0.2
 
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
 def foreknown(
-    spec: SearchSpec, settings: Mapping[str, Any], conductor: Conductor, stack: int
+    spec: SearchSpec,
+    settings: Mapping[str, Any],
+    conductor: Conductor,
+    stack: int,
+    begun: threading.Event | None = None,
 ) -> Iterator[None]:
     """In this block the conductor comes to know it, behind what else is done: a second or two of one CPU.
 
-    settings: by name, what trials are trained in. stack: trials that a worker holds.
+    settings: by name, what trials are trained in. stack: trials that a worker holds. begun: set when
+    a trial trains; None: it is not waited for. Before that all CPUs have enough to do.
     """
     over = threading.Event()
 
     def time_them() -> None:
+        while begun is not None and not begun.wait(_LOOK_SECONDS):
+            if over.is_set():
+                return
         try:
             conductor.foreknow(_ratios(spec, settings, stack, over))
         except Exception as error:  # of a network of the user's too: less is foretold, and all else goes on

@@ -127,6 +127,7 @@ class ProjectionProcess:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._process.start()
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)  # it has a second of imports before it
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
@@ -141,7 +142,6 @@ def _serve(
 ) -> None:
     """Answer calls with None or (what went wrong, whether MLflow refuses it) until the driver has gone."""
     os.environ.update(environment)
-    os.nice(_NICE)
     if log_file is not None:
         descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(descriptor, sys.stdout.fileno())

@@ -15,9 +15,9 @@ from search.machine.interruption import Interruption
 from search.policy.conductor import Conductor
 from search.policy.trials import JUDGES, MEASURED
 from search.record import TrialRecord
+from search.running.driver import Run
 from search.running.judged import facts_of
 from search.running.measuring import Measuring, prepared_judges
-from search.running.runner import Run
 from search.running.search import Search
 from search.study.whole import DamagedStudy
 from spaces import load_schedule

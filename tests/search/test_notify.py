@@ -15,7 +15,7 @@ import pytest
 from search import cli
 from search.errors import OperationFailed
 from search.machine.notice import posted, without_addresses
-from search.running.runner import Outcome
+from search.running.outcome import Outcome
 from search.running.search import Search
 from tests.version_0_2_0 import copied_storage
 

@@ -13,7 +13,7 @@ from search.errors import OperationFailed
 from search.file.spec import load_spec
 from search.machine import preflight
 from search.machine.interruption import Interruption
-from search.running.runner import Outcome
+from search.running.outcome import Outcome
 from search.running.search import Search
 
 NAMES = ["My Projects (1) & Co", 'it\'s "it"', "a;b|c>d<e", "$HOME `id` *", "new\nline", "#ünï!"]

@@ -1,6 +1,8 @@
 """A start of Ray that cannot succeed, or does not end: it is ended, tried once more, given up. No Ray is started."""
 
+import inspect
 import logging
+import shlex
 import subprocess
 import sys
 import threading
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 import ray
-from ray._private import node, ray_constants, services
+from ray._private import node, parameter, ray_constants, services
 
 from search.engine import start_watch
 from search.engine.ray_start import start_ray
@@ -31,6 +33,7 @@ class Starts:
     def __init__(self) -> None:
         self.left: list[Callable[[], None]] = []
         self.begun: list[subprocess.Popen[bytes]] = []
+        self.commands: list[tuple[list[str], dict[str, Any]]] = []
 
     def init(self, **options: Any) -> None:
         self.left.pop(0)()
@@ -45,8 +48,9 @@ class Starts:
 def starts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Starts]:
     found = Starts()
 
-    def start_ray_process(command: Any, process_type: str, fate_share: bool) -> Any:
-        found.begun.append(subprocess.Popen(command))
+    def start_ray_process(command: Any, process_type: str, fate_share: bool, **options: Any) -> Any:
+        found.commands.append((command, options))
+        found.begun.append(subprocess.Popen(command[:2]))
         return SimpleNamespace(process=found.begun[-1])
 
     monkeypatch.setattr(ray, "init", found.init)
@@ -205,17 +209,97 @@ def test_a_start_that_does_not_let_go_ends_the_process_in_one_line_and_leaves_no
     assert not Path(done.stdout.strip()).exists()
 
 
-def test_what_only_watches_a_ray_is_not_started(starts: Starts) -> None:
-    """Neither its autoscaler, nor who sends logs to the driver, nor its dashboard; its agent is a minimal one."""
+def test_a_start_that_nobody_waits_for_any_more_is_ended_and_not_begun_again(
+    starts: Starts, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    unwanted = threading.Event()
+
+    def left() -> None:
+        starts.begin(GCS, *FOR_EVER)
+        unwanted.set()
+        starts.begin(RAYLET, *FOR_EVER)
+
+    starts.left = [left, lambda: None]
+    with pytest.raises(StartGivenUp, match="nobody waits for it"):
+        start_ray(tmp_path, 1, 0, is_wanted=lambda: not unwanted.is_set())
+    assert len(starts.left) == 1 and caplog.records == []
+    assert [process.poll() for process in starts.begun] == [-9]
+
+
+def test_what_only_watches_a_ray_is_not_started(starts: Starts, tmp_path: Path) -> None:
+    """Neither its autoscaler, nor who sends logs to the driver, nor its dashboard, nor its agents."""
     found: list[Any] = []
 
     def start() -> None:
         for name in ("start_monitor", "start_log_monitor", "start_api_server"):
             found.append(getattr(node.Node, name)(SimpleNamespace()))
-        found.append(ray._private.utils.get_dashboard_dependency_error())
+        starts.begin(RAYLET, "true", "--node_id=1", *AGENTS, "--num_prestart_python_workers=8")
 
     before = node.Node.start_monitor
     starts.left = [start]
-    start_ray(Path("unused"), 1, 0)
-    assert found[:3] == [None] * 3 and isinstance(found[3], ImportError)
+    start_ray(tmp_path, 8, 0, workers=2, threads=4)
+    assert found == [None] * 3
     assert node.Node.start_monitor is before
+    [(command, options)] = starts.commands
+    settings = dict(option.split("=", 1) for option in command[1:])
+    assert settings["--num_prestart_python_workers"] == "2" and settings["--node_id"] == "1"
+    assert options["env_updates"]["TMPDIR"] == str(tmp_path)
+    agents = [shlex.split(settings[option.split("=")[0]]) for option in AGENTS if "command" in option]
+    assert agents == [[sys.executable, "-I", "-S", str(tmp_path / "agent.py")]] * 2
+    assert len(settings) == len(command) - 1  # a raylet would take the first of two
+
+
+AGENTS = (
+    *("--dashboard_agent_command=agent", "--runtime_env_agent_command=agent", "--metrics-agent-port=0"),
+    *("--metrics_export_port=0", "--runtime_env_agent_port=0"),
+)
+
+
+def test_nobody_else_writes_into_the_folder_of_a_ray(starts: Starts, tmp_path: Path) -> None:
+    starts.left = [lambda: node.try_to_create_directory(str(tmp_path))]
+    tmp_path.chmod(0o700)
+    start_ray(tmp_path, 1, 0)
+    assert starts.left == [] and tmp_path.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_installed_ray_starts_a_raylet_with_what_is_changed_there() -> None:
+    options = [option.split("=")[0] for option in (*AGENTS, "--num_prestart_python_workers=")]
+    source = inspect.getsource(services.start_raylet)
+    assert [option for option in options if f'"{option}=' not in source] == []
+    assert "worker_path" in inspect.signature(parameter.RayParams).parameters
+    assert "worker_path" not in inspect.getsource(ray.init)  # else it would be given twice
+
+
+def test_a_worker_is_told_its_threads_and_what_it_imports_first(starts: Starts, tmp_path: Path) -> None:
+    found: list[Any] = []
+    starts.left = [lambda: found.append(parameter.RayParams())]
+    start_ray(tmp_path, 4, 0, threads=4)
+    worker = Path(found[0].worker_path)
+    assert parameter.RayParams().worker_path is None
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER_IN_PARTS, worker],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+    )
+    assert done.stdout.split() == ["4", "before", "trainable.ray_trainable", "True", "enabled", "True"]
+
+
+# Runs a worker up to the loop in which it waits for its trial.
+WORKER_IN_PARTS = """
+import gc, os, runpy, sys
+from ray._private.worker import Worker
+
+def main_loop(worker):
+    print("trainable.ray_trainable", "trainable.ray_trainable" in sys.modules, "enabled", gc.isenabled())
+
+def run_path(path, run_name):
+    print(os.environ["OMP_NUM_THREADS"])
+    print("before" if "trainable" not in sys.modules else "after")
+    Worker.main_loop(None)
+
+os.environ.pop("OMP_NUM_THREADS", None)
+Worker.main_loop, run, runpy.run_path = main_loop, runpy.run_path, run_path
+run(sys.argv[1])
+"""

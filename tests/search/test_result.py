@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+import search.running.driver
 import search.running.preparing
-import search.running.runner
 from search import cli
 from search.commands import _running
 from search.decision import Decision
@@ -182,7 +182,7 @@ def run(
         objective="fd_digits_cnn", data_sha256="d" * 64, extractor_sha256="e" * 64, extractor_accuracy=0.9
     )
     monkeypatch.setattr(search.running.preparing, "prepare", lambda *_: assets)
-    monkeypatch.setattr(search.running.runner, "bring_up_to_date", lambda *_: None)
+    monkeypatch.setattr(search.running.driver, "bring_up_to_date", lambda *_: None)
     monkeypatch.setattr(Interruption, "install", lambda self: None)
     monkeypatch.setattr(_running, "log_to", lambda path: None)
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from search.engine.worker_start import START_SECONDS, WorkerStart
 from search.errors import OperationFailed
 from search.machine.last_words import last_words, newest_with_words
-from search.running.runner import study_away
+from search.running.driver import study_away
 from search.screen.silence import SILENCE_SECONDS, Silence, Waiting, no_log
 from search.screen.view import STUDY, ProgressView
 from search.study.outage import Away

@@ -11,8 +11,8 @@ import torch
 from search.file.spec import SearchSpec, spec_of
 from search.file.yaml12 import Document
 from search.running import stacking
+from search.running.driver import at_once
 from search.running.plan_of import plan_of
-from search.running.runner import at_once
 from search.running.stacking import stack_of
 from trainable.network import NETWORKS
 from trainable.setting import Setting

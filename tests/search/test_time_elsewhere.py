@@ -243,6 +243,26 @@ def test_what_is_other_than_steps_is_timed(
     assert deeper.seconds > 1.5 and deeper.factor == TIMED
 
 
+def test_nothing_is_timed_before_a_trial_trains(
+    tmp_path: Path, prepared: Callable[[SearchSpec], Mapping[str, Setting]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+
+    def timed(*_: object) -> Mapping[str, float]:
+        assert begun.is_set()
+        return {DEEPER: 2.0}
+
+    monkeypatch.setattr(timed_elsewhere, "step_ratios", timed)
+    spec, told, early = read(tmp_path), Told(), Told()
+    with foreknown(spec, prepared(spec), early, stack=1, begun=begun):  # type: ignore[arg-type]
+        pass
+    assert early.ratios is None
+    with foreknown(spec, prepared(spec), told, stack=1, begun=begun):  # type: ignore[arg-type]
+        begun.set()
+        assert told.heard.wait(60)
+    assert told.ratios is not None and told.ratios[DEEPER].seconds == 2.0
+
+
 def test_where_trials_train_otherwise_a_small_network_may_be_as_slow(
     tmp_path: Path, prepared: Callable[[SearchSpec], Mapping[str, Setting]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,12 +10,12 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
-
-import safetensors.torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from trainable.storage.folder import Folder
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _GENERATIONS = 2
 _FILE = re.compile(r"([0-9]+)\.(json|safetensors)")
@@ -26,8 +26,10 @@ def _digest(tensor_bytes: bytes, state: Mapping[str, Any]) -> str:
     return hashlib.sha256(tensor_bytes + json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
-def packed(tensors: Mapping[str, Tensor]) -> bytes:
+def packed(tensors: Mapping[str, "Tensor"]) -> bytes:
     """The tensors as they are now, as safetensors."""
+    import safetensors.torch  # here: who reads states only needs no torch
+
     return safetensors.torch.save({name: value.contiguous() for name, value in tensors.items()})
 
 
@@ -45,7 +47,7 @@ def _log_damage(step: int, text: str) -> None:
 
 def load_checkpoint(
     folder: Folder, on_damage: Callable[[int, str], None] = _log_damage
-) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
+) -> tuple[int, dict[str, "Tensor"], dict[str, Any]] | None:
     """(step, tensors, state) of the newest undamaged checkpoint, None where there is none.
 
     on_damage: called with the step of each that is damaged, and one line about it.
@@ -64,7 +66,9 @@ class _Damaged(ValueError):
     pass
 
 
-def _read(folder: Folder, step: str) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
+def _read(folder: Folder, step: str) -> tuple[int, dict[str, "Tensor"], dict[str, Any]]:
+    import safetensors.torch
+
     document = json.loads(folder.read(f"{step}.json") or b"")
     tensor_bytes = folder.read(f"{step}.safetensors") or b""
     if document["sha256"] != _digest(tensor_bytes, document["state"]):
