@@ -83,8 +83,8 @@ class Run:
     """One driver's part of a search, with all that it needs.
 
     settings: by name, what trials are trained in. judges: by name, what measures samples, or why it cannot. mark: name
-    of the file by which workers know the trials' storage again. ray_folder: of the cluster's Ray that is connected;
-    None: trials get a Ray of our own. stack: how many trials a worker trains together.
+    of the file by which workers know the trials' storage again. ray: of our own, or the folder of the cluster's that is
+    connected. stack: how many trials a worker trains together.
     """
 
     search: Search
