@@ -23,6 +23,7 @@ from trainable.storage.checkpoint import discard_checkpoints, load_checkpoint, p
 from trainable.storage.folder import Folder, StorageError
 from trainable.storage.local import LocalFolder
 from trainable.storage.location import open_folder, under
+from trainable.storage.mark import check_mark
 from trainable.task import NO_STORAGE, Progress, TrialTask
 from trainable.trial import TrialWorker, failed
 
@@ -178,6 +179,16 @@ def test_what_is_wrong_is_said_in_one_line(address: str, kind: str, monkeypatch:
     assert "\n" not in message
     expected = "there is no such bucket" if kind == "missing bucket" else "the server does not answer"
     assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("not-there", "there is no such bucket"), (BUCKET, "is not what the driver sees")]
+)
+def test_a_bucket_that_is_gone_is_told_from_one_that_is_not_the_drivers(
+    address: str, name: str, expected: str
+) -> None:
+    with pytest.raises(StorageError, match=expected):
+        check_mark(open_folder(url_of(address, "runs/mine", bucket=name)), "study-0")
 
 
 # A trial whose folder is in a bucket

@@ -104,6 +104,17 @@ class BucketFolder(Folder):
 
         self._call("cleared", delete)
 
+    def check_there(self) -> None:
+        from pyarrow import fs
+
+        bucket = self._path.partition("/")[0]
+
+        def look() -> None:
+            if self._filesystem().get_file_info(bucket).type == fs.FileType.NotFound:
+                raise OSError("there is no such bucket")
+
+        self._call("read", look)
+
     def _trouble(self, error: Exception) -> Trouble:
         text = " ".join(str(error).split())
         for words, trouble in _CAUSES:
@@ -137,7 +148,8 @@ def _filesystem(url: BucketUrl) -> Any:
 # (words in the library's message, what that means); the first that fits counts.
 _CAUSES = (
     (
-        r"NO_SUCH_BUCKET|bucket does not exist|Bucket '.*' not found|HeadBucket.*No response body|NOT_FOUND",
+        r"NO_SUCH_BUCKET|no such bucket|bucket does not exist|Bucket '.*' not found|HeadBucket.*No response body"
+        r"|NOT_FOUND",
         Trouble(
             "there is no such bucket",
             "Make it, or correct storage.path",

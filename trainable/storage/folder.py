@@ -55,6 +55,10 @@ class Folder(ABC):
         """Remove the file, if it is there."""
 
     @abstractmethod
+    def check_there(self) -> None:
+        """StorageError where what the folder lies in is gone, such as its bucket: who reads takes that for no file."""
+
+    @abstractmethod
     def _trouble(self, error: Exception) -> Trouble:
         """What an error of the library underneath means."""
 

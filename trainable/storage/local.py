@@ -66,6 +66,9 @@ class LocalFolder(Folder):
     def remove(self, name: str) -> None:
         self._call("cleared", lambda: (self._path / name).unlink(missing_ok=True))
 
+    def check_there(self) -> None:
+        """Nothing: folders are made where they are missing."""
+
     def _trouble(self, error: Exception) -> Trouble:
         number = getattr(error, "errno", None)
         what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"

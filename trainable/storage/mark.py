@@ -9,6 +9,7 @@ def check_mark(folder: Folder, mark: str) -> None:
     mark: name of a file that the driver has put there.
     """
     if folder.read(mark) is None:
+        folder.check_there()
         raise StorageError(
             f"{folder.location} is not what the driver sees there (the search's file {mark} is missing). "
             "Give all machines one folder at that path, such as a network file system, or name a bucket"
