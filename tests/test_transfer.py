@@ -22,11 +22,13 @@ from bench.transfer.agreement import LEAST, agreement, between_seeds, scores
 from bench.transfer.measuring import SettingRecorder
 from bench.transfer.page import Page
 from bench.transfer.recording import Folder, Piece, Row, key_of, pieces, rows_in, work
-from bench.transfer.rules import FEWEST_SCHEDULES, Rule, lines, rules
+from bench.transfer.rules import FEWEST_SCHEDULES, SHORTLIST, SHORTLISTED, Rule, lines, rules
 from bench.transfer.schedules import TABLE, Chosen, kept
 from bench.transfer.settings import SEEDS, SETTINGS, Setting
 from bench.transfer.table import measured_with, on_all_seeds, rows_of, together, write
 from search.errors import EXIT_INTERRUPTED, InputError
+from search.file.holds import SettingSpec
+from search.file.spec import load_spec
 from search.machine.checkout import ROOT
 from search.simulator.table import check_recorded, read_table
 from spaces import PRESETS
@@ -340,6 +342,13 @@ def test_a_preset_far_behind_on_one_seed_is_counted_and_whether_it_is_the_better
     there["film_mlp_2000"] = np.log([[10.0, 10.0], [19.0, 21.0], [1.0, 1.0]])
     _, *rows = one_seed.lines(there, order)
     assert [row[1:] for row in rows] == [("2", "1", "0"), ("2", "2", "1")]
+
+
+def test_the_rule_with_a_shortlist_is_that_of_the_default_search() -> None:
+    spec = load_spec(ROOT / "searches/digits.yaml")
+    by_name = {setting.name: setting.spec.own_setting for setting in SETTINGS}
+    assert all(map(SettingSpec.is_like, spec.settings, (by_name[name] for name in SHORTLIST)))
+    assert len(spec.settings) == len(SHORTLIST) and spec.holds_at.shortlist == SHORTLISTED
 
 
 def test_a_rule_that_trains_in_a_setting_is_not_judged_there_and_shortlists_halve() -> None:

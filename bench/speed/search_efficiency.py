@@ -121,10 +121,10 @@ def search_file(folder: Path, num_trials: int = NUM_TRIALS, total_steps: int | N
     return path
 
 
-def run_product(folder: Path) -> Ran:
-    """`python -m search run`, as a user types it, of the search file that is there."""
-    began, ended, _ = _process("-m", "search", "run", str(folder / "bench.yaml"), "--json")
-    records = Search.open("bench", str(folder / "runs")).records()
+def run_product(file: Path) -> Ran:
+    """`python -m search run FILE`, as a user types it."""
+    began, ended, _ = _process("-m", "search", "run", str(file), "--json")
+    records = Search.open(str(file)).records()
     trials = [
         [{"step": r.step, "time": r.time_ms / 1000, **r.metrics} for r in record.reports]
         for record in records
@@ -132,9 +132,9 @@ def run_product(folder: Path) -> Ran:
     return Ran(trials, began, ended)
 
 
-def run_stock(folder: Path) -> Ran:
+def run_stock(file: Path) -> Ran:
     """The stock wiring, in a process and a Ray of its own."""
-    began, ended, out = _process("-m", "bench", "stock", str(folder / "bench.yaml"))
+    began, ended, out = _process("-m", "bench", "stock", str(file))
     return Ran(json.loads(out.splitlines()[-1]), began, ended)
 
 
@@ -213,8 +213,7 @@ def main(show: Callable[[str], None]) -> None:
             for which, run in runs.items():
                 own = folder / f"{which.split()[0]}-{pair}"
                 own.mkdir()
-                search_file(own)
-                ran = run(own)
+                ran = run(search_file(own))
                 yardsticks.append(bare_steps_per_second(spec, slots))
                 searches[which].append(Efficiency.of(ran, slots, statistics.mean(yardsticks[-2:])))
     show(

@@ -24,6 +24,5 @@ def main(show: Callable[[str], None]) -> None:
 def _seconds() -> tuple[float, float]:
     """From the start of a process to its first training step and to its end."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        search_file(Path(name), _TRIALS, _STEPS)
-        ran = run_product(Path(name))
+        ran = run_product(search_file(Path(name), _TRIALS, _STEPS))
     return ran.first_step - ran.began, ran.ended - ran.began

@@ -34,8 +34,8 @@ _CHEAP = (
     ("film_mlp_2000", "mlp_2000", "small_unet_500"),
 )
 # That of searches/digits.yaml: its own setting, then those of `holds_at`.
-_SHORTLIST = ("mlp_2000", "small_unet_500", "film_mlp_8000")
-_SHORTLISTED = 6
+SHORTLIST = ("mlp_2000", "small_unet_500", "film_mlp_8000")
+SHORTLISTED = 6
 TEXT = """A rule names one of the schedules, which is looked at in the settings that the rule does not train in:
 **/ ict**, the geometric mean of its Frechet distances over those of ict. **Share**: of its draws, what a schedule must
 have at each end to be named. **Taken**: two settings at a time have no say; of the rules that do not train in them,
@@ -63,7 +63,7 @@ class Rule:
         text_of = {setting.name: setting.text for setting in SETTINGS}
         found = " + ".join(text_of[name] for name in self.names)
         if self.shortlist:
-            found += f"; the best {_SHORTLISTED} in " + ", ".join(text_of[name] for name in self.shortlist)
+            found += f"; the best {SHORTLISTED} in " + ", ".join(text_of[name] for name in self.shortlist)
         return found + (f"; share {100 * self.share:g} %" if self.share else "")
 
     def winner(self, scores_of: Mapping[str, Array], least_S: Array) -> int:
@@ -71,7 +71,7 @@ class Rule:
         left_S = np.flatnonzero(least_S >= self.share)
         seen = [scores_of[name] for name in self.names]
         for place, name in enumerate(self.shortlist):
-            left_S = _best(left_S, seen, math.ceil(_SHORTLISTED / 2**place))
+            left_S = _best(left_S, seen, math.ceil(SHORTLISTED / 2**place))
             seen.append(scores_of[name])
         return int(_best(left_S, seen, 1)[0])
 
@@ -87,7 +87,7 @@ def rules(names: frozenset[str]) -> list[Rule]:
         Rule(cheap, share, shortlist)
         for cheap in _CHEAP
         for share in _SHARES
-        for shortlist in ((), _SHORTLIST)
+        for shortlist in ((), SHORTLIST)
         if not shortlist or cheap == ("film_mlp_2000",)
     )
     return [rule for rule in listed if rule.used <= names and len(names - rule.used) >= 2]

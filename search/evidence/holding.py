@@ -261,14 +261,15 @@ class _Trials:
         return spread
 
     def _rivals(self, chosen: _Chosen, seeds: Sequence[int]) -> tuple[TrialRecord, ...]:
-        """The baselines that may be the best here, by the first seed as far as it is known."""
-        first = [self.values.get(record.number, {}).get(seeds[0]) for record in chosen.baselines]
-        best = min((value for value in first if value is not None), default=math.inf)
-        return tuple(
-            record
-            for record, value in zip(chosen.baselines, first, strict=True)
-            if value is None or value <= FAR_BEHIND * best
-        )
+        """The baselines that may be the best here, as far as the first seed is known; all where none has a value."""
+        ended = {number for number, seed in set(self.begun) - set(self.running) if seed == seeds[0]}
+        first = {
+            r.number: self.values.get(r.number, {}).get(seeds[0], math.inf)  # inf: its trial has failed
+            for r in chosen.baselines
+            if r.number in ended
+        }
+        best = min(first.values(), default=math.inf)
+        return tuple(r for r in chosen.baselines if first.get(r.number, 0.0) <= FAR_BEHIND * best)
 
     def _missing(self, records: Iterable[TrialRecord], seeds: Sequence[int]) -> list[Wanted]:
         records = list(records)

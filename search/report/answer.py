@@ -7,7 +7,7 @@ from search.evidence.texts import bounds_of, interval_text
 from search.record import State, has_diverged
 from search.report import answer_charts as charts
 from search.report.densities import densities, level_counts, peak
-from search.report.elsewhere import ratios
+from search.report.elsewhere import LEFT_OUT, ratios
 from search.report.found import Found
 from search.report.section import Code, Column, Image, Picture, Section, Table, number
 from search.report.seeds import averages, means, seed_values
@@ -183,10 +183,11 @@ def elsewhere(found: Found, key: str) -> Section:
             "Nothing was tried in other settings: another network, a longer training or other data may differ."
         ]
         return Section(id=f"{key}-holds", title=title, lines=lines)
+    compared = [point for point in points if point["verdict"] != LEFT_OUT]
     text = "Against the best baseline, trained in the same setting: " + "; ".join(
         f"{point['setting']}, {point['schedule']} {number(point['ratio'])} "
         f"[{number(point['low'])}, {number(point['high'])}], {point['verdict']}"
-        for point in points
+        for point in compared
     )
     columns = [Column("setting"), Column("schedule"), Column("ratio [95 %]", True), Column("seeds", True)]
     rows = [
@@ -203,7 +204,7 @@ def elsewhere(found: Found, key: str) -> Section:
         id=f"{key}-holds",
         title=title,
         lines=shortlist_lines(found.board),
-        pictures=[Picture(f"{key}-ratios", charts.ratios(points, found.objective, f"{text}."), f"{text}.")],
+        pictures=[Picture(f"{key}-ratios", charts.ratios(compared, found.objective, f"{text}."), f"{text}.")],
         tables=[Table([*columns, Column("there")], rows)],
     )
 

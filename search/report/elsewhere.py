@@ -5,15 +5,23 @@ from typing import Any
 from search.evidence.intervals import Estimate
 from search.report.found import Found, plotted
 
+LEFT_OUT = "left out"
+
 
 def ratios(found: Found) -> list[dict[str, Any]]:
     """Ratios to the best baseline, the search's own setting first: setting, schedule, ratio, low, high, verdict, seeds.
 
-    Of the schedules that were trained in another setting; [] where there is none.
+    Of the schedules that were trained in another setting; [] where there is none. A baseline may be LEFT_OUT there.
     """
     labels = {row.record.number: row for row in found.board.rows}
     elsewhere = [
-        _point(setting.setting, labels[held.record.number].label, held.ratio, held.verdict, len(held.values))
+        _point(
+            setting.setting,
+            labels[held.record.number].label,
+            held.ratio,
+            LEFT_OUT if held.left_out else held.verdict,
+            len(held.values),
+        )
         for setting in found.board.settings
         for held in setting.rows
         if held.ratio is not None and held.record.number in labels

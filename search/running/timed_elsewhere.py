@@ -30,17 +30,17 @@ def foreknown(
     settings: Mapping[str, Any],
     conductor: Conductor,
     stack: int,
-    begun: threading.Event | None = None,
+    begun: threading.Event,
 ) -> Iterator[None]:
     """In this block the conductor comes to know it, behind what else is done: a second or two of one CPU.
 
-    settings: by name, what trials are trained in. stack: trials that a worker holds. begun: set when
-    a trial trains; None: it is not waited for. Before that all CPUs have enough to do.
+    settings: by name, what trials are trained in. stack: trials that a worker holds. begun: set when a
+    trial trains: before, all CPUs have enough to do.
     """
     over = threading.Event()
 
     def time_them() -> None:
-        while begun is not None and not begun.wait(_LOOK_SECONDS):
+        while not begun.wait(_LOOK_SECONDS):
             if over.is_set():
                 return
         try:

@@ -278,6 +278,18 @@ def test_a_baseline_that_is_far_behind_on_its_first_seed_is_left_out() -> None:
     )
 
 
+def test_a_baseline_whose_first_trial_fails_is_left_out_where_another_one_has_a_value() -> None:
+    failed = [replace(there(20, [1.0], LONGER)[0], state=State.FAILED, reports=())]
+    values = [10.0, 11.0, 10.5, 10.0]
+    assert wants_of_two(there(0, [10.0], LONGER), failed) == [(1, 0), (0, 1), (1, 1)]
+    records = [*SEARCHED, *SECOND, *there(0, values, LONGER), *failed, *there(1, values, LONGER)]
+    race = standing(records, RaceRules(top=2, baselines=2, rounds=(2,)), SEEDS)
+    (found,) = in_settings(records, race, TWO, SEEDS)
+    assert found.is_over and found.baseline == 0 and [row.record.number for row in found.rows] == [0, 1]
+    both = [replace(there(0, [1.0], LONGER)[0], state=State.FAILED, reports=())]
+    assert wants_of_two(both, failed)[:3] == [(1, 0), (0, 1), (20, 1)]
+
+
 def test_a_mean_above_the_baseline_does_not_hold_even_where_it_is_not_told_apart() -> None:
     board = board_of(held_everywhere(longer=(0.5, 1.02), unet=(1.02, 0.95)))
     assert [held.verdict for found in board.settings for held in found.rows[1:]].count("tied") >= 1

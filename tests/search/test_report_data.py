@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from search.errors import OperationFailed
+from search.evidence.holding import HoldRules
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.noise import SeedNoise
 from search.evidence.shortlist import Listed
@@ -29,7 +30,7 @@ from search.report.seeds import averages, means, seed_values
 from search.report.usage import uses
 from spaces import PRESETS, SearchSpace
 from tests.records import OBJECTIVE, record, replicates
-from tests.search.test_holding import LONGER, SEARCHED, board_of, there
+from tests.search.test_holding import LONGER, SEARCHED, SEEDS, board_of, race_of, there
 from trainable.task import WORST_OBJECTIVE
 
 SPACE = SearchSpace.from_mapping({"noise": {"lognormal": None, "uniform": None}})
@@ -370,6 +371,25 @@ def test_where_a_finding_holds_is_shown_beside_the_search() -> None:
     assert found[LONGER, "trial 1"]["ratio"] == pytest.approx(0.5, abs=0.02)
     assert found[LONGER, "trial 1"]["seeds"] == 4
     assert ratios(found_of(SEARCHED, board_of(SEARCHED))) == []
+
+
+def test_a_baseline_that_was_left_out_is_in_the_table_and_not_in_the_picture() -> None:
+    records = [*SEARCHED, record(20, 110.0, preset="vp", purpose=Purpose.BASELINE)]
+    records += [
+        trial
+        for number, values in ((0, [10.0, 11.0]), (1, [9.0, 9.5]))
+        for trial in there(number, values, LONGER)
+    ]
+    records += there(20, [21.0], LONGER)
+    rules = HoldRules(settings={LONGER: 400}, top=1, baselines=2, rounds=(2,), spread=0)
+    board = leaderboard(
+        "toy", "fd", records, race=race_of(records), num_finalists=2, holds=rules, seeds=SEEDS
+    )
+    section = elsewhere(found_of(records, board), "s0")
+    (table,), (picture,) = section.tables, section.pictures
+    there_only = [(row[1], row[-1]) for row in table.rows if row[0] == LONGER]
+    assert there_only == [("vp", "left out"), ("trial 1", "tied")]
+    assert "trial 1" in picture.text and "vp" not in picture.text
 
 
 def test_how_the_shortlist_chose_is_said_where_the_finding_holds() -> None:

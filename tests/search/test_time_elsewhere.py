@@ -219,6 +219,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[SearchSpec],
     return prepared
 
 
+BEGUN = threading.Event()
+BEGUN.set()
+
+
 class Told:
     """What the conductor is told."""
 
@@ -235,7 +239,7 @@ def test_what_is_other_than_steps_is_timed(
     tmp_path: Path, prepared: Callable[[SearchSpec], Mapping[str, Setting]]
 ) -> None:
     spec, told = read(tmp_path), Told()
-    with foreknown(spec, prepared(spec), told, stack=1):  # type: ignore[arg-type]
+    with foreknown(spec, prepared(spec), told, stack=1, begun=BEGUN):  # type: ignore[arg-type]
         assert told.heard.wait(60)
     assert told.ratios is not None
     assert told.ratios["total_steps 800"] == Ratio(1.0, ALIKE)
@@ -271,7 +275,7 @@ def test_where_trials_train_otherwise_a_small_network_may_be_as_slow(
     for more, stack in (({"resources.cpu": 2}, 1), ({"resources.stack": 4}, 4)):
         told = Told()
         changed = overridden(spec, more)
-        with foreknown(changed, prepared(changed), told, stack=stack):  # type: ignore[arg-type]
+        with foreknown(changed, prepared(changed), told, stack=stack, begun=BEGUN):  # type: ignore[arg-type]
             assert told.heard.wait(60)
         assert told.ratios is not None
         deeper = told.ratios[DEEPER]
@@ -284,7 +288,7 @@ def test_a_network_whose_step_takes_long_is_counted_and_not_timed(
     monkeypatch.setattr(timed_elsewhere, "MOST_TIMED", 1.0)
     monkeypatch.setattr(timed_elsewhere, "step_ratios", pytest.fail)
     spec, told = read(tmp_path), Told()
-    with foreknown(spec, prepared(spec), told, stack=1):  # type: ignore[arg-type]
+    with foreknown(spec, prepared(spec), told, stack=1, begun=BEGUN):  # type: ignore[arg-type]
         assert told.heard.wait(60)
     assert told.ratios is not None
     assert told.ratios[DEEPER].seconds > 10 and told.ratios[DEEPER].factor == ROUGH
@@ -301,7 +305,7 @@ def test_a_network_that_fails_there_spoils_nothing(
 
     monkeypatch.setattr(timed_elsewhere, "step_ratios", failing)
     spec, told = read(tmp_path), Told()
-    with caplog.at_level(logging.WARNING), foreknown(spec, prepared(spec), told, stack=1):  # type: ignore[arg-type]
+    with caplog.at_level(logging.WARNING), foreknown(spec, prepared(spec), told, stack=1, begun=BEGUN):  # type: ignore[arg-type]
         pass
     assert told.ratios is None
     assert "steps of other settings were not timed" in caplog.text
@@ -320,7 +324,7 @@ def test_a_search_that_is_over_waits_for_no_timing(
 
     assert timing.step_ratios(own, {DEEPER: other}, end_at_the_second_look) == {}
     assert len(looked) == 2
-    with foreknown(spec, {}, Told(), stack=1) as nothing:  # type: ignore[arg-type]
+    with foreknown(spec, {}, Told(), stack=1, begun=BEGUN) as nothing:  # type: ignore[arg-type]
         assert nothing is None
     assert not any(thread.name == "timing" for thread in threading.enumerate())
 
