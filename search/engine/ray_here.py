@@ -10,7 +10,7 @@ import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -77,8 +77,9 @@ class StartingRay:
         import ray
 
         self._unwanted.set()
-        self._thread.shutdown()
+        wait([self._started])
         ray.shutdown()
+        self._thread.shutdown()  # not before: with a thread Linux kills what it started, and Ray waits 5 s for those
         kill_descendants_with(OF_RAY)
 
 

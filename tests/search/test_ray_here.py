@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from search.engine import ray_here
-from search.engine.ray_here import local_ray, root_for_sockets
+from search.engine.ray_here import StartingRay, local_ray, root_for_sockets
 from search.errors import OperationFailed
 
 ROOT = Path(__file__).parents[2]
@@ -139,6 +140,20 @@ def test_the_longest_socket_fits_whatever_the_user_id() -> None:
     socket = f"{folder}/session_2026-01-01_00-00-00_000000_{2**22}/sockets/plasma_store"
     os.rmdir(folder)
     assert len(socket) <= 107
+
+
+def test_ray_is_left_before_the_thread_ends_that_started_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import ray
+
+    started_by: list[threading.Thread] = []
+    alive_when_left: list[bool] = []
+    monkeypatch.setattr(ray, "shutdown", lambda: alive_when_left.append(started_by[0].is_alive()))
+    starting = StartingRay(tmp_path, lambda is_wanted: started_by.append(threading.current_thread()))
+    starting.end()
+    assert alive_when_left == [True]  # Linux kills a thread's processes with it
+    assert not started_by[0].is_alive()
 
 
 def test_leftovers_of_others_and_links_are_not_followed(
