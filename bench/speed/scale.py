@@ -68,21 +68,21 @@ def measure(show: Callable[[str], None], num_trials: int) -> None:
         watch = _Stopwatch(search.conductor.next)
         search.conductor.next = watch  # type: ignore[method-assign]
         began = time.perf_counter()
-        results = 0
+        results, last_result = 0, began
 
         def on_result() -> None:
-            nonlocal results
-            results += 1
+            nonlocal results, last_result
+            results, last_result = results + 1, time.perf_counter()
             if len(watch.seconds) >= 100 * 2 ** len(rows):
                 add_row()
 
         def add_row() -> None:
-            now, done = time.perf_counter(), len(watch.seconds)
+            done = len(watch.seconds)
             asked = sorted(watch.seconds[-WINDOW:])
             rows.append(
                 [
                     f"{done}",
-                    f"{results / (now - began):.0f}",
+                    f"{results / (last_result - began):.0f}",
                     f"{1000 * asked[len(asked) // 2]:.0f}",
                     f"{1000 * asked[int(0.99 * len(asked))]:.0f}",
                     f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}",

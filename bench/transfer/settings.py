@@ -121,13 +121,6 @@ SETTINGS = (
         data="fashion_mnist",
     ),
     Setting(
-        name="fashion_mlp_2000",
-        text="Fashion-MNIST, mlp 512x2, 2,000 steps",
-        seconds=50,
-        network={"name": "mlp", "width": 512},
-        data="fashion_mnist",
-    ),
-    Setting(
         name="fashion_small_unet_1000",
         text="Fashion-MNIST, small_unet 16, 32, 32, 1,000 steps of 64 images",
         seconds=85,
