@@ -34,7 +34,7 @@ WITH_ARGUMENTS = {
     "time-left": "bench.quality.time_left",
 }
 _USAGE = (
-    f"usage: python -m bench [{'|'.join([*BENCHMARKS, *ON_A_GPU, *BY_NAME])}|scale [NUMBER]|transfer [OPTIONS]|"
+    f"usage: python -m bench [{'|'.join([*BENCHMARKS, *ON_A_GPU, *BY_NAME])}|scale [OPTIONS]|transfer [OPTIONS]|"
     "why [OPTIONS]|time-left [FILE ...]]\n"
 )
 

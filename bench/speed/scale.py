@@ -1,6 +1,7 @@
 """What a large search costs its driver: 10,000 trials that train nothing, through all that a real search uses.
 
-Some minutes to half an hour, so `make bench` has a tenth of it: `python -m bench scale [NUMBER]`.
+Some minutes to half an hour, so `make bench` has a tenth of it: `python -m bench scale [NUMBER]`. With `--unstopped`
+every trial has five results, as in `python -m bench driver`, which is the same for a small search.
 """
 
 import argparse
@@ -14,16 +15,16 @@ from pathlib import Path
 
 from bench.arguments import whole_number
 from bench.figures import heading, table
-from bench.speed.driver import NoopSearch
+from bench.speed.driver import RUNGS, SLOTS, NoopSearch
 from search.engine.ray_here import local_ray
 from search.file.spec import load_spec, overridden
 from search.machine.sqlite_url import sqlite_url
 from search.record import State, TrialRecord
 from search.running.plan_of import plan_of
+from search.stopping.none import NoStopping
 from search.study.store import StudyStore
 
 NUM_TRIALS, FEWER = 10_000, 1_000  # the latter in `make bench`
-SLOTS = 2
 WINDOW = 250  # proposals whose times make one row
 EARLY = 250  # from here on all that a model sees of a study is as much as it ever sees
 
@@ -51,17 +52,27 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "number", nargs="?", type=whole_number, default=NUM_TRIALS, help="of trials (%(default)s)"
     )
-    num_trials = parser.parse_args(arguments).number
+    parser.add_argument("--unstopped", action="store_true", help="every trial has five results (ASHA stops)")
+    parser.add_argument(
+        "--stack", type=whole_number, default=1, help="trials that a worker holds (%(default)s)"
+    )
+    args = parser.parse_args(arguments)
     print(heading(), flush=True)
-    measure(lambda text: print(text, flush=True), num_trials)
+    measure(
+        lambda text: print(text, flush=True), args.number, are_stopped=not args.unstopped, stack=args.stack
+    )
     return 0
 
 
-def measure(show: Callable[[str], None], num_trials: int) -> None:
+def measure(
+    show: Callable[[str], None], num_trials: int, *, are_stopped: bool = True, stack: int = 1
+) -> None:
     """Show a row whenever the number of trials has doubled."""
     logging.disable(logging.WARNING)  # Tune complains of switched-off files, a line for each trial
     spec = overridden(load_spec("searches/digits.yaml"), {"budget.max_trials": num_trials})
-    plan = replace(plan_of(spec, SLOTS), race=None, holds=None, noise_seeds=0)
+    plan = replace(plan_of(spec, SLOTS * stack), race=None, holds=None, noise_seeds=0)
+    if not are_stopped:
+        plan = replace(plan, stopping=NoStopping(rungs=RUNGS))
     rows: list[list[str]] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         search = NoopSearch(spec, plan, Path(name) / "search", tracking=True)
@@ -91,7 +102,7 @@ def measure(show: Callable[[str], None], num_trials: int) -> None:
             )
 
         with local_ray(num_cpus=SLOTS, num_gpus=0) as ray_folder:
-            measured = search.with_ray(ray_folder / "scale", spec.resources.cpu, on_result)
+            measured = search.with_ray(ray_folder / "scale", spec.resources.cpu, on_result, stack)
         add_row()
         tracked = _bytes(search.folder / "mlflow.db") / 1024 / num_trials
         began_again = time.perf_counter()
@@ -101,7 +112,10 @@ def measure(show: Callable[[str], None], num_trials: int) -> None:
         opened = time.perf_counter() - began_again
         open_trials = sum(record.state is State.RUNNING for record in records)
         reported = sum(len(record.reports) for record in records)
-    show(f"scale: {num_trials} no-op trials, {SLOTS} at a time, {type(plan.algorithm).__name__}, ASHA")
+    show(
+        f"scale: {num_trials} no-op trials, {SLOTS} workers of {stack}, {type(plan.algorithm).__name__}, "
+        f"{type(plan.stopping).__name__}"
+    )
     header = ["trials", "results/s", "ask ms", "p99 ms", "driver MB", "study kB/trial"]
     show(table(header, rows))
     flat = late_to_early(watch.seconds)
