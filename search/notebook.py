@@ -117,8 +117,6 @@ def run(
     InputError for what cannot be used, OperationFailed where the search failed or nothing was confirmed that it was to
     confirm. Ctrl-C, or a notebook's interrupt, stops it as it stops the command: KeyboardInterrupt when all is
     kept; the same call goes on. A second one ends this process.
-
-    A script needs `if __name__ == "__main__":` around the call, as for multiprocessing.
     """
     spec = _spec_of(file_or_dict)
     if storage is not None:

@@ -5,13 +5,13 @@ taken from deciding what comes next: measured, a driver took in half as many res
 """
 
 import logging
-import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from multiprocessing import resource_tracker
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from search.record import TrialRecord
 from search.tracking.names import check_metric_name
 from search.tracking.projection import ParentInfo, Projection
 from spaces.plugins import carried
+from trainable.own_process import begun
 
 # The driver and the trials come first where there are not cores enough.
 _NICE = 19
@@ -54,7 +55,7 @@ class ProjectionProcess:
         self._settings = dict(settings)
         self._log_file = log_file
         self._environment = dict(environment or {})
-        self._process: Any = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._closed = False
 
@@ -91,9 +92,12 @@ class ProjectionProcess:
     def close(self) -> None:
         """End the process. What it was writing is as after a crash: the next projection completes it."""
         self._closed = True
+        self._end()  # a thread that waits for its answer hears that it has gone
+
+    def _end(self) -> None:
         if self._process is not None:
-            self._process.terminate()  # a thread that waits for its answer hears that it has gone
-            self._process.join()
+            self._process.terminate()
+            self._process.wait()
             remove_folders_of(self._process.pid)
 
     def _call(self, method: str, *arguments: Any) -> None:
@@ -107,31 +111,26 @@ class ProjectionProcess:
         except (EOFError, OSError) as error:
             # Lost, or ended by `close`: only in the first case does the next call start another one.
             self._connection = None
+            self._end()
             raise TrackingError("the process that writes to MLflow was lost", refusal=False) from error
         if problem is not None:
             raise TrackingError(*problem)
 
     def _start(self) -> Connection:
-        # Not forked: other threads (Ray's, torch's) may hold locks that a copy would wait for.
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve,
-            args=(theirs, carried(self._settings), self._log_file, self._environment),
-            name="mlflow-tracker",
-            daemon=True,
+        serve = partial(
+            _serve,
+            settings=carried(self._settings),
+            log_file=self._log_file,
+            environment=self._environment,
         )
-        # Ctrl-C in the terminal is the driver's, and none of a process that still imports: it inherits this mask, which
-        # the first start of multiprocessing's own process would take away again.
-        resource_tracker.ensure_running()
+        # Ctrl-C in the terminal is the driver's, and none of a process that still imports: it inherits this mask.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self._process.start()
+            self._process, connection = begun(serve)
             os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)  # it has a second of imports before it
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
-        return ours
+        return connection
 
 
 def _serve(

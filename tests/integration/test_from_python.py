@@ -30,12 +30,11 @@ SCRIPT = """
 import sys
 from search import run
 
-if __name__ == "__main__":
-    try:
-        toy = run({search}, progress=sys.argv[1] == "shown")
-        print("finished", toy.name)
-    except KeyboardInterrupt:
-        print("interrupted")
+try:
+    toy = run({search}, progress=sys.argv[1] == "shown")
+    print("finished", toy.name)
+except KeyboardInterrupt:
+    print("interrupted")
 """
 
 

@@ -3,7 +3,6 @@
 import base64
 import http.server
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -25,6 +24,7 @@ from search.engine.ray_cluster import cluster_ray
 from search.errors import InputError, OperationFailed
 from search.file.spec import SearchSpec, load_spec
 from search.machine.checkout import git_commit, is_shipped, marker_of, shipped_commit
+from search.machine.descendants import descendants
 from search.machine.driver import driver_of, is_driven
 from search.machine.package import package, package_name
 from search.machine.service import Service, write_service
@@ -446,13 +446,13 @@ def test_only_the_tracking_process_knows_the_password_of_mlflow(
     info = parent_info(Search(spec), "RUNNING")
     assert PASSWORD not in repr(info) + json.dumps(Search(spec).header)
     settings = {"uri": uri, "search_name": "toy", "objective": "fd_toy", "total_steps": 1, "folder": head}
-    before = set(multiprocessing.active_children())
+    before = set(descendants())
     process = ProjectionProcess(settings, head / "log", tracking_environment(spec))
     try:
         with pytest.raises(TrackingError) as told:
             process.sync_parent(ParentInfo())
-        (started,) = set(multiprocessing.active_children()) - before
-        child = Path(f"/proc/{started.pid}")
+        (started,) = set(descendants()) - before
+        child = Path(f"/proc/{started}")
         shown = (child / "cmdline").read_bytes() + (child / "environ").read_bytes()
     finally:
         process.close()

@@ -5,7 +5,6 @@ import dataclasses
 import json
 import logging
 import math
-import multiprocessing
 import os
 import shutil
 import signal
@@ -26,6 +25,7 @@ from PIL import Image
 from torch import nn
 
 from search.errors import OperationFailed
+from search.machine.descendants import descendants
 from search.record import Measured, Purpose, Report, State, TrialRecord
 from search.study.trial_storage import TrialStorage
 from search.tracking import (
@@ -761,37 +761,33 @@ def test_a_record_that_mlflow_refuses_does_not_hold_up_the_others(uri: str, tmp_
     assert [run.data.tags[names.TRIAL] for run in runs(uri)] == ["1", "2"]
 
 
-def tracking_processes() -> list[multiprocessing.Process]:
-    return [child for child in multiprocessing.active_children() if child.name == "mlflow-tracker"]
-
-
 def test_a_killed_tracking_process_is_started_again_and_nothing_is_lost(uri: str, tmp_path: Path) -> None:
+    before = set(descendants())
     remote = ProjectionProcess(settings(uri, tmp_path), tmp_path / "search.log")
     tracker = Tracker(remote, linger=0.01)
     tracker.put(full_record(0))
     deadline = time.monotonic() + 60
     while tracker.num_waiting and time.monotonic() < deadline:
         time.sleep(0.05)
-    (process,) = tracking_processes()
-    process.kill()
-    process.join()
+    (process,) = set(descendants()) - before
+    os.kill(process, signal.SIGKILL)
     tracker.put(full_record(1, State.STOPPED))
     tracker.put_parent(ParentInfo(status="FINISHED"))
     assert not tracker.close(60)
     remote.close()
-    assert not tracking_processes()
+    assert set(descendants()) <= before
     assert reconcile([full_record(0), full_record(1, State.STOPPED)], projection(uri, tmp_path)) == Changes()
 
 
 def test_ctrl_c_is_none_of_the_tracking_process_that_still_starts(uri: str, tmp_path: Path) -> None:
+    before = set(descendants())
     process = ProjectionProcess(settings(uri, tmp_path))
     with ThreadPoolExecutor() as pool:
         try:
             written = pool.submit(process.sync_parent, ParentInfo())
             while not written.done():
-                for started in tracking_processes():
-                    assert started.pid is not None
-                    os.kill(started.pid, signal.SIGINT)
+                for started in set(descendants()) - before:
+                    os.kill(started, signal.SIGINT)
                 time.sleep(0.05)
             written.result()
         finally:
