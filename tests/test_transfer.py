@@ -22,7 +22,7 @@ from bench.transfer.agreement import LEAST, agreement, between_seeds, scores
 from bench.transfer.measuring import SettingRecorder
 from bench.transfer.page import Page
 from bench.transfer.recording import Folder, Piece, Row, key_of, pieces, rows_in, work
-from bench.transfer.rules import FEWEST_SCHEDULES, SHORTLIST, SHORTLISTED, Rule, lines, rules
+from bench.transfer.rules import FEWEST_SCHEDULES, SHORTLISTS, Rule, lines, rules
 from bench.transfer.schedules import TABLE, Chosen, kept
 from bench.transfer.settings import SEEDS, SETTINGS, Setting
 from bench.transfer.table import measured_with, on_all_seeds, rows_of, together, write
@@ -347,14 +347,15 @@ def test_a_preset_far_behind_on_one_seed_is_counted_and_whether_it_is_the_better
 def test_the_rule_with_a_shortlist_is_that_of_the_default_search() -> None:
     spec = load_spec(ROOT / "searches/digits.yaml")
     by_name = {setting.name: setting.spec.own_setting for setting in SETTINGS}
-    assert all(map(SettingSpec.is_like, spec.settings, (by_name[name] for name in SHORTLIST)))
-    assert len(spec.settings) == len(SHORTLIST) and spec.holds_at.shortlist == SHORTLISTED
+    count, names = SHORTLISTS[0]
+    assert all(map(SettingSpec.is_like, spec.settings, (by_name[name] for name in names)))
+    assert len(spec.settings) == len(names) and spec.holds_at.shortlist == count
 
 
 def test_a_rule_that_trains_in_a_setting_is_not_judged_there_and_shortlists_halve() -> None:
     scores_of = {name: scores_SR.mean(axis=1) for name, scores_SR in kind_and_true(40).items()}
     least_S = np.zeros(40)
-    found = Rule(("film_mlp_2000",), 0.0, ("mlp_2000", "small_unet_500", "film_mlp_8000"))
+    found = Rule(("film_mlp_2000",), 0.0, (6, ("mlp_2000", "small_unet_500", "film_mlp_8000")))
     scores_of["film_mlp_2000"] /= 2  # it tells schedules apart less than others do
     assert found.winner(scores_of, least_S) == 34  # of its best six, 34 to 39, the best elsewhere
     assert Rule(("film_mlp_2000",), 0.0).winner(scores_of, least_S) == 39

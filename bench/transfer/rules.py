@@ -33,9 +33,11 @@ _CHEAP = (
     ("mlp_2000", "small_unet_500"),
     ("film_mlp_2000", "mlp_2000", "small_unet_500"),
 )
-# That of searches/digits.yaml: its own setting, then those of `holds_at`.
-SHORTLIST = ("mlp_2000", "small_unet_500", "film_mlp_8000")
-SHORTLISTED = 6
+# How many are in a shortlist, and in which settings it is halved. The first is that of searches/digits.yaml.
+SHORTLISTS: tuple[tuple[int, tuple[str, ...]], ...] = (
+    (6, ("mlp_2000", "small_unet_500", "film_mlp_8000")),
+    (4, ("mlp_2000", "film_mlp_8000", "small_unet_2000")),
+)
 TEXT = """A rule names one of the schedules, which is looked at in the settings that the rule does not train in:
 **/ ict**, the geometric mean of its Frechet distances over those of ict. **Share**: of its draws, what a schedule must
 have at each end to be named. **Taken**: two settings at a time have no say; of the rules that do not train in them,
@@ -46,32 +48,35 @@ TOO_LITTLE = f"It needs {FEWEST_SCHEDULES} schedules that are recorded in each o
 
 @dataclass(frozen=True)
 class Rule:
-    """names: of the settings, by the mean of which the best are found. shortlist: of those that then halve them."""
+    """names: of the settings, by the mean of which the best are found. shortlist: how many of these are left, and the
+    settings that then halve them."""
 
     names: tuple[str, ...]
     share: float
-    shortlist: tuple[str, ...] = ()
+    shortlist: tuple[int, tuple[str, ...]] = (1, ())
 
     @property
     def used(self) -> frozenset[str]:
         """All settings it trains in."""
-        return frozenset(self.names + self.shortlist)
+        return frozenset(self.names + self.shortlist[1])
 
     @property
     def text(self) -> str:
         """Of it, for a table."""
         text_of = {setting.name: setting.text for setting in SETTINGS}
         found = " + ".join(text_of[name] for name in self.names)
-        if self.shortlist:
-            found += f"; the best {SHORTLISTED} in " + ", ".join(text_of[name] for name in self.shortlist)
+        count, names = self.shortlist
+        if names:
+            found += f"; the best {count} in " + ", ".join(text_of[name] for name in names)
         return found + (f"; share {100 * self.share:g} %" if self.share else "")
 
     def winner(self, scores_of: Mapping[str, Array], least_S: Array) -> int:
         """Index of the schedule it names. scores_of: ln of distances (S,), by setting. least_S: shares at the ends."""
         left_S = np.flatnonzero(least_S >= self.share)
         seen = [scores_of[name] for name in self.names]
-        for place, name in enumerate(self.shortlist):
-            left_S = _best(left_S, seen, math.ceil(SHORTLISTED / 2**place))
+        count, names = self.shortlist
+        for place, name in enumerate(names):
+            left_S = _best(left_S, seen, math.ceil(count / 2**place))
             seen.append(scores_of[name])
         return int(_best(left_S, seen, 1)[0])
 
@@ -87,8 +92,7 @@ def rules(names: frozenset[str]) -> list[Rule]:
         Rule(cheap, share, shortlist)
         for cheap in _CHEAP
         for share in _SHARES
-        for shortlist in ((), SHORTLIST)
-        if not shortlist or cheap == ("film_mlp_2000",)
+        for shortlist in ((1, ()), *(SHORTLISTS if cheap == ("film_mlp_2000",) else ()))
     )
     return [rule for rule in listed if rule.used <= names and len(names - rule.used) >= 2]
 
