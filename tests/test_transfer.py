@@ -320,7 +320,7 @@ def kind_and_true(count: int) -> dict[str, np.ndarray]:
 def test_of_two_settings_held_out_the_rule_is_taken_that_the_others_agree_with() -> None:
     order = kept()[:FEWEST_SCHEDULES]
     head, *rows, held_out = lines(kind_and_true(FEWEST_SCHEDULES), order, 5)
-    assert head[0] == "rule"
+    assert head[0] == f"rule, of {FEWEST_SCHEDULES} schedules"
     by_rule = {row[0]: row for row in rows}
     film_mlp, mlp = (by_rule[text] for text in ("film_mlp 96x2, 2,000 steps", "mlp 256x2, 2,000 steps"))
     values = np.geomspace(10, 40, FEWEST_SCHEDULES)

@@ -121,7 +121,7 @@ def lines(scores_of: Mapping[str, Array], order: Sequence[Chosen], baseline: int
         )
         for drawn_S in drawn_BS
     ]
-    yield ("rule", "/ ict in the others", "worst", "taken")
+    yield (f"rule, of {len(common_S)} schedules", "/ ict in the others", "worst", "taken")
     for number, rule in enumerate(considered):
         of_rule = [each.elsewhere[number] for each in played]
         yield (rule.text, *_cells(of_rule), f"{played[0].taken.count(number)} of {len(played[0].taken)}")
