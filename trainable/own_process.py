@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -44,9 +45,12 @@ def begun(work: Callable[["Connection"], object]) -> "tuple[subprocess.Popen[byt
             pass_fds=[theirs.fileno()],
         )
     try:
-        ours.send(sys.path)
-        ours.send_bytes(pickled)
-    except BaseException:  # it has died, or Ctrl-C
+        with suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # it has died: who reads from the connection hears of it
+            ours.send(sys.path)
+            ours.send_bytes(pickled)
+    except BaseException:  # Ctrl-C
         process.kill()
         process.wait()
         raise
