@@ -154,6 +154,8 @@ class DensityGPSampler(BaseSampler):
 @cache
 def _threads() -> ThreadpoolController:
     """Of linear algebra: on matrices this small more than one costs time, and takes the cores of the trials."""
+    import scipy.linalg  # noqa: F401  (SciPy has a library of its own for it, and what is loaded later is not seen)
+
     return ThreadpoolController()
 
 

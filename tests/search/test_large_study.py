@@ -1,7 +1,11 @@
 """Density_gp in a study that is large: the same proposals from the same study, each for a few candidates' work."""
 
 import copy
+import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -105,6 +109,42 @@ def test_trials_that_are_asked_for_together_are_not_alike() -> None:
     assert len(places) == 16
     apart = ((places[:, None] - places) ** 2).sum(axis=2) + np.eye(16)
     assert apart.min() > 0.005
+
+
+THREADS = """
+import json
+import sys
+from threadpoolctl import threadpool_info
+from search.algorithms import density_gp
+from search.policy.conductor import Conductor
+from search.simulator.trials_in_memory import TrialsInMemory
+from tests.search.test_large_study import PLAN, searched
+
+fitted, seen = density_gp.Surrogate.fitted, []
+
+def watched(*of):
+    seen.append([blas["num_threads"] for blas in threadpool_info() if blas["user_api"] == "blas"])
+    return fitted(*of)
+
+density_gp.Surrogate.fitted = watched
+was_loaded = "scipy.linalg" in sys.modules
+searched(Conductor(PLAN, TrialsInMemory()), 6)
+print(json.dumps([was_loaded, seen[-1]]))  # at the first, the library may be yet to come
+"""
+
+
+def test_a_proposal_computes_on_one_thread_in_the_library_of_scipy_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS],
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    was_loaded, threads = json.loads(done.stdout)
+    assert not was_loaded, "SciPy's library was there before the first proposal: this test shows nothing"
+    assert set(threads) == {1}
 
 
 def test_what_it_proposes_is_better_than_at_random() -> None:
