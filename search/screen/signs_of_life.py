@@ -18,6 +18,7 @@ class SignsOfLife:
         self._longest = 0.0  # silence that a trial came back from
         self._any = False
         self._turned: float | None = None
+        self._began = 0.0  # to listen
 
     def started(self, number: int, now: float) -> None:
         """The trial waits for its worker."""
@@ -38,6 +39,8 @@ class SignsOfLife:
 
     def turned(self, now: float | None) -> None:
         """The driver listens to trials; None: it does not any more."""
+        if now is not None and self._turned is None:
+            self._began = now
         self._turned = now
         if now is None:
             self._heard.clear()
@@ -52,14 +55,16 @@ class SignsOfLife:
         if self._turned is None or now - self._turned >= SILENCE_SECONDS:
             return None
         limit = max(SILENCE_SECONDS, 2 * self._longest)
+        if not self._any:  # where workers hold stacks, no trial waits for them
+            since = min(self._heard.values(), default=self._began)
+            whom = "the workers, which are to start"
+            return Waiting(whom, since, self._log, limit) if now - since >= limit else None
         silent = [number for number, heard in self._heard.items() if now - heard >= limit]
         if not silent:
             return None
         first = min(silent, key=lambda number: (self._heard[number], number))
         more = f" and {len(silent) - 1} more" if len(silent) > 1 else ""
-        if not self._any:
-            whom = "the workers, which are to start"
-        elif first in self._steps:
+        if first in self._steps:
             whom = f"trial {first} (at step {self._steps[first]}){more}"
         else:
             whom = f"trial {first}, which waits for a worker{more}"

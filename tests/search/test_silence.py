@@ -130,6 +130,18 @@ def test_workers_that_do_not_start_are_told_then_one_trial_that_is_silent(clock:
     assert seconds_of_lines(view, clock, 300, out) == []
 
 
+def test_workers_that_do_not_start_are_told_where_they_get_trials_only_then(clock: Clock) -> None:
+    view, out = plain_view(clock)
+    clock.now += 1000
+    with view.listening():
+        for second in range(1, 125):
+            view.turn()
+            view.tick()
+            said = out.getvalue().count("from the workers, which are to start")
+            assert said == (second > 60) + (second > 120)
+            clock.now += 1
+
+
 def test_a_trial_that_came_back_from_a_long_silence_has_twice_that_time(clock: Clock) -> None:
     view, out = plain_view(clock)
     with view.listening():
