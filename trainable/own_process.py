@@ -29,7 +29,7 @@ pickle.loads(connection.recv_bytes())(connection)
 """
 
 
-def begun(work: Callable[["Connection"], object]) -> "tuple[subprocess.Popen[bytes], Connection]":
+def start_process(work: Callable[["Connection"], object]) -> "tuple[subprocess.Popen[bytes], Connection]":
     """A new Python, which calls `work` with its end of a connection, and the other end. `work` is pickled.
 
     OSError if it does not start. When either process ends, the other one's connection is at its end.
@@ -45,9 +45,7 @@ def begun(work: Callable[["Connection"], object]) -> "tuple[subprocess.Popen[byt
             pass_fds=[theirs.fileno()],
         )
     try:
-        with suppress(
-            BrokenPipeError, ConnectionResetError
-        ):  # it has died: who reads from the connection hears of it
+        with suppress(ConnectionError):  # it has died: who reads from the connection hears of it
             ours.send(sys.path)
             ours.send_bytes(pickled)
     except BaseException:  # Ctrl-C
@@ -59,10 +57,10 @@ def begun(work: Callable[["Connection"], object]) -> "tuple[subprocess.Popen[byt
 
 def in_own_process(work: Callable[[], _T]) -> _T:
     """What `work` returns or raises. It and its answer are pickled, tensors by value."""
-    process, connection = begun(partial(_answer, pickle.dumps(carried(work))))
+    process, connection = start_process(partial(_answer, pickle.dumps(carried(work))))
     try:
         answer, error = pickle.loads(connection.recv_bytes())
-    except (EOFError, ConnectionResetError):
+    except (EOFError, ConnectionError):
         raise RuntimeError(
             "the process that did a part of the work has died, perhaps for want of memory"
         ) from None

@@ -58,20 +58,16 @@ def main(arguments: Sequence[str]) -> int:
     )
     args = parser.parse_args(arguments)
     print(heading(), flush=True)
-    measure(
-        lambda text: print(text, flush=True), args.number, are_stopped=not args.unstopped, stack=args.stack
-    )
+    measure(lambda text: print(text, flush=True), args.number, unstopped=args.unstopped, stack=args.stack)
     return 0
 
 
-def measure(
-    show: Callable[[str], None], num_trials: int, *, are_stopped: bool = True, stack: int = 1
-) -> None:
+def measure(show: Callable[[str], None], num_trials: int, *, unstopped: bool = False, stack: int = 1) -> None:
     """Show a row whenever the number of trials has doubled."""
     logging.disable(logging.WARNING)  # Tune complains of switched-off files, a line for each trial
     spec = overridden(load_spec("searches/digits.yaml"), {"budget.max_trials": num_trials})
     plan = replace(plan_of(spec, SLOTS * stack), race=None, holds=None, noise_seeds=0)
-    if not are_stopped:
+    if unstopped:
         plan = replace(plan, stopping=NoStopping(rungs=RUNGS))
     rows: list[list[str]] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as name:

@@ -23,7 +23,7 @@ from search.record import TrialRecord
 from search.tracking.names import check_metric_name
 from search.tracking.projection import ParentInfo, Projection
 from spaces.plugins import carried
-from trainable.own_process import begun
+from trainable.own_process import start_process
 
 # The driver and the trials come first where there are not cores enough.
 _NICE = 19
@@ -126,7 +126,7 @@ class ProjectionProcess:
         # Ctrl-C in the terminal is the driver's, and none of a process that still imports: it inherits this mask.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self._process, connection = begun(serve)
+            self._process, connection = start_process(serve)
             os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)  # it has a second of imports before it
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -84,8 +84,13 @@ def test_an_example_is_searched_killed_and_gone_on_with(
     scripts = f"{tempfile.gettempdir()}/search-scripts-" if in_bucket else storage
     file, kept = search_file(tmp_path, example, storage, HOLDS if in_bucket else ""), open_folder(storage)
     process = start("run", file)
+
+    def is_kept() -> bool:
+        assert process.poll() is None, process.communicate()
+        return any(name.endswith("checkpoints/last.pt") for name in kept.names(below=True))
+
     until(
-        lambda: any(name.endswith("checkpoints/last.pt") for name in kept.names(below=True)),
+        is_kept,
         60,
         "a script has kept a checkpoint",
         pause=0.02,

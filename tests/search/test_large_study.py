@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -136,6 +137,7 @@ print(json.dumps([was_loaded, seen[-1]]))  # at the first, the library may be ye
 def test_a_proposal_computes_on_one_thread_in_the_library_of_scipy_too() -> None:
     done = subprocess.run(
         [sys.executable, "-c", THREADS],
+        cwd=Path(__file__).parents[2],
         env=os.environ | {"OPENBLAS_NUM_THREADS": "2"},
         capture_output=True,
         text=True,

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
@@ -158,9 +157,7 @@ def test_a_port_that_is_taken_is_named_with_its_option(option: str, state: Path)
 def test_the_storage_stays_where_it_was_unless_another_is_named(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        preparation, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1)
-    )  # a process takes seconds
+    monkeypatch.setattr(preparation, "in_own_process", lambda work: work())  # a process takes seconds
     write_service(service(f"sqlite:///{state / 'study.db'}"))
     settings, found = prepared(options(storage=str(state / "mine")), state)
     assert (found.storage, found.mlflow_password) == (str(state / "mine"), "p")

@@ -1,13 +1,11 @@
 """What `serve` does before it starts servers: databases, storage and ports made ready for what the user wants."""
 
 import logging
-import multiprocessing
 import os
 import re
 import secrets
-import signal
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from search.cluster.head import databases
@@ -16,6 +14,7 @@ from search.errors import InputError
 from search.machine.mlflow_options import HOST, free_port
 from search.machine.service import Service, service_here
 from search.machine.state_folder import home, make_home
+from trainable.own_process import in_own_process
 from trainable.storage.bucket_url import BucketUrl
 from trainable.storage.path import expanded
 
@@ -134,6 +133,4 @@ def _check_ports(options: ServeOptions) -> None:
 
 def _databases(url: str | None, folder: Path) -> databases.DatabaseUrls:
     """Made in a process of its own: the libraries that make the tables would stay in our memory for ever."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-        return pool.submit(databases.prepare, url, folder).result()
+    return in_own_process(partial(databases.prepare, url, folder))
