@@ -22,7 +22,7 @@ from ray.tune.stopper import Stopper
 from search.engine.ray_lost import RayLost, lost_part, told
 from search.engine.shared import AnsweringScheduler, Shared
 from search.engine.tune_stacks import Stacks, StackScheduler, StackSearcher
-from search.engine.tune_workers import end_trial, forget_results
+from search.engine.tune_workers import end_trial, forget_results, with_trainable_at_hand
 from search.engine.worker_start import WorkerStart
 from search.policy.conductor import Conductor
 from spaces.plugins import carried
@@ -155,7 +155,8 @@ def workers_for(max_concurrent: int, stack: int) -> int:
 def _fit(tuner: tune.Tuner) -> None:
     """Run Tune's loop until it is left, or its Ray is lost."""
     try:
-        tuner.fit()
+        with with_trainable_at_hand():
+            tuner.fit()
     except LeaveTune:
         pass
     except Exception as error:

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from search.engine.tune_workers import TuneWorkers, WorkerCounts, end_trial, forget_results
+from search.engine.tune_workers import (
+    TuneWorkers,
+    WorkerCounts,
+    end_trial,
+    forget_results,
+    with_trainable_at_hand,
+)
 from search.engine.worker_start import WorkerStart
 from trainable.task import Progress
 from trainable.trial import as_result
@@ -105,3 +111,27 @@ def test_what_a_worker_notes_is_told_with_the_trial_it_is_about() -> None:
     progress = Progress(number=7, step=5, reports=[], notes=("its checkpoint is damaged",))
     ConductedScheduler(shared).on_trial_result(None, SimpleNamespace(trial_id="a"), as_result(progress))
     assert told == ["trial 7: its checkpoint is damaged"]
+
+
+def test_ray_is_asked_for_the_trainable_by_the_first_trial_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray.tune import Trainable
+    from ray.tune.registry import _Registry, get_trainable_cls, register_trainable
+
+    asked: list[str] = []
+
+    def counted(name: str) -> None:
+        ask = getattr(_Registry, name)
+        monkeypatch.setattr(
+            _Registry, name, lambda registry, *entry: asked.append(name) or ask(registry, *entry)
+        )
+
+    counted("contains")
+    counted("get")
+    register_trainable("of this test", Trainable)
+    with with_trainable_at_hand():
+        assert [get_trainable_cls("of this test") for _ in range(3)] == [Trainable] * 3
+        assert asked == ["contains", "get"]
+        with pytest.raises(Exception, match="nobody knows this"):
+            get_trainable_cls("nobody knows this")
+    get_trainable_cls("of this test")
+    assert asked[-2:] == ["contains", "get"] and len(asked) == 5
