@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from bench.quality.coverage import held, rank_coverage, worlds
+from bench.quality.coverage import differing_worlds, ended, held, rank_coverage, worlds
 from search.evidence.conclusion import noise_line, sentence, stability_line
-from search.evidence.leaderboard import Leaderboard, leaderboard
+from search.evidence.leaderboard import AS_GOOD, Leaderboard, leaderboard
 from search.evidence.stability import instability_text, seeds_that_stand_out, unseen_text
 from search.record import Purpose
 from search.screen.leaderboard_text import evidence_lines
@@ -18,9 +18,9 @@ BY_NAME = {world.name: world for world in worlds()}
 @pytest.mark.parametrize(
     "name",
     [
-        "digits, after round 1; sd .08, proposals .30",
+        "defaults, after round 1; sd .08, proposals .30",
         "digits; sd .08, proposals .30",
-        "digits, after round 1; sd .30, proposals .08",
+        "digits; sd .30, proposals .08",
         "digits; sd .155",
         "one finalist, no floor; sd .155",
     ],
@@ -31,9 +31,20 @@ def test_all_intervals_hold_together_wherever_a_search_ends(name: str) -> None:
     assert held(BY_NAME[name], repeats).both >= 0.94 - 4 * math.sqrt(0.94 * 0.06 / repeats)
 
 
-def test_comparisons_in_other_settings_hold_together_though_each_may_end_after_each_round() -> None:
-    repeats, found = 200, held(BY_NAME["digits; sd .155; two other settings"], 200)
+@pytest.mark.parametrize("rules", ["defaults", "digits"])
+def test_comparisons_in_other_settings_hold_together_though_each_may_end_after_each_round(rules: str) -> None:
+    repeats, found = 200, held(BY_NAME[f"{rules}; sd .155; two other settings"], 200)
     assert found.elsewhere >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / repeats)
+
+
+def test_what_counts_as_good_misses_fewer_and_ends_no_search_in_a_hundred_with_a_worse_one() -> None:
+    repeats = 400
+    (world,) = (world for world in differing_worlds() if world.worth == -0.4 and world.apart == 0.4)
+    by_margin = ended(world, repeats)
+    assert by_margin[1.0].missed > by_margin[AS_GOOD].missed
+    assert by_margin[1.0].ratio > by_margin[AS_GOOD].ratio
+    assert by_margin[AS_GOOD].tenth_worse <= 0.01 + 4 * math.sqrt(0.01 * 0.99 / repeats)
+    assert by_margin[1.2].tenth_worse > by_margin[AS_GOOD].tenth_worse
 
 
 def test_rank_correlations_near_one_have_intervals_that_hold() -> None:
