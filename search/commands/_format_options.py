@@ -90,6 +90,8 @@ def _options_in(path: Path) -> Iterator[_Option]:
         return
     classes = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
     for node in classes:
+        if any(ast.unparse(base) == "NamedTuple" for base in node.bases):  # what a format is made of
+            continue
         docstring = " ".join((ast.get_docstring(node) or "").split())
         for line in node.body:
             if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):

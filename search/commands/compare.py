@@ -61,7 +61,6 @@ def run(args: argparse.Namespace) -> int:
     spec = Search.open(args.file, args.storage or DEFAULT_STORAGE).spec
     presets = _all(spec) if args.presets == "all" else list(map(_preset, args.presets.split(",")))
     changes: dict[str, object] = {
-        **(_setting(spec, args.at) if args.at else {}),
         "name": args.name or _name(spec.name, args.at or ""),
         "presets": presets,
         "budget": {"max_trials": len(presets)},
@@ -74,6 +73,9 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.storage is not None:
         changes["storage.path"] = args.storage
+    if args.at:
+        comparable = {"presets": presets, "confirm": {"top": 1, "baselines": 1}}  # what `holds_at` asks for
+        changes |= _setting(overridden(spec, comparable), args.at)
     comparison = Search(overridden(spec, changes))
     options = RunOptions.of(args)
     if args.table is not None:

@@ -45,7 +45,22 @@ def run(args: argparse.Namespace) -> int:
         return _cluster.resubmit(args, "hold", _cluster.given(args, "at", "top", "seeds"))
     _cluster.refuse_wait(args)
     search = Search.open(args.name, args.storage)
+    _check_can_compare(search)
     return carry_out(search.amended(_changes(search, args)), RunOptions.of(args))
+
+
+def _check_can_compare(search: "Search") -> None:
+    """Raise InputError for a finished search of which nothing could be compared elsewhere."""
+    from search.errors import InputError
+    from search.record import Purpose
+
+    result = search.result()
+    confirmed = {row.record.purpose for row in result.board.rows if row.confirmed}
+    if result.finished and not {Purpose.SEARCH, Purpose.BASELINE} <= confirmed:
+        raise InputError(
+            f"search {search.name!r} has nothing to compare in another setting: no proposal, or no preset, is "
+            f"confirmed. Go on with it first: {search.command('extend')} --trials N"
+        )
 
 
 def _changes(search: "Search", args: argparse.Namespace) -> dict[str, object]:

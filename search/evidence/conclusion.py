@@ -55,8 +55,10 @@ def _elsewhere_text(board: Leaderboard, row: Row) -> str:
     texts: list[tuple[int, str]] = []
     for setting in board.settings:
         held = setting.row_of(row.record.number)
-        if held is None or held.ratio is None:
-            texts.append((3, f"not tried with {setting.setting}"))
+        if row.record.number in setting.failed:
+            texts.append((0, f"failed with {setting.setting}"))
+        elif held is None or held.ratio is None:
+            texts.append((3, f"not compared with {setting.setting}"))
         else:
             word, change = _VERDICTS[held.verdict], change_text(held.ratio)
             than = _other_baseline(board, setting)
@@ -82,7 +84,9 @@ def _use_text(board: Leaderboard, seen: Row) -> str:
         return ""
     if winner.record.purpose is Purpose.BASELINE:
         several = " Of the baselines it loses least where it is not the best." if _has_several(board) else ""
-        return f" So the answer is {winner.label}: no other schedule holds in every setting.{several}"
+        here = f" ({board.objective} {ratio_text(winner)} as searched)" if winner.ratio is not None else ""
+        none = "no schedule that is shown to be better anywhere holds in every setting"
+        return f" So the answer is {winner.label}{here}: {none}.{several}"
     return (
         f" So the answer is {winner.label}: {board.objective} {ratio_text(winner)} as searched"
         f"{_limits_text(board, winner)}."
@@ -95,16 +99,20 @@ def _has_several(board: Leaderboard) -> bool:
 
 
 def _missing_text(board: Leaderboard) -> str:
-    if not board.num_missing or not board.best:
+    if not board.best:
         return ""
-    return f" The confirmation is not at its end: {board.num_missing} trials are missing."
+    open_in = [found.setting for found in board.settings if not found.is_compared]
+    elsewhere = f" The comparison with {', '.join(open_in)} is not at its end." if open_in else ""
+    if not board.num_missing:
+        return elsewhere
+    return f" The confirmation is not at its end: {board.num_missing} trials are missing.{elsewhere}"
 
 
 def _tied_text(board: Leaderboard, winner: Row) -> str:
     others = [row for row in board.best if row is not winner]
     if not others:
         return ""
-    text = f" Tied with it: {', '.join(_tied_label(row, board.baseline is winner) for row in others)}."
+    text = f" Tied with it: {', '.join(_tied_label(board, row, winner) for row in others)}."
     if winner is board.best[0]:
         return text
     reason = "a baseline" if winner.record.purpose is Purpose.BASELINE else f"{winner.num_options} options"
@@ -130,7 +138,7 @@ def shortlist_lines(board: Leaderboard) -> list[str]:
         setting = list(one.values)[-1] if one.values else "the search"
         out.setdefault(setting, []).append(str(one.record.number))
     left = "".join(f"; out after {setting}: {', '.join(numbers)}" for setting, numbers in out.items())
-    return [f"Shortlist, geometric means of all settings: {', '.join(stayed)}{left}."]
+    return [f"Shortlist, geometric means of the search and the settings tried: {', '.join(stayed)}{left}."]
 
 
 def _setting_lines(board: Leaderboard, found: InSetting) -> Iterator[str]:
@@ -138,7 +146,7 @@ def _setting_lines(board: Leaderboard, found: InSetting) -> Iterator[str]:
         f"{board.label_of(held.record.number)} {_compared_text(held, held.ratio)}"
         for held in found.rows
         if held.ratio is not None
-    ]
+    ] + [f"{board.label_of(number)} failed" for number in found.failed]
     missing = "" if found.is_over else " Trials are missing there."
     against = board.label_of(found.baseline)
     yield f"With {found.setting}, against {against}: {', '.join(compared) or 'not tried'}.{missing}"
@@ -197,6 +205,13 @@ def stability_line(board: Leaderboard) -> str | None:
     return unseen_text(board.winner.label, len(board.winner.values))
 
 
-def _tied_label(row: Row, with_ratio: bool) -> str:
-    text = ratio_text(row) if with_ratio else ""
-    return f"{row.label} ({text})" if text else row.label
+def _tied_label(board: Leaderboard, row: Row, winner: Row) -> str:
+    """With its ratio to the baseline, if that is the winner, and where it is worse than the baseline there."""
+    number = row.record.number
+    held = {found.setting: found.row_of(number) for found in board.settings if found.baseline != number}
+    worse = [setting for setting, one in held.items() if one is not None and one.verdict == "worse"]
+    texts = [
+        *([ratio_text(row)] if board.baseline is winner else []),
+        *([f"worse with {', '.join(worse)}"] if worse else []),
+    ]
+    return f"{row.label} ({'; '.join(texts)})" if any(texts) else row.label

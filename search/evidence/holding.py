@@ -8,9 +8,9 @@ this setting does is a rank correlation over all of them.
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -91,14 +91,17 @@ class InSetting:
     """What was found in one setting.
 
     rows: the proposals that are compared, and the baselines. baseline: number of the one that is best here; None where
-    none has a value yet. correlation: of the values that the search saw with those
-    here. is_over: nothing more is to be trained here, as far as is known.
+    none has a value yet. failed: numbers of those that should be among the rows, but whose trials all failed.
+    correlation: of the values that the search saw with those here. is_compared: the proposals are compared, as far as
+    they are to be. is_over: nothing more is to be trained here, as far as is known.
     """
 
     setting: str
     rows: tuple[Held, ...]
     baseline: int | None
+    failed: tuple[int, ...]
     correlation: RankCorrelation
+    is_compared: bool
     is_over: bool
 
     @cached_property
@@ -115,9 +118,11 @@ class InSetting:
             "setting": self.setting,
             "baseline": self.baseline,
             "rows": [row.to_dict() for row in self.rows],
+            "failed": list(self.failed),
             "rank_correlation": self.correlation.value,
             "rank_correlation_interval": [self.correlation.low, self.correlation.high],
             "rank_correlation_trials": self.correlation.num_pairs,
+            "is_compared": self.is_compared,
             "is_over": self.is_over,
         }
 
@@ -126,40 +131,25 @@ def wanted(
     records: Iterable[TrialRecord], race: Standing, rules: HoldRules, seeds: Sequence[int]
 ) -> tuple[Wanted, ...]:
     """What is to be trained now, once the confirmation is over; the most urgent first."""
-    records = list(records)
-    chosen = _Chosen.of(records, race, rules)
-    if chosen is None:
-        return ()
-    return tuple(
-        found
-        for setting in rules.settings
-        for found in _Trials.of(records, setting).wanted(chosen, rules, seeds)
-    )
+    there = _in_all(list(records), race, rules)
+    return tuple(found for trials in there for found in trials.wanted(rules, seeds))
 
 
 def in_settings(
     records: Iterable[TrialRecord], race: Standing, rules: HoldRules, seeds: Sequence[int]
 ) -> tuple[InSetting, ...]:
     """What is known in each setting; nothing before the confirmation has an answer."""
-    records = list(records)
-    chosen = _Chosen.of(records, race, rules)
-    if chosen is None:
-        return ()
-    found = (_Trials.of(records, setting).summary(chosen, rules, seeds) for setting in rules.settings)
-    return tuple(found)
+    there = _in_all(list(records), race, rules)
+    return tuple(trials.summary(rules, seeds) for trials in there)
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """Whose schedules are trained in other settings. spread: on one seed.
-
-    num_comparisons: that hold together; each may be made after each round, and ends where it decides.
-    """
+    """Whose schedules are trained in other settings. proposals: the confirmed, the best first. spread: on one seed."""
 
     baselines: tuple[TrialRecord, ...]
     proposals: tuple[TrialRecord, ...]
     spread: tuple[TrialRecord, ...]
-    num_comparisons: int
 
     @classmethod
     def of(cls, records: Sequence[TrialRecord], race: Standing, rules: HoldRules) -> "_Chosen | None":
@@ -173,21 +163,14 @@ class _Chosen:
         as_seen = sorted((r for r in presets if r not in in_order), key=lambda r: (r.objective, r.number))
         confirmed_presets = [r for r in in_order if r.purpose is Purpose.BASELINE]
         baselines = tuple([*confirmed_presets, *as_seen][: rules.baselines]) if confirmed_presets else ()
-        proposals = tuple(r for r in in_order if r.purpose is Purpose.SEARCH)[: rules.top]
+        proposals = tuple(r for r in in_order if r.purpose is Purpose.SEARCH)
         if not baselines or not proposals or not race.is_decided:
             return None
-        compared = (*baselines, *proposals)
+        compared = (*baselines, *proposals[: rules.top])
         others = [
             r for r in records if r.replicate_of is None and r.state is State.COMPLETE and r not in compared
         ]
-        # Whichever baseline is the best there, what is compared with it is among these pairs.
-        num_pairs = len(proposals) * len(baselines) + math.comb(len(baselines), 2)
-        num_comparisons = num_pairs * len(rules.settings) * len(rules.rounds)
-        return cls(baselines, proposals, tuple(_evenly(others, rules.spread)), num_comparisons)
-
-    @property
-    def compared(self) -> tuple[TrialRecord, ...]:
-        return (*self.baselines, *self.proposals)
+        return cls(baselines, proposals, tuple(_evenly(others, rules.spread)))
 
 
 def _confirmed_means(records: Iterable[TrialRecord]) -> dict[int, tuple[int, float]]:
@@ -215,16 +198,22 @@ def _evenly(records: Sequence[TrialRecord], count: int) -> Iterator[TrialRecord]
 class _Trials:
     """The trials of one setting.
 
+    baselines, proposals: that are compared here: the best, and what was when more were asked for. spread: on one seed.
     begun, running: each by (number of its schedule's trial, seed). values: by both, of those with a result.
+    num_comparisons: that hold together.
     """
 
     setting: str
+    baselines: tuple[TrialRecord, ...]
+    proposals: tuple[TrialRecord, ...]
+    spread: tuple[TrialRecord, ...]
     begun: Collection[tuple[int, int]]
     running: Collection[tuple[int, int]]
     values: Mapping[int, Mapping[int, float]]
+    num_comparisons: int = 0
 
     @classmethod
-    def of(cls, records: Iterable[TrialRecord], setting: str) -> "_Trials":
+    def of(cls, records: Iterable[TrialRecord], setting: str, chosen: _Chosen, rules: HoldRules) -> "_Trials":
         begun, running = set(), set()
         values: defaultdict[int, dict[int, float]] = defaultdict(dict)
         for record in records:
@@ -235,41 +224,60 @@ class _Trials:
                 running.add((record.replicate_of, record.seed))
             elif record.state in _WITH_RESULT and record.objective is not None:
                 values[record.replicate_of][record.seed] = record.objective
-        return cls(setting, begun, running, values)
+        num_seeds = Counter(number for number, _ in begun)
+        proposals = tuple(
+            r for nth, r in enumerate(chosen.proposals) if nth < rules.top or num_seeds[r.number] > 1
+        )
+        return cls(setting, chosen.baselines, proposals, chosen.spread, begun, running, values)
 
-    def wanted(self, chosen: _Chosen, rules: HoldRules, seeds: Sequence[int]) -> list[Wanted]:
+    @property
+    def compared(self) -> tuple[TrialRecord, ...]:
+        return (*self.baselines, *self.proposals)
+
+    @property
+    def num_pairs(self) -> int:
+        """Whichever baseline is the best here, what is compared with it is among these pairs."""
+        return len(self.proposals) * len(self.baselines) + math.comb(len(self.baselines), 2)
+
+    def num_looks(self, rules: HoldRules) -> int:
+        """After how many rounds is compared, one of more seeds that was asked for before included."""
+        most = max(Counter(number for number, _ in self.begun).values(), default=0)
+        return len(rules.rounds) + (most > rules.rounds[-1])
+
+    def wanted(self, rules: HoldRules, seeds: Sequence[int]) -> list[Wanted]:
         """What is to be trained now: of the round that is not over, and of the spread."""
-        spread = self._missing(chosen.spread, seeds[:1])
-        rivals = self._rivals(chosen, seeds)
+        return [*self._round(rules, seeds)[0], *self._missing(self.spread, seeds[:1])]
+
+    def _round(self, rules: HoldRules, seeds: Sequence[int]) -> tuple[list[Wanted], bool]:
+        """What is to be trained now for the comparison, and whether that is over."""
+        rivals = self._rivals(seeds)
         are_known = len(rivals) == 1 or not (
             self._missing(rivals, seeds[:1]) or self._any_runs(rivals, seeds[:1])
         )
-        racing: Sequence[TrialRecord] = (*rivals, *chosen.proposals)
+        racing: Sequence[TrialRecord] = (*rivals, *self.proposals)
         for size in rules.rounds:
             missing = self._missing(racing, seeds[:size])
             if not are_known:
                 missing = [found for found in missing if found.nth == 0 or found.record not in rivals]
             if missing or self._any_runs(racing, seeds[:size]):
-                return [*missing, *spread]
+                return missing, False
             baseline = self._best(rivals)
-            undecided = [
-                r for r in racing if r not in rivals and self._verdict(r, baseline, chosen) == "tied"
-            ]
+            undecided = [r for r in racing if r not in rivals and self._verdict(r, baseline) == "tied"]
             if not undecided:
                 break
             racing = (*rivals, *undecided)
-        return spread
+        return [], True
 
-    def _rivals(self, chosen: _Chosen, seeds: Sequence[int]) -> tuple[TrialRecord, ...]:
+    def _rivals(self, seeds: Sequence[int]) -> tuple[TrialRecord, ...]:
         """The baselines that may be the best here, as far as the first seed is known; all where none has a value."""
         ended = {number for number, seed in set(self.begun) - set(self.running) if seed == seeds[0]}
         first = {
             r.number: self.values.get(r.number, {}).get(seeds[0], math.inf)  # inf: its trial has failed
-            for r in chosen.baselines
+            for r in self.baselines
             if r.number in ended
         }
         best = min(first.values(), default=math.inf)
-        return tuple(r for r in chosen.baselines if first.get(r.number, 0.0) <= FAR_BEHIND * best)
+        return tuple(r for r in self.baselines if first.get(r.number, 0.0) <= FAR_BEHIND * best)
 
     def _missing(self, records: Iterable[TrialRecord], seeds: Sequence[int]) -> list[Wanted]:
         records = list(records)
@@ -283,27 +291,34 @@ class _Trials:
     def _any_runs(self, records: Iterable[TrialRecord], seeds: Collection[int]) -> bool:
         return any((record.number, seed) in self.running for record in records for seed in seeds)
 
-    def summary(self, chosen: _Chosen, rules: HoldRules, seeds: Sequence[int]) -> InSetting:
-        rivals = self._rivals(chosen, seeds)
+    def summary(self, rules: HoldRules, seeds: Sequence[int]) -> InSetting:
+        rivals = self._rivals(seeds)
         baseline = self._best(rivals)
-        measured = [r for r in (*chosen.compared, *chosen.spread) if self.values.get(r.number)]
+        measured = [r for r in (*self.compared, *self.spread) if self.values.get(r.number)]
         pairs = [(r.objective, _mean_ln(self.values[r.number])) for r in measured if r.objective is not None]
+        begun, running = ({number for number, _ in which} for which in (self.begun, self.running))
         return InSetting(
             setting=self.setting,
             rows=tuple(
                 Held(
                     record=r,
                     values=self.values[r.number],
-                    ratio=self._ratio(r, baseline, chosen),
-                    verdict=self._verdict(r, baseline, chosen),
-                    left_out=r in chosen.baselines and r not in rivals,
+                    ratio=self._ratio(r, baseline),
+                    verdict=self._verdict(r, baseline),
+                    left_out=r in self.baselines and r not in rivals,
                 )
-                for r in chosen.compared
+                for r in self.compared
                 if self.values.get(r.number)
             ),
             baseline=None if baseline is None else baseline.number,
+            failed=tuple(
+                r.number
+                for r in self.compared
+                if r.number in begun - running and not self.values.get(r.number)
+            ),
             correlation=rank_correlation(pairs),
-            is_over=not self.running and not self.wanted(chosen, rules, seeds),
+            is_compared=self._round(rules, seeds)[1],
+            is_over=not self.running and not self.wanted(rules, seeds),
         )
 
     def _best(self, baselines: Sequence[TrialRecord]) -> TrialRecord | None:
@@ -319,26 +334,37 @@ class _Trials:
 
         return min(baselines, key=place)
 
-    def _verdict(self, record: TrialRecord, baseline: TrialRecord | None, chosen: _Chosen) -> str:
-        against = self._ratio(record, baseline, chosen)
+    def _verdict(self, record: TrialRecord, baseline: TrialRecord | None) -> str:
+        against = self._ratio(record, baseline)
         if baseline is None or against is None:
             return "tied"
-        own, other = (self._num_diverged(r.number) for r in (record, baseline))
+        both = self.values[record.number].keys() & self.values[baseline.number].keys()
+        own, other = (
+            sum(has_diverged(self.values[r.number][seed]) for seed in both) for r in (record, baseline)
+        )
         if own != other:
             return "worse" if own > other else "better"
         return "better" if against.below_one else "worse" if against.above_one else "tied"
 
-    def _ratio(self, record: TrialRecord, baseline: TrialRecord | None, chosen: _Chosen) -> Estimate | None:
+    def _ratio(self, record: TrialRecord, baseline: TrialRecord | None) -> Estimate | None:
         if baseline is None or record is baseline:
             return None
-        compared = {r.number: self.values.get(r.number, {}) for r in chosen.compared}
+        compared = {r.number: self.values.get(r.number, {}) for r in self.compared}
         # Few are compared here, so that baselines and proposals are taken as of one kind.
         sound = {number: own for number, own in compared.items() if not any(map(has_diverged, own.values()))}
         noise = SeedValues(sound).noise_of_ratio
-        return ratio_of(compared, record.number, baseline.number, noise, chosen.num_comparisons)
+        return ratio_of(compared, record.number, baseline.number, noise, self.num_comparisons)
 
-    def _num_diverged(self, number: int) -> int:
-        return sum(map(has_diverged, self.values.get(number, {}).values()))
+
+def _in_all(records: Sequence[TrialRecord], race: Standing, rules: HoldRules) -> "list[_Trials]":
+    """What is there in each setting; nothing before the confirmation has an answer."""
+    chosen = _Chosen.of(records, race, rules)
+    if chosen is None:
+        return []
+    there = [_Trials.of(records, setting, chosen, rules) for setting in rules.settings]
+    # Each may be made after each round, and ends where it decides.
+    num_comparisons = sum(trials.num_pairs * trials.num_looks(rules) for trials in there)
+    return [replace(trials, num_comparisons=num_comparisons) for trials in there]
 
 
 def _mean_ln(values: Mapping[int, float]) -> float:

@@ -65,13 +65,18 @@ class Leaderboard:
 
     @cached_property
     def winner(self) -> Row | None:
-        """What to use. Where other settings were tried, what holds there; else what is best as searched."""
-        if not any(found.rows for found in self.settings) or self.baseline is None:
+        """What to use. Where schedules were compared in other settings, what holds there; else the best as searched."""
+        if not self.compared_in or self.baseline is None:
             return self.best_as_searched
         return self.holding(AS_GOOD)
 
+    @cached_property
+    def compared_in(self) -> tuple[InSetting, ...]:
+        """The other settings in which schedules have been compared with a baseline."""
+        return tuple(s for s in self.settings if s.is_compared and s.baseline is not None)
+
     def holding(self, as_good: float) -> Row | None:
-        """What holds in all settings: the schedule whose largest ratio to the best baseline is the smallest.
+        """What holds wherever it was compared: the schedule whose largest ratio to the best baseline is the smallest.
 
         Of those that are shown to be better than it somewhere and worse nowhere, if that ratio is at most `as_good`;
         else the baseline of which it is.
@@ -103,9 +108,10 @@ class Leaderboard:
         return self.baseline.label if self.baseline else "no baseline"
 
     def held(self, row: Row) -> tuple[Held, ...]:
-        """What is known of this schedule in other settings."""
-        found = (setting.row_of(row.record.number) for setting in self.settings)
-        return tuple(held for held in found if held is not None)
+        """What is known of this schedule in the other settings; nothing unless it was compared in all of them."""
+        found = [setting.row_of(row.record.number) for setting in self.compared_in]
+        held = tuple(one for one in found if one is not None)
+        return held if len(held) == len(found) else ()
 
     def by_measures(self, row: Row) -> tuple[ByMeasure, ...]:
         """The row's models compared with the best baseline's by other measures; nothing for the baseline itself."""
@@ -207,7 +213,9 @@ def leaderboard(
     records = list(records)
     known = values_at_rungs(records)
     noises = {step: found for step, values in known.items() if (found := values.noise) is not None}
-    full = max((r.reports[-1].step for r in records if r.state is State.COMPLETE), default=0)
+    full = max(
+        (r.reports[-1].step for r in records if r.state is State.COMPLETE and r.is_comparable), default=0
+    )
     replicates = replicates_of(records, race, own_values)
     contenders = race.contenders if race else None
     confirmation = Confirmation.of(records, replicates, contenders, known.get(full, SeedValues({})))

@@ -23,7 +23,7 @@ from trainable.network import Network
 from trainable.trainers.command import Command
 from trainable.training.config import TrainingConfig
 
-_TIMES = re.compile(r"([0-9]+(?:\.[0-9]+)?)x")
+_TIMES = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)x")
 
 
 def _changes(value: Any) -> dict[str, Any]:

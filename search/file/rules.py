@@ -198,8 +198,14 @@ def settings_are_elsewhere(settings: Sequence[AnySetting], own: AnySetting) -> B
         place: Place = ("holds_at", "settings", index)
         if setting.is_like(own):
             yield place, "must be other than the search's own setting, but is the same. Leave it out"
-        elif any(setting.is_like(other) or setting.name == other.name for other in settings[:index]):
+        elif any(setting.is_like(other) for other in settings[:index]):
             yield place, f"must be given once, but {setting.name} is given twice"
+        elif any(setting.name == other.name for other in settings[:index]):
+            yield (
+                place,
+                f"must differ from the others in more than where files lie, but {setting.name} is given twice. Ask for "
+                "one of them in a search of another `name`",
+            )
 
 
 def settings_suit_the_features(settings: Sequence[SettingSpec]) -> Broken:

@@ -1,5 +1,8 @@
 """The sections with the answer: who leads, what their schedules are, each value, where it holds, how to use it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from search.evidence.conclusion import shortlist_lines
 from search.evidence.intervals import Estimate
 from search.evidence.row import Row, ratio_text
@@ -185,8 +188,7 @@ def elsewhere(found: Found, key: str) -> Section:
         return Section(id=f"{key}-holds", title=title, lines=lines)
     compared = [point for point in points if point["verdict"] != LEFT_OUT]
     text = "Against the best baseline, trained in the same setting: " + "; ".join(
-        f"{point['setting']}, {point['schedule']} {number(point['ratio'])} "
-        f"[{number(point['low'])}, {number(point['high'])}], {point['verdict']}"
+        f"{point['setting']}, {point['schedule']} {_with_interval(point)}, {point['verdict']}"
         for point in compared
     )
     columns = [Column("setting"), Column("schedule"), Column("ratio [95 %]", True), Column("seeds", True)]
@@ -194,7 +196,7 @@ def elsewhere(found: Found, key: str) -> Section:
         [
             point["setting"],
             point["schedule"],
-            f"{number(point['ratio'])} [{number(point['low'])}, {number(point['high'])}]",
+            _with_interval(point),
             str(point["seeds"]),
             point["verdict"],
         ]
@@ -207,6 +209,12 @@ def elsewhere(found: Found, key: str) -> Section:
         pictures=[Picture(f"{key}-ratios", charts.ratios(compared, found.objective, f"{text}."), f"{text}.")],
         tables=[Table([*columns, Column("there")], rows)],
     )
+
+
+def _with_interval(point: Mapping[str, Any]) -> str:
+    """A ratio of one seed has none."""
+    ratio = number(point["ratio"])
+    return ratio if point["seeds"] < 2 else f"{ratio} [{number(point['low'])}, {number(point['high'])}]"
 
 
 def usage(found: Found, key: str) -> Section:

@@ -20,7 +20,6 @@ def ratios(found: Found) -> list[dict[str, Any]]:
             labels[held.record.number].label,
             held.ratio,
             LEFT_OUT if held.left_out else held.verdict,
-            len(held.values),
         )
         for setting in found.board.settings
         for held in setting.rows
@@ -28,14 +27,14 @@ def ratios(found: Found) -> list[dict[str, Any]]:
     ]
     tried = {held.record.number for setting in found.board.settings for held in setting.rows}
     here = [
-        _point("as searched", row.label, row.ratio, _verdict(row.ratio), len(row.values))
+        _point("as searched", row.label, row.ratio, _verdict(row.ratio))
         for row in found.board.rows
         if row.record.number in tried and row.ratio is not None
     ]
     return [*here, *elsewhere] if elsewhere else []
 
 
-def _point(setting: str, label: str, ratio: Estimate, verdict: str, num_seeds: int) -> dict[str, Any]:
+def _point(setting: str, label: str, ratio: Estimate, verdict: str) -> dict[str, Any]:
     return {
         "setting": setting,
         "schedule": label,
@@ -43,7 +42,7 @@ def _point(setting: str, label: str, ratio: Estimate, verdict: str, num_seeds: i
         "low": plotted(ratio.mean if ratio.low is None else ratio.low),
         "high": plotted(ratio.mean if ratio.high is None else ratio.high),
         "verdict": verdict,
-        "seeds": num_seeds,
+        "seeds": ratio.num_seeds,
     }
 
 

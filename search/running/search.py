@@ -67,9 +67,13 @@ class Search:
 
     @classmethod
     def open(cls, name_or_file: str, storage: str = DEFAULT_STORAGE) -> "Search":
-        """The search called so in `storage`, or described by the file of that name. InputError if there is none."""
+        """The search called so in `storage`, or described by the file of that name, there if another than the default.
+
+        InputError if there is none.
+        """
         if Path(name_or_file).suffix in (".yaml", ".yml") or os.sep in name_or_file:
-            return cls(spec_at(Path(name_or_file)))
+            spec = spec_at(Path(name_or_file))
+            return cls(spec if storage == DEFAULT_STORAGE else overridden(spec, {"storage.path": storage}))
         return cls.kept_in(folder_of(name_or_file, storage))
 
     @classmethod
@@ -326,7 +330,7 @@ class Search:
     def _is_another(self, changed: Sequence[str]) -> InputError:
         """What is told where the study is that of a search with other `changed` fields."""
         sections = dict.fromkeys(field.partition(".")[0] for field in changed)
-        remedy = "Give this one another `name`"
+        remedy = "Give this one another `name` (`--name` of compare)"
         if sections.keys() <= AMOUNT.keys():
             commands = [f"`{self.command(AMOUNT[section])}`" for section in sections]
             remedy = f"Do more of it with {' or '.join(commands)}"

@@ -158,7 +158,8 @@ def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[d
         }
         # Where nothing was to be compared there, the board has none.
         for found, given in zip(board.settings, search.get("holds_at", {}).get("settings", []), strict=False)
-        if (held := found.row_of(row.record.number)) is not None
+        if found.is_compared
+        and (held := found.row_of(row.record.number)) is not None
         and held.ratio is not None
         and found.baseline is not None
         and (baseline := found.row_of(found.baseline)) is not None

@@ -35,6 +35,7 @@ from spaces.stage import Pairs, Stage
 
 # Another machine's pow and erf differ in the last digits; numbers that differ by more are another schedule's.
 TOLERANCE = 1e-9
+_DIVERGED = 1e9  # the value of a trial that diverged; all others are below
 
 
 def checked_stages(schedule: NoiseSchedule, training: TrainingPart | PairsTrainingPart) -> tuple[Stage, ...]:
@@ -149,8 +150,16 @@ def check_holds_at(parts: Iterable[HoldsAtPart]) -> None:
             raise ValueError(
                 f"{where}: `interval` must hold the ratio {part.ratio:.6g}, but is {part.interval}"
             )
-        if {"better": low > 1, "worse": high < 1, "tied": low > 1 or high < 1}[part.verdict]:
+        if part.verdict != _verdict(pairs, low, high):
             raise ValueError(f"{where}: `verdict` must be what the interval says, but is {part.verdict!r}")
+
+
+def _verdict(pairs: Sequence[tuple[float, float]], low: float, high: float) -> str:
+    """What is shown of a ratio with this interval; who diverged on more seeds is worse, whatever the ratio."""
+    own, other = (sum(not value < _DIVERGED for value in values) for values in zip(*pairs, strict=True))
+    if own != other:
+        return "worse" if own > other else "better"
+    return "better" if high < 1 else "worse" if low > 1 else "tied"
 
 
 def check_measures(parts: Iterable[MeasurePart]) -> None:
@@ -185,7 +194,7 @@ def _mean_change(pairs: Sequence[tuple[float, float]], *, by_ratio: bool) -> flo
     if not by_ratio:
         return sum(own - other for own, other in pairs) / len(pairs)
     logs = (math.log(max(own, 1e-12)) - math.log(max(other, 1e-12)) for own, other in pairs)
-    return math.exp(math.fsum(logs) / len(pairs))
+    return math.exp(min(math.fsum(logs) / len(pairs), 700.0))
 
 
 def check_sampling(

@@ -460,6 +460,15 @@ def test_an_option_of_a_format_is_explained_taken_by_it_and_refused_with_others(
         assert f"{flag} has no effect with --format {other.replace('_', '-')}" in capsys.readouterr().err
 
 
+def test_an_option_in_the_help_is_of_the_verb_or_of_a_format(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["export", "--help"]) == 0
+    flags = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+    of_the_verb = "storage output unconfirmed format nfe accept-error register plugin address json"
+    assert flags - {f"--{option.name.replace('_', '-')}" for _, option in OPTIONS} == {
+        f"--{name}" for name in of_the_verb.split()
+    }
+
+
 def test_the_flags_accept_what_is_refused_without_them(here: Path) -> None:
     arguments = ["--format", "diffusers", "--grid-points", "40", "--nfe", "5", "--accept-error"]
     assert cli.main(["export", "best.json", *arguments]) == 0

@@ -13,6 +13,7 @@ from search.evidence.conclusion import sentence, setting_lines
 from search.evidence.holding import HoldRules, in_settings, wanted
 from search.evidence.leaderboard import Leaderboard, leaderboard
 from search.evidence.race import RaceRules, Standing, standing
+from search.evidence.row import ratio_text
 from search.file.spec import SearchSpec, SpecError, spec_of
 from search.file.yaml12 import parse_document
 from search.policy.conductor import Conductor
@@ -47,7 +48,8 @@ def race_of(records: list[TrialRecord]) -> Standing:
 def there(of: int, values: list[float], setting: str, **fields: Any) -> list[TrialRecord]:
     """The schedule of trial `of` in a setting, on seeds 1, 2, ..."""
     first = 100 + 1000 * list(RULES.settings).index(setting) + 10 * of
-    return replicates(of, values, first=first, purpose=Purpose.HOLD, setting=setting, **fields)
+    fields = {"step": RULES.settings[setting], "purpose": Purpose.HOLD, "setting": setting, **fields}
+    return replicates(of, values, first=first, **fields)
 
 
 def wants(records: list[TrialRecord]) -> list[tuple[int, int, str]]:
@@ -149,7 +151,9 @@ def test_a_schedule_that_loses_anywhere_is_not_named_without_that() -> None:
 def test_where_nothing_holds_the_baseline_is_the_answer() -> None:
     board = board_of(held_everywhere(longer=(2.0, 3.0), unet=(8.0, 0.95)))
     assert board.winner is board.baseline
-    assert sentence(board).endswith("So the answer is ict: no other schedule holds in every setting.")
+    assert sentence(board).endswith(
+        "So the answer is ict: no schedule that is shown to be better anywhere holds in every setting."
+    )
 
 
 SECOND = [
@@ -183,8 +187,9 @@ def test_where_nothing_holds_the_answer_is_the_preset_that_loses_least(
 ) -> None:
     board = two_baselines(ict, vp, one=20.0)
     assert board.winner is not None and board.winner.label == answer
+    here = {"ict": "", "vp": f" (fd {ratio_text(board.winner)} as searched)"}[answer]
     assert sentence(board).endswith(
-        f"So the answer is {answer}: no other schedule holds in every setting. "
+        f"So the answer is {answer}{here}: no schedule that is shown to be better anywhere holds in every setting. "
         "Of the baselines it loses least where it is not the best."
     )
 
@@ -307,6 +312,80 @@ def test_the_margin_of_what_is_as_good_can_be_asked_for() -> None:
     strict, wide = board.holding(1.0), board.holding(1.3)
     assert strict is board.baseline
     assert wide is not None and wide.record.number == 1
+
+
+def failed(trials: list[TrialRecord]) -> list[TrialRecord]:
+    return [replace(trial, state=State.FAILED, reports=()) for trial in trials]
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        there(0, [10.0], LONGER),
+        [*there(0, [10.0], LONGER), *there(1, [10.6], LONGER), *there(2, [11.0], LONGER)],
+    ],
+)
+def test_until_schedules_are_compared_elsewhere_the_answer_is_as_searched(begun: list[TrialRecord]) -> None:
+    board = board_of([*SEARCHED, *begun])
+    assert board.winner is board.best_as_searched is not board.baseline
+    assert "So the answer" not in sentence(board)
+    assert sentence(board).endswith(f" The comparison with {LONGER}, unet is not at its end.")
+    assert document([*SEARCHED, *begun])["holds_at"] == []
+
+
+def test_a_setting_that_is_compared_decides_while_another_one_is_not() -> None:
+    everywhere = held_everywhere(longer=(2.0, 3.0), unet=(0.9, 0.9))
+    board = board_of([r for r in everywhere if r.setting != "unet"])
+    assert board.winner is board.baseline
+    assert sentence(board).endswith(" The comparison with unet is not at its end.")
+
+
+def test_what_was_compared_counts_when_fewer_are_asked_for_later() -> None:
+    """Without a trial more, nothing is told apart that was not."""
+    records = [*SEARCHED, *there(0, [10.0, 11.0, 9.0, 10.0], LONGER)]
+    for of, times in ((1, 0.8), (2, 1.2)):
+        records += there(of, [times * value for value in (9.0, 10.0, 10.0, 11.0)], LONGER)
+    race = race_of(records)
+    rules = replace(RULES, settings={LONGER: 400})
+    found = [
+        in_settings(records, race, asked, SEEDS)[0].rows
+        for asked in (rules, replace(rules, top=1), replace(rules, rounds=(2,)))
+    ]
+    assert [row.record.number for row in found[0]] == [0, 1, 2]
+    assert found[1] == found[0] and found[2] == found[0]
+
+
+def test_a_seed_that_only_the_baseline_has_makes_no_schedule_better() -> None:
+    records = [*SEARCHED, *there(0, [10.0, 10.1, 9.9], LONGER), *there(1, [20.0, 20.1], LONGER)]
+    records += there(2, [10.1, 10.0, 10.0, 10.0], LONGER)
+    records += [replace(there(0, [1e9], LONGER, state=State.DIVERGED)[0], number=99, seed=4)]
+    (found, _) = in_settings(records, race_of(records), RULES, SEEDS)
+    row = found.row_of(1)
+    assert found.baseline == 0 and row is not None and row.verdict == "worse"
+
+
+def test_a_schedule_whose_trials_failed_in_a_setting_does_not_hold_there() -> None:
+    records = held_everywhere(longer=(0.5, 0.8), unet=(0.9, 0.95))
+    broken = [r for r in records if (r.setting, r.replicate_of) == ("unet", 1)]
+    board = board_of([*(r for r in records if r not in broken), *failed(broken)])
+    assert board.winner is not None and board.winner.record.number == 2
+    assert "; but failed with unet, better with total_steps 400" in sentence(board)
+    assert "trial 1 failed." in setting_lines(board)[-2]
+
+
+def test_where_no_baseline_has_a_value_nothing_is_compared() -> None:
+    records = held_everywhere(longer=(0.5, 0.8), unet=(0.9, 0.95))
+    broken = [r for r in records if (r.setting, r.replicate_of) == ("unet", 0)]
+    board = board_of([*(r for r in records if r not in broken), *failed(broken)])
+    assert board.winner is not None and board.winner.record.number == 1
+    assert "not compared with unet" in sentence(board)
+
+
+def test_a_schedule_that_is_tied_is_named_with_where_it_is_worse() -> None:
+    tied = [r for r in SEARCHED if r.replicate_of != 2] + replicates(2, [50.5, 50.7], first=10)
+    searched = {r.number for r in SEARCHED}
+    elsewhere = [r for r in held_everywhere(longer=(0.5, 2.0), unet=(0.9, 3.0)) if r.number not in searched]
+    assert f" Tied with it: trial 2 (worse with {LONGER}, unet)." in sentence(board_of([*tied, *elsewhere]))
 
 
 def test_a_setting_where_a_schedule_diverges_more_often_is_one_where_it_is_worse() -> None:
@@ -495,6 +574,9 @@ def test_where_nothing_was_to_be_compared_elsewhere_the_export_says_nothing_of_i
     [
         ({"ratio": 0.3}, "`ratio` must be that of the values"),
         ({"verdict": "worse"}, "`verdict` must be what the interval says"),
+        ({"interval": [0.2, 3.0]}, "`verdict` must be what the interval says"),
+        ({"interval": None}, "`verdict` must be what the interval says"),
+        ({"values": {"1": 1e308}, "baseline_values": {"1": 0.0}}, "`ratio` must be that of the values"),
         ({"verdict": "tied"}, "`verdict` must be what the interval says"),
         ({"interval": [0.1, 0.2]}, "`interval` must hold the ratio"),
         ({"values": {"9": 1.0}}, "must have a seed in common"),

@@ -389,6 +389,7 @@ def test_a_baseline_that_was_left_out_is_in_the_table_and_not_in_the_picture() -
     (table,), (picture,) = section.tables, section.pictures
     there_only = [(row[1], row[-1]) for row in table.rows if row[0] == LONGER]
     assert there_only == [("vp", "left out"), ("trial 1", "tied")]
+    assert [("[" in row[2]) for row in table.rows if row[0] == LONGER] == [False, True]  # of one seed, of two
     assert "trial 1" in picture.text and "vp" not in picture.text
 
 
@@ -400,7 +401,9 @@ def test_how_the_shortlist_chose_is_said_where_the_finding_holds() -> None:
     board = board_of(held())
     with_it = replace(board, shortlist=tuple(listed))
     lines = elsewhere(found_of(held(), with_it), "a").lines
-    assert lines == ["Shortlist, geometric means of all settings: trial 2 40, trial 1 60."]
+    assert lines == [
+        "Shortlist, geometric means of the search and the settings tried: trial 2 40, trial 1 60."
+    ]
     assert elsewhere(found_of(held(), board), "a").lines == []
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from search import cli
 from search.errors import InputError, OperationFailed
 from search.policy.conductor import Conductor
 from search.policy.trials import CONFIRM_ANYWAY, SEARCH_CLOSED
@@ -41,6 +42,11 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def toy(storage: Path) -> Search:
     """Started, and run to its end."""
+    return run_to_its_end()
+
+
+def run_to_its_end(*, diverging: bool = False) -> Search:
+    """diverging: whether its proposals do."""
     search = Search.open("toy.yaml")
     search.folder.mkdir(parents=True)
     search.open_or_create(ASSETS)
@@ -48,7 +54,10 @@ def toy(storage: Path) -> Search:
     conductor = Conductor(search.plan(), search.store)
     step = conductor.plan.rungs[-1]
     while (trial := conductor.next()) is not None:
-        conductor.observe(trial.number, step, [Report(step, 50.0 + trial.number, 0)], "complete")
+        value, outcome = 50.0 + trial.number, "complete"
+        if diverging and trial.purpose is Purpose.SEARCH:
+            value, outcome = 1e9, "diverged"
+        conductor.observe(trial.number, step, [Report(step, value, 0)], outcome)
     return search
 
 
@@ -63,6 +72,29 @@ def test_it_is_found_by_its_name_and_by_its_file(toy: Search, storage: Path) -> 
         Search.open("other")
     with pytest.raises(InputError, match=r"other\.yaml: no such file"):
         Search.open("other.yaml")
+
+
+def test_a_search_of_a_file_is_looked_for_where_it_is_said_to_be(toy: Search, tmp_path: Path) -> None:
+    assert Search.open("toy.yaml", str(tmp_path / "elsewhere")).folder == tmp_path / "elsewhere" / "toy"
+    with pytest.raises(InputError, match="search 'toy' has not been started"):
+        Search.open("toy.yaml", str(tmp_path / "elsewhere")).result()
+
+
+def test_a_search_without_a_confirmed_proposal_has_nothing_to_hold(
+    storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (run_to_its_end(diverging=True).folder / "search.yaml").read_text()
+    assert cli.main(["hold", "toy", "--at", "network: unet"]) == 2
+    told = capsys.readouterr().err
+    assert "'toy' has nothing to compare in another setting: no proposal, or no preset, is confirmed." in told
+    assert "search extend toy --trials N" in told
+    assert (storage / "toy" / "search.yaml").read_text() == before
+
+
+def test_a_comparison_elsewhere_asks_nothing_of_what_the_search_confirms(storage: Path) -> None:
+    Path("toy.yaml").write_text(TEXT.replace("top: 1, baselines: 1, rounds: [2]", "top: 0"))
+    arguments = ["--presets", "ict,ct", "--at", "network: unet", "--dry-run"]
+    assert cli.main(["compare", "toy.yaml", *arguments]) == 0
 
 
 def test_what_is_read_of_it_agrees(toy: Search) -> None:

@@ -136,7 +136,8 @@ def test_its_values_are_no_evidence() -> None:
     assert board.noise == without.noise
     assert all(not found.rows for found in in_settings(records, race, RULES, SEEDS))
     assert setting_lines(board)[0] == (
-        "Shortlist, geometric means of all settings: trial 2 20, trial 3 28.8; out after mlp: 4, 1."
+        "Shortlist, geometric means of the search and the settings tried: trial 2 20, trial 3 28.8; "
+        "out after mlp: 4, 1."
     )
     first = board.to_dict()["shortlist"][0]
     assert first == {"number": 2, "values": {MLP: 20.0, LONGER: 20.0}, "mean": pytest.approx(20.0)}
