@@ -138,9 +138,12 @@ class StackTrainable(_SlotTrainable):
         super().setup(config, **shared)
         self._worker = self._trainer.stack_worker(self._settings, self._slice, stack)
         self._is_new = True
+        self._error: Exception | None = None  # of `exchange`
 
     def step(self) -> dict[str, Any]:
         """Train until a trial has something to tell. stack: of each that has. returned: trials that have no room."""
+        if self._error is not None:
+            raise self._error  # Ray starts another worker
         if not self._is_new and self._worker.is_idle:
             time.sleep(_IDLE_SECONDS)  # the driver has nothing to do for it now
         self._is_new = False
@@ -152,6 +155,9 @@ class StackTrainable(_SlotTrainable):
         }
 
     def exchange(self, tasks: Sequence[Mapping[str, Any]], ended: Sequence[int]) -> None:
-        """Trials that come, and numbers of those that do not go on here."""
-        self._worker.drop(ended)
-        self._worker.take([TrialTask(**task) for task in tasks])
+        """Trials that come, and numbers of those that do not go on here. Nobody asks how it went: `step` raises."""
+        try:
+            self._worker.drop(ended)
+            self._worker.take([TrialTask(**task) for task in tasks])
+        except Exception as error:
+            self._error = error

@@ -292,11 +292,12 @@ class Search:
             sections = {field.partition(".")[0] for field in changed}
             if not sections <= set(AMOUNT):  # its file was edited
                 raise self._is_another(changed)
-            store.set_header("search", more.spec.resolved())
-            store.set_header("identity", more.spec.fingerprint_fields())
-            if "budget" in sections:
-                store.set_header(SEARCH_CLOSED, False)
-            store.set_header(CONFIRM_ANYWAY, "budget" not in sections)
+            # By what is asked: of a command that was cut off here, which is given again, nothing may be left to change.
+            is_larger = any(field.startswith("budget.") for field in changes)
+            facts = {"search": more.spec.resolved(), "identity": more.spec.fingerprint_fields()}
+            store.set_headers(
+                {**facts, CONFIRM_ANYWAY: not is_larger, **({SEARCH_CLOSED: False} if is_larger else {})}
+            )
             more.write_file()
         return more
 

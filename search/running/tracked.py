@@ -9,6 +9,7 @@ from typing import Any
 
 from search.cluster.storage_defaults import tracking_environment
 from search.errors import OperationFailed
+from search.machine.driver import is_driven
 from search.record import TrialRecord
 from search.running.known import PAGE_FILE, SPEC_FILE
 from search.running.result import Result
@@ -82,7 +83,8 @@ def track_sampling(search: Search, record: TrialRecord) -> str | None:
     try:
         projection.sync_sampling(record, measured)
         result = search.result()
-        projection.sync_parent(parent_info(search, result.mlflow_status(), result))
+        status = result.mlflow_status(driven=is_driven(search.folder))
+        projection.sync_parent(parent_info(search, status, result))
     except Exception as error:  # MLflow is a projection: what it lacks can be brought in later
         reason = " ".join(str(error).split())[:200]
         return f"MLflow did not take it ({reason}); run `{search.command('reconcile')}`"

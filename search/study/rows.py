@@ -41,6 +41,18 @@ def insert_study(storage: RDBStorage, name: str, attributes: Mapping[str, Any]) 
         connection.execute(_table(models.StudyUserAttributeModel).insert(), rows)
 
 
+def change_study(storage: RDBStorage, study_id: int, attributes: Mapping[str, Any]) -> None:
+    """Add or replace user attributes of the study: all of them or, of a process that is killed, none."""
+    kept = _table(models.StudyUserAttributeModel)
+    rows = [
+        {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
+        for key, value in attributes.items()
+    ]
+    with storage.engine.begin() as connection:
+        connection.execute(kept.delete().where(kept.c.study_id == study_id, kept.c.key.in_(attributes)))
+        connection.execute(kept.insert(), rows)
+
+
 def insert_trial(storage: RDBStorage, study_id: int, trial: FrozenTrial, after: Seen) -> Row:
     """Add the RUNNING `trial`, which has no values yet, to the study.
 
@@ -94,7 +106,10 @@ def begin_waiting(storage: RDBStorage, trial_id: int, trial: FrozenTrial) -> Non
     kept = _table(models.TrialUserAttributeModel)
     params = _table(models.TrialParamModel)
     with storage.engine.begin() as connection:
-        values = {"state": trial.state, "datetime_start": trial.datetime_start}
+        values = {
+            "state": trial.state,
+            "datetime_start": _utc(trial.datetime_start or datetime.datetime.now()),
+        }
         if _leaves_queue(connection, trial_id, values):
             connection.execute(
                 kept.delete().where(kept.c.trial_id == trial_id, kept.c.key.in_(trial.user_attrs))
@@ -112,7 +127,7 @@ def begin_waiting(storage: RDBStorage, trial_id: int, trial: FrozenTrial) -> Non
 def refuse_waiting(storage: RDBStorage, trial_id: int, attributes: Mapping[str, Any]) -> None:
     """End a WAITING trial as failed, with more user attributes; nothing if it has left the queue."""
     with storage.engine.begin() as connection:
-        values = {"state": TrialState.FAIL, "datetime_complete": datetime.datetime.now()}
+        values = {"state": TrialState.FAIL, "datetime_complete": _utc(datetime.datetime.now())}
         if _leaves_queue(connection, trial_id, values):
             rows = [
                 {"trial_id": trial_id, "key": k, "value_json": json.dumps(v)} for k, v in attributes.items()

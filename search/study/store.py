@@ -27,6 +27,7 @@ from search.study.queue import Queue
 from search.study.records import OPTUNA_STATE, canonical, plain, running
 from search.study.rows import (
     begin_waiting,
+    change_study,
     finish_trial,
     insert_report,
     insert_study,
@@ -130,8 +131,12 @@ class StudyStore:
 
     def set_header(self, key: str, value: Any) -> None:
         """Add or replace one fact of the search."""
-        self._outlasting.do(lambda: self._study.set_user_attr(key, value))
-        self._header = {**self.header, key: value}
+        self.set_headers({key: value})
+
+    def set_headers(self, facts: Mapping[str, Any]) -> None:
+        """Add or replace facts of the search, all at once."""
+        self._outlasting.do(lambda: change_study(self._tables, self._study._study_id, facts))
+        self._header = {**self.header, **facts}
 
     # What is read
 

@@ -1,5 +1,6 @@
 """Trials that somebody puts into the study's queue (Optuna's `enqueue_trial`) are trained, or refused in one line."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,22 @@ def searching(folder: Path, plan: Plan = PLAN) -> Conductor:
 
 def enqueued(conductor: Conductor) -> list[TrialRecord]:
     return [r for r in conductor.records.values() if r.decisions[0].cause == "enqueued"]
+
+
+def test_it_began_when_its_neighbours_did_in_every_time_zone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "XXX5")
+        time.tzset()
+        searching(tmp_path, SHORT)
+        study(tmp_path).enqueue_trial(FULL)
+        drive(searching(tmp_path, SHORT))
+        read = searching(tmp_path, SHORT)
+        starts = [record.start_ms for record in read.records.values()]
+    time.tzset()
+    assert len(enqueued(read)) == 1 and None not in starts
+    assert max(starts) - min(starts) < 3_600_000
 
 
 @pytest.mark.parametrize("plan", [PLAN, replace(PLAN, algorithm=DensityGP(num_startup_trials=2))])

@@ -97,6 +97,22 @@ def test_a_comparison_elsewhere_asks_nothing_of_what_the_search_confirms(storage
     assert cli.main(["compare", "toy.yaml", *arguments]) == 0
 
 
+def test_an_extension_that_was_cut_off_before_its_file_is_given_again(
+    toy: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.store.set_header(SEARCH_CLOSED, True)
+    with monkeypatch.context() as cut:
+        cut.setattr(Search, "write_file", lambda search: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            Search.open("toy").amended({"budget.max_trials": 5})
+    assert Search.open("toy").spec.budget.max_trials == 3  # so says its file
+    more = Search.open("toy").amended({"budget.max_trials": 5})
+    assert (more.header[SEARCH_CLOSED], more.header[CONFIRM_ANYWAY]) == (False, False)
+    conductor = Conductor(more.plan(), more.store)
+    proposed = conductor.next()
+    assert proposed is not None and proposed.purpose is Purpose.SEARCH
+
+
 def test_what_is_read_of_it_agrees(toy: Search) -> None:
     opened = Search.open("toy")
     result, status = opened.result(), opened.status()

@@ -226,6 +226,28 @@ def test_where_memory_is_short_the_stack_is_halved_and_then_a_batch(
     assert last(list(until_over(worker)))[1].outcome == "complete"
 
 
+def test_what_is_over_is_told_though_the_stack_is_halved(
+    stacked: Callable[..., StackWorker], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, was_short = TrialWorker.trained, []
+
+    def trained(worker: TrialWorker, rung: int, loss: float, seconds: float) -> bool:
+        number = worker.progress().number
+        if number == 0:
+            raise RuntimeError("what nobody expects")
+        if number == 2 and not was_short:
+            was_short.append(number)
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB.")
+        return real(worker, rung, loss, seconds)
+
+    monkeypatch.setattr(TrialWorker, "trained", trained)
+    worker = stacked(size=3)
+    worker.take([task(tmp_path, number) for number in range(3)])
+    told = last(list(until_over(worker)))
+    assert {number: progress.outcome for number, progress in told.items()} == {0: "failed", 1: "complete"}
+    assert worker.take_returned() == [2]
+
+
 def test_a_card_that_is_lost_asks_for_another_process(
     stacked: Callable[..., StackWorker], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

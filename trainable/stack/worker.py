@@ -140,12 +140,16 @@ class StackWorker:
         return out_of_memory(task, error, at_once)
 
     def _halve(self) -> None:
-        """Go on with half as many trials, from their checkpoints: the step that failed may have spoilt the others."""
-        tasks = list(self._tasks.values())
+        """Go on with half as many trials, from their checkpoints: the step that failed may have spoilt the others.
+
+        What is known of those that are over stays.
+        """
+        self._news = [progress for progress in self._news if progress.outcome is not None]
+        over = {progress.number for progress in self._news}
+        tasks = [task for task in self._tasks.values() if task.number not in over]
         self.size = max(1, len(tasks) // 2)
         self._groups.clear()
         self._tasks.clear()
-        self._news.clear()
         self._card.release()
         self._returned += [task.number for task in tasks[self.size :]]
         self.take(tasks[: self.size])
