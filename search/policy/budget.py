@@ -29,26 +29,32 @@ class TimeNeed:
 class Spending:
     """Counts time as trials hold their slots. All in seconds.
 
-    wall: while at least one trial was open. trials: summed over open trials. steps: optimizer steps that were
-    paid with it. elsewhere: how much of trials and steps was in other settings than the search's, by setting.
+    wall: while at least one trial was open. trials: summed over open trials. slots: the same of the slots that they
+    held, of which a stacked trial has its share. steps: optimizer steps that were paid with it. elsewhere: how much of
+    these was in other settings than the search's, by setting.
     """
 
     wall: float = 0.0
     trials: float = 0.0
+    slots: float = 0.0
     steps: int = 0
     elsewhere: dict[str, "Spending"] = field(default_factory=dict)
     _last: float | None = None
 
-    def tick(self, now: float, open_in: Mapping[str, int]) -> None:
-        """Time has gone on to `now`, with so many open trials by setting since the last call."""
+    def tick(self, now: float, open_in: Mapping[str, int], stack: int = 1) -> None:
+        """Time has gone on to `now`, with so many open trials by setting since the last call, `stack` to a slot."""
         if self._last is not None and open_in:
             elapsed = max(0.0, now - self._last)
             self.wall += elapsed
-            self.trials += elapsed * sum(open_in.values())
+            self._hold(elapsed * sum(open_in.values()), stack)
             for setting, num_open in open_in.items():
                 if setting != OWN:
-                    self.elsewhere.setdefault(setting, Spending()).trials += elapsed * num_open
+                    self.elsewhere.setdefault(setting, Spending())._hold(elapsed * num_open, stack)
         self._last = now
+
+    def _hold(self, seconds: float, stack: int) -> None:
+        self.trials += seconds
+        self.slots += seconds / stack
 
     def pay(self, steps: int, setting: str) -> None:
         """So many more steps were done there."""
@@ -73,6 +79,8 @@ class Spending:
             "trial_seconds": self.trials,
             "steps": self.steps,
         }
+        if self.slots != self.trials:
+            plain["slot_seconds"] = self.slots
         if self.elsewhere:
             plain["elsewhere"] = {setting: own.to_dict() for setting, own in self.elsewhere.items()}
         return plain
@@ -81,6 +89,7 @@ class Spending:
         """Go on from what was kept, if that is later than what is known; {} is nothing."""
         if kept and kept["trial_seconds"] >= self.trials:
             self.wall, self.trials, self.steps = kept["wall_seconds"], kept["trial_seconds"], kept["steps"]
+            self.slots = kept.get("slot_seconds", self.trials)
             for setting, own in kept.get("elsewhere", {}).items():
                 self.elsewhere.setdefault(setting, Spending()).restore(own)
 
@@ -89,15 +98,15 @@ class Spending:
 
         Of each reserve at most CONFIRM_SHARE of a limit is kept.
         """
-        walls, trials = [kept.wall for kept in reserves], [kept.trials for kept in reserves]
+        walls, slots = [kept.wall for kept in reserves], [kept.trials / limits.stack for kept in reserves]
         left = [
             (limits.hours, self.wall, need.wall, walls, 1.0),
-            (limits.cpu_hours, self.trials, need.trials, trials, limits.cpu),
-            (limits.gpu_hours, self.trials, need.trials, trials, limits.gpu),
+            (limits.cpu_hours, self.slots, need.trials / limits.stack, slots, limits.cpu),
+            (limits.gpu_hours, self.slots, need.trials / limits.stack, slots, limits.gpu),
         ]
-        for hours, spent, needed, reserved, per_trial in left:
-            if hours is not None and per_trial > 0:
-                whole = hours * 3600 / per_trial
+        for hours, spent, needed, reserved, at_once in left:
+            if hours is not None and at_once > 0:
+                whole = hours * 3600 / at_once
                 kept = sum(min(seconds, CONFIRM_SHARE * whole) for seconds in reserved)
                 if not (spent < whole and spent + needed + kept <= whole):
                     return False
@@ -144,11 +153,12 @@ class Budget:
 
     def wall_left(self) -> list[tuple[float, float]]:
         """(what is left, the whole) of each limit, in seconds for which all slots can be busy."""
-        limits, slots, spent = self._plan.limits, self._plan.max_concurrent, self.spending
+        limits, spent = self._plan.limits, self.spending
+        slots = self._plan.max_concurrent / limits.stack
         parts = [
             (limits.hours, 1.0, spent.wall),
-            (limits.cpu_hours, limits.cpu * slots, spent.trials / slots),
-            (limits.gpu_hours, limits.gpu * slots, spent.trials / slots),
+            (limits.cpu_hours, limits.cpu * slots, spent.slots / slots),
+            (limits.gpu_hours, limits.gpu * slots, spent.slots / slots),
         ]
         wholes = [
             (hours * 3600 / at_once, used)

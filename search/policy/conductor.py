@@ -256,7 +256,7 @@ class Conductor:
         self.trials.set_header(SEARCH_CLOSED, True)
 
     def _tick(self) -> None:
-        self.spending.tick(self._clock(), self._open.by_setting())
+        self.spending.tick(self._clock(), self._open.by_setting(), self.plan.limits.stack)
         if self.spending.wall - self._kept_at > _KEEP_SECONDS:
             self._kept_at = self.spending.wall
             self.trials.set_header(SPENT, self.spending.to_dict())

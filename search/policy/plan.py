@@ -22,8 +22,8 @@ EqualSchedules = Literal["ask_again", "replicate", "train"]
 class TimeLimits:
     """Budgets of time; None: no limit. Whichever is reached first ends the search.
 
-    hours: wall-clock, while the search was running. cpu_hours, gpu_hours: of slices, a trial that
-    holds `cpu` and `gpu` of a machine for an hour costs that many.
+    hours: wall-clock, while the search was running. cpu_hours, gpu_hours: of slots, one that holds `cpu` and `gpu` of a
+    machine for an hour costs that many. stack: trials that share a slot.
     """
 
     hours: float | None = None
@@ -31,6 +31,7 @@ class TimeLimits:
     gpu_hours: float | None = None
     cpu: float = 1.0
     gpu: float = 0.0
+    stack: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

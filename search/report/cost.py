@@ -50,7 +50,7 @@ def efficiency_text(found: Found) -> str:
     steps, hours, saved = (sum(getattr(row, name) for row in rows) for name in ("steps", "hours", "saved"))
     if not steps:
         return "Nothing is paid for yet."
-    text = f"{steps:,} optimizer steps in {hours:.2f} hours of slots"
+    text = f"{steps:,} optimizer steps in {hours:.2f} hours of trials"
     if hours:
         text += f", {steps / hours / 3600:.0f} steps a second in each"
     if saved:

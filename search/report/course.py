@@ -120,7 +120,7 @@ def _option_text(found: Found, one: Against) -> str:
 def cost(found: Found, key: str) -> Section:
     """By purpose, and what failed."""
     rows = spent(found)
-    columns = [Column("purpose"), *(Column(name, True) for name in ("trials", "steps", "hours of slots"))]
+    columns = [Column("purpose"), *(Column(name, True) for name in ("trials", "steps", "hours of trials"))]
     if found.gpu:
         columns.append(Column("GPU hours", True))
     cells = [

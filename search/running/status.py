@@ -27,7 +27,8 @@ def status_of(
     since: when its driver was started, None: it has none. Times are seconds since 1970.
     """
     records = list(agenda.records.values())
-    held = agenda.spending.trials + (0.0 if since is None else _held_now(records, since, now))
+    now_held = 0.0 if since is None else _held_now(records, since, now) / agenda.plan.limits.stack
+    held = agenda.spending.slots + now_held
     result = Result.of(spec, agenda, header) if agenda.finished else None
     left = None if since is None else left_of(spec.folder, since, now)
     is_finished = result is not None and result.finished
@@ -64,7 +65,7 @@ def _num_ended(records: Sequence[TrialRecord], *purposes: Purpose) -> int:
 
 
 def _held_now(records: Sequence[TrialRecord], since: float, now: float) -> float:
-    """Seconds that trials hold their slots since what is kept was kept: at the last end of a trial."""
+    """Seconds of trials since what is kept was kept: at the last end of a trial."""
     kept = max([since, *(record.end_ms / 1000 for record in records if record.end_ms is not None)])
     starts = [record.start_ms for record in records if record.state is State.RUNNING]
     return sum(max(0.0, now - max(kept, (start or 0) / 1000)) for start in starts)

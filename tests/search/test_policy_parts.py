@@ -84,6 +84,20 @@ def test_the_latest_of_what_was_kept_counts() -> None:
     assert (spending.wall, spending.trials, spending.steps) == (6.0, 10.0, 30)
 
 
+def test_a_slot_costs_the_same_however_many_trials_share_it_later() -> None:
+    spending = Spending()
+    spending.tick(0.0, {OWN: 8}, stack=8)
+    spending.tick(1800.0, {OWN: 8, "unet": 8}, stack=8)
+    assert (spending.trials, spending.slots) == (2 * 8 * 1800.0, 2 * 1800.0)
+    again = Spending()
+    again.restore(spending.to_dict())
+    assert again == replace(spending, _last=None) and again.elsewhere["unet"].slots == 1800.0
+    for stack in (1, 4, 8):
+        limits = TimeLimits(cpu_hours=1.5, stack=stack)
+        assert again.fits(limits, TimeNeed(trials=1700.0 * stack), [])
+        assert not again.fits(limits, TimeNeed(trials=1900.0 * stack), [])
+
+
 def test_steps_take_as_long_as_those_before() -> None:
     assert Spending().seconds_for(20) == 0.0
     assert Spending(trials=100.0, steps=50).seconds_for(20) == 40.0
@@ -103,7 +117,7 @@ def test_a_limit_is_used_to_its_end_with_room_for_the_confirmation(limits: TimeL
     """At most 30 % of a limit are kept for the confirmation."""
 
     def fits(spent: float, needed: float, kept: float) -> bool:
-        spending = Spending(wall=spent, trials=spent, steps=1)
+        spending = Spending(wall=spent, trials=spent, slots=spent, steps=1)
         return spending.fits(limits, TimeNeed(wall=needed, trials=needed), [TimeNeed(wall=kept, trials=kept)])
 
     assert fits(whole - 10, 10, 0) and not fits(whole - 10, 10.5, 0)
@@ -113,14 +127,15 @@ def test_a_limit_is_used_to_its_end_with_room_for_the_confirmation(limits: TimeL
 
 
 def test_what_has_no_limit_or_costs_nothing_fits() -> None:
-    spending, need = Spending(wall=1e9, trials=1e9, steps=1), TimeNeed(wall=1e9, trials=1e9)
+    spending, need = Spending(wall=1e9, trials=1e9, slots=1e9, steps=1), TimeNeed(wall=1e9, trials=1e9)
     assert spending.fits(TimeLimits(), need, [need])
     assert spending.fits(TimeLimits(gpu_hours=1.0, gpu=0.0), need, [need])
 
 
 def budget_after(plan: Plan, *, wall: float, trials: float, steps: int) -> Budget:
     budget = Budget(plan)
-    budget.spending.wall, budget.spending.trials, budget.spending.steps = wall, trials, steps
+    budget.spending.wall, budget.spending.steps = wall, steps
+    budget.spending.trials = budget.spending.slots = trials
     return budget
 
 

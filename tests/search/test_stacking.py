@@ -84,4 +84,5 @@ def test_as_many_trials_at_a_time_as_workers_hold_and_the_file_allows(
 
 
 def test_trials_that_share_a_slice_cost_a_part_of_it_each() -> None:
-    assert plan_of(spec(cpu=1), 16, stack=8).limits.cpu == 1 / 8
+    limits = plan_of(spec(cpu=1), 16, stack=8).limits
+    assert (limits.cpu, limits.stack) == (1, 8)
