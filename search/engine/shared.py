@@ -17,6 +17,10 @@ from search.study.trial_storage import TrialStorage
 from trainable.task import NO_STORAGE, TrialTask
 
 
+# So many more than there are slots: a trial that ends each of its workers fails after four.
+_MOST_LOST = 12
+
+
 class Shared:
     """What the adapters share. Pickles as nothing: Tune saves its state, and we never read it."""
 
@@ -46,6 +50,7 @@ class Shared:
         self.worker_start = worker_start
         self.number_of: dict[str, int] = {}  # Tune's trial id -> trial number
         self.workers: TuneWorkers | None = None  # Tune's, once it has a trial
+        self._lost_in_a_row = 0  # workers, since one has answered
         # An error of ours in a callback of Tune's would come out wrapped in a page of text.
         self.error: Exception | None = None
 
@@ -99,6 +104,20 @@ class Shared:
         self.on_step(number, result["step"])
         return over
 
+    def heard(self) -> None:
+        """A worker has answered."""
+        self.worker_start.heard()
+        self._lost_in_a_row = 0
+
+    def lost_worker(self) -> None:
+        """A worker was lost. OperationFailed where so many are in a row that the next would be lost too."""
+        self._lost_in_a_row += 1
+        if self._lost_in_a_row > _MOST_LOST + self.conductor.plan.max_concurrent:
+            raise OperationFailed(
+                f"{self._lost_in_a_row} workers in a row were lost before one of them had anything to tell. What ended "
+                "them stands in Ray's logs. When it is mended, the same command goes on"
+            )
+
     @property
     def over(self) -> bool:
         return self.interrupted.is_set() or self.error is not None or lost_part() is not None
@@ -124,7 +143,7 @@ class AnsweringScheduler(TrialScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         if self.shared.over:
             return TrialScheduler.STOP
-        self.shared.worker_start.heard()
+        self.shared.heard()
         try:
             is_over = self.hear(trial, result)
         except Exception as error:

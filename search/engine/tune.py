@@ -201,6 +201,7 @@ class _Searcher(Searcher):
             if self._shared.workers is not None:
                 self._shared.workers.free_idle()  # they may be lost with it, as those of a machine are
             self._shared.conductor.lost(number)
+            self._shared.lost_worker()
         except Exception as problem:
             self._shared.error = problem
 

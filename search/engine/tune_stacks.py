@@ -82,6 +82,7 @@ class Stacks:
             _log.warning("trials %s lost their worker", ", ".join(map(str, members)))
         for number in members:
             self._shared.conductor.lost(number)
+        self._shared.lost_worker()
 
     def _next(self, worker: str) -> TrialRecord | None:
         members = self._members[worker]

@@ -241,3 +241,23 @@ def test_what_is_wrong_when_a_worker_is_lost_ends_the_search(monkeypatch: pytest
     monkeypatch.setattr(search.conductor, "lost", away)
     StackSearcher(search.shared, search.stacks).on_trial_complete("a", error=True)
     assert search.shared.error is problem
+
+
+def test_workers_that_are_all_lost_before_they_answer_end_the_search() -> None:
+    search = Searched()
+    tune = StackSearcher(search.shared, search.stacks)
+
+    def lose(times: int) -> list[object]:
+        answers = []
+        for nth in range(times):
+            answers.append(tune.suggest(f"{nth}"))
+            tune.on_trial_complete(f"{nth}", error=True)
+        return answers
+
+    most = 12 + PLAN.max_concurrent
+    assert Searcher.FINISHED not in lose(most) and search.shared.error is None
+    search.shared.heard()
+    assert Searcher.FINISHED not in lose(most) and search.shared.error is None
+    assert lose(2)[1] == Searcher.FINISHED
+    assert isinstance(search.shared.error, OperationFailed)
+    assert f"{most + 1} workers in a row were lost before one of them" in str(search.shared.error)
