@@ -16,7 +16,6 @@ from search.record import Report, TrialRecord
 from search.study.trial_storage import TrialStorage
 from trainable.task import NO_STORAGE, TrialTask
 
-
 # So many more than there are slots: a trial that ends each of its workers fails after four.
 _MOST_LOST = 12
 

@@ -133,9 +133,10 @@ class Projection:
             self.runs.log_dataset(run, *self._datasets[record.setting])
         status = self._status_of(record)
         if verify or run.lacking(tags) or run.status != status:
+            # Values first: files may go to a store of their own, which is away. The status last: all is there then.
+            changes += self.runs.write(run, points=points, params=_params_of(record), tags=tags)
             if record.state is not State.RUNNING:
                 changes += self.runs.add_files(run, self._files_of(record))
-            changes += self.runs.write(run, points=points, params=_params_of(record), tags=tags)
             changes += self.runs.set_status(run, status, _end_ms(record))
         for name, value in record.measured.values.items() if record.measured is not None else ():
             changes += self.runs.renew(run, names.check_metric_name(name), value, _now_ms())

@@ -75,6 +75,7 @@ class Tracker:
         self._waiting: dict[int | str, _Job] = {}  # in order of arrival
         self._given_up: set[int | str] = set()
         self._current: int | str | None = None
+        self._parent_failed = False  # at its last attempt
         self._left_in_round = 0  # jobs until the thread lets records gather again
         self._closing = False
         self._abandoned = False
@@ -163,7 +164,8 @@ class Tracker:
             if not self._waiting or self._abandoned:
                 return None
             self._left_in_round -= 1
-            key = _PARENT if _PARENT in self._waiting else next(iter(self._waiting))
+            is_first = _PARENT in self._waiting and not self._parent_failed  # else it waits for its turn
+            key = _PARENT if is_first else next(iter(self._waiting))
             if key == _LEADERBOARD and len(self._waiting) > 1:
                 key = next(key for key in self._waiting if key != _LEADERBOARD)
             self._current = key
@@ -182,6 +184,7 @@ class Tracker:
             else:
                 wait = 0.0
                 with self._condition:
+                    self._parent_failed = self._parent_failed and key != _PARENT
                     self._current = None
                     self._error = None
                     self._silent_since = self._clock() if self._waiting else None
@@ -195,6 +198,7 @@ class Tracker:
             self._projection.reload()  # what was written before the failure is looked up again
         job.refused += refusal
         with self._condition:
+            self._parent_failed = self._parent_failed or key == _PARENT
             self._current = None
             if job.refused >= _PATIENCE:
                 # Trying again would not help, and the others must not wait for it.

@@ -714,6 +714,22 @@ def test_an_outage_neither_blocks_nor_loses_anything(
         ]
 
 
+def test_a_store_of_files_that_is_away_keeps_no_values_out(uri: str, tmp_path: Path) -> None:
+    client = Flaky(connect(uri))
+    client.fail_at = "log_artifacts"
+    tracker = Tracker(projection(uri, tmp_path, client), linger=0.0)
+    tracker.put_parent(ParentInfo(files={"search.yaml": "name: s"}))
+    tracker.put(full_record(0))
+    deadline = time.monotonic() + 20
+    while not client.calls["log_batch"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+        tracker.put_parent(ParentInfo(files={"search.yaml": "name: s"}))  # it changes while trials go on
+    assert [(run.info.status, len(run.data.metrics) > 1) for run in runs(uri)] == [("RUNNING", True)]
+    client.fail_at = None
+    assert not tracker.close(timeout=20)
+    assert [run.info.status for run in runs(uri)] == ["FINISHED"]
+
+
 def test_close_says_what_mlflow_lacks_and_reconcile_fills_it_in(uri: str, tmp_path: Path) -> None:
     client = Flaky(connect(uri))
     tracker = Tracker(projection(uri, tmp_path, client), linger=0.0)
