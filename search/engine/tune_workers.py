@@ -92,7 +92,7 @@ def with_environment_of_driver() -> Iterator[None]:
 
 @contextmanager
 def with_trainable_at_hand() -> Iterator[None]:
-    """In this block Tune asks the head of Ray for what trials run with the first of them, not seven times with each.
+    """In this block Tune asks the head of Ray for what trials run with the first of them, not three times with each.
 
     That is a tenth of what a trial costs the driver.
     """

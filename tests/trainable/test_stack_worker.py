@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from spaces import PRESETS
+from spaces import PRESETS, NoiseSchedule
 from trainable.gpu.gpu_slice import Card
 from trainable.metric.assets import Assets
 from trainable.network import NETWORKS
@@ -21,6 +21,7 @@ from trainable.storage.folder import StorageError
 from trainable.task import NO_STORAGE, OUT_OF_MEMORY, OWN, Progress, TrialTask
 from trainable.training import accumulation, step
 from trainable.training.config import TrainingConfig
+from trainable.training.trainer import Trainer
 from trainable.trial import TrialWorker
 
 SCHEDULES = [preset.schedule.to_dict() for preset in PRESETS.values()]
@@ -224,6 +225,39 @@ def test_where_memory_is_short_the_stack_is_halved_and_then_a_batch(
     assert (answer.outcome, answer.smaller_micro_batch) == (OUT_OF_MEMORY, 8)
     worker.take([task(tmp_path, 1, micro_batch=8)])
     assert last(list(until_over(worker)))[1].outcome == "complete"
+
+
+def test_a_trial_that_spoils_a_step_of_all_fails_alone(
+    stacked: Callable[..., StackWorker],
+    settings: dict[str, Setting],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begin, before_step = Trainer.begin, Trainer.before_step
+    seeds: dict[Trainer, int] = {}
+
+    def begun(trainer: Trainer, schedule: NoiseSchedule, seed: int, *rest: Any) -> None:
+        seeds[trainer] = seed
+        begin(trainer, schedule, seed, *rest)
+
+    def before(trainer: Trainer) -> None:
+        if trainer.step == 40 and seeds[trainer] == 1:
+            raise RuntimeError("a law that ends here")
+        before_step(trainer)
+
+    expected = {n: values(alone(settings[OWN], task(tmp_path / "alone", n))) for n in (0, 2)}
+    monkeypatch.setattr(Trainer, "before_step", before)
+    monkeypatch.setattr(Trainer, "begin", begun)
+    worker = stacked()
+    worker.take([task(tmp_path, number) for number in range(3)])
+    told = last(list(until_over(worker)))
+    assert {n: progress.outcome for n, progress in told.items()} == {
+        0: "complete",
+        1: "failed",
+        2: "complete",
+    }
+    assert told[1].reason == "RuntimeError: a law that ends here"
+    assert {n: values(told[n]) for n in (0, 2)} == expected
 
 
 def test_what_is_over_is_told_though_the_stack_is_halved(

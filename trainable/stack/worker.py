@@ -6,7 +6,7 @@ is trained alone.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -38,6 +38,9 @@ class StackWorker:
         self.size = size
         self._tasks: dict[int, TrialTask] = {}  # of the trials that are here, in the order in which they came
         self._groups: dict[tuple[str, int | None], _Group] = {}
+        self._alone: set[int] = (
+            set()
+        )  # trials that are trained one at a time, as one of them has spoilt a step of all
         self._turn = 0
         self._news: list[Progress] = []
         self._returned: list[int] = []
@@ -64,6 +67,7 @@ class StackWorker:
     def drop(self, numbers: Sequence[int]) -> None:
         """These trials do not go on here."""
         for number in numbers:
+            self._alone.discard(number)
             if self._tasks.pop(number, None) is not None:
                 for group in self._groups.values():
                     group.leave(number)
@@ -93,7 +97,7 @@ class StackWorker:
                 self._guarded([number], partial(group.start, number, share))
         trained: dict[int, _Trained] = {}
         if group in self._groups.values() and group.ready:
-            self._guarded(group.ready, lambda: trained.update(group.train(pause_seconds)))
+            self._guarded(group.ready, lambda: trained.update(group.train(pause_seconds, self._alone)))
         for number, part in trained.items():
             if group in self._groups.values():  # memory was enough for those before
                 self._guarded([number], partial(self._measure, group, number, part))
@@ -121,12 +125,18 @@ class StackWorker:
             if card_is_lost(error):
                 raise
             halve = is_out_of_memory(error) and len(self._tasks) > 1
-            answers = [] if halve else [self._answer(number, error) for number in numbers]
+            whose = [number for number in numbers if number in self._alone][:1] or numbers
+            part = len(whose) > 1 and not halve
+            answers = [] if halve or part else [self._answer(number, error) for number in whose]
         # Not before the error is gone: its traceback holds the tensors of the step that failed.
         self._news += answers
+        if answers:
+            self._alone.clear()  # who spoilt the step is found
         self.drop([answer.number for answer in answers])
         if halve:
             self._halve()
+        elif part:
+            self._part(whose)
         self._card.release()
 
     def _answer(self, number: int, error: Exception) -> Progress:
@@ -138,6 +148,13 @@ class StackWorker:
         task = self._tasks[number]
         at_once = task.micro_batch or self._settings[task.setting].training.whole_pass
         return out_of_memory(task, error, at_once)
+
+    def _part(self, numbers: Sequence[int]) -> None:
+        """Go on with these from their checkpoints, one at a time: whose step failed is seen when it is alone."""
+        tasks = [self._tasks[number] for number in numbers]
+        self.drop(numbers)
+        self.take(tasks)
+        self._alone |= self._tasks.keys() & set(numbers)
 
     def _halve(self) -> None:
         """Go on with half as many trials, from their checkpoints: the step that failed may have spoilt the others.
@@ -220,9 +237,13 @@ class _Group:
         """Of all that are here."""
         return [self.of(number).progress() for number in self._place_of]
 
-    def train(self, pause_seconds: float) -> dict[int, _Trained]:
-        """By number, what was trained: the `ready` ones until the first is at its rung, or about `pause_seconds`."""
-        place_of = {number: self._place_of[number] for number in self.ready}
+    def train(self, pause_seconds: float, alone: Collection[int]) -> dict[int, _Trained]:
+        """By number, what was trained: the `ready` ones until the first is at its rung, or about `pause_seconds`.
+
+        alone: numbers of those of which only one is trained at a time, before all others.
+        """
+        ready = [number for number in self.ready if number in alone][:1] or self.ready
+        place_of = {number: self._place_of[number] for number in ready}
         rungs = {place: self._rung(place) for place in place_of.values()}
         if self._stack is None:
             number, place = next(iter(place_of.items()))  # one after the other: it is at its rung the sooner
