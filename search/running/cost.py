@@ -108,8 +108,8 @@ class Cost:
         time_text = f"{self.hours:.1f} hours" if self.hours >= 2 else f"{minutes:.1f} minutes"
         return [
             *text,
-            f"time: at most {time_text} at {self.steps_per_second:.0f} steps/s per trial, as timed here; "
-            "early stopping and the race save part of it",
+            f"time: at most {time_text} of training at {self.steps_per_second:.0f} steps/s per trial, as timed here; "
+            "early stopping and the race save part of it, the start and the distances at the rungs come on top",
         ]
 
     def _start_lines(self) -> list[str]:
