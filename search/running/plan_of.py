@@ -120,15 +120,16 @@ def _notes(spec: SearchSpec, best: Row) -> Iterator[str]:
         where = ", ".join(ends)
         yield f"{best.label} lies at an end of what was searched: {where}. A wider range may hold a better one."
     steps = training.total_steps
+    what = "What is said as searched" if spec.all_settings else "All of this"
     if spec.script is not None:
         yield (
-            f"All of this is about the script in {Path(spec.script.folder).name} up to {spec.script.rungs_by} {steps}. "
+            f"{what} is about the script in {Path(spec.script.folder).name} up to {spec.script.rungs_by} {steps}. "
             "In other code, or trained for longer, another schedule may be the better one."
         )
         return
     network, data = spec.own_setting.network.title, name_of(spec.own_setting.data)
     yield (
-        f"All of this is about {network} at {steps} steps on {data}. In another network, or trained for longer, "
+        f"{what} is about {network} at {steps} steps on {data}. In another network, or trained for longer, "
         "another schedule may be the better one."
     )
 

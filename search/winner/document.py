@@ -1,7 +1,7 @@
 """`best_schedule.json`: the schedule, as options and as plain numbers, with the evidence for it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +153,8 @@ def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[d
             "verdict": held.verdict,
             "ratio": held.ratio.mean,
             "interval": bounds_of(held.ratio),
-            "values": _by_seed(held.values),
-            "baseline_values": _by_seed(baseline.values),
+            "values": _by_seed(_on(baseline.values, held.values)),
+            "baseline_values": _by_seed(_on(held.values, baseline.values)),
         }
         # Where nothing was to be compared there, the board has none.
         for found, given in zip(board.settings, search.get("holds_at", {}).get("settings", []), strict=False)
@@ -164,6 +164,11 @@ def _holds_at(board: Leaderboard, row: Row, search: Mapping[str, Any]) -> list[d
         and found.baseline is not None
         and (baseline := found.row_of(found.baseline)) is not None
     ]
+
+
+def _on(seeds: Collection[int], values: Mapping[int, float]) -> dict[int, float]:
+    """Those values that are of the seeds."""
+    return {seed: value for seed, value in values.items() if seed in seeds}
 
 
 def _without_paths(setting: Mapping[str, Any]) -> dict[str, Any]:

@@ -564,6 +564,18 @@ def test_the_export_says_where_it_holds_and_is_read_back() -> None:
     assert loaded.warnings == ()
 
 
+def test_the_export_has_the_values_that_are_compared() -> None:
+    """A schedule is better after two seeds; the baseline goes on for another one."""
+    records = [
+        record
+        for record in held_everywhere(longer=(0.5, 0.98), unet=(0.9, 0.95))
+        if (record.setting, record.replicate_of) != (LONGER, 1) or record.seed < 3
+    ]
+    longer = document(records)["holds_at"][0]
+    assert longer["verdict"] == "better"
+    assert longer["values"].keys() == longer["baseline_values"].keys() == {"1", "2"}
+
+
 def test_where_nothing_was_to_be_compared_elsewhere_the_export_says_nothing_of_it() -> None:
     """Every proposal was stopped: the preset alone is confirmed."""
     assert document([r for r in SEARCHED if 0 in (r.number, r.replicate_of)])["holds_at"] == []
