@@ -38,9 +38,7 @@ class StackWorker:
         self.size = size
         self._tasks: dict[int, TrialTask] = {}  # of the trials that are here, in the order in which they came
         self._groups: dict[tuple[str, int | None], _Group] = {}
-        self._alone: set[int] = (
-            set()
-        )  # trials that are trained one at a time, as one of them has spoilt a step of all
+        self._alone: set[int] = set()  # one of these has spoilt a step of all: they are trained one at a time
         self._turn = 0
         self._news: list[Progress] = []
         self._returned: list[int] = []
