@@ -429,7 +429,7 @@ def test_a_recording_that_is_ended_says_so_and_leaves_no_temporary_folder(
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench", "transfer", "--data", "digits", "--folder", str(tmp_path / "kept")],
+        [sys.executable, "-m", "bench", "transfer", "--anew", "--folder", str(tmp_path / "kept")],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,

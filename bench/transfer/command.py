@@ -47,10 +47,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--report", action="store_true", help="train nothing: take the folder into the table, write the page"
     )
+    parser.add_argument(
+        "--anew", action="store_true", help="train what the table has already too, to compare with it"
+    )
     args = parser.parse_args(arguments)
     if args.report:
         return exit_code_of(lambda: _report(args.folder, _PAGE))
-    return exit_code_of(lambda: _record(args.folder, args.minutes, args.data))
+    return exit_code_of(lambda: _record(args.folder, args.minutes, args.data, anew=args.anew))
 
 
 def _rows(path: Path) -> dict[str, list[Row]]:
@@ -60,9 +63,9 @@ def _rows(path: Path) -> dict[str, list[Row]]:
     }
 
 
-def _record(path: Path, minutes: float | None, data: str | None) -> None:
+def _record(path: Path, minutes: float | None, data: str | None, *, anew: bool) -> None:
     began = time.monotonic()
-    rows = _rows(path)
+    rows = {setting.name: rows_in(path, setting.name) for setting in SETTINGS} if anew else _rows(path)
     folder = Folder(path, rows)
     wanted = pieces([setting for setting in SETTINGS if data in (None, setting.data)], kept())
     num_missing = sum(not folder.has(piece) for piece in wanted)
