@@ -161,7 +161,8 @@ for step in (50, 75, 100):
     until(lambda: (trial / "ready").exists(), 300, "the script runs")
     os.killpg(process.pid, signal.SIGINT)
     stopped, _, err = finish(process)
-    assert (stopped, err) == (130, "")
+    assert stopped == 130
+    assert err == "" or re.fullmatch(r"warning: MLflow is not up to date .*\n", err)  # on a slow machine
     assert (trial / "saved").exists()
 
     (trial / "go").touch()
