@@ -38,8 +38,8 @@ schedules are trained in every setting, on the same {num_seeds} seeds: the prese
 with and without a uniform floor, points that fill the search space of searches/digits.yaml with floors up to .2. Why
 the orders differ: [why-schedules-transfer.md](why-schedules-transfer.md).
 
-Recorded so far: {num_trials:,} of {num_wanted:,} trials. `nice -n 19 python -m bench transfer` records what is missing, and
-all of it anew with `--anew`; `python -m bench transfer --report` writes this page and the table, `bench/transfer/table/`.
+Recorded so far: {num_trials:,} of {num_wanted:,} trials. `nice -n 19 python -m bench transfer` records what is missing,
+all of it with `--anew`; `python -m bench transfer --report` writes this page and the table, `bench/transfer/table/`.
 """
 _LEGEND = """
 **Rank correlation**: Spearman's, over the schedules that both have. **Better half**: the same among those that are
