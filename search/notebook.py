@@ -13,7 +13,7 @@ from search.file.yaml12 import Document
 from search.machine.interruption import Interruption
 from search.machine.log_file import logged_to
 from search.machine.output import check_file, write_file
-from search.machine.search_folders import DEFAULT_STORAGE, make_root
+from search.machine.search_folders import make_root
 from search.running import search as started
 from search.running.known import LOG_FILE
 from search.running.page import found, page_file, page_text
@@ -37,7 +37,7 @@ class Search(started.Search):
     its study cannot be relied on. A notebook shows its conclusion and its leaderboard.
     """
 
-    def __init__(self, name_or_file: str | Path, storage: str = DEFAULT_STORAGE):
+    def __init__(self, name_or_file: str | Path, storage: str | None = None):
         super().__init__(started.Search.open(str(name_or_file), storage).spec)
         self.check_started()
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from search.commands._options import notify_of
 from search.errors import EXIT_OK, InputError, OperationFailed, UsageError
-from search.machine.search_folders import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from search.cluster.jobs import JobsApi
@@ -37,7 +36,7 @@ def names_of_search(name_or_file: str | None) -> list[str]:
 
 def storage_option(args: argparse.Namespace) -> list[str]:
     """`--storage` as the head shall have it; its default differs there."""
-    return [] if args.storage == DEFAULT_STORAGE else ["--storage", args.storage]
+    return [] if args.storage is None else ["--storage", args.storage]
 
 
 def given(args: argparse.Namespace, *options: str) -> list[str]:

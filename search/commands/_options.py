@@ -27,7 +27,7 @@ def named(args: argparse.Namespace) -> str:
     return name
 
 
-def latest(storage: str) -> str:
+def latest(storage: str | None) -> str:
     """The name of the search that was written to last, which is said on stderr. InputError if there is none."""
     from search.running.known import latest_search
 
@@ -46,8 +46,7 @@ def add_storage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--storage",
         metavar="DIR",
-        default=DEFAULT_STORAGE,
-        help=f"where searches are kept ({DEFAULT_STORAGE})",
+        help=f"where searches are kept ({DEFAULT_STORAGE}, or where a search file says)",
     )
 
 

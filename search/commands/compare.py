@@ -53,12 +53,11 @@ def run(args: argparse.Namespace) -> int:
     from search.errors import EXIT_OK, InputError
     from search.file.spec import overridden
     from search.machine.output import check_file
-    from search.machine.search_folders import DEFAULT_STORAGE
     from search.running.search import Search
 
     if not 3 <= args.seeds <= 1001:
         raise InputError(f"`3 <= --seeds <= 1001` must hold, but got {args.seeds}: fewer tell nothing")
-    spec = Search.open(args.file, args.storage or DEFAULT_STORAGE).spec
+    spec = Search.open(args.file, args.storage).spec
     presets = _all(spec) if args.presets == "all" else list(map(_preset, args.presets.split(",")))
     changes: dict[str, object] = {
         "name": args.name or _name(spec.name, args.at or ""),

@@ -44,7 +44,6 @@ def run(args: argparse.Namespace) -> int:
     from search.cluster.storage_defaults import with_service
     from search.errors import UsageError
     from search.file.spec import overridden
-    from search.machine.search_folders import DEFAULT_STORAGE
     from search.machine.urls import is_jobs_address
     from search.running.search import Search
 
@@ -54,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         )
     given = {"budget.max_trials": args.trials, "storage.path": args.storage}
     spec = overridden(
-        Search.open(args.file, args.storage or DEFAULT_STORAGE).spec,
+        Search.open(args.file, args.storage).spec,
         {field: value for field, value in given.items() if value is not None},
     )
     if args.address is not None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from search.commands._options import add_cluster, add_storage, latest
 from search.commands._statuses import statuses
+from search.machine.search_folders import DEFAULT_STORAGE
 
 HELP = "how searches stand, here or on a cluster"
 ONLY_LOOKS = True
@@ -42,12 +43,12 @@ def run(args: argparse.Namespace) -> int:
     elif found:
         print("\n".join(table(found) if args.address is not None else _with_latest(found, args.storage)))
     else:
-        where = args.address or f"{args.storage}/"
+        where = args.address or f"{args.storage or DEFAULT_STORAGE}/"
         print(f"There is no search in {where}.")
     return 0
 
 
-def _with_latest(found: list[dict[str, Any]], storage: str) -> list[str]:
+def _with_latest(found: list[dict[str, Any]], storage: str | None) -> list[str]:
     """The searches of this machine in a table, if they are several, then all of the latest."""
     from search.screen.status_text import details, table
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from search.commands import _cluster
 from search.commands._options import add_cluster, add_name, add_storage
-from search.machine.search_folders import DEFAULT_STORAGE
 
 HELP = "stop a search cleanly; it can go on"
 ONLY_LOOKS = True
@@ -43,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     counted = f" {trials['ended']} trials have ended, {trials['open']} wait to go on." if trials else ""
     print(f"Search {name} is stopped.{counted} Go on with:")
     where = f" --address {args.address.rstrip('/')}" if args.address else ""
-    if args.address is None and args.storage != DEFAULT_STORAGE:
+    if args.address is None and args.storage is not None:
         where = f" --storage {shlex.quote(args.storage)}"
     print(f"  python -m search resume {name}{where}")
     return 0

@@ -51,17 +51,20 @@ def run(args: argparse.Namespace) -> int:
     return _serve(uri, searches[0].folder, port, text)
 
 
-def _searches(name: str | None, storage: str) -> "list[Search]":
+def _searches(name: str | None, storage: str | None) -> "list[Search]":
     """The search called so, or all that can be read, the newest first, and are kept in the MLflow of the first."""
     from search.errors import InputError, OperationFailed
-    from search.machine.search_folders import local_root
+    from search.machine.search_folders import DEFAULT_STORAGE, local_root
     from search.running.known import SPEC_FILE
     from search.running.search import Search
 
-    kept = sorted(local_root(storage).glob(f"*/{SPEC_FILE}"), key=lambda path: -path.stat().st_mtime)
+    root = local_root(storage or DEFAULT_STORAGE)
+    kept = sorted(root.glob(f"*/{SPEC_FILE}"), key=lambda path: -path.stat().st_mtime)
     wanted = [name] if name else [path.parent.name for path in kept]
     if not wanted:
-        raise InputError(f"there is no search in {storage}/. Run: python -m search run FILE")
+        raise InputError(
+            f"there is no search in {storage or DEFAULT_STORAGE}/. Run: python -m search run FILE"
+        )
     found: list[Search] = []
     for each in wanted:
         try:
@@ -75,7 +78,7 @@ def _searches(name: str | None, storage: str) -> "list[Search]":
             first = str(error).partition("\n")[0]
             sys.stderr.write(f"warning: {each} is left out: {first}\n")
     if not found:
-        raise InputError(f"no search in {storage}/ can be read")
+        raise InputError(f"no search in {storage or DEFAULT_STORAGE}/ can be read")
     return found
 
 

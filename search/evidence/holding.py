@@ -297,6 +297,7 @@ class _Trials:
         measured = [r for r in (*self.compared, *self.spread) if self.values.get(r.number)]
         pairs = [(r.objective, _mean_ln(self.values[r.number])) for r in measured if r.objective is not None]
         begun, running = ({number for number, _ in which} for which in (self.begun, self.running))
+        missing, is_compared = self._round(rules, seeds)
         return InSetting(
             setting=self.setting,
             rows=tuple(
@@ -317,8 +318,8 @@ class _Trials:
                 if r.number in begun - running and not self.values.get(r.number)
             ),
             correlation=rank_correlation(pairs),
-            is_compared=self._round(rules, seeds)[1],
-            is_over=not self.running and not self.wanted(rules, seeds),
+            is_compared=is_compared,
+            is_over=not (self.running or missing or self._missing(self.spread, seeds[:1])),
         )
 
     def _best(self, baselines: Sequence[TrialRecord]) -> TrialRecord | None:

@@ -21,12 +21,13 @@ SUMS_FILE = "trials.sums"  # checksums of what the study was told of each trial
 _INDEX = "searches"  # in the state folder of a cluster's head
 
 
-def known_searches(storage: str = DEFAULT_STORAGE) -> dict[str, Path]:
-    """Name -> folder of the searches kept in `storage`.
+def known_searches(storage: str | None = None) -> dict[str, Path]:
+    """Name -> folder of the searches kept in `storage`; None: where they usually are.
 
     Where no other storage is named, the searches that were run on this machine as the head of a cluster count too. The
     first root that has a name wins.
     """
+    storage = storage or DEFAULT_STORAGE
     roots = [local_root(storage), *(_roots_of_the_head() if storage == DEFAULT_STORAGE else [])]
     found: dict[str, Path] = {}
     for root in roots:
@@ -35,26 +36,30 @@ def known_searches(storage: str = DEFAULT_STORAGE) -> dict[str, Path]:
     return found
 
 
-def folder_of(name: str, storage: str = DEFAULT_STORAGE) -> Path:
+def folder_of(name: str, storage: str | None = None) -> Path:
     """The folder of the search called so. InputError if there is none."""
     found = known_searches(storage)
     if name in found:
         return found[name]
     known = f"There: {', '.join(sorted(found))}." if found else "There is none at all."
-    where, remedy = f"in {storage.rstrip('/')}/", "Or give its search file, or its place with --storage"
+    where, remedy = f"in {_shown(storage)}", "Or give its search file, or its place with --storage"
     if is_shipped():
         where, remedy = "on this cluster", "Or give its search file"
     raise InputError(f"no search named {name!r} {where}. {known} {remedy}")
 
 
-def latest_search(storage: str = DEFAULT_STORAGE) -> str:
+def latest_search(storage: str | None = None) -> str:
     """The name of the search in `storage` that was written to last. InputError if there is none."""
     found = known_searches(storage)
     if not found:
         raise InputError(
-            f"there is no search in {storage.rstrip('/')}/ yet. Run one: python -m search run searches/digits.yaml"
+            f"there is no search in {_shown(storage)} yet. Run one: python -m search run searches/digits.yaml"
         )
     return max(found, key=lambda name: (_written_at(found[name]), name))
+
+
+def _shown(storage: str | None) -> str:
+    return f"{(storage or DEFAULT_STORAGE).rstrip('/')}/"
 
 
 def _written_at(folder: Path) -> float:

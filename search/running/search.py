@@ -19,7 +19,6 @@ from search.file.spec import SearchSpec, overridden, spec_of
 from search.file.yaml12 import Document
 from search.machine.checkout import git_commit
 from search.machine.driver import driver_of, only_driver
-from search.machine.search_folders import DEFAULT_STORAGE
 from search.policy.agenda import Agenda
 from search.policy.plan import Plan
 from search.policy.trials import CONFIRM_ANYWAY, JUDGES, SEARCH_CLOSED
@@ -66,14 +65,14 @@ class Search:
         self._read: StudyReader | StudyStore | None = None
 
     @classmethod
-    def open(cls, name_or_file: str, storage: str = DEFAULT_STORAGE) -> "Search":
-        """The search called so in `storage`, or described by the file of that name, there if another than the default.
+    def open(cls, name_or_file: str, storage: str | None = None) -> "Search":
+        """The search called so in `storage`, or described by the file of that name. InputError if there is none.
 
-        InputError if there is none.
+        storage: None: where searches usually are, or where the file says.
         """
         if Path(name_or_file).suffix in (".yaml", ".yml") or os.sep in name_or_file:
             spec = spec_at(Path(name_or_file))
-            return cls(spec if storage == DEFAULT_STORAGE else overridden(spec, {"storage.path": storage}))
+            return cls(spec if storage is None else overridden(spec, {"storage.path": storage}))
         return cls.kept_in(folder_of(name_or_file, storage))
 
     @classmethod

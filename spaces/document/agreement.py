@@ -35,7 +35,9 @@ from spaces.stage import Pairs, Stage
 
 # Another machine's pow and erf differ in the last digits; numbers that differ by more are another schedule's.
 TOLERANCE = 1e-9
-_DIVERGED = 1e9  # the value of a trial that diverged; all others are below
+_DIVERGED = (
+    1e9  # the value of a trial that diverged, which the trials' package gives it; all others are below
+)
 
 
 def checked_stages(schedule: NoiseSchedule, training: TrainingPart | PairsTrainingPart) -> tuple[Stage, ...]:

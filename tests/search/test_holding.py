@@ -26,6 +26,7 @@ from tests.one_by_one import check_goes_on_to_the_same_end, drive, looks
 from tests.records import record, replicates
 from tests.search.test_conductor import PLAN, conductor_in
 from tests.version_0_2_0 import copied_storage
+from trainable.task import WORST_OBJECTIVE
 
 SEEDS = (1, 2, 3, 4)
 RACE = RaceRules(top=2, baselines=1, rounds=(2,))
@@ -314,8 +315,12 @@ def test_the_margin_of_what_is_as_good_can_be_asked_for() -> None:
     assert wide is not None and wide.record.number == 1
 
 
-def failed(trials: list[TrialRecord]) -> list[TrialRecord]:
-    return [replace(trial, state=State.FAILED, reports=()) for trial in trials]
+def held_everywhere_but(number: int) -> list[TrialRecord]:
+    """Trial `number` failed on every seed in the U-Net."""
+    return [
+        replace(r, state=State.FAILED, reports=()) if (r.setting, r.replicate_of) == ("unet", number) else r
+        for r in held_everywhere(longer=(0.5, 0.8), unet=(0.9, 0.95))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -365,18 +370,14 @@ def test_a_seed_that_only_the_baseline_has_makes_no_schedule_better() -> None:
 
 
 def test_a_schedule_whose_trials_failed_in_a_setting_does_not_hold_there() -> None:
-    records = held_everywhere(longer=(0.5, 0.8), unet=(0.9, 0.95))
-    broken = [r for r in records if (r.setting, r.replicate_of) == ("unet", 1)]
-    board = board_of([*(r for r in records if r not in broken), *failed(broken)])
+    board = board_of(held_everywhere_but(1))
     assert board.winner is not None and board.winner.record.number == 2
     assert "; but failed with unet, better with total_steps 400" in sentence(board)
     assert "trial 1 failed." in setting_lines(board)[-2]
 
 
 def test_where_no_baseline_has_a_value_nothing_is_compared() -> None:
-    records = held_everywhere(longer=(0.5, 0.8), unet=(0.9, 0.95))
-    broken = [r for r in records if (r.setting, r.replicate_of) == ("unet", 0)]
-    board = board_of([*(r for r in records if r not in broken), *failed(broken)])
+    board = board_of(held_everywhere_but(0))
     assert board.winner is not None and board.winner.record.number == 1
     assert "not compared with unet" in sentence(board)
 
@@ -574,6 +575,15 @@ def test_the_export_has_the_values_that_are_compared() -> None:
     longer = document(records)["holds_at"][0]
     assert longer["verdict"] == "better"
     assert longer["values"].keys() == longer["baseline_values"].keys() == {"1", "2"}
+
+
+def test_the_export_of_a_schedule_where_the_baseline_diverged_is_read_back() -> None:
+    records = [r for r in held_everywhere(longer=(0.5, 0.8), unet=(0.9, 0.95)) if r.setting != LONGER]
+    records += there(0, [WORST_OBJECTIVE] * 2, LONGER, state=State.DIVERGED)
+    records += there(1, [20.0, 20.1], LONGER) + there(2, [20.0, 20.2], LONGER)
+    exported = document(records)
+    assert exported["holds_at"][0]["verdict"] == "better"
+    assert load_schedule(exported).holds_at[0].verdict == "better"
 
 
 def test_where_nothing_was_to_be_compared_elsewhere_the_export_says_nothing_of_it() -> None:

@@ -78,6 +78,9 @@ def test_a_search_of_a_file_is_looked_for_where_it_is_said_to_be(toy: Search, tm
     assert Search.open("toy.yaml", str(tmp_path / "elsewhere")).folder == tmp_path / "elsewhere" / "toy"
     with pytest.raises(InputError, match="search 'toy' has not been started"):
         Search.open("toy.yaml", str(tmp_path / "elsewhere")).result()
+    Path("toy.yaml").write_text(f"{TEXT}storage: {{path: elsewhere}}\n")
+    assert Search.open("toy.yaml").folder == tmp_path / "elsewhere" / "toy"
+    assert Search.open("toy.yaml", "runs").result().finished
 
 
 def test_a_search_without_a_confirmed_proposal_has_nothing_to_hold(
