@@ -120,17 +120,20 @@ def _notes(spec: SearchSpec, best: Row) -> Iterator[str]:
         where = ", ".join(ends)
         yield f"{best.label} lies at an end of what was searched: {where}. A wider range may hold a better one."
     steps = training.total_steps
-    what = "What is said as searched" if spec.all_settings else "All of this"
     if spec.script is not None:
+        made_with = f"the script in {Path(spec.script.folder).name} up to {spec.script.rungs_by} {steps}"
+        other = "In other code"
+    else:
+        made_with = f"{spec.own_setting.network.title} at {steps} steps on {name_of(spec.own_setting.data)}"
+        other = "In another network"
+    if spec.all_settings:
         yield (
-            f"{what} is about the script in {Path(spec.script.folder).name} up to {spec.script.rungs_by} {steps}. "
-            "In other code, or trained for longer, another schedule may be the better one."
+            f"The search was made with {made_with}, and what it finds is to hold in {len(spec.all_settings)} other setting"
+            f"{'s' * (len(spec.all_settings) > 1)}. Elsewhere another schedule may be the better one."
         )
         return
-    network, data = spec.own_setting.network.title, name_of(spec.own_setting.data)
     yield (
-        f"{what} is about {network} at {steps} steps on {data}. In another network, or trained for longer, "
-        "another schedule may be the better one."
+        f"All of this is about {made_with}. {other}, or trained for longer, another schedule may be the better one."
     )
 
 

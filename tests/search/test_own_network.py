@@ -233,6 +233,13 @@ def test_the_export_and_the_leaderboard_name_it(file: Path) -> None:
     alone = changed(file, "budget: {max_trials: 4}\n", "presets: []\nnoise_floor: {seeds: 0}\n")
     (*_, note) = board_of(alone, [record(2, (8, 30.0))]).notes
     assert note.startswith("All of this is about MyNet (my_net.py) at 8 steps on digits.")
+    elsewhere = "holds_at: [{training: {total_steps: 2x}}]\nbudget: {max_trials: 4}\n"
+    held = changed(file, "budget: {max_trials: 4}\n", elsewhere)
+    (*_, note) = board_of(held, [record(2, (8, 30.0))]).notes
+    assert note == (
+        "The search was made with MyNet (my_net.py) at 8 steps on digits, and what it finds is to hold in 1 other "
+        "setting. Elsewhere another schedule may be the better one."
+    )
 
 
 def test_the_network_of_the_documentation_keeps_the_rules(tmp_path: Path) -> None:
