@@ -126,10 +126,11 @@ def _notes(spec: SearchSpec, best: Row) -> Iterator[str]:
     else:
         made_with = f"{spec.own_setting.network.title} at {steps} steps on {name_of(spec.own_setting.data)}"
         other = "In another network"
-    if spec.all_settings:
+    if num_others := len(spec.all_settings):
+        settings = "setting" if num_others == 1 else "settings"
         yield (
-            f"The search was made with {made_with}, and what it finds is to hold in {len(spec.all_settings)} other setting"
-            f"{'s' * (len(spec.all_settings) > 1)}. Elsewhere another schedule may be the better one."
+            f"The search was made with {made_with}, and what it finds is to hold in {num_others} other {settings}. "
+            "Elsewhere another schedule may be the better one."
         )
         return
     yield (
