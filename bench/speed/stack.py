@@ -4,7 +4,9 @@ import itertools
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -52,10 +54,21 @@ def training(spec: SearchSpec, network: Network, assets: Assets, size: int, num_
     return pairs.row("", "")
 
 
-def whole_trials(spec: SearchSpec, assets: Assets, size: int, num_pairs: int) -> list[str]:
-    """The same with all that a worker does for a trial: measurements and checkpoints at the rungs included."""
+def whole_trials(
+    spec: SearchSpec,
+    assets: Assets,
+    size: int,
+    num_pairs: int,
+    *,
+    stacked_in: Literal["float32", "bf16"] = "float32",
+) -> list[str]:
+    """The same with all that a worker does for a trial: measurements and checkpoints at the rungs included.
+
+    stacked_in: with products in this precision; alone they are in float32.
+    """
     setting = Setting(assets, spec.own_setting.network, spec.training, spec.objective.num_samples)
-    single, stacked = TrialWorker(setting), StackWorker({OWN: setting}, size=size)
+    of_stack = replace(setting, training=replace(spec.training, precision=stacked_in))
+    single, stacked = TrialWorker(setting), StackWorker({OWN: of_stack}, size=size)
     numbers = itertools.count()
 
     def task(folder: str) -> TrialTask:
@@ -108,7 +121,9 @@ def main(show: Callable[[str], None]) -> None:
             ("mlp 256x2", mlp, 8),
         ]
     ]
-    rows.append(["film_mlp 96x2, 8 at once, whole trials", *whole_trials(spec, assets, 8, 2)[1:]])
+    whole = "film_mlp 96x2, 8 at once, whole trials"
+    rows.append([whole, *whole_trials(spec, assets, 8, 2)[1:]])
+    rows.append([f"{whole}, bf16 against float32", *whole_trials(spec, assets, 8, 2, stacked_in="bf16")[1:]])
     show(
         f"stack: training steps of one trial per second on one core, batch {spec.training.batch_size}; median "
         "[smallest, largest] of the pairs"
