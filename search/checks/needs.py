@@ -41,7 +41,7 @@ def check_slots(spec: "SearchSpec", free_gib: float) -> Iterator[Check]:
 
     slots = Machine.here().slots(spec)
     per_trial = f"cpu {spec.resources.cpu:g}, gpu {spec.resources.gpu:g}"
-    yield Check("slots", "ok", f"{slots} trials at a time ({per_trial} each)")
+    yield Check("slots", "ok", f"{slots} trial{'' if slots == 1 else 's'} at a time ({per_trial} each)")
     needed = _TRIAL_GIB * (slots + 1)
     message = f"{free_gib:.1f} GiB free, about {needed:.1f} GiB for {slots} trials and the driver"
     if needed > free_gib:

@@ -1,9 +1,10 @@
 """What a search costs before it is run: trials, steps, hours."""
 
+import math
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -14,7 +15,7 @@ from search.machine.cache_folder import cache_folder
 from search.running.measuring import seconds_of_model
 from search.running.script import check_command, code_of
 from search.running.size import check_memory, size_of
-from search.running.slots import Machine
+from search.running.slots import Machine, at_once
 from spaces import PRESETS
 from trainable.threads import on_threads, threads_of
 from trainable.training.network_probe import check_network
@@ -43,6 +44,7 @@ class Cost:
     operations: floating-point, of a step; None if the data is not at hand. models_measured: whose samples are measured
     when the search is over; seconds_measured: of all of them, one after the other; None if a step was not timed.
     start_steps: of all diffusion models that trials in the search's own setting start from, one for each seed.
+    slots: workers. stack: trials that each of them holds, counted as no quicker than one after another.
     """
 
     trials: int | None
@@ -57,6 +59,7 @@ class Cost:
     models_measured: int = 0
     seconds_measured: float | None = None
     start_steps: int = 0
+    stack: int | Literal["auto"] = 1
 
     @property
     def hours(self) -> float | None:
@@ -85,7 +88,7 @@ class Cost:
         steps = "as the time allows" if self.steps is None else f"at most {self.steps:,}"
         text = [
             f"trials: {trials}, and at most {self.replicates} more on fresh seeds: noise between seeds, confirmation",
-            f"steps: {steps} ({self.slots} trials at a time)",
+            f"steps: {steps} ({self._at_a_time})",
             *(
                 f"with {name}: at most {there.trials} trials, {there.steps:,} steps"
                 for name, there in self.elsewhere.items()
@@ -112,6 +115,14 @@ class Cost:
             "early stopping and the race save part of it, the start and the distances at the rungs come on top",
         ]
 
+    @property
+    def _at_a_time(self) -> str:
+        plural = "" if self.slots == 1 else "s"
+        if self.stack == 1:
+            return f"{self.slots} trial{plural} at a time"
+        each = "as many trials each as pay" if self.stack == "auto" else f"up to {self.stack} trials each"
+        return f"{self.slots} worker{plural} at a time, {each}"
+
     def _start_lines(self) -> list[str]:
         if not self.start_steps:
             return []
@@ -135,6 +146,9 @@ def cost_of(spec: SearchSpec, *, on_cluster: bool = False) -> Cost:
     data that would be downloaded.
     """
     slots = (spec.resources.max_concurrent or 1) if on_cluster else Machine.here().slots(spec)
+    stack = 1 if spec.script is not None else spec.resources.stack
+    if stack != "auto":
+        slots = math.ceil(at_once(spec, slots, stack) / stack)
     rules = spec.confirm.rules
     confirm = spec.noise_floor.seeds if spec.presets else 0
     if rules is not None:
@@ -159,6 +173,7 @@ def cost_of(spec: SearchSpec, *, on_cluster: bool = False) -> Cost:
         operations=operations,
         is_script=spec.script is not None,
         start_steps=_start_steps(spec),
+        stack=stack,
     )
 
 

@@ -23,6 +23,7 @@ from search.running.preparing import begun_with_data, begun_with_script, judges_
 from search.running.ray_losses import outlive_rays
 from search.running.result import Result, unmeasured
 from search.running.search import Search
+from search.running.slots import at_once
 from search.running.stacking import stack_of
 from search.running.timed_elsewhere import foreknown
 from search.running.tracked import models_of
@@ -56,7 +57,7 @@ def drive(
         mark = search.trial_storage.take_ownership(search.header["study_id"])
         tell_losses(search, view)
         search.keep_stack(stack)
-        conductor = Conductor(search.plan(at_once(search, slots, stack)), search.store)
+        conductor = Conductor(search.plan(at_once(search.spec, slots, stack)), search.store)
         run = Run(search, conductor, settings, judges, mark, interrupted, view, ray, stack)
         before = run.result()
         if before.finished:
@@ -64,12 +65,6 @@ def drive(
             return Outcome(before, already_finished=True, left=bring_up_to_date(search, before))
         search.write_file()
         return run.to_its_end()
-
-
-def at_once(search: Search, slots: int, stack: int) -> int:
-    """Trials at a time in workers that hold `stack` each. slots: such workers, as far as there is room for them."""
-    room = slots * stack
-    return min(room, search.spec.resources.max_concurrent or room)
 
 
 def study_away(search: Search, log: Log) -> Waiting | None:

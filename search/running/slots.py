@@ -43,6 +43,12 @@ class Machine:
         return min(room, wanted.max_concurrent or room)
 
 
+def at_once(spec: SearchSpec, slots: int, stack: int) -> int:
+    """Trials at a time in workers that hold `stack` each. slots: such workers, as far as there is room for them."""
+    room = slots * stack
+    return min(room, spec.resources.max_concurrent or room)
+
+
 def slots_here(search: Search) -> int:
     """Trials at a time on this machine; its storage is tried."""
     slots = Machine.here(with_gpus=search.spec.resources.gpu > 0).slots(search.spec)

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -132,10 +131,8 @@ def test_reconcile_then_ui_until_ctrl_c(storage: Path) -> None:
         ) as answer:
             tags = {tag["key"] for tag in json.loads(answer.read())["experiment"]["tags"]}
         assert f"mlflow.sharedViewState.{match[2]}" in tags
-        start = time.monotonic()
         ui.send_signal(signal.SIGINT)
         assert ui.wait(timeout=30) == 0
-        assert time.monotonic() - start < 10
         assert ui.stderr is not None
         assert ui.stderr.read() == ""
     assert not [each for each in environments() if os.fsencode(storage / "mlflow.db") in each]

@@ -157,3 +157,30 @@ def test_only_what_compares_pairs_of_images_costs_more_for_each_of_them(
 
     monkeypatch.setattr(SampleMetric, "__call__", takes_a_second)
     assert seconds_of_model(spec, steps_per_second=1e12) == pytest.approx(times / 1000)
+
+
+@pytest.mark.parametrize(
+    ("resources", "told", "hours"),
+    [
+        ("cpu: 0.5, max_concurrent: 4", "4 trials at a time", 1.0),
+        ("cpu: 0.5, max_concurrent: 4, stack: 2", "2 workers at a time, up to 2 trials each", 2.0),
+        ("cpu: 0.5, max_concurrent: 4, stack: 8", "1 worker at a time, up to 8 trials each", 4.0),
+        ("cpu: 0.5, max_concurrent: 4, stack: auto", "4 workers at a time, as many trials each as pay", 1.0),
+    ],
+)
+def test_workers_that_hold_several_trials_are_told_from_trials(
+    resources: str,
+    told: str,
+    hours: float,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("search.running.slots.os.sched_getaffinity", lambda process: {0, 1})
+    monkeypatch.setattr("search.running.cost._speed", lambda spec, on_cluster: (1.0, 1.0))
+    text = f"data: digits\nresources: {{{resources}}}\nbudget: {{max_trials: 4}}\n"
+    rest = "training: {total_steps: 3600}\nnoise_floor: {seeds: 0}\nconfirm: {top: 0}\n"
+    assert dry_run(text + rest, "--json") == 0
+    cost = json.loads(capsys.readouterr().out)["cost"]
+    assert cost["hours_at_most"] == hours
+    assert dry_run(text + rest) == 0
+    assert f"({told})" in capsys.readouterr().out

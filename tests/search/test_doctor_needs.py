@@ -66,7 +66,7 @@ def test_a_search_that_can_run_here_has_a_line_for_each_need() -> None:
     assert {name: check.level for name, check in found.items()} == dict.fromkeys(
         ("slots", "memory", "data", "features"), "ok"
     )
-    assert found["slots"].message == "1 trials at a time (cpu 1, gpu 0 each)"
+    assert found["slots"].message == "1 trial at a time (cpu 1, gpu 0 each)"
     assert found["data"].message == "digits: 1797 images of 1x8x8"
 
 

@@ -324,9 +324,9 @@ def test_a_diverged_objective_ends_the_script_and_is_a_result(make: Make, tmp_pa
 
 
 def test_a_silent_script_is_ended_when_patience_is_over(make: Make) -> None:
-    worker = make("print('loading')" + FOREVER, patience_seconds=0.5)
-    assert "it has said nothing for 0.5 s (trainer.patience), and said last: loading" in reason(worker)
-    talks = make("for i in range(12): print(i); time.sleep(.1)\n" + WELL, patience_seconds=0.8, number=1)
+    worker = make("print('loading')" + FOREVER, patience_seconds=2.0)
+    assert "it has said nothing for 2 s (trainer.patience), and said last: loading" in reason(worker)
+    talks = make("for i in range(12): print(i); time.sleep(.25)\n" + WELL, patience_seconds=2.5, number=1)
     assert to_the_end(talks).outcome == "complete"
 
 
@@ -342,7 +342,7 @@ def test_out_of_memory_is_told_as_such(make: Make) -> None:
 
 def test_a_script_that_goes_on_after_its_last_rung_is_ended(make: Make) -> None:
     assert to_the_end(make(WELL + "report(step=401)" + FOREVER)).outcome == "complete"
-    quiet = make(WELL + FOREVER, patience_seconds=0.3, number=1)
+    quiet = make(WELL + FOREVER, patience_seconds=2.0, number=1)
     assert to_the_end(quiet).outcome == "complete"
 
 
