@@ -193,8 +193,7 @@ _FORMER_INTERVALS = (
     "**Claims and the race are those of former, narrower intervals**, in which a schedule's own values counted twice, "
     "and\npresets and proposals shared their noise. With the present ones "
     "([how-a-winner-is-chosen.md](how-a-winner-is-chosen.md)) fewer\nschedules are called better. The command above, "
-    "some 41 CPU-minutes (`--repeats` makes it shorter), plays them anew.\n"
-    "searches/digits.yaml had neither `holds_at` nor `space.ends` then."
+    "some 41 CPU-minutes (`--repeats` makes it shorter), plays them anew."
 )
 
 _PAGE = """\
@@ -203,7 +202,8 @@ _PAGE = """\
 Whole searches, played on {num_curves} recorded learning curves of {num_schedules} schedules: conductor, algorithm,
 stopping rule and confirmation are those of a real search, only the training is looked up (`search/simulator/`).
 {repeats} repeats. Made by `python -m bench.quality.search_quality searches/digits.yaml`; all numbers are in
-`search-quality.json`.
+`search-quality.json`. What the file does for other settings (`holds_at`, `space.ends`) is left out: the curves are of
+one, and what is best there is often what fails elsewhere.
 {interval_rule}
 
 **Regret**: true value of the exported schedule (mean over all its recorded seeds) minus that of the best, which is

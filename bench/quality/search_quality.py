@@ -4,8 +4,9 @@
 
 Every contender is a whole search through the real conductor (`search/simulator/`), played many times at several
 numbers of trials. They differ in the algorithm, the stopping rule, and whether the winner is confirmed on fresh seeds
-or given out for the value seen. Writes docs/search-quality.md with its plot, and all results as JSON beside them;
-`--render` makes the page anew from those. An interrupted run goes on where it stopped.
+or given out for the value seen. What the file does for other settings, `holds_at` and `space.ends`, is left out. Writes
+docs/search-quality.md with its plot, and all results as JSON beside them; `--render` makes the page anew from those. An
+interrupted run goes on where it stopped.
 
 A search file with a gap, a weight or a loss in its space (`bench/quality/digits_recipe.yaml`) is played with fewer
 contenders; its results stand in a file of their own, and are a section of the page.
@@ -19,7 +20,7 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class Contender:
 
 def contenders(spec: SearchSpec) -> list[Contender]:
     """All of them. Where nothing else is said, rungs and confirmation are the search file's."""
-    plain: dict[str, Any] = {"confirm": {"top": 0}, "holds_at": {}, "audit": 0.0}
+    plain: dict[str, Any] = {"confirm": {"top": 0}, "audit": 0.0}
     no_floor = {"noise_floor": {"seeds": 0}}
     if spec.space.unusual:
         by_asha: dict[str, Any] = {"stopping": {"name": "asha", "rungs": spec.stopping.rungs}}
@@ -130,6 +131,11 @@ def contenders(spec: SearchSpec) -> list[Contender]:
         ),
         Contender(label="density_gp, asha, best mean of the race", changes=asha, export=best_mean),
     ]
+
+
+def alone(spec: SearchSpec) -> SearchSpec:
+    """Without what a search does for other settings: the curves are of its own, where the best often fail elsewhere."""
+    return overridden(spec, {"holds_at": {}, "space": replace(spec.space, ends=None)})
 
 
 def best_mean(board: Leaderboard) -> Exported:
@@ -243,7 +249,7 @@ def main(arguments: Sequence[str]) -> int:
     args = parser.parse_args(arguments)
     output = args.output
     try:
-        spec = load_spec(args.file)
+        spec = alone(load_spec(args.file))
         if not args.render:
             path = args.curves or table_path(spec)
             check_recorded(read_table(path), spec, spec.stopping.steps(spec.training.total_steps))
