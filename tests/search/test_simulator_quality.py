@@ -27,7 +27,7 @@ from bench.quality.quality_page import (
     quality_table,
     spread,
 )
-from bench.quality.search_quality import DOCS, TRIALS, Kept, contenders, default_label
+from bench.quality.search_quality import DOCS, TRIALS, Kept, alone, contenders, default_label
 from bench.quality.stock_search import StockTPE, StoppedAsComplete, best_observed
 from search.evidence.leaderboard import leaderboard
 from search.file.spec import SearchSpec, load_spec
@@ -86,7 +86,10 @@ def test_the_default_is_marked_and_its_losses_are_named() -> None:
 
 
 def test_the_search_file_is_one_of_the_contenders() -> None:
-    spec = load_spec("searches/digits.yaml")
+    whole = load_spec("searches/digits.yaml")
+    spec = alone(whole)
+    assert whole.space.ends is not None and whole.all_settings
+    assert spec.space.ends is None and not spec.all_settings
     labels = [contender.label for contender in contenders(spec)]
     assert default_label(spec) in labels
     assert len(set(labels)) == len(labels)
@@ -160,7 +163,7 @@ def test_the_stock_winner_is_the_best_last_value_finished_or_not() -> None:
     assert given_out.claims
     assert given_out.baseline is not None
     assert given_out.baseline.record.number == 0
-    assert STOCK in {contender.label for contender in contenders(load_spec("searches/digits.yaml"))}
+    assert STOCK in {contender.label for contender in contenders(alone(load_spec("searches/digits.yaml")))}
 
 
 # What the curves say
@@ -238,7 +241,7 @@ def test_the_page_says_by_which_intervals_its_searches_were_played() -> None:
 def test_a_space_with_gap_and_weight_is_compared_with_fewer_and_shown_as_a_section(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    recipe = load_spec("searches/digits_recipe.yaml")
+    recipe = alone(load_spec("searches/digits_recipe.yaml"))
     found = contenders(recipe)
     assert default_label(recipe) == "density_gp, asha, confirmed"
     assert [one.label for one in found if "confirmed" not in one.label] == [
@@ -274,7 +277,7 @@ def test_a_space_with_gap_and_weight_is_compared_with_fewer_and_shown_as_a_secti
             **{"best": 7.0, "preset": "ict", "best_preset": 26.0, "cells": [vars(cell) for cell in cells]},
         }
 
-    whole = page(document(load_spec("searches/digits.yaml")), table, (document(recipe), table))
+    whole = page(document(alone(load_spec("searches/digits.yaml"))), table, (document(recipe), table))
     before, _, after = whole.partition("## With gap, weight and constant searched too")
     section, _, rest = after.partition("## What the curves say")
     assert "| **density_gp, asha, confirmed** (default) | 2.50 [" in before and "## How it was made" in rest
