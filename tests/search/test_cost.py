@@ -160,27 +160,20 @@ def test_only_what_compares_pairs_of_images_costs_more_for_each_of_them(
 
 
 @pytest.mark.parametrize(
-    ("resources", "told", "hours"),
+    ("stack", "slots", "told"),
     [
-        ("cpu: 0.5, max_concurrent: 4", "4 trials at a time", 1.0),
-        ("cpu: 0.5, max_concurrent: 4, stack: 2", "2 workers at a time, up to 2 trials each", 2.0),
-        ("cpu: 0.5, max_concurrent: 4, stack: 8", "1 worker at a time, up to 8 trials each", 4.0),
-        ("cpu: 0.5, max_concurrent: 4, stack: auto", "4 workers at a time, as many trials each as pay", 1.0),
+        (1, 4, "4 trials at a time"),
+        (2, 2, "2 workers at a time, up to 2 trials each"),
+        (8, 1, "1 worker at a time, up to 8 trials each"),
+        ("auto", 4, "4 workers at a time, as many trials each as pay"),
     ],
 )
 def test_workers_that_hold_several_trials_are_told_from_trials(
-    resources: str,
-    told: str,
-    hours: float,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    stack: object, slots: int, told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("search.running.slots.os.sched_getaffinity", lambda process: {0, 1})
-    monkeypatch.setattr("search.running.cost._speed", lambda spec, on_cluster: (1.0, 1.0))
-    text = f"data: digits\nresources: {{{resources}}}\nbudget: {{max_trials: 4}}\n"
-    rest = "training: {total_steps: 3600}\nnoise_floor: {seeds: 0}\nconfirm: {top: 0}\n"
-    assert dry_run(text + rest, "--json") == 0
-    cost = json.loads(capsys.readouterr().out)["cost"]
-    assert cost["hours_at_most"] == hours
-    assert dry_run(text + rest) == 0
+    text = f"data: digits\nresources: {{cpu: 0.5, max_concurrent: 4, stack: {stack}}}\n"
+    assert dry_run(text, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["cost"]["slots"] == slots
+    assert dry_run(text) == 0
     assert f"({told})" in capsys.readouterr().out

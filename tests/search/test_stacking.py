@@ -11,8 +11,8 @@ import torch
 from search.file.spec import SearchSpec, spec_of
 from search.file.yaml12 import Document
 from search.running import stacking
-from search.running.driver import at_once
 from search.running.plan_of import plan_of
+from search.running.slots import at_once
 from search.running.stacking import stack_of
 from trainable.network import NETWORKS
 from trainable.setting import Setting
@@ -79,8 +79,7 @@ def test_a_probe_times_steps_of_one_trial_and_leaves_the_threads_as_they_were() 
 def test_as_many_trials_at_a_time_as_workers_hold_and_the_file_allows(
     resources: dict[str, int], slots: int, stack: int, trials: int
 ) -> None:
-    search: Any = SimpleNamespace(spec=spec(**resources))
-    assert at_once(search, slots, stack) == trials
+    assert at_once(spec(**resources), slots, stack) == trials
 
 
 def test_trials_that_share_a_slice_cost_a_part_of_it_each() -> None:
