@@ -148,13 +148,12 @@ class _End:
         plain = {
             "name": self.search.name,
             "finished": self.outcome.result.finished,
+            "exit_code": self.exit_code,
             "already_finished": self.outcome.already_finished,
             "output": None if self.written is None else str(self.written),
             "leaderboard": self.outcome.result.to_dict(),
         }
-        if self.problem is not None:
-            plain |= {"error": self.problem, "exit_code": self.exit_code}
-        return plain
+        return plain if self.problem is None else plain | {"error": self.problem}
 
     def lines(self) -> list[str]:
         """For stdout. The problem is said elsewhere."""

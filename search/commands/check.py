@@ -13,6 +13,8 @@ import argparse
 import json
 from dataclasses import asdict, dataclass
 
+from search.errors import EXIT_FAILED, EXIT_OK
+
 HELP = "does a folder of your own choices keep what ours keep?"
 
 
@@ -48,13 +50,13 @@ def run(args: argparse.Namespace) -> int:
             if not args.json:
                 print("\n".join(checked[-1].lines()), flush=True)
     failed = sum(bool(each.broken) for each in checked)
+    code = EXIT_FAILED if failed else EXIT_OK
     if args.json:
         sums = {plugin.name: plugin.sha256 for plugin in plugins}
+        choices = [asdict(each) for each in checked]
         print(
-            json.dumps(
-                {"ok": not failed, "plugins": sums, "choices": [asdict(each) for each in checked]}, indent=2
-            )
+            json.dumps({"ok": not failed, "exit_code": code, "plugins": sums, "choices": choices}, indent=2)
         )
     else:
         print(f"{len(checked)} choices: {failed} with a promise that is not kept")
-    return 1 if failed else 0
+    return code

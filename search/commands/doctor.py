@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from search.checks.check import Check, text_of
-from search.errors import UsageError
+from search.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 HELP = "is this machine ready? versions, CPU and GPU slices, Ray, databases, MLflow, disk"
 
@@ -83,8 +83,10 @@ def _report(found: Iterator[Check], as_json: bool) -> int:
             print(text_of(check), flush=True)
     failed = sum(check.level == "fail" for check in checks)
     warned = sum(check.level == "warn" for check in checks)
+    code = EXIT_FAILED if failed else EXIT_OK
     if as_json:
-        print(json.dumps({"ok": failed == 0, "checks": [asdict(check) for check in checks]}, indent=2))
+        answer = {"ok": not failed, "exit_code": code, "checks": [asdict(check) for check in checks]}
+        print(json.dumps(answer, indent=2))
     else:
         print(f"{len(checks)} checks: {failed} failed, {warned} with a warning")
-    return 1 if failed else 0
+    return code

@@ -351,7 +351,7 @@ def test_doctor_reports_levels_and_leaves_no_files(here: Path, capsys: pytest.Ca
     levels = {check["level"] for check in report["checks"]}
     assert levels <= {"ok", "warn", "fail"}
     assert report["ok"] == ("fail" not in levels)
-    assert code == (0 if report["ok"] else 1)
+    assert code == report["exit_code"] == (0 if report["ok"] else 1)
     assert {"python", "packages", "versions", "cpu", "gpu", "disk", "limits", "study", "mlflow"} <= {
         check["name"] for check in report["checks"]
     }

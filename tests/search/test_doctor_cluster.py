@@ -168,3 +168,9 @@ def test_options_without_effect_are_refused(
 ) -> None:
     assert main(["doctor", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_the_json_of_a_failed_check_has_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--cluster", "--address", "http://127.0.0.1:9", "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["ok"], answer["exit_code"]) == (False, 1)

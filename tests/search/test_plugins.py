@@ -556,7 +556,7 @@ def test_check_says_what_is_not_kept(make: Make, capsys: pytest.CaptureFixture[s
     assert any(
         f"{plugin}/noise/fails.py:" in line and "TypeError: " in line for line in found["noise/fails.py"]
     )
-    assert answer["ok"] is False
+    assert (answer["ok"], answer["exit_code"]) == (False, 1)
     assert main(["check", str(plugin)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "10 choices: 10 with a promise that is not kept"

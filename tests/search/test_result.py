@@ -236,7 +236,7 @@ def test_with_json_the_error_stands_beside_the_leaderboard(run: Callable[..., tu
 def test_a_finished_search_is_not_run_again(run: Callable[..., tuple[int, str, str]]) -> None:
     code, out, err = run(CONFIRMED, WON, "--json")
     answer = json.loads(out)
-    assert code == 0
+    assert code == answer["exit_code"] == 0
     assert "error: " not in err
     assert answer["finished"] and answer["already_finished"]
     assert answer["output"] is None
