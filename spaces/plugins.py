@@ -122,7 +122,7 @@ def module_for(package: str, name: str) -> ModuleType | None:
         return None
     try:
         return importlib.import_module(fullname)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         paths = [source.path for source in _sources.values()]
         raise ImportError(f"{told(error, paths) or _sources[fullname].path} (of {fullname})") from error
 

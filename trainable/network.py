@@ -73,7 +73,7 @@ class Network(ABC):
         """Quick: ValueError with one line where a file is missing."""
         return
 
-    def told(self, error: Exception) -> str:
+    def told(self, error: BaseException) -> str:
         """What went wrong in it, in one line."""
         return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 

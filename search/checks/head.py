@@ -17,7 +17,7 @@ from search.checks.check import Check, guarded
 from search.checks.stores import check_url, space_of
 from search.cluster.head.supervisor_lock import LOG_FILE, status
 from search.engine import storage_check
-from search.errors import InputError
+from search.errors import InputError, OperationFailed
 from search.machine.search_folders import local_root, usable
 from search.machine.service import Service, service_here
 from search.machine.state_folder import home
@@ -80,11 +80,17 @@ def check_storage_of(spec: "SearchSpec") -> str:
 
 
 def connect() -> None:
-    """Join the Ray of this machine, unless that is done."""
+    """Join the Ray of this machine, unless that is done. OperationFailed where there is none."""
     import ray
 
-    if not ray.is_initialized():
+    if ray.is_initialized():
+        return
+    try:
         ray.init(address="auto", log_to_driver=False, configure_logging=False)
+    except ConnectionError as error:
+        raise OperationFailed(
+            "no Ray runs on this machine. Ask where the head of the cluster is: python -m search doctor --cluster"
+        ) from error
 
 
 def check_nodes() -> Iterator[Check]:

@@ -81,13 +81,13 @@ def run(args: argparse.Namespace) -> int:
     _take_up_plugins(args)
     document = _document(args)
     rendered = target.render(document, nfe=_numbers(args.nfe), accept_error=args.accept_error)
+    if args.register is not None:
+        _register(args, document)  # first: where it fails, nothing else is written or printed
     if target.title == "json":
         _write_document(document, rendered, output, as_json=args.json)
     else:
         model = _model_files(args, target, document) if target.NEEDS_MODEL else {}
         _write_folder(target.title, rendered, model, output, as_json=args.json)
-    if args.register is not None:
-        _register(args, document)
     for warning in rendered.warnings:
         sys.stderr.write(f"warning: {warning}\n")
     return 0

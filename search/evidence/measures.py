@@ -8,12 +8,14 @@ over seeds. Those of one schedule hold with 95 % together (Bonferroni).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from search.evidence.intervals import Estimate, difference, ratio
 from search.evidence.texts import bounds_of, change_text, difference_text
 from search.record import State, TrialRecord
+
+_ROUNDING = 1e-9  # of the values: an interval as narrow has no width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +114,10 @@ def _change(
 ) -> Estimate:
     change = (ratio if measure.by_ratio else difference)(own, other, comparisons=comparisons)
     assert change is not None
+    low, high = change.low, change.high
+    if low is not None and high is not None and high - low <= _ROUNDING * max(abs(low), abs(high)):
+        # Shares, which are counts, may differ by the same on each of a few seeds: that tells nothing of their noise.
+        return replace(change, low=None, high=None)
     return change
 
 

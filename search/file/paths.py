@@ -17,7 +17,7 @@ def placed(chosen: Any, folder: Path | None) -> Any:
     """
     given = {option: getattr(chosen, option) for option in getattr(type(chosen), "PATHS", ())}
     moved = {option: str(placed_path(path, folder)) for option, path in given.items() if path is not None}
-    if "file" in moved and folder is not None and not Path(moved["file"]).exists():
+    if "file" in moved and folder is not None and not os.path.exists(moved["file"]):
         kept = folder / CODE / Path(moved["file"]).name
         moved["file"] = str(kept) if kept.exists() else moved["file"]
     return dataclasses.replace(chosen, **moved) if moved and folder is not None else chosen
@@ -32,4 +32,4 @@ def placed_path(path: str, folder: Path | None) -> Path:
     if folder is None:
         return expanded(path)
     here, there = (Path(os.path.normpath(base / expanded(path))) for base in (Path.cwd(), folder))
-    return here if here.exists() and not there.exists() else there
+    return here if os.path.exists(here) and not os.path.exists(there) else there

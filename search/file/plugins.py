@@ -1,5 +1,6 @@
 """`plugins`: folders of the user's own whose choices stand beside ours while the search is read and run."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def _read(entry: Any, folder: Path | None) -> Plugin:
         raise ValueError(f"must be the path of a folder, but got {shown(entry)}")
     path = placed_path(entry, folder).absolute()
     kept = folder / CODE / path.name if folder is not None else path
-    plugin = read_plugin(path if path.exists() or not kept.is_dir() else kept)
+    plugin = read_plugin(path if os.path.exists(path) or not kept.is_dir() else kept)
     return plugin
 
 

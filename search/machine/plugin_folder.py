@@ -1,6 +1,7 @@
 """The folder of a plugin: its Python files, as they are read once."""
 
 import importlib.machinery
+import os
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ MOST_FILES = 500
 def read_plugin(folder: Path) -> Plugin:
     """ValueError, in one line, where it is no plugin."""
     name = folder.name
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # `Path.is_dir` raises for a name that is too long
         raise ValueError(f"{folder} is no folder on this machine. Name the folder of the plugin, as ./mine")
     if not name.isidentifier() or name in sys.stdlib_module_names or name in (*PACKAGES, *_taken(folder)):
         raise ValueError(

@@ -34,16 +34,19 @@ def folder_of_script(folder: str) -> Path:
         raise InputError(f"trainer.folder: {error}") from None
 
 
-def code_in(folder: Path) -> dict[str, Path]:
-    """The files of the code by their path in the folder, sorted. InputError where there are none, or too many."""
-    if not folder.is_dir():
+def code_in(folder: Path, without: Path | None = None) -> dict[str, Path]:
+    """The files of the code by their path in the folder, sorted. InputError where there are none, or too many.
+
+    without: a folder whose files are no code, as where searches are kept.
+    """
+    if not os.path.isdir(folder):
         raise InputError(
             f"trainer.folder: {folder} is no folder on this machine. Name the folder of the script"
         )
     found: dict[str, Path] = {}
     num_bytes = 0
     try:
-        for name, path in _files(folder, "", []):
+        for name, path in _files(folder, "", [], without):
             found[name] = path
             num_bytes += path.stat().st_size
             if num_bytes > MOST_BYTES or len(found) > MOST_FILES:
@@ -60,7 +63,9 @@ def code_in(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def _files(folder: Path, below: str, rules: list[tuple[str, "GitIgnoreSpec"]]) -> Iterator[tuple[str, Path]]:
+def _files(
+    folder: Path, below: str, rules: list[tuple[str, "GitIgnoreSpec"]], without: Path | None
+) -> Iterator[tuple[str, Path]]:
     """rules: of each `.gitignore`, with the folder below which it holds: "" or "a/b/"; outermost first."""
     entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     if any(entry.name == _IGNORE for entry in entries):
@@ -69,12 +74,14 @@ def _files(folder: Path, below: str, rules: list[tuple[str, "GitIgnoreSpec"]]) -
         name = f"{below}{entry.name}"
         if entry.name in _NO_CODE or _is_ignored(f"{name}/" if entry.is_dir() else name, rules):
             continue
+        if without is not None and Path(entry.path) == without:
+            continue
         if entry.is_dir() and entry.is_symlink():
             raise InputError(
                 f"trainer.folder: {entry.path} is a link to a folder, which is not shipped. Name it in {_IGNORE}"
             )
         if entry.is_dir():
-            yield from _files(Path(entry.path), f"{name}/", rules)
+            yield from _files(Path(entry.path), f"{name}/", rules, without)
         elif entry.is_file():
             yield name, Path(entry.path)
 

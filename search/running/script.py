@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from search.errors import InputError, OperationFailed
 from search.file.spec import SearchSpec
 from search.machine.script_folder import checksum_of, code_in, copied, folder_of_script
+from search.machine.search_folders import local_root
 from trainable.command.mirror import PACKED_CODE
 from trainable.command.script import Script
 from trainable.storage.folder import StorageError
@@ -33,7 +34,8 @@ class Code:
 def code_of(spec: SearchSpec) -> Code:
     """What is in the folder that the search file names. InputError where that cannot be shipped."""
     folder = folder_of_script(_command(spec).folder)
-    files = code_in(folder)
+    storage = spec.storage.path
+    files = code_in(folder, None if is_bucket(storage) else local_root(storage).absolute())
     return Code(folder, files, checksum_of(files))
 
 

@@ -217,17 +217,17 @@ class Projection:
         kept = TrialStorage(self.kept_at).folder(record.number)
         schedule = record.schedule
         return {
+            **{name: partial(kept.read, name) for name in self._named_files(record)},
             _SCHEDULE_FILE: lambda: (json.dumps(schedule.to_dict(), indent=2) + "\n").encode(),
             _DENSITY_FILE: lambda: density_png(schedule, self.total_steps),
             SAMPLES_FILE: lambda: kept.read(SAMPLES_FILE),
-            **{name: partial(kept.read, name) for name in self._named_files(record)},
         }
 
     def _named_files(self, record: TrialRecord) -> list[str]:
         """The files in its folder that the trial's script has named as results."""
         named = self._read_of_script(record).get("files", []) if self._of_script else []
-        inside = (name for name in named if name == PurePosixPath("/", name).relative_to("/").as_posix())
-        return [name for name in inside if ".." not in PurePosixPath(name).parts]
+        inside = (PurePosixPath("/", name).relative_to("/") for name in named if "\0" not in name)
+        return [name.as_posix() for name in inside if name.parts and ".." not in name.parts]
 
     def _read_of_script(self, record: TrialRecord) -> dict[str, Any]:
         """What was read of a trial's script so far."""

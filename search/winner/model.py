@@ -19,6 +19,10 @@ def model_of(spec: SearchSpec, row: Row) -> "NetworkModule":
     """With its averaged weights: of the seed whose value is the median one. OperationFailed where it is not kept."""
     from trainable.training.finished import finished_trainer
 
+    if spec.script is not None:
+        raise OperationFailed(
+            "the search has no model of ours: a script trains it, and has kept it in its own way"
+        )
     record, setting = median_trial(row) or row.record, spec.own_setting
     try:
         with usable_cache() as cache:

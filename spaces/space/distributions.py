@@ -63,7 +63,8 @@ def at_end(distribution: BaseDistribution, value: Any, bounds: tuple[float, floa
 
 def on_step(distance: float, step: float | None) -> bool:
     """Whether the distance is a multiple of step, to the 1e-8 that Optuna allows too."""
-    return step is None or abs(distance / step - round(distance / step)) < 1e-8
+    steps = 0.0 if step is None else distance / step
+    return math.isfinite(steps) and abs(steps - round(steps)) < 1e-8
 
 
 def describe(distribution: BaseDistribution) -> dict[str, Any]:

@@ -141,6 +141,8 @@ def _one_of_choices(hint: Any, choices: Any, place: Place) -> BaseDistribution:
     if not isinstance(choices, list | tuple) or not choices:
         raise refusal(place, f"a list of values is needed, but got {choices!r:.60}")
     typed = [_typed(hint, value, place) for value in choices]
+    if not all(value is None or isinstance(value, bool | int | float | str) for value in typed):
+        raise refusal(place, "choices must be numbers, texts, true, false or null; a list can only be fixed")
     if any(value in typed[:i] for i, value in enumerate(typed)):
         raise refusal(place, f"a value stands there twice: {typed!r:.60}")
     return CategoricalDistribution(typed)

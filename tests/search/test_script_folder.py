@@ -63,6 +63,14 @@ def test_ignored_are_those_that_git_ignores(folder: Path) -> None:
     assert not expected & {"out.log", "build/x/y.o", "data/big.npz", "lib/a2.bin", "docs/p.pdf", "tmp/one"}
 
 
+def test_what_searches_keep_inside_the_folder_is_no_code(folder: Path) -> None:
+    before = code_in(folder)
+    (folder / "runs" / "mine").mkdir(parents=True)
+    (folder / "runs" / "mine" / "study.db").write_text("grows")
+    assert code_in(folder, folder / "runs") == before
+    assert "runs/mine/study.db" in code_in(folder)
+
+
 @pytest.mark.parametrize("pattern", ["[z-a]", "!"])
 def test_a_pattern_that_matches_nothing_is_told(folder: Path, pattern: str) -> None:
     (folder / ".gitignore").write_text(f"*.o\n{pattern}\n")

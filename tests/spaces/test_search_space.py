@@ -249,6 +249,11 @@ def test_the_order_in_the_file_does_not_matter() -> None:
         ),
         ({"grid": {"rho": {"choices": []}}}, "space.grid.rho.choices: a list of values is needed"),
         ({"grid": {"rho": {"choices": [7, 7.0]}}}, "space.grid.rho.choices: a value stands there twice"),
+        (
+            {"noise": {"tabulated": {"weights": {"choices": [[1, 2], [2, 1]]}}}},
+            "space.noise.tabulated.weights.choices: choices must be numbers, texts, true, false or null",
+        ),
+        ({"grid": {"rho": {"low": 2, "high": 9, "step": 1e-310}}}, "space.grid.rho: `high - low` must be a"),
         ({"grid": {"rho": {"choices": [7], "log": True}}}, "space.grid.rho: unknown key beside `choices`"),
         ({"grid": {"karras": None, "rho": 7}}, "space.grid: unknown grid 'rho'. Known: karras, karras_m"),
         ({"grid": {"karras": {"levels": 7}}}, "space.grid.karras: unknown option 'levels'. Known: sigma_min"),

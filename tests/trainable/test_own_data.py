@@ -107,6 +107,23 @@ def test_a_zip_of_edms_dataset_tool_is_read_with_its_labels(pictures: Path, tmp_
     assert "edm.zip: dataset.json must hold" in refused(tmp_path, path=str(path))
 
 
+def test_names_in_a_zip_may_begin_with_the_folder_itself_and_damage_is_named(
+    pictures: Path, tmp_path: Path
+) -> None:
+    path, files = tmp_path / "dots.zip", sorted(pictures.rglob("*.png"))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, file in enumerate(files):
+            archive.write(file, f"./{number:04}.png")
+    assert len(loaded(tmp_path, path=str(path)).x_NCHW) == len(files)
+    with zipfile.ZipFile(path) as archive:
+        info = archive.infolist()[3]
+    content = bytearray(path.read_bytes())
+    at = info.header_offset + 30 + len(info.filename)
+    content[at : at + 12] = b"\xff" * 12
+    path.write_bytes(content)
+    assert f"dots.zip: {info.filename} cannot be read" in refused(tmp_path / "other", path=str(path))
+
+
 def test_pictures_that_lie_beside_folders_or_in_one_have_no_labels(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "one" / "all").mkdir(parents=True)
     for path in pictures.rglob("*.png"):
@@ -453,6 +470,11 @@ def test_floats_keep_their_precision_in_the_range_that_is_stated(tmp_path: Path)
         ),
         ({"x": X, "y": -np.ones(120, int)}, {"key": "x", "labels": "y"}, "labels must be 120 whole numbers"),
         (
+            {"x": X, "y": np.full(120, 2**64 - 1, np.uint64)},
+            {"key": "x", "labels": "y"},
+            "labels must be 120 whole numbers",
+        ),
+        (
             {"x": np.array([object()])},
             {},
             "cannot be read as a numpy file: it is cut, or holds no plain array",
@@ -477,6 +499,11 @@ def test_files_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ValueError, match=f"{name} cannot be read as a numpy file"):
             arrays(tmp_path / name)
+    np.savez_compressed(tmp_path / "w.npz", X)
+    whole = (tmp_path / "w.npz").read_bytes()
+    (tmp_path / "w.npz").write_bytes(whole[:100] + b"\xff" * 60 + whole[160:])
+    with pytest.raises(ValueError, match=r"w\.npz cannot be read as a numpy file"):
+        arrays(tmp_path / "w.npz")
     np.save(tmp_path / "one.npy", X)
     with pytest.raises(ValueError, match="is one array, without `key` and `labels`"):
         arrays(tmp_path / "one.npy", key="x")

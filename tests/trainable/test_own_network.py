@@ -240,6 +240,12 @@ BROKEN = [
     ),
     ("super().__init__()", "super().__init__(", "network: my_net.py:11: SyntaxError: '(' was never closed"),
     (
+        "return self.b(h)",
+        "assert len(x) > 1\n        return self.b(h)",
+        "fails when its first steps are tried: my_net.py:",
+    ),
+    ("import torch\n", "import torch\nimport sys\nsys.exit(0)\n", "network: my_net.py:4: SystemExit: 0"),
+    (
         "super().__init__()",
         "raise RuntimeError('so')",
         "my_net.py:11: RuntimeError: so, when MyNet() was made",

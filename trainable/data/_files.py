@@ -1,8 +1,10 @@
 """Picture files in a folder or in a .zip, with labels in `dataset.json` (EDM's dataset tool) or as sub-folders."""
 
 import json
+import lzma
 import os
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -105,7 +107,7 @@ class _Files(Pictures, ABC):
             return None
         for name in self._names:
             label = found.get(name)
-            if type(label) is not int or label < 0:
+            if type(label) is not int or not 0 <= label < 2**63:
                 raise ValueError(
                     f"{where} must give each picture a whole number from 0 on, but {name} has {label!r:.40}. Mend or "
                     "remove it"
@@ -169,9 +171,9 @@ class _Zip(_Files):
         try:
             return self._archive.read(name)
         # What is cut, encrypted, or packed by a method that Python does not know; the last is what zipfile raises then.
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError) as error:
             raise OSError(f"{error}") from error
 
 
 def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+    return any(part != "." and part.startswith((".", "__MACOSX")) for part in name.split("/"))

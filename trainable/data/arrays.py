@@ -1,6 +1,9 @@
 """Images of one's own as a numpy array."""
 
+import lzma
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +15,11 @@ from trainable.data._own import OwnImages, existing
 from trainable.data._source import Array, Source
 
 MOST_CHANNELS = 4  # an axis as long may be that of the channels
+# What numpy, and what it unpacks and parses with, raise for a file that is damaged.
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, SyntaxError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +60,7 @@ class _File(Source):
         self._labels: Array | None = None
         try:
             self._images = self._of_npz() if zipfile.is_zipfile(path) else self._of_npy()
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             if isinstance(error, _Refused):
                 raise
             # numpy's own words advise to load pickled objects, which runs what is in them.
@@ -140,7 +148,8 @@ class _File(Source):
             return None
         labels_N = self._labels
         assert labels_N is not None
-        if labels_N.shape != (len(self),) or labels_N.dtype.kind not in "iu" or labels_N.min() < 0:
+        is_whole = labels_N.shape == (len(self),) and labels_N.dtype.kind in "iu"
+        if not is_whole or labels_N.astype(np.int64).min() < 0:  # -1 may be written as 2^64 - 1
             raise ValueError(
                 f"{self._path}: labels must be {len(self)} whole numbers from 0 on, but {name!r} has shape "
                 f"{labels_N.shape} and type {labels_N.dtype}. Mend it, or leave out `labels`"

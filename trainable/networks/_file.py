@@ -47,7 +47,7 @@ def _module(code: Code) -> ModuleType:
     sys.modules[name] = module  # where dataclasses, among others, look for it
     try:
         exec(compile(code.text, code.path, "exec", dont_inherit=True), module.__dict__)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a training script, say, that ends by `sys.exit(main())`
         del sys.modules[name]
         hint = ""
         if isinstance(error, ImportError):

@@ -50,7 +50,7 @@ class Own(Network):
     def check(self) -> None:
         class_in(self.code, self.class_)
 
-    def told(self, error: Exception) -> str:
+    def told(self, error: BaseException) -> str:
         return told(error, self.code)
 
     def build(self, image_shape: tuple[int, int, int]) -> "NetworkModule":
@@ -61,7 +61,7 @@ class Own(Network):
         def make() -> "nn.Module":
             try:
                 return kind(**self.options)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 given = ", ".join(f"{name}={value!r:.40}" for name, value in self.options.items())
                 raise ValueError(
                     f"network: {told(error, self.code)}, when {self.class_}({given}) was made"

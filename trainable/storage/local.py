@@ -55,7 +55,7 @@ class LocalFolder(Folder):
         def get() -> bytes | None:
             try:
                 return (self._path / name).read_bytes()
-            except FileNotFoundError:
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 return None
 
         return self._call("read", get)

@@ -28,8 +28,15 @@ _ALONE = (
 def check_network(network: Network, image_shape: tuple[int, int, int], training: TrainingConfig) -> None:
     """ValueError, with one line, for the first rule that it breaks. A few passes, on the CPU."""
     with on_threads(1), torch.random.fork_rng(devices=[]):
-        for broken in _broken(network, image_shape, training):
-            raise ValueError(f"network: {network.title} {broken}")
+        try:
+            for broken in _broken(network, image_shape, training):
+                raise ValueError(f"network: {network.title} {broken}")
+        except (Exception, SystemExit) as error:
+            if isinstance(error, ValueError) and str(error).startswith("network: "):
+                raise
+            raise ValueError(
+                f"network: {network.title} fails when its first steps are tried: {network.told(error)}"
+            ) from error
 
 
 def _broken(network: Network, image_shape: tuple[int, int, int], training: TrainingConfig) -> Iterator[str]:
