@@ -226,8 +226,10 @@ class Projection:
     def _named_files(self, record: TrialRecord) -> list[str]:
         """The files in its folder that the trial's script has named as results."""
         named = self._read_of_script(record).get("files", []) if self._of_script else []
-        inside = (PurePosixPath("/", name).relative_to("/") for name in named if "\0" not in name)
-        return [name.as_posix() for name in inside if name.parts and ".." not in name.parts]
+        inside = [PurePosixPath("/", name).relative_to("/").as_posix() for name in named]
+        # A folder, or what cannot be a file's name, is passed over: read, it would hold up all that MLflow is to get.
+        there = TrialStorage(self.kept_at).folder(record.number).names(below=True) if inside else []
+        return [name for name in inside if name in there]
 
     def _read_of_script(self, record: TrialRecord) -> dict[str, Any]:
         """What was read of a trial's script so far."""

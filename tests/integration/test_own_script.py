@@ -138,16 +138,18 @@ def test_ctrl_c_gives_a_script_time_to_save_and_another_script_is_another_search
     (code / "train.py").write_text("""
 import json, os, signal, sys, time
 folder = sys.argv[3]
+FILES = ["ready", "../../search.log", "none", "plots"]
 def save(*_):
     time.sleep(1)
     open(os.path.join(folder, "saved"), "w").close()
     sys.exit()
 signal.signal(signal.SIGTERM, save)
 open(os.path.join(folder, "ready"), "w").close()
+os.makedirs(os.path.join(folder, "plots"), exist_ok=True)
 while not os.path.exists(os.path.join(folder, "go")): time.sleep(.05)
 for step in (50, 75, 100):
     with open(os.path.join(folder, "reports.jsonl"), "a") as file:
-        file.write(json.dumps({"step": step, "bits": 3.0, "files": ["ready", "../../search.log", "none"]}) + chr(10))
+        file.write(json.dumps({"step": step, "bits": 3.0, "files": FILES}) + chr(10))
 """)
     file, runs = tmp_path / "own.yaml", tmp_path / "runs"
     words = '["{python}", train.py, "{schedule}", "{seed}", "{folder}"]'

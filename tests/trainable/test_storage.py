@@ -207,10 +207,3 @@ def test_names_of_a_folder_and_of_those_below(tmp_path: Path) -> None:
         folder.write(name, b"")
     assert folder.names() == [".hidden", "a", "b"]
     assert folder.names(below=True) == [".hidden", "a", "b", "c/d", "c/e/f"]
-
-
-def test_what_is_no_file_is_not_there(tmp_path: Path) -> None:
-    (tmp_path / "plots").mkdir()
-    (tmp_path / "file").write_bytes(b"1")
-    folder = LocalFolder(str(tmp_path))
-    assert [folder.read(name) for name in ("plots", "file/x", "file")] == [None, None, b"1"]

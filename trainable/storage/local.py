@@ -55,7 +55,7 @@ class LocalFolder(Folder):
         def get() -> bytes | None:
             try:
                 return (self._path / name).read_bytes()
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            except FileNotFoundError:
                 return None
 
         return self._call("read", get)
