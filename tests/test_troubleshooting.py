@@ -13,7 +13,7 @@ PAGE = ROOT / "docs" / "troubleshooting.md"
 HOLE = "…"  # what a message has from its surroundings; in an entry, anything
 MIN_WORDS = 2  # of a message or an entry: fewer are only a frame for another text, or match by chance
 # What is raised at somebody who writes code: a wrong call is no message to a user.
-FOR_PROGRAMMERS = {"AssertionError", "AttributeError", "KeyError", "NotImplementedError", "TypeError"}
+FOR_PROGRAMMERS = {"AssertionError", "AttributeError", "TypeError"}
 # What holds a message until it is shown.
 ALSO_TOLD = {"DamagedFile", "NoWinner", "Problem", "Unusable", "_fail"}
 Assigned = dict[str, list[ast.expr]]

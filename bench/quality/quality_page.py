@@ -190,10 +190,9 @@ INTERVALS = (
     "and\nratios together."
 )
 _FORMER_INTERVALS = (
-    "**Claims and the race are those of former, narrower intervals**, in which a schedule's own values counted twice, "
-    "and\npresets and proposals shared their noise. With the present ones "
-    "([how-a-winner-is-chosen.md](how-a-winner-is-chosen.md)) fewer\nschedules are called better. The command above, "
-    "some 29 CPU-minutes (`--repeats` makes it shorter), plays them anew."
+    "**Claims and the race are those of former intervals**, not of the present ones\n"
+    "([how-a-winner-is-chosen.md](how-a-winner-is-chosen.md)). The command above, some 29 CPU-minutes (`--repeats` "
+    "makes it\nshorter), plays them anew."
 )
 
 _PAGE = """\

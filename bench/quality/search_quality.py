@@ -78,7 +78,7 @@ class Contender:
 
 
 def contenders(spec: SearchSpec) -> list[Contender]:
-    """All of them. Where nothing else is said, rungs and confirmation are the search file's."""
+    """All of them, of a file that is `alone`. Where nothing else is said, rungs and confirmation are its."""
     plain: dict[str, Any] = {"confirm": {"top": 0}, "audit": 0.0}
     no_floor = {"noise_floor": {"seeds": 0}}
     if spec.space.unusual:

@@ -111,7 +111,7 @@ def check_script(spec: "SearchSpec") -> Iterator[Check]:
     from search.running.script import check_command, code_of
 
     code = code_of(spec)
-    check_command(spec)
+    check_command(spec, code)
     size = sum(path.stat().st_size for path in code.files.values()) / 1e6
     yield Check(
         "script",

@@ -13,6 +13,7 @@ paired by seed, and their 95 % intervals hold together.
 
 import argparse
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
     options = RunOptions.of(args)
     if args.table is not None:
         check_file(Path(args.table), "--table")
+        if args.output is not None and os.path.realpath(args.table) == os.path.realpath(args.output):
+            raise InputError(f"--table and --output are both {args.table}: give each a file of its own")
     if args.dry_run:
         return dry_run(comparison.spec, on_cluster=args.address is not None, as_json=args.json)
     if _is_there_on_fewer_seeds(comparison):

@@ -239,6 +239,8 @@ def _document(args: argparse.Namespace) -> dict[str, Any]:
     if args.name is not None and args.name.endswith(".json"):
         if args.address is not None:
             raise UsageError("--address has no effect on a file: leave it out")
+        if args.storage is not None:
+            raise UsageError("--storage has no effect on a file: leave it out")
         loaded = load_schedule(args.name)
         if not loaded.confirmed and not args.unconfirmed:
             raise InputError(

@@ -343,8 +343,8 @@ class _Trials:
         own, other = (
             sum(has_diverged(self.values[r.number][seed]) for seed in both) for r in (record, baseline)
         )
-        if own != other:
-            return "worse" if own > other else "better"
+        if own > other:  # if fewer, the interval has to show it, as it has for the search's own setting
+            return "worse"
         return "better" if against.below_one else "worse" if against.above_one else "tied"
 
     def _ratio(self, record: TrialRecord, baseline: TrialRecord | None) -> Estimate | None:

@@ -74,7 +74,11 @@ def _files(
         name = f"{below}{entry.name}"
         if entry.name in _NO_CODE or _is_ignored(f"{name}/" if entry.is_dir() else name, rules):
             continue
-        if without is not None and Path(entry.path) == without:
+        if (
+            without is not None
+            and entry.is_dir()
+            and os.path.realpath(entry.path) == os.path.realpath(without)
+        ):
             continue
         if entry.is_dir() and entry.is_symlink():
             raise InputError(

@@ -219,8 +219,7 @@ def _speed(spec: SearchSpec, on_cluster: bool) -> tuple[float | None, float | No
     """Steps per second of a trial, operations of a step; of a script neither is known before it has run."""
     if spec.script is None:
         return _steps_per_second(spec, spec.own_setting, cache_folder(), on_cluster)
-    code_of(spec)
-    check_command(spec, on_cluster=on_cluster)
+    check_command(spec, code_of(spec), on_cluster=on_cluster)
     return None, None
 
 

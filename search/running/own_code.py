@@ -102,8 +102,8 @@ def _script_to_ship(spec: SearchSpec, document: dict[str, Any]) -> dict[str, byt
     """The folder of the script, which the search file then names as it is called in the package."""
     from search.running.script import check_command, code_of  # late: it brings what runs trials
 
-    check_command(spec, on_cluster=True)
     code = code_of(spec)
+    check_command(spec, code, on_cluster=True)
     folder = f"scripts/{code.folder.name}"
     document["trainer"]["folder"] = folder
     return {f"{folder}/{name}": path.read_bytes() for name, path in code.files.items()}

@@ -1,13 +1,14 @@
 """The script of a search whose trials it trains: its folder on this machine, its copy beside the trials."""
 
 import io
+import os
 import re
 import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from search.errors import InputError, OperationFailed
 from search.file.spec import SearchSpec
@@ -34,8 +35,7 @@ class Code:
 def code_of(spec: SearchSpec) -> Code:
     """What is in the folder that the search file names. InputError where that cannot be shipped."""
     folder = folder_of_script(_command(spec).folder)
-    storage = spec.storage.path
-    files = code_in(folder, None if is_bucket(storage) else local_root(storage).absolute())
+    files = code_in(folder, without=local_root(spec.storage.path))
     return Code(folder, files, checksum_of(files))
 
 
@@ -51,7 +51,7 @@ def script_of(spec: SearchSpec, *, on_cluster: bool = False) -> tuple[Script, Co
     else:
         code = code_of(spec)
         sha256 = code.sha256
-        check_command(spec, on_cluster=on_cluster)
+        check_command(spec, code, on_cluster=on_cluster)
     script = Script(
         command=command.command,
         code=under(spec.trials, _COPY, sha256),
@@ -111,29 +111,29 @@ def keep_script(code: Code | None, script: Script) -> None:
         raise InputError(f"{kept} is not the script that the search began with: it was edited. Remove it")
 
 
-def check_command(spec: SearchSpec, *, on_cluster: bool = False) -> None:
+def check_command(spec: SearchSpec, code: Code, *, on_cluster: bool = False) -> None:
     """InputError where the command begins with what is not on this machine, or names a script that is not there.
 
     on_cluster: trials run on other machines, which have what they begin with.
     """
-    command = _command(spec)
-    folder = folder_of_script(command.folder)
-    first = command.command[0]
-    if (
-        not on_cluster
-        and "{" not in first
-        and shutil.which(first, path=None) is None
-        and not (folder / first).is_file()
-    ):
+    words = _command(spec).command
+    first = words[0]
+    # A program without a slash is looked for in PATH alone, as where trials run.
+    is_shipped = "/" in first and os.path.normpath(first) in code.files
+    if not on_cluster and "{" not in first and shutil.which(first) is None and not is_shipped:
         raise InputError(
             f"trainer.command: there is no program {first!r} on this machine. Name another one, or {{python}} for the "
             "Python that runs the search"
         )
-    for word in command.command:
-        if PurePath(word).suffix == ".py" and "{" not in word and not (folder / word).is_file():
-            raise InputError(
-                f"trainer.command: {folder} has no {word}. Name a script that is in trainer.folder"
-            )
+    scripts = (word for word in words if word.endswith(".py") and not word.startswith("-"))
+    script = next(scripts, None)  # what follows may be any files
+    if script is None or "{" in script or os.path.isabs(script):
+        return
+    if os.path.normpath(script) not in code.files:
+        raise InputError(
+            f"trainer.command: {code.folder} has no {script}. Name a script that is in trainer.folder, and that no "
+            ".gitignore leaves out"
+        )
 
 
 def _command(spec: SearchSpec) -> Command:

@@ -39,8 +39,7 @@ class Machine:
                 f"`resources.gpu` is {wanted.gpu:g}, but this machine has {self.gpus} GPUs that torch sees. "
                 "Set it to 0 to train on the CPU"
             )
-        room = wanted.trials_on(self.cpus, self.gpus)
-        return min(room, wanted.max_concurrent or room)
+        return at_once(spec, wanted.trials_on(self.cpus, self.gpus), stack=1)
 
 
 def at_once(spec: SearchSpec, slots: int, stack: int) -> int:

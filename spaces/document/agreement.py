@@ -157,10 +157,13 @@ def check_holds_at(parts: Iterable[HoldsAtPart]) -> None:
 
 
 def _verdict(pairs: Sequence[tuple[float, float]], low: float, high: float) -> str:
-    """What is shown of a ratio with this interval; who diverged on more seeds is worse, whatever the ratio."""
+    """What is shown of a ratio with this interval; who diverged on more seeds is worse, whatever the ratio.
+
+    That the other diverged shows nothing by itself: its value counts, and makes the interval wide.
+    """
     own, other = (sum(not value < _DIVERGED for value in values) for values in zip(*pairs, strict=True))
-    if own != other:
-        return "worse" if own > other else "better"
+    if own > other:
+        return "worse"
     return "better" if high < 1 else "worse" if low > 1 else "tied"
 
 

@@ -725,6 +725,7 @@ def test_what_goes_on_with_a_search_is_submitted(
             ["export", "x.json", "--format", "edm", "--address", "http://127.0.0.1:1"],
             "--address has no effect on a file",
         ),
+        (["export", "x.json", "--format", "edm", "--storage", "y"], "--storage has no effect on a file"),
         (
             ["logs", "toy", "-f", "--json", "--address", "http://127.0.0.1:1"],
             "--follow has no effect with --json",

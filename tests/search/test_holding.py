@@ -402,6 +402,17 @@ def test_a_setting_where_a_schedule_diverges_more_often_is_one_where_it_is_worse
     assert board.winner is not None and board.winner.record.number == 2
 
 
+def test_that_the_baseline_diverged_once_does_not_show_that_another_is_better() -> None:
+    records = [r for r in held_everywhere(longer=(0.5, 0.5), unet=(0.9, 0.9)) if r.setting != LONGER]
+    records += there(0, [10.0], LONGER) + replicates(
+        0, [WORST_OBJECTIVE], first=102, state=State.DIVERGED, step=400, purpose=Purpose.HOLD, setting=LONGER
+    )
+    records += there(1, [10.1, 10.0], LONGER) + there(2, [11.0, 10.9], LONGER)
+    board = board_of(records)
+    longer = next(found for found in board.settings if found.setting == LONGER)
+    assert [row.verdict for row in longer.rows] == ["tied", "tied", "tied"]
+
+
 def test_the_order_of_the_search_is_compared_with_that_of_the_setting() -> None:
     same = in_settings(held_everywhere(longer=(0.5, 0.8), unet=(2.0, 1.5)), race_of(SEARCHED), RULES, SEEDS)
     assert [found.correlation.num_pairs for found in same] == [5, 5]

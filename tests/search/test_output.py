@@ -46,6 +46,9 @@ def test_a_folder_that_is_not_there_is_refused_by_every_verb(
 
 
 def test_so_are_pictures_and_tables(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    same = ["--table", "t.md", "--output", "./t.md"]
+    assert cli.main(["compare", "x.yaml", *same]) == 2
+    assert "--table and --output are both t.md: give each a file of its own" in capsys.readouterr().err
     assert cli.main(["compare", "x.yaml", "--table", "no/t.md"]) == 2
     assert f"`--table` must be a file that can be written, but no/t.md would be in {here}/no" in (
         capsys.readouterr().err

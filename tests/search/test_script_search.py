@@ -25,7 +25,7 @@ from search.running import script
 from search.running.cost import cost_of
 from search.running.plan_of import board_of, objective_of, plan_of
 from search.running.preparing import begun_with_script
-from search.running.script import check_command, keep_script, script_of
+from search.running.script import check_command, code_of, keep_script, script_of
 from search.running.search import Search
 from search.screen.view import ProgressView
 from search.study.retention import Janitor, Retention
@@ -187,6 +187,8 @@ def test_a_dry_run_prepares_nothing_and_says_that_time_is_unknown(
         (("folder: code", "folder: elsewhere"), "elsewhere is no folder on this machine"),
         (("train.py", "trein.py"), "code has no trein.py. Name a script that is in trainer.folder"),
         (('"{python}"', "pythonn"), "there is no program 'pythonn' on this machine"),
+        (('"{python}"', "train.py"), "there is no program 'train.py' on this machine"),  # not ./train.py
+        (("train.py", "../mine.py"), "code has no ../mine.py"),  # it is not in the copy that trials run
     ],
 )
 def test_a_script_that_is_not_there_is_told_before_anything_starts(
@@ -200,10 +202,29 @@ def test_a_script_that_is_not_there_is_told_before_anything_starts(
 
 def test_a_program_is_looked_for_where_trials_run(folder: Path) -> None:
     far = spec(changed=('"{python}"', "pythonn"))
-    check_command(far, on_cluster=True)
+    check_command(far, code_of(far), on_cluster=True)
     Path("code/run.sh").write_text("#!/bin/sh\n")
     Path("code/run.sh").chmod(0o755)
-    check_command(spec(changed=('"{python}"', "./run.sh")))
+    near = spec(changed=('"{python}"', "./run.sh"))
+    check_command(near, code_of(near))
+
+
+def test_only_the_script_itself_must_be_in_the_folder(folder: Path) -> None:
+    others = spec(changed=("train.py", "-u, ./train.py, --config=configs/a.py, --out, results/model.py"))
+    check_command(others, code_of(others))
+    Path("code/.gitignore").write_text("train.py\n")
+    with pytest.raises(
+        InputError, match=r"code has no train\.py\. Name a script .* no \.gitignore leaves out"
+    ):
+        check_command(spec(), code_of(spec()))
+
+
+def test_a_search_that_is_kept_inside_the_folder_goes_on(folder: Path) -> None:
+    inside = spec("storage: {path: code/runs}\n")
+    before = code_of(inside).sha256
+    Path("code/runs/mine").mkdir(parents=True)
+    Path("code/runs/mine/study.db").write_text("grows")
+    assert code_of(inside).sha256 == before != code_of(spec()).sha256
 
 
 def test_another_script_is_another_search_and_a_search_goes_on_without_its_folder(folder: Path) -> None:

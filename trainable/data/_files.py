@@ -1,10 +1,8 @@
 """Picture files in a folder or in a .zip, with labels in `dataset.json` (EDM's dataset tool) or as sub-folders."""
 
 import json
-import lzma
 import os
 import zipfile
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -13,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from trainable.data._picture import OTHER_SUFFIXES, SUFFIXES, Fit
-from trainable.data._source import Array, Pictures
+from trainable.data._source import DAMAGED_ZIP, Array, Pictures
 
 LABELS_FILE = "dataset.json"
 
@@ -170,8 +168,7 @@ class _Zip(_Files):
     def _bytes(self, name: str) -> bytes:
         try:
             return self._archive.read(name)
-        # What is cut, encrypted, or packed by a method that Python does not know; the last is what zipfile raises then.
-        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError) as error:
+        except DAMAGED_ZIP as error:
             raise OSError(f"{error}") from error
 
 

@@ -1,6 +1,9 @@
 """What is prepared: images of the user's, wherever they come from. Axes: N images, C channels, H height, W width."""
 
+import lzma
 import os
+import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +14,8 @@ import numpy as np
 from trainable.data._picture import Fit, Unusable, pixels
 
 Array = np.ndarray[Any, np.dtype[Any]]
+# Raised for a member of a .zip that is damaged or cut, encrypted, or packed in a way that Python does not know.
+DAMAGED_ZIP = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 _AT_ONCE = 1024  # pictures that are read before the first of them is taken
 
 

@@ -1,9 +1,7 @@
 """Images of one's own as a numpy array."""
 
-import lzma
 import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +10,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from trainable.data._own import OwnImages, existing
-from trainable.data._source import Array, Source
+from trainable.data._source import DAMAGED_ZIP, Array, Source
 
 MOST_CHANNELS = 4  # an axis as long may be that of the channels
-# What numpy, and what it unpacks and parses with, raise for a file that is damaged.
-_UNREADABLE = (
-    *(OSError, ValueError, EOFError, SyntaxError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
-)
+# numpy parses the head of an array as Python.
+_UNREADABLE = (*DAMAGED_ZIP, ValueError, SyntaxError, tokenize.TokenError)
 
 
 @dataclass(frozen=True, kw_only=True)

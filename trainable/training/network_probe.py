@@ -28,19 +28,22 @@ _ALONE = (
 def check_network(network: Network, image_shape: tuple[int, int, int], training: TrainingConfig) -> None:
     """ValueError, with one line, for the first rule that it breaks. A few passes, on the CPU."""
     with on_threads(1), torch.random.fork_rng(devices=[]):
+        modules = network.build(image_shape), network.build(image_shape)
         try:
-            for broken in _broken(network, image_shape, training):
-                raise ValueError(f"network: {network.title} {broken}")
+            broken = next(_broken(network, modules, image_shape, training), None)
         except (Exception, SystemExit) as error:
-            if isinstance(error, ValueError) and str(error).startswith("network: "):
-                raise
-            raise ValueError(
-                f"network: {network.title} fails when its first steps are tried: {network.told(error)}"
-            ) from error
+            broken = f"fails when its first steps are tried: {network.told(error)}"
+        if broken is not None:
+            raise ValueError(f"network: {network.title} {broken}")
 
 
-def _broken(network: Network, image_shape: tuple[int, int, int], training: TrainingConfig) -> Iterator[str]:
-    module, again = (network.build(image_shape) for _ in range(2))
+def _broken(
+    network: Network,
+    modules: tuple[NetworkModule, NetworkModule],
+    image_shape: tuple[int, int, int],
+    training: TrainingConfig,
+) -> Iterator[str]:
+    module, again = modules
     yield from _state(module)
     for each in (module, again):
         each.reset_parameters(torch.Generator().manual_seed(0))
